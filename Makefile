@@ -1,0 +1,59 @@
+# Needs python3 (3.11 or newer) and make; everything else is installed into VENV.
+PYTHON ?= python3
+VENV ?= .venv
+# The wheel is tested in an environment of its own, from outside the checkout.
+TEST_VENV ?= .venv-test
+# Arguments for pytest, e.g. TESTS='--slow -k recording'
+TESTS ?=
+
+HERE := $(CURDIR)
+TEST_BIN := $(abspath $(TEST_VENV))/bin
+
+.PHONY: help demo test lint check format clean wheel
+
+help:
+	@echo "make demo    run the microcircuit at a tenth of its size on NEST: rates and a figure"
+	@echo "make test    build the wheel, install it into $(TEST_VENV), test it there"
+	@echo "make lint    format, lint and types"
+	@echo "make check   lint and test"
+	@echo "make format  format the code"
+	@echo "make clean   remove what these commands made"
+
+demo: $(VENV)/installed
+	$(VENV)/bin/portable-cortex run --backend nest --scale 0.1 --out results/demo --overwrite
+
+test: wheel
+	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) $(HERE)/tests $(TESTS)
+
+lint: wheel
+	$(TEST_BIN)/ruff format --check .
+	$(TEST_BIN)/ruff check .
+	cd $$(mktemp -d) && $(TEST_BIN)/mypy --config-file $(HERE)/pyproject.toml -p portable_cortex
+
+check: lint test
+
+format: $(TEST_VENV)/installed
+	$(TEST_BIN)/ruff check --fix-only .
+	$(TEST_BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(TEST_VENV) build results *.egg-info
+
+# Built anew each time, without what an earlier build left, so that a file that is missing from
+# the wheel is missed by the tests.
+wheel: $(TEST_VENV)/installed
+	rm -rf build *.egg-info
+	$(TEST_BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(TEST_BIN)/pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade pip
+	$(VENV)/bin/pip install --quiet --editable '.[nest]'
+	touch $@
+
+$(TEST_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_BIN)/pip install --quiet --upgrade pip
+	$(TEST_BIN)/pip install --quiet '.[dev]'
+	touch $@

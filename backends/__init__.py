@@ -1,0 +1,1 @@
+"""Simulators and machines behind the PyNN description; each module is imported on first use."""

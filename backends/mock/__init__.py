@@ -1,0 +1,28 @@
+"""A backend without a simulator: real networks, made-up spikes. For tests and documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portable_cortex.backend import Backend, BackendOptions, Capabilities
+
+
+class MockBackend(Backend):
+    """Draws the network as any other; spikes are a Poisson process of 5 spikes/s."""
+
+    name = "mock"
+    summary = "no simulator: real connectivity, made-up spikes, for trying things out"
+    capabilities = Capabilities(
+        arithmetic="none",
+        timesteps=(1e-3, 1e3),
+        delays=(1, 1e6),
+        weights="float64",
+        cell_types=("all of PyNN's",),
+        dynamics=False,
+    )
+
+    def simulator(self, options: BackendOptions) -> Any:
+        """`_namespace`."""
+        from . import _namespace
+
+        return _namespace

@@ -1,0 +1,114 @@
+"""The PyNN namespace of the ``mock`` backend: pyNN.mock with real synapses and seeded spikes.
+
+Synapses are the core's `shared` draws; spikes are a function of the seed alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyNN.mock
+from pyNN import common
+from pyNN.mock.recording import Recorder as _PynnRecorder
+from pyNN.space import Space
+
+from portable_cortex.realisation import Edges, draw_edges
+
+RATE = 5.0  # spikes/s of every neuron
+_state = pyNN.mock.simulator.state
+_seed = 1
+_created = 0  # populations and projections since setup(): the key of their random numbers
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(pyNN.mock, name)
+
+
+def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
+    """Start a new network; see PyNN's ``setup``. ``rng_seed`` seeds connections and spikes."""
+    global _seed, _created
+    _seed, _created = extra.pop("rng_seed", 1), 0
+    if min_delay == "auto":
+        min_delay = timestep
+    rank: int = pyNN.mock.setup(timestep, min_delay, **extra)
+    return rank
+
+
+def _next_key() -> int:
+    global _created
+    _created += 1
+    return _created
+
+
+class _Recorder(_PynnRecorder):  # type: ignore[misc]  # PyNN is untyped
+    """Poisson spikes on the time grid; constant signals."""
+
+    def _get_spiketimes(self, ids: Any, clear: bool = False) -> dict[int, Any]:
+        steps = round(_state.t / _state.dt)
+        spikes = {}
+        for cell in ids:
+            rng = np.random.Generator(np.random.Philox(key=[_seed, int(cell)]))
+            fires = np.flatnonzero(rng.random(steps) < RATE * _state.dt * 1e-3)
+            spikes[int(cell)] = np.round((fires + 1) * _state.dt, 9)
+        return spikes
+
+    def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
+        steps = round(_state.t / self.sampling_interval) + 1
+        start = self.population.initial_values[variable.name]
+        start.shape = (self.population.size,)
+        index = [self.population.id_to_index(cell) for cell in ids]
+        return np.tile(np.asarray(start.evaluate(), dtype=float)[index], (steps, 1)), None
+
+
+class Population(pyNN.mock.Population):  # type: ignore[misc]
+    __doc__ = pyNN.mock.Population.__doc__
+    _recorder_class = _Recorder
+
+
+class Projection(pyNN.mock.Projection):  # type: ignore[misc]
+    __doc__ = pyNN.mock.Projection.__doc__
+
+    def __init__(
+        self,
+        presynaptic_population: Any,
+        postsynaptic_population: Any,
+        connector: Any,
+        synapse_type: Any = None,
+        source: Any = None,
+        receptor_type: Any = None,
+        space: Any = None,
+        label: str | None = None,
+    ) -> None:
+        common.Projection.__init__(
+            self,
+            presynaptic_population,
+            postsynaptic_population,
+            connector,
+            synapse_type or pyNN.mock.StaticSynapse(),
+            source,
+            receptor_type,
+            space or Space(),
+            label,
+        )
+        self._edges: Edges = draw_edges(
+            connector,
+            self.synapse_type,
+            self.pre,
+            self.post,
+            seed=_seed,
+            item=_next_key(),
+            timestep=_state.dt,
+        )
+
+    def __len__(self) -> int:
+        return int(self._edges.sources.size)
+
+    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
+        columns = {
+            "presynaptic_index": self._edges.sources,
+            "postsynaptic_index": self._edges.targets,
+            "weight": self._edges.weights,
+            "delay": self._edges.delays,
+        }
+        return list(zip(*(columns[name].tolist() for name in names), strict=True))

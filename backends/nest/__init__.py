@@ -1,0 +1,67 @@
+"""NEST, through pyNN.nest: the same API, networks built by NEST's own connection rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.provenance import cores
+from portable_cortex.sonata import Spikes, by_time
+
+
+class NestOptions(BackendOptions):
+    """Options of the ``nest`` backend."""
+
+    threads: int = Field(default_factory=cores, ge=1)
+    """Threads to simulate with; one on each core unless given."""
+
+
+class NestBackend(Backend):
+    """NEST on the threads of this computer."""
+
+    name = "nest"
+    summary = "NEST, exact integration on a grid, multi-threaded"
+    module = "nest"
+    distributions = ("nest-simulator",)
+    requirement = "portable-cortex[nest]"
+    Options = NestOptions
+    capabilities = Capabilities(
+        arithmetic="float64",
+        timesteps=(0.001, 10.0),
+        delays=(1, 1e6),
+        weights="float64",
+        cell_types=(
+            "IF_curr_exp",
+            "IF_curr_alpha",
+            "IF_curr_delta",
+            "IF_cond_exp",
+            "IF_cond_alpha",
+            "EIF_cond_exp_isfa_ista",
+            "EIF_cond_alpha_isfa_ista",
+            "HH_cond_exp",
+            "Izhikevich",
+            "SpikeSourcePoisson",
+            "SpikeSourceArray",
+        ),
+        plasticity=True,
+    )
+
+    def simulator(self, options: NestOptions) -> Any:
+        """`_namespace`, with the number of threads set."""
+        from . import _namespace
+
+        _namespace.default_threads = options.threads
+        return _namespace
+
+    def prepare(self, sim: Any) -> None:
+        """What NEST would otherwise do in its first step."""
+        sim.prepare()
+
+
+    def spikes(self, population: Any) -> Spikes:
+        """Straight from NEST's recorder, without a Python object a neuron."""
+        senders, times = population.recorded_spikes()
+        return by_time(times, np.asarray(senders, np.int64))

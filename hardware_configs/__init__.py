@@ -1,0 +1,1 @@
+"""One TOML file per machine; `portable_cortex.machine` reads them."""

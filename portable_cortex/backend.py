@@ -1,0 +1,200 @@
+"""The contract between the core and a backend.
+
+A backend gives a PyNN namespace in which networks are built at its simulator's native speed, and
+says what it can do. Everything else has a default that works with any PyNN simulator; a backend
+overrides what its simulator does better.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from .errors import BackendUnavailableError
+from .sonata import Signal, Spikes, by_time
+
+Progress = Callable[[float], None]
+"""Told how much of a phase is done, from 0 to 1."""
+
+
+class BackendOptions(BaseModel):
+    """Options of a backend, as a machine file or ``--option`` sets them; subclass to add some."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do. The core refuses what is not here before it builds anything.
+
+    Attributes
+    ----------
+    arithmetic : str
+        Number format of the neurons' state, e.g. ``"float64"``.
+    timesteps : tuple of float
+        Smallest and largest time step, ms.
+    delays : tuple of float
+        Smallest delay as a multiple of the time step, and the largest in ms.
+    weights : str
+        Number format of a synaptic weight.
+    cell_types : tuple of str
+        PyNN's standard cell types, spike sources included.
+    drives : tuple of str
+        Background drives of PD14: ``"poisson"``, ``"dc"``.
+    plasticity : bool
+        Whether synapses can change.
+    realisations : tuple of str
+        ``"native"`` (its own random numbers) and ``"shared"`` (the core's).
+    dynamics : bool
+        False where spikes do not come from membrane equations.
+    """
+
+    arithmetic: str
+    timesteps: tuple[float, float]
+    delays: tuple[int, float]
+    weights: str
+    cell_types: tuple[str, ...]
+    drives: tuple[str, ...] = ("poisson", "dc")
+    plasticity: bool = False
+    realisations: tuple[str, ...] = ("native", "shared")
+    dynamics: bool = True
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can be used here; ``install`` is the command that would make it so."""
+
+    available: bool
+    version: str | None
+    install: str
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy of the simulate phase as the machine itself reports it.
+
+    Attributes
+    ----------
+    joules : float
+    kind : str
+        ``"measured"``, ``"modelled"`` or ``"assumed"``.
+    scope : str
+        What it covers, e.g. ``"boards"``.
+    """
+
+    joules: float
+    kind: str
+    scope: str
+
+
+class Backend(ABC):
+    """One simulator or machine behind the PyNN description.
+
+    A subclass sets the class variables and implements `simulator`; ``docs/backends.md`` shows a
+    complete one. An instance serves one run.
+
+    Examples
+    --------
+    >>> from portable_cortex.registry import load_backend
+    >>> load_backend("mock").availability().available
+    True
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    #: distributions whose versions belong into a run's record; the first is the simulator
+    distributions: ClassVar[tuple[str, ...]] = ()
+    #: module whose presence says that the simulator is installed
+    module: ClassVar[str | None] = None
+    #: what pip installs to make the backend available
+    requirement: ClassVar[str] = "portable-cortex"
+    Options: ClassVar[type[BackendOptions]] = BackendOptions
+
+    def availability(self) -> Availability:
+        """Say whether the simulator is installed, without importing it."""
+        install = f"pip install '{self.requirement}'"
+        if self.module is not None and importlib.util.find_spec(self.module) is None:
+            return Availability(False, None, install)
+        version = None
+        if self.distributions:
+            try:
+                version = importlib.metadata.version(self.distributions[0])
+            except importlib.metadata.PackageNotFoundError:
+                pass
+        return Availability(True, version, install)
+
+    def require(self) -> None:
+        """Raise `BackendUnavailableError` unless the simulator is installed."""
+        found = self.availability()
+        if not found.available:
+            raise BackendUnavailableError(
+                f"backend {self.name!r} needs {self.module}, which is not installed: run "
+                f"{found.install}"
+            )
+
+    @abstractmethod
+    def simulator(self, options: Any) -> Any:
+        """The PyNN namespace; its ``setup()`` starts from `options` (of type ``Options``)."""
+
+    def setup(self, sim: Any, *, timestep: float, seed: int) -> None:
+        """Make the simulator ready for one network."""
+        sim.setup(timestep=timestep, rng_seed=seed)
+
+    def prepare(self, sim: Any) -> None:
+        """Do what the simulator leaves to do between the network and its first step."""
+        sim.run(0)
+
+    def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
+        """Advance by `duration` ms, reporting progress about twice a second."""
+        step = sim.get_time_step()
+        start = sim.get_current_time()
+        n_steps, done, slice_ = round(duration / step), 0, 10
+        while done < n_steps:
+            done = min(done + slice_, n_steps)
+            began = time.perf_counter()
+            sim.run_until(round(start + done * step, 9))
+            wall = max(time.perf_counter() - began, 1e-6)
+            slice_ = max(1, int(slice_ * min(8.0, max(0.5, 0.5 / wall))))
+            progress(done / n_steps)
+
+    def spikes(self, population: Any) -> Spikes:
+        """All spikes of a population since the start, neurons counted from 0."""
+        segment = population.get_data("spikes").segments[-1]
+        trains = segment.spiketrains
+        sizes = [len(train) for train in trains]
+        neurons = np.repeat([int(train.annotations["source_index"]) for train in trains], sizes)
+        times = np.concatenate([train.rescale("ms").magnitude for train in trains] or [[]])
+        return by_time(times, neurons)
+
+    def signal(self, population: Any, variable: str) -> Signal:
+        """Samples of a variable since the start, from the population's recorded neurons."""
+        segment = population.get_data(variable).segments[-1]
+        found = segment.filter(name=variable)[0]
+        return Signal(
+            np.asarray(found.magnitude, dtype=float),
+            np.asarray(found.array_annotations["channel_index"], dtype=np.int64),
+            float(found.t_start.rescale("ms").magnitude),
+            float(found.sampling_period.rescale("ms").magnitude),
+            found.units.dimensionality.string,
+        )
+
+    def phases(self) -> Mapping[str, float]:
+        """Wall-clock seconds of phases that only the backend can see, by name."""
+        return {}
+
+    def energy(self) -> Energy | None:
+        """The machine's own figure for the simulate phase, where it has one."""
+        return None
+
+    def end(self, sim: Any) -> None:
+        """Release what the simulator holds."""
+        sim.end()

@@ -1,0 +1,268 @@
+"""The command line: ``portable-cortex run | backends | hardware | models``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__
+from .errors import InvalidValueError, PortableCortexError
+from .experiment import REALISATIONS, Experiment, RecordRequest
+from .machine import DEFAULT_MACHINE, load_machine, machine_names
+from .model_loader import MODELS, ModelWarning, load_model
+from .progress import ConsoleReporter
+from .recording import FIGURE, Recording, check_output
+from .registry import DEFAULT_BACKEND, backend_names, load_backend
+from .scaling import DRIVES
+
+app = typer.Typer(
+    help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console()
+err = Console(stderr=True)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"portable-cortex {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    model: Annotated[
+        str, typer.Option(help=f"{', '.join(MODELS)}, or a Python file with build(sim, ...).")
+    ] = "pd14",
+    backend: Annotated[
+        str, typer.Option(help="Simulator or machine; `portable-cortex backends` lists them.")
+    ] = DEFAULT_BACKEND,
+    machine: Annotated[
+        str, typer.Option(help="Machine by name (`portable-cortex hardware`), or a .toml file.")
+    ] = DEFAULT_MACHINE,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Fraction of the neurons and in-degrees.  [default: the model's]"),
+    ] = None,
+    n_scale: Annotated[
+        float | None, typer.Option(help="Fraction of the neurons, where it differs.")
+    ] = None,
+    k_scale: Annotated[
+        float | None, typer.Option(help="Fraction of the in-degrees, where it differs.")
+    ] = None,
+    drive: Annotated[
+        str | None, typer.Option(help=f"Background input: {' or '.join(DRIVES)}.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="Any other parameter of the model, NAME=VALUE (JSON); repeatable."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE; repeatable.")
+    ] = None,
+    duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
+    warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
+    timestep: Annotated[float, typer.Option(help="Time step, ms.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers, 1 or more.")] = 1,
+    realisation: Annotated[
+        str,
+        typer.Option(
+            help=f"{' or '.join(REALISATIONS)}: the network drawn by the backend, or by the core, "
+            "identically for every backend."
+        ),
+    ] = "native",
+    record: Annotated[
+        list[str] | None,
+        typer.Option(help="Also record VARIABLE:POPULATION:COUNT, e.g. v:L4E:10; repeatable."),
+    ] = None,
+    no_record: Annotated[
+        bool, typer.Option("--no-record", help="Record no spikes, to measure performance.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run that the folder holds.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the results.  [default: results/MODEL-BACKEND]"),
+    ] = None,
+) -> None:
+    """Build a network, run it, and write its activity, its cost and a figure."""
+    parameters: dict[str, Any] = {
+        name: value
+        for name, value in {
+            "scale": scale, "n_scale": n_scale, "k_scale": k_scale, "drive": drive
+        }.items()
+        if value is not None
+    }  # fmt: skip
+    parameters.update({name: _json(value) for name, value in _pairs(param, "--param").items()})
+    experiment = Experiment(
+        model=model,
+        parameters=parameters,
+        backend=backend,
+        machine=machine,
+        options=_pairs(option, "--option"),
+        seed=seed,
+        timestep=timestep,
+        warmup=warmup,
+        duration=duration,
+        realisation=realisation,
+        record=[RecordRequest.parse(text) for text in record or []],
+        record_spikes=not no_record,
+    )
+    target = check_output(
+        folder or Path("results") / f"{Path(model).stem}-{backend}", overwrite=overwrite
+    )
+    with ConsoleReporter(out) as reporter:
+        recording = experiment.run(reporter)
+        reporter.phase("write", f"{target}")
+        recording.save(target, overwrite=overwrite, figure=True)
+    _show(recording, target)
+
+
+def _show(recording: Recording, folder: Path) -> None:
+    """Rates beside the published ones, and what the run cost."""
+    about = recording.metadata
+    published = about["published_rates"]
+    if recording.spike_trains:
+        table = Table(title="mean firing rates (spikes/s)")
+        table.add_column("population")
+        table.add_column("neurons", justify="right")
+        table.add_column("this run", justify="right")
+        if published:
+            table.add_column("published", justify="right")
+        for label, rate in recording.rates().items():
+            row = [label, str(recording.n_neurons[label]), f"{rate:.3f}"]
+            if published:
+                row.append(f"{published[label]:.3f}" if label in published else "")
+            table.add_row(*row)
+        out.print(table)
+        if published:
+            out.print("[dim]published: full scale, Poisson drive, one long run[/]")
+    phases = "  ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())
+    out.print(f"network          {about['n_neurons']} neurons, {about['n_synapses']} synapses")
+    out.print(f"wall-clock (s)   {phases}")
+    out.print(f"real-time factor {about['real_time_factor']:.2f} (simulate phase)")
+    out.print(f"peak memory      {about['peak_memory_bytes'] / 1e9:.2f} GB (this process)")
+    out.print(f"written to       {folder}", soft_wrap=True)
+    out.print(f"figure           {folder / FIGURE}", soft_wrap=True)
+
+
+@app.command()
+def backends() -> None:
+    """List the backends: whether they are usable here, and what they can do."""
+    table = Table(show_lines=True)
+    for column in ("backend", "available", "version", "capabilities", "install"):
+        table.add_column(column, overflow="fold")
+    for name in backend_names():
+        try:
+            backend = load_backend(name)
+        except PortableCortexError as error:
+            table.add_row(name, "[red]no", "", str(error), "")
+            continue
+        found, can = backend.availability(), backend.capabilities
+        abilities = (
+            f"{backend.summary}\n"
+            f"state {can.arithmetic}, weights {can.weights}; "
+            f"time step {can.timesteps[0]:g} to {can.timesteps[1]:g} ms; "
+            f"delays {can.delays[0]} step to {can.delays[1]:g} ms\n"
+            f"drives {', '.join(can.drives)}; realisations {', '.join(can.realisations)}; "
+            f"plasticity {'yes' if can.plasticity else 'no'}\n"
+            f"cells {', '.join(can.cell_types)}\n"
+            f"options {_options(backend.Options)}"
+        )
+        usable = "[green]yes" if found.available else "[red]no"
+        table.add_row(name, usable, found.version or "", abilities, found.install)
+    out.print(table)
+
+
+def _options(schema: Any) -> str:
+    default = schema()
+    fields = schema.model_fields.items()
+    shown = [f"{name}={getattr(default, name)} ({field.description})" for name, field in fields]
+    return "; ".join(shown) or "none"
+
+
+@app.command()
+def hardware() -> None:
+    """List the machines that the package knows."""
+    table = Table("machine", "description", "backends", "options")
+    for name in machine_names():
+        machine = load_machine(name)
+        options = {backend: dict(values) for backend, values in machine.options.items()}
+        table.add_row(
+            name, machine.description, ", ".join(machine.backends or ["all"]), json.dumps(options)
+        )
+    out.print(table)
+    out.print("A machine of your own is a .toml file of the same form: --machine path/to/mine.toml")
+
+
+@app.command()
+def models() -> None:
+    """List the models, and the parameters that each takes."""
+    table = Table("model", "what", "parameters", show_lines=True)
+    for name in MODELS:
+        model = load_model(name)
+        module = sys.modules[MODELS[name]]
+        about = (inspect.getdoc(module) or "").partition("\n")[0]
+        parameters = "\n".join(f"{k} = {v!r}" for k, v in model.parameters.items())
+        table.add_row(name, about, parameters)
+    out.print(table)
+    out.print("A model of your own is a Python file with build(sim, ...): --model path/to/mine.py")
+
+
+def _pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidValueError(f"{flag} takes NAME=VALUE, not {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text  # a bare word
+
+
+def _show_warning(message: Any, category: type[Warning], *_rest: Any) -> None:
+    kind = "Warning" if issubclass(category, ModelWarning) else category.__name__
+    err.print(f"[yellow]{kind}:[/] {message}", soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one sentence, not in a traceback.
+
+    Exit status 0 for success, 2 for what the user can mend, 130 when interrupted.
+    """
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except PortableCortexError as error:
+        err.print(f"[red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("[red]Interrupted:[/] nothing was written.")
+        sys.exit(130)

@@ -1,0 +1,407 @@
+"""One run: a model, a backend, a machine, a seed, a warm-up and a duration -> a `Recording`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from . import provenance
+from .backend import Backend
+from .clock import Clock
+from .errors import InvalidValueError, PortableCortexError, SimulationError, UnknownNameError
+from .errors import UnsupportedError
+from .machine import DEFAULT_MACHINE, load_machine
+from .model_loader import Model, load_model
+from .network import Network, build_network
+from .recording import Recording
+from .registry import DEFAULT_BACKEND, load_backend
+from .sonata import Signal, Spikes
+
+REALISATIONS = ("native", "shared")
+
+
+class Reporter(Protocol):
+    """Told what a run is doing; `progress.ConsoleReporter` shows it in a terminal."""
+
+    def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
+        """Phase `name` has come to `detail`, or to this fraction of its work."""
+
+
+class _Silent:
+    def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
+        pass
+
+
+class RecordRequest(NamedTuple):
+    """Record `variable` from the first `count` neurons of `population`."""
+
+    variable: str
+    population: str
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> RecordRequest:
+        """Read ``variable:population[:count]``; the count is 10 unless given.
+
+        Raises
+        ------
+        InvalidValueError
+            For anything else.
+
+        Examples
+        --------
+        >>> RecordRequest.parse("v:L4E:5")
+        RecordRequest(variable='v', population='L4E', count=5)
+        """
+        variable, _, rest = text.partition(":")
+        population, _, count = rest.partition(":")
+        if not variable or not population or not (count or "10").isdecimal() or count == "0":
+            raise InvalidValueError(
+                f"what to record is written variable:population:count, e.g. v:L4E:10, not {text!r}"
+            )
+        return cls(variable, population, int(count or 10))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides the outcome of a run.
+
+    Attributes
+    ----------
+    model : str or Path
+        Name of a model, or a Python file that defines ``build(sim, ...)``.
+    parameters : dict
+        Keyword arguments of the model's ``build``; `seed` is passed along by itself.
+    backend, machine : str
+        Names, or for the machine a ``.toml`` file.
+    options : dict of str to str
+        Options of the backend, in place of those of the machine file.
+    seed : int
+        1 to 2**32 - 1.
+    timestep, warmup, duration : float
+        ms of model time. Activity during the warm-up is discarded.
+    realisation : {"native", "shared"}
+        Whether the backend draws the random network, or the core does, identically for all.
+    record : sequence of RecordRequest
+        Variables to record besides spikes.
+    record_spikes : bool
+        False for measuring performance.
+    """
+
+    model: str | Path = "pd14"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    backend: str = DEFAULT_BACKEND
+    machine: str | Path = DEFAULT_MACHINE
+    options: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 1
+    timestep: float = 0.1
+    warmup: float = 500.0
+    duration: float = 1000.0
+    realisation: str = "native"
+    record: Sequence[RecordRequest] = ()
+    record_spikes: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or not 1 <= self.seed < 2**32:
+            raise InvalidValueError(
+                f"seed must be a whole number from 1 to {2**32 - 1}, not {self.seed!r}"
+            )
+        if not (math.isfinite(self.timestep) and self.timestep > 0):
+            raise InvalidValueError(f"timestep must be above 0 ms, not {self.timestep!r}")
+        for name, value, least in (("warmup", self.warmup, 0), ("duration", self.duration, 1)):
+            steps = value / self.timestep
+            if not (math.isfinite(steps) and round(steps) >= least):
+                raise InvalidValueError(
+                    f"{name} must be {'at least one time step' if least else '0 ms or more'}, "
+                    f"not {value!r} ms"
+                )
+            if abs(steps - round(steps)) > 1e-6:
+                raise InvalidValueError(
+                    f"{name} must be a multiple of the time step ({self.timestep:g} ms), "
+                    f"not {value!r} ms"
+                )
+        if self.realisation not in REALISATIONS:
+            raise UnknownNameError("realisation", self.realisation, REALISATIONS)
+
+    def run(self, reporter: Reporter | None = None) -> Recording:
+        """Run it.
+
+        Raises
+        ------
+        PortableCortexError
+            For whatever keeps it from running; see `portable_cortex.errors`.
+        """
+        reporter = reporter or _Silent()
+        model = load_model(self.model)
+        parameters = dict(self.parameters)
+        model.check(parameters)
+        if "seed" in model.parameters:
+            parameters["seed"] = self.seed
+        backend = load_backend(self.backend)
+        options = load_machine(self.machine).options_for(backend, self.options)
+        self._check_capabilities(backend, parameters)
+        backend.require()
+
+        clock = Clock()
+        started = provenance.now()
+        with _Running(backend, clock, reporter) as running:
+            reporter.phase("import")
+            with clock("import"):
+                sim = running.sim = backend.simulator(options)
+            reporter.phase("setup")
+            with clock("setup"):
+                backend.setup(sim, timestep=self.timestep, seed=self.seed)
+            network = build_network(
+                model,
+                parameters,
+                sim,
+                backend_name=backend.name,
+                clock=clock,
+                shared_seed=self.seed if self.realisation == "shared" else None,
+                on_progress=lambda label: reporter.phase("build", label),
+            )
+            self._start_recording(network, backend)
+            reporter.phase("prepare")
+            with clock("prepare"):
+                backend.prepare(sim)
+            for phase, duration in (("warmup", self.warmup), ("simulate", self.duration)):
+                if duration:
+                    reporter.phase(phase, fraction=0.0)
+                    with clock(phase):
+                        backend.simulate(
+                            sim,
+                            duration,
+                            lambda done, phase=phase: reporter.phase(phase, fraction=done),
+                        )
+            reporter.phase("readout")
+            with clock("readout"):
+                spikes = {
+                    label: self._after_warmup(backend.spikes(population))
+                    for label, population in network.populations.items()
+                    if self.record_spikes
+                }
+                signals = {
+                    (r.population, r.variable): self._signal_after_warmup(
+                        backend.signal(network.populations[r.population], r.variable)
+                    )
+                    for r in self.record
+                }
+            metadata = self._metadata(backend, model, parameters, options, network, spikes, clock)
+            metadata["started"] = started
+        sizes = {label: int(p.size) for label, p in network.populations.items()}
+        return Recording(sizes, spikes, metadata, signals)
+
+    def _check_capabilities(self, backend: Backend, parameters: Mapping[str, Any]) -> None:
+        can = backend.capabilities
+        if not can.timesteps[0] <= self.timestep <= can.timesteps[1]:
+            raise UnsupportedError(
+                f"backend {backend.name!r} needs a time step from {can.timesteps[0]:g} to "
+                f"{can.timesteps[1]:g} ms, not {self.timestep:g} ms"
+            )
+        if self.realisation not in can.realisations:
+            raise UnsupportedError(
+                f"backend {backend.name!r} has no realisation {self.realisation!r}: "
+                f"use {', '.join(can.realisations)}"
+            )
+        drive = parameters.get("drive")
+        if drive in ("poisson", "dc") and drive not in can.drives:
+            raise UnsupportedError(
+                f"backend {backend.name!r} has no drive {drive!r}: use {', '.join(can.drives)}"
+            )
+
+    def _start_recording(self, network: Network, backend: Backend) -> None:
+        for request in self.record:
+            if request.population not in network.populations:
+                raise UnknownNameError("population", request.population, network.populations)
+            population = network.populations[request.population]
+            valid = [v for v in population.celltype.recordable if v != "spikes"]
+            if request.variable not in valid:
+                raise UnknownNameError(
+                    f"recording variable of {request.population}", request.variable, valid
+                )
+            if request.count > population.size:
+                raise InvalidValueError(
+                    f"{request.population} has {population.size} neurons: cannot record "
+                    f"{request.variable} from {request.count}"
+                )
+            population[: request.count].record(request.variable)
+        if self.record_spikes:
+            for population in network.populations.values():
+                population.record("spikes")
+
+    def _after_warmup(self, spikes: Spikes) -> Spikes:
+        """Spikes in the interval (warmup, warmup + duration]; half a step allows for rounding."""
+        low, high = self.warmup + 0.5 * self.timestep, self.warmup + self.duration
+        keep = slice(*np.searchsorted(spikes.times, (low, high + 0.5 * self.timestep)))
+        return Spikes(spikes.times[keep], spikes.neurons[keep])
+
+    def _signal_after_warmup(self, signal: Signal) -> Signal:
+        first = max(0, math.ceil((self.warmup - signal.t_start) / signal.interval - 1e-6))
+        return signal._replace(
+            values=signal.values[first:], t_start=signal.t_start + first * signal.interval
+        )
+
+    def _metadata(
+        self,
+        backend: Backend,
+        model: Model,
+        parameters: Mapping[str, Any],
+        options: Any,
+        network: Network,
+        spikes: Mapping[str, Spikes],
+        clock: Clock,
+    ) -> dict[str, Any]:
+        sizes = {label: int(p.size) for label, p in network.populations.items()}
+        counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
+        seconds = self.duration * 1e-3
+        published = model.published_rates(**parameters) if model.published_rates else {}
+        energy = backend.energy()
+        return {
+            "backend": backend.name,
+            "machine": str(self.machine),
+            "options": options.model_dump(),
+            "model": str(self.model),
+            "parameters": {**model.parameters, **parameters},
+            "realisation": self.realisation,
+            "seed": self.seed,
+            "timestep_ms": self.timestep,
+            "warmup_ms": self.warmup,
+            "duration_ms": self.duration,
+            "populations": sizes,
+            "n_neurons": network.n_neurons,
+            "n_synapses": network.n_synapses,
+            "n_spikes": sum(int(c.sum()) for c in counts.values()) if spikes else None,
+            "synaptic_events": network.synaptic_events(counts) if spikes else None,
+            "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
+            "published_rates": dict(published),
+            "phases_s": {**clock.seconds, **backend.phases()},
+            "real_time_factor": clock.seconds["simulate"] / seconds,
+            "peak_memory_bytes": provenance.peak_memory_bytes(),
+            "energy": None if energy is None else vars(energy),
+            "versions": provenance.versions(backend.distributions),
+            "computer": provenance.computer(),
+        }
+
+
+class _Running:
+    """The time in which a simulator is in use: releases it, and gives its errors our type."""
+
+    def __init__(self, backend: Backend, clock: Clock, reporter: Reporter) -> None:
+        self._backend, self._clock = backend, clock
+        self.sim: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.sim is not None:
+            self._backend.end(self.sim)
+        if isinstance(error, Exception) and not isinstance(error, PortableCortexError):
+            done = ", ".join(self._clock.seconds) or "nothing"
+            raise SimulationError(
+                f"backend {self._backend.name!r} failed (phases begun: {done}): "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def run(
+    *,
+    model: str | Path = "pd14",
+    backend: str = DEFAULT_BACKEND,
+    machine: str | Path = DEFAULT_MACHINE,
+    options: Mapping[str, str] | None = None,
+    seed: int = 1,
+    timestep: float = 0.1,
+    warmup: float = 500.0,
+    duration: float = 1000.0,
+    realisation: str = "native",
+    record: Sequence[str] = (),
+    record_spikes: bool = True,
+    reporter: Reporter | None = None,
+    **parameters: Any,
+) -> Recording:
+    """Build and run a model on a backend.
+
+    Parameters
+    ----------
+    record : sequence of str
+        ``variable:population:count``, e.g. ``"v:L4E:10"``.
+    **parameters
+        Of the model, e.g. ``scale=0.1, drive="dc"`` (see `portable_cortex.model.build`).
+
+    See `Experiment` for the others.
+
+    Returns
+    -------
+    Recording
+
+    Raises
+    ------
+    PortableCortexError
+        For whatever keeps it from running; see `portable_cortex.errors`.
+
+    Examples
+    --------
+    >>> recording = run(backend="mock", scale=0.02, duration=100.0)
+    >>> recording.metadata["n_neurons"]
+    1544
+    """
+    return Experiment(
+        model=model,
+        parameters=parameters,
+        backend=backend,
+        machine=machine,
+        options=options or {},
+        seed=seed,
+        timestep=timestep,
+        warmup=warmup,
+        duration=duration,
+        realisation=realisation,
+        record=[RecordRequest.parse(text) for text in record],
+        record_spikes=record_spikes,
+    ).run(reporter)
+
+
+def simulator(
+    backend: str = DEFAULT_BACKEND,
+    *,
+    machine: str | Path = DEFAULT_MACHINE,
+    options: Mapping[str, str] | None = None,
+) -> Any:
+    """The PyNN namespace of a backend, for a script of your own.
+
+    Use it as any PyNN simulator: ``sim.setup()``, ``sim.Population(...)``, ``sim.run()``.
+
+    Parameters
+    ----------
+    backend, machine : str
+        Names, or for the machine a ``.toml`` file.
+    options : dict of str to str
+        Options of the backend, in place of those of the machine file.
+
+    Raises
+    ------
+    UnknownNameError, BackendUnavailableError
+        For a backend that does not exist, or whose simulator is not installed.
+
+    Examples
+    --------
+    >>> sim = simulator("mock")
+    >>> _ = sim.setup(timestep=0.1)
+    >>> sim.Population(10, sim.IF_curr_exp()).size
+    10
+    """
+    loaded = load_backend(backend)
+    loaded.require()
+    return loaded.simulator(load_machine(machine).options_for(loaded, options))

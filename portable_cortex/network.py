@@ -1,0 +1,254 @@
+"""Watch a model being built: what it creates, how long that takes, and whose random numbers it uses.
+
+The model sees an ordinary PyNN namespace. Its ``Population`` and ``Projection`` are subclasses of
+the backend's that keep time and books and, for the `shared` realisation, put the core's draws in
+the place of the backend's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .clock import Clock
+from .errors import ModelError, UnsupportedError
+from .model_loader import Model
+from .realisation import STATE, Stream, draw_edges, is_random, quantile_function
+
+
+@dataclass
+class Network:
+    """What a model built.
+
+    Attributes
+    ----------
+    populations : dict of str to Population
+        Those that ``build`` returned.
+    projections : list of Projection
+        All of them.
+    """
+
+    populations: dict[str, Any] = field(default_factory=dict)
+    created: list[Any] = field(default_factory=list)
+    projections: list[Any] = field(default_factory=list)
+
+    @property
+    def recurrent(self) -> list[Any]:
+        """Projections whose presynaptic cells are neurons, not spike sources."""
+        return [p for p in self.projections if p.pre.injectable]
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons, without spike sources."""
+        return sum(p.size for p in self.created if p.injectable)
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses between neurons, without those of spike sources."""
+        return sum(int(p.size()) for p in self.recurrent)
+
+    def synaptic_events(self, spike_counts: dict[str, np.ndarray[Any, Any]]) -> int | None:
+        """Spikes times out-degree, over all recurrent projections.
+
+        The mean out-degree of the projection is taken; None if a presynaptic population is not
+        among those counted.
+        """
+        labels = {id(population): label for label, population in self.populations.items()}
+        events = 0.0
+        for projection in self.recurrent:
+            spikes = 0
+            for part in getattr(projection.pre, "populations", [projection.pre]):
+                parent = getattr(part, "grandparent", part)
+                if id(parent) not in labels:
+                    return None
+                counts = spike_counts[labels[id(parent)]]
+                if parent is not part:
+                    counts = counts[part.index_in_grandparent(np.arange(part.size))]
+                spikes += int(counts.sum())
+            events += spikes * projection.size() / projection.pre.size
+        return round(events)
+
+
+def build_network(
+    model: Model,
+    parameters: dict[str, Any],
+    sim: Any,
+    *,
+    backend_name: str,
+    clock: Clock,
+    shared_seed: int | None,
+    on_progress: Callable[[str], None],
+) -> Network:
+    """Let `model` build its network in `sim`.
+
+    Parameters
+    ----------
+    model : Model
+    parameters : dict
+        Keyword arguments of the model's ``build``.
+    sim : PyNN namespace
+        Set up already.
+    backend_name : str
+        For error messages.
+    clock : Clock
+        Gains the phases ``create`` and ``connect``.
+    shared_seed : int or None
+        Seed of the `shared` realisation; None for the backend's own random numbers.
+    on_progress : callable
+        Told the label of each population and projection before it is made.
+
+    Raises
+    ------
+    ModelError
+        If ``build`` does not return its populations by label.
+    UnsupportedError
+        If the model needs something that the namespace lacks.
+    """
+    network = Network()
+    namespace = _Namespace(
+        sim,
+        backend_name,
+        Population=_watched_population(sim, network, clock, shared_seed, on_progress),
+        Projection=_watched_projection(sim, network, clock, shared_seed, on_progress),
+    )
+    returned = model.build(namespace, **parameters)
+    population_class = sim.Population
+    if (
+        not isinstance(returned, dict)
+        or not returned
+        or not all(isinstance(p, population_class) for p in returned.values())
+    ):
+        raise ModelError(
+            f"build() of model {model.name!r} must return a dict of label to Population, "
+            f"not {returned!r}"
+        )
+    network.populations = {str(label): population for label, population in returned.items()}
+    return network
+
+
+class _Namespace:
+    """A PyNN namespace in which some names are replaced and a missing one is a clear error."""
+
+    def __init__(self, sim: Any, backend_name: str, **replaced: Any) -> None:
+        self.__dict__.update(replaced)
+        self._sim, self._backend_name = sim, backend_name
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(self._sim, name)
+        except AttributeError:
+            if name.startswith("__"):
+                raise
+            raise UnsupportedError(
+                f"backend {self._backend_name!r} has no {name!r}, which the model uses"
+            ) from None
+
+
+def _watched_population(
+    sim: Any,
+    network: Network,
+    clock: Clock,
+    shared_seed: int | None,
+    on_progress: Callable[[str], None],
+) -> Any:
+    class Population(sim.Population):  # type: ignore[misc]  # the namespace is untyped
+        __doc__ = sim.Population.__doc__
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            on_progress(kwargs.get("label") or "population")
+            self._number = len(network.created)
+            network.created.append(self)
+            with clock("create"):
+                super().__init__(*args, **kwargs)
+
+        def initialize(self, **initial_values: Any) -> None:
+            if shared_seed is not None:
+                for position, (name, value) in enumerate(sorted(initial_values.items())):
+                    if is_random(_Lazy(value)):
+                        # populations and projections are counted apart: even and odd keys
+                        stream = Stream(shared_seed, 2 * self._number, STATE + position)
+                        initial_values[name] = stream.values(self.size, quantile_function(value))
+            with clock("create"):
+                super().initialize(**initial_values)
+
+    return Population
+
+
+@dataclass
+class _Lazy:
+    """A bare value in the shape that `is_random` asks for."""
+
+    base_value: Any
+
+
+def _watched_projection(
+    sim: Any,
+    network: Network,
+    clock: Clock,
+    shared_seed: int | None,
+    on_progress: Callable[[str], None],
+) -> Any:
+    class Projection(sim.Projection):  # type: ignore[misc]  # the namespace is untyped
+        __doc__ = sim.Projection.__doc__
+
+        def __init__(
+            self,
+            presynaptic_neurons: Any,
+            postsynaptic_neurons: Any,
+            connector: Any,
+            synapse_type: Any = None,
+            *args: Any,
+            **kwargs: Any,
+        ) -> None:
+            on_progress(kwargs.get("label") or "projection")
+            number = len(network.projections)
+            network.projections.append(self)
+            with clock("connect"):
+                synapse_type = synapse_type or sim.StaticSynapse()
+                if shared_seed is not None and _has_draws(connector, synapse_type):
+                    edges = draw_edges(
+                        connector,
+                        synapse_type,
+                        presynaptic_neurons,
+                        postsynaptic_neurons,
+                        seed=shared_seed,
+                        item=2 * number + 1,
+                        timestep=sim.get_time_step(),
+                    )
+                    connector = sim.FromListConnector(
+                        np.column_stack(edges), column_names=("weight", "delay"), safe=False
+                    )
+                super().__init__(
+                    presynaptic_neurons,
+                    postsynaptic_neurons,
+                    connector,
+                    synapse_type,
+                    *args,
+                    **kwargs,
+                )
+
+    return Projection
+
+
+def _has_draws(connector: Any, synapse: Any) -> bool:
+    """Whether anything about a projection is random."""
+    if hasattr(connector, "rng") or any(
+        is_random(synapse.parameter_space[name])
+        for name in ("weight", "delay")
+        if name in synapse.parameter_space.keys()
+    ):
+        others = [
+            name
+            for name, value in synapse.parameter_space.items()
+            if name not in ("weight", "delay") and is_random(value)
+        ]
+        if others:
+            raise UnsupportedError(
+                f"the shared realisation draws weights and delays, not {', '.join(others)}; "
+                "use realisation 'native'"
+            )
+        return True
+    return False

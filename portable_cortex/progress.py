@@ -1,0 +1,84 @@
+"""Show a run in the terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+DESCRIPTIONS = {
+    "import": "importing the simulator",
+    "setup": "setting up",
+    "build": "building the network",
+    "prepare": "preparing the simulator",
+    "warmup": "warming up",
+    "simulate": "simulating",
+    "readout": "reading out",
+}
+
+
+class ConsoleReporter:
+    """One line a phase: a bar where it is known how much is left, a spinner elsewhere.
+
+    On a terminal the line moves; elsewhere (a log file) each phase is written once, when it
+    begins.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<24}"),
+            BarColumn(bar_width=30),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("[dim]{task.fields[detail]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._phase: str | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._finish()
+        self._progress.stop()
+
+    def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
+        """See `portable_cortex.experiment.Reporter`."""
+        if name != self._phase:
+            self._finish()
+            description = DESCRIPTIONS.get(name, name)
+            self._phase = name
+            self._task = self._progress.add_task(
+                description, total=None if fraction is None else 1.0, detail=""
+            )
+            if not self._console.is_terminal:
+                self._console.print(f"{description} ...")
+        assert self._task is not None
+        self._progress.update(self._task, detail=detail)
+        if fraction is not None:
+            self._progress.update(self._task, completed=fraction)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, total=1.0, completed=1.0, detail="")

@@ -1,0 +1,260 @@
+"""What a run leaves behind: spikes as flat arrays, signals, and everything known about the run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import OutputError, OutputExistsError, UnknownNameError
+from .sonata import Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
+
+if TYPE_CHECKING:
+    import neo
+
+SPIKES, SIGNALS, RUN, FIGURE = "spikes.h5", "signals.h5", "run.json", "activity.png"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Spikes and signals of one run, after its warm-up, with all that is known about the run.
+
+    Attributes
+    ----------
+    n_neurons : dict of str to int
+        Size of each recorded population, in the order in which the model gave them.
+    spike_trains : dict of str to Spikes
+        Empty where spikes were not recorded.
+    signals : dict of (population, variable) to Signal
+    metadata : dict
+        Contents of ``run.json`` (see ``docs/recording.md``).
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> recording = run(backend="mock", scale=0.02, duration=100.0)
+    >>> times, neurons = recording.spikes("L4E")
+    >>> recording.rates()["L4E"] == 1e3 * times.size / (100.0 * recording.n_neurons["L4E"])
+    True
+    """
+
+    n_neurons: Mapping[str, int]
+    spike_trains: Mapping[str, Spikes]
+    metadata: Mapping[str, Any]
+    signals: Mapping[tuple[str, str], Signal] = field(default_factory=dict)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Labels of the recorded populations."""
+        return tuple(self.n_neurons)
+
+    @property
+    def t_start(self) -> float:
+        """End of the warm-up, ms: spikes are in the interval (t_start, t_stop]."""
+        return float(self.metadata["warmup_ms"])
+
+    @property
+    def t_stop(self) -> float:
+        """End of the run, ms."""
+        return self.t_start + float(self.metadata["duration_ms"])
+
+    def spikes(self, population: str) -> Spikes:
+        """Spike times (ms) and neuron indices of a population, sorted by time.
+
+        Raises
+        ------
+        UnknownNameError
+            For a population whose spikes were not recorded.
+        """
+        try:
+            return self.spike_trains[population]
+        except KeyError:
+            raise UnknownNameError(
+                "recorded population", population, self.spike_trains
+            ) from None
+
+    def signal(self, population: str, variable: str = "v") -> Signal:
+        """A recorded variable of a population.
+
+        Raises
+        ------
+        UnknownNameError
+            For a variable that was not recorded there.
+        """
+        try:
+            return self.signals[population, variable]
+        except KeyError:
+            valid = [f"{v}:{p}" for p, v in self.signals]
+            raise UnknownNameError(
+                "recorded signal", f"{variable}:{population}", valid
+            ) from None
+
+    def rates(self) -> dict[str, float]:
+        """Mean firing rate of each recorded population, spikes/s."""
+        seconds = (self.t_stop - self.t_start) * 1e-3
+        return {
+            label: trains.times.size / (self.n_neurons[label] * seconds)
+            for label, trains in self.spike_trains.items()
+        }
+
+    def to_neo(self) -> neo.Block:
+        """The recording as PyNN's standard container: a Neo block with one segment.
+
+        Returns
+        -------
+        neo.Block
+            Spike trains are annotated with ``source_population`` and ``source_index``, signals
+            with ``source_population`` and their ``channel_index``.
+        """
+        import neo
+        import quantities as pq
+        from neo.spiketrainlist import SpikeTrainList
+
+        block = neo.Block(name=str(self.metadata.get("model", "recording")))
+        segment = neo.Segment(name="segment000")
+        block.segments.append(segment)
+        trains: list[neo.SpikeTrain] = []
+        for label, (times, neurons) in self.spike_trains.items():
+            index = np.arange(self.n_neurons[label])
+            trains.extend(
+                SpikeTrainList.from_spike_time_array(
+                    times * pq.ms,
+                    neurons,
+                    all_channel_ids=index,
+                    units="ms",
+                    t_start=self.t_start * pq.ms,
+                    t_stop=self.t_stop * pq.ms,
+                    source_population=label,
+                    source_index=index,
+                )
+            )
+        segment.spiketrains.extend(trains)
+        for (label, variable), signal in self.signals.items():
+            segment.analogsignals.append(
+                neo.AnalogSignal(
+                    signal.values,
+                    units=signal.units,
+                    t_start=signal.t_start * pq.ms,
+                    sampling_period=signal.interval * pq.ms,
+                    name=variable,
+                    source_population=label,
+                    array_annotations={"channel_index": signal.neurons},
+                )
+            )
+        return block
+
+    def save(
+        self, folder: str | Path, *, overwrite: bool = False, figure: bool = False
+    ) -> Path:
+        """Write ``spikes.h5``, ``run.json`` and, where signals were recorded, ``signals.h5``.
+
+        All files are written beside their final place and moved there together, ``run.json``
+        last, so that an interrupted save leaves nothing half-written under a final name.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Created if it does not exist.
+        overwrite : bool
+            Replace a run that the folder already holds.
+        figure : bool
+            Draw ``activity.png`` as well.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        OutputExistsError
+            If the folder holds a run and `overwrite` is false.
+        OutputError
+            If it cannot be written, e.g. for a full disk.
+        """
+        folder = check_output(folder, overwrite=overwrite)
+        with _whole(folder) as staging:
+            write_spikes(staging / SPIKES, self.spike_trains)
+            if self.signals:
+                write_signals(staging / SIGNALS, self.signals)
+            if figure:
+                from .figure import draw_activity
+
+                draw_activity(self, staging / FIGURE)
+            text = json.dumps(dict(self.metadata), indent=2, allow_nan=False, ensure_ascii=False)
+            (staging / RUN).write_text(text + "\n", encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Recording:
+        """Read a recording that `save` wrote.
+
+        Raises
+        ------
+        OutputError
+            If the folder holds no run, or a damaged one.
+        """
+        folder = Path(folder)
+        try:
+            metadata = json.loads((folder / RUN).read_text(encoding="utf-8"))
+            n_neurons = {label: int(n) for label, n in metadata["populations"].items()}
+            float(metadata["warmup_ms"]), float(metadata["duration_ms"])
+        except FileNotFoundError:
+            raise OutputError(f"{folder} holds no run: there is no {RUN} in it") from None
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise OutputError(f"{folder / RUN} is damaged: {error!r}") from error
+        signals = {}
+        if (folder / SIGNALS).exists():
+            signals = read_signals(folder / SIGNALS)
+        spikes = read_spikes(folder / SPIKES)
+        # HDF5 lists groups by name; keep the model's order
+        return cls(n_neurons, {p: spikes[p] for p in n_neurons if p in spikes}, metadata, signals)
+
+
+def check_output(folder: str | Path, *, overwrite: bool) -> Path:
+    """Raise `OutputExistsError` if `folder` holds a run that is not to be overwritten."""
+    folder = Path(folder)
+    if (folder / RUN).exists() and not overwrite:
+        raise OutputExistsError(
+            f"{folder} already holds a run, which was kept: "
+            "choose another folder or ask to overwrite it (--overwrite)"
+        )
+    for part in (folder, *folder.parents):
+        if part.exists():
+            if not part.is_dir():
+                raise OutputError(f"{part} is no folder: choose another one for the results")
+            if not os.access(part, os.W_OK):
+                raise OutputError(f"no permission to write into {part}: choose another folder")
+            break
+    return folder
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A staging folder whose files all move into `folder`, or none does; `RUN` goes last."""
+    staging = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        yield staging
+        (folder / RUN).unlink(missing_ok=True)
+        for stale in (SIGNALS, FIGURE):  # of the run that is being overwritten
+            (folder / stale).unlink(missing_ok=True)
+        for path in sorted(staging.iterdir(), key=lambda p: p.name == RUN):
+            os.replace(path, folder / path.name)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = "the disk is full" if full else str(error)
+        raise OutputError(f"the recording could not be written to {folder}: {why}") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)

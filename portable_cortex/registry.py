@@ -1,0 +1,66 @@
+"""From the name of a backend to the backend, imported on first use.
+
+Backends of other packages register themselves under the entry-point group
+``portable_cortex.backends``; a built-in name cannot be taken over.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import Any
+
+from .backend import Backend
+from .errors import BackendUnavailableError, UnknownNameError
+
+GROUP = "portable_cortex.backends"
+
+BUILTIN = {
+    "nest": "portable_cortex.backends.nest:NestBackend",
+    "mock": "portable_cortex.backends.mock:MockBackend",
+}
+
+DEFAULT_BACKEND = "nest"
+
+
+def backend_names() -> tuple[str, ...]:
+    """Names of all registered backends, built-in ones first.
+
+    Examples
+    --------
+    >>> "nest" in backend_names()
+    True
+    """
+    others = {point.name for point in importlib.metadata.entry_points(group=GROUP)}
+    return (*BUILTIN, *sorted(others - set(BUILTIN)))
+
+
+def load_backend(name: str) -> Backend:
+    """Make a backend by name. Imports the backend's own module, not its simulator.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that nothing registered.
+    BackendUnavailableError
+        If the backend's own code cannot be imported.
+    """
+    if name not in backend_names():
+        raise UnknownNameError("backend", name, backend_names())
+    try:
+        made: Any = _target(name)()
+    except (ImportError, AttributeError) as error:
+        raise BackendUnavailableError(f"backend {name!r} cannot be imported: {error}") from error
+    if not isinstance(made, Backend):
+        raise BackendUnavailableError(
+            f"backend {name!r} is a {type(made).__name__}, not a portable_cortex.Backend"
+        )
+    return made
+
+
+def _target(name: str) -> Any:
+    if name in BUILTIN:
+        module, _, attribute = BUILTIN[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    (point, *_) = importlib.metadata.entry_points(group=GROUP, name=name)
+    return point.load()

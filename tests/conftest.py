@@ -1,0 +1,77 @@
+"""Options, and the `backend` fixture through which one contract suite runs on every backend."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from portable_cortex import Backend, backend_names, load_backend
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# Contract tests that a backend cannot pass, with the reason. Everything else must pass.
+UNSUPPORTED: dict[str, dict[str, str]] = {
+    "mock": {
+        "dynamics": "mock has no membrane equations: its spikes are made up",
+        "set_synapses": "pyNN.mock has no Projection.set",
+    },
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend", action="append", default=[], help="run the contract suite on this backend only"
+    )
+    parser.addoption("--slow", action="store_true", help="also run tests that take minutes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "needs(*what): contract tests that some backends cannot pass; see UNSUPPORTED"
+    )
+    # one figure, one progress bar width, whatever the terminal
+    os.environ.setdefault("COLUMNS", "120")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend_name" in metafunc.fixturenames:
+        names = metafunc.config.getoption("--backend") or list(backend_names())
+        metafunc.parametrize("backend_name", names, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: run with --slow"))
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The source tree, for tests of what is not in the wheel."""
+    return CHECKOUT
+
+
+@pytest.fixture
+def backend(backend_name: str, request: pytest.FixtureRequest) -> Backend:
+    """Each backend in turn; skips, with the reason, what it cannot do."""
+    backend = load_backend(backend_name)
+    found = backend.availability()
+    if not found.available:
+        pytest.skip(f"{backend_name} is not installed here: {found.install}")
+    for marker in request.node.iter_markers("needs"):
+        for what in marker.args:
+            reason = UNSUPPORTED.get(backend_name, {}).get(what)
+            if reason:
+                pytest.skip(reason)
+    return backend
+
+
+@pytest.fixture
+def sim(backend: Backend):
+    """The backend's namespace, set up with a step of 0.1 ms."""
+    namespace = backend.simulator(backend.Options())
+    backend.setup(namespace, timestep=0.1, seed=7)
+    yield namespace
+    backend.end(namespace)
