@@ -7,6 +7,7 @@ overrides what its simulator does better.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import time
@@ -126,10 +127,8 @@ class Backend(ABC):
             return Availability(False, None, install)
         version = None
         if self.distributions:
-            try:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 version = importlib.metadata.version(self.distributions[0])
-            except importlib.metadata.PackageNotFoundError:
-                pass
         return Availability(True, version, install)
 
     def require(self) -> None:

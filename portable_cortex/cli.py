@@ -132,10 +132,14 @@ def run(
     target = check_output(
         folder or Path("results") / f"{Path(model).stem}-{backend}", overwrite=overwrite
     )
-    with ConsoleReporter(out) as reporter:
-        recording = experiment.run(reporter)
-        reporter.phase("write", f"{target}")
-        recording.save(target, overwrite=overwrite, figure=True)
+    try:
+        with ConsoleReporter(out) as reporter:
+            recording = experiment.run(reporter)
+            reporter.phase("write", f"{target}")
+            recording.save(target, overwrite=overwrite, figure=True)
+    except KeyboardInterrupt:
+        err.print("[red]Interrupted:[/] nothing was written.")
+        raise typer.Exit(130) from None
     _show(recording, target)
 
 
@@ -247,7 +251,7 @@ def _json(text: str) -> Any:
         return text  # a bare word
 
 
-def _show_warning(message: Any, category: type[Warning], *_rest: Any) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:
     kind = "Warning" if issubclass(category, ModelWarning) else category.__name__
     err.print(f"[yellow]{kind}:[/] {message}", soft_wrap=True)
 
@@ -263,6 +267,3 @@ def main() -> None:
     except PortableCortexError as error:
         err.print(f"[red]Error:[/] {error}", soft_wrap=True, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("[red]Interrupted:[/] nothing was written.")
-        sys.exit(130)

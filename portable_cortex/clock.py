@@ -25,6 +25,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
+        """Count the time within a ``with`` block for `phase`."""
         if phase in self._running:
             yield
             return

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from . import provenance
 from .backend import Backend
 from .clock import Clock
-from .errors import InvalidValueError, PortableCortexError, SimulationError, UnknownNameError
-from .errors import UnsupportedError
+from .errors import (
+    InvalidValueError,
+    PortableCortexError,
+    SimulationError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from .machine import DEFAULT_MACHINE, load_machine
 from .model_loader import Model, load_model
 from .network import Network, build_network
@@ -38,7 +44,8 @@ class _Silent:
         pass
 
 
-class RecordRequest(NamedTuple):
+@dataclass(frozen=True)
+class RecordRequest:
     """Record `variable` from the first `count` neurons of `population`."""
 
     variable: str
@@ -174,11 +181,7 @@ class Experiment:
                 if duration:
                     reporter.phase(phase, fraction=0.0)
                     with clock(phase):
-                        backend.simulate(
-                            sim,
-                            duration,
-                            lambda done, phase=phase: reporter.phase(phase, fraction=done),
-                        )
+                        backend.simulate(sim, duration, partial(_report, reporter, phase))
             reporter.phase("readout")
             with clock("readout"):
                 spikes = {
@@ -287,6 +290,10 @@ class Experiment:
             "versions": provenance.versions(backend.distributions),
             "computer": provenance.computer(),
         }
+
+
+def _report(reporter: Reporter, phase: str, fraction: float) -> None:
+    reporter.phase(phase, fraction=fraction)
 
 
 class _Running:

@@ -30,7 +30,9 @@ def draw_activity(recording: Recording, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+    with matplotlib.rc_context(
+        {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+    ):
         figure = Figure(figsize=(12, 6.5), layout="constrained")
         FigureCanvasAgg(figure)
         raster, rates = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -106,9 +108,7 @@ def _rates(axes: Any, recording: Recording) -> None:
     published = recording.metadata.get("published_rates", {})
     rows = np.arange(len(labels))[::-1]
     for row, label in zip(rows, labels, strict=True):
-        counts = np.bincount(
-            recording.spikes(label).neurons, minlength=recording.n_neurons[label]
-        )
+        counts = np.bincount(recording.spikes(label).neurons, minlength=recording.n_neurons[label])
         single = counts / seconds
         axes.boxplot(
             single,

@@ -48,7 +48,9 @@ class Machine(BaseModel):
     backends: tuple[str, ...] | None = None
     options: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
 
-    def options_for(self, backend: Backend, given: Mapping[str, str] | None = None) -> BackendOptions:
+    def options_for(
+        self, backend: Backend, given: Mapping[str, str] | None = None
+    ) -> BackendOptions:
         """Options of a backend: its defaults, then the machine's, then those `given`.
 
         Raises

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pyNN import parameters as pynn_parameters
 
 from .errors import InvalidValueError
 from .model_loader import warn_model
@@ -69,7 +70,7 @@ def build(
     Examples
     --------
     >>> from portable_cortex import run
-    >>> recording = run(backend="mock", model="pd14", scale=0.02, drive="dc", duration=10.0)
+    >>> recording = run(backend="mock", model="pd14", scale=0.02, duration=10.0)
     >>> recording.n_neurons["L23E"]
     414
     """
@@ -79,9 +80,8 @@ def build(
     k_scale = scale if k_scale is None else k_scale
     circuit = PD14
     scaled = scale_circuit(circuit, n_scale, k_scale, drive)
-    transients = [
-        (circuit.populations[circuit.index(p)], *rest) for p, *rest in map(tuple, dc_transients)
-    ]
+    for label, *_ in dc_transients:
+        circuit.index(label)  # before anything is built
     _warn_if_silent(scaled)
     rng = sim.NumpyRNG(seed=seed)
 
@@ -150,7 +150,7 @@ def build(
                 label=f"background→{label}",
             )
 
-    for label, onset, duration, amplitude in transients:
+    for label, onset, duration, amplitude in dc_transients:
         current = sim.DCSource(amplitude=amplitude, start=onset, stop=onset + duration)
         populations[label].inject(current)
 
@@ -184,7 +184,7 @@ def _pulses(sim: Any, onsets: Sequence[float], seed: int) -> list[Any]:
     # at most one spike a step, as on every grid-based simulator
     fires = rng.random((thalamus.size, len(onsets), steps)) < thalamus.rate * step * 1e-3
     times = np.asarray(sorted(onsets), dtype=float)[:, np.newaxis] + step * np.arange(1, steps + 1)
-    return [sim.Sequence(np.unique(np.round(times[f], 9))) for f in fires]
+    return [pynn_parameters.Sequence(np.unique(np.round(times[f], 9))) for f in fires]
 
 
 def _warn_if_silent(scaled: ScaledMicrocircuit) -> None:

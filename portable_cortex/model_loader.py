@@ -90,7 +90,8 @@ def load_model(name: str | Path) -> Model:
     if not path.is_file():
         raise ModelError(f"there is no model file {text}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None  # true for every .py file
+    assert spec is not None  # true for every .py file
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""Watch a model being built: what it creates, how long that takes, and whose random numbers it uses.
+"""Watch a model being built: what it creates, how long that takes, whose random numbers it uses.
 
 The model sees an ordinary PyNN namespace. Its ``Population`` and ``Projection`` are subclasses of
 the backend's that keep time and books and, for the `shared` realisation, put the core's draws in
@@ -238,7 +238,7 @@ def _has_draws(connector: Any, synapse: Any) -> bool:
     if hasattr(connector, "rng") or any(
         is_random(synapse.parameter_space[name])
         for name in ("weight", "delay")
-        if name in synapse.parameter_space.keys()
+        if name in synapse.get_parameter_names()
     ):
         others = [
             name

@@ -24,6 +24,7 @@ DESCRIPTIONS = {
     "warmup": "warming up",
     "simulate": "simulating",
     "readout": "reading out",
+    "write": "writing",
 }
 
 

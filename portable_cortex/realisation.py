@@ -67,8 +67,8 @@ class Stream:
         generator = np.random.Philox(key=self._key)
         generator.advance(start // 4)  # four draws a counter value
         raw = generator.random_raw(n + start % 4)[start % 4 :]
-        uniform: FloatArray = (raw >> np.uint64(11)) * 2.0**-53 + 2.0**-54
-        return uniform
+        # the upper 53 bits, at the middle of their interval
+        return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54
 
     def chunks(self, n: int) -> Iterator[tuple[slice, FloatArray]]:
         """All draws up to `n`, a chunk at a time."""
@@ -161,7 +161,12 @@ def draw_edges(
     sources, targets = _pairs(connector, pre, post, seed, item)
     weights, delays = (
         _parameter(
-            connector, synapse, name, (sources, targets), (pre.size, post.size), Stream(seed, item, q)
+            connector,
+            synapse,
+            name,
+            (sources, targets),
+            (pre.size, post.size),
+            Stream(seed, item, q),
         )
         for name, q in (("weight", WEIGHT), ("delay", DELAY))
     )
@@ -216,14 +221,13 @@ def _pairs(
         return _by_source(skip_self(targets, chosen), targets)
     if kind in ("AllToAllConnector", "FixedProbabilityConnector"):
         probability = getattr(connector, "p_connect", 1.0)
-        rows = []
+        hits: list[NDArray[np.intp]] = []
         for source in range(pre.size):
-            hits = target_draws.uniform(post.size, source * post.size) < probability
-            if not allow_self and pre == post:
-                hits[source] = False
-            rows.append(np.flatnonzero(hits))
-        sources = np.repeat(np.arange(pre.size), [row.size for row in rows])
-        return sources, np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+            hit = target_draws.uniform(post.size, source * post.size) < probability
+            if loops:
+                hit[source] = False
+            hits.append(np.flatnonzero(hit))
+        return np.repeat(np.arange(pre.size), [h.size for h in hits]), np.concatenate(hits)
     raise UnsupportedError(
         f"the shared realisation cannot draw {kind}: it draws AllToAll, OneToOne, "
         "FixedProbability, FixedNumberPre, FixedNumberPost, FixedTotalNumber (with replacement), "
@@ -251,11 +255,10 @@ def _choose(
             f"the shared realisation cannot choose {n} of {size} neurons without replacement"
         )
     # the n smallest of `size` random numbers are a random choice
-    rows = [
-        np.sort(np.argpartition(stream.uniform(size, row * size), n - 1)[:n]) if n else []
-        for row in range(n_rows)
-    ]
-    return np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    chosen = np.empty((n_rows, n), dtype=np.int64)
+    for row in range(n_rows if n else 0):
+        chosen[row] = np.sort(np.argpartition(stream.uniform(size, row * size), n - 1)[:n])
+    return chosen.ravel()
 
 
 def _by_source(
@@ -289,12 +292,10 @@ def _dense(value: Any, name: str, pairs: Any, shape: tuple[int, int]) -> FloatAr
             "use realisation 'native'"
         )
     value.shape = shape
-    return np.broadcast_to(value.evaluate(), shape)[pairs]
+    return np.asarray(np.broadcast_to(value.evaluate(), shape)[pairs], dtype=float)
 
 
-def evaluate(
-    value: Any, n: int, stream: Stream, otherwise: Callable[[], FloatArray]
-) -> FloatArray:
+def evaluate(value: Any, n: int, stream: Stream, otherwise: Callable[[], FloatArray]) -> FloatArray:
     """`n` values of a PyNN parameter: drawn, constant, or what `otherwise` gives."""
     if is_random(value):
         drawn = stream.values(n, quantile_function(value.base_value))

@@ -78,9 +78,7 @@ class Recording:
         try:
             return self.spike_trains[population]
         except KeyError:
-            raise UnknownNameError(
-                "recorded population", population, self.spike_trains
-            ) from None
+            raise UnknownNameError("recorded population", population, self.spike_trains) from None
 
     def signal(self, population: str, variable: str = "v") -> Signal:
         """A recorded variable of a population.
@@ -94,9 +92,7 @@ class Recording:
             return self.signals[population, variable]
         except KeyError:
             valid = [f"{v}:{p}" for p, v in self.signals]
-            raise UnknownNameError(
-                "recorded signal", f"{variable}:{population}", valid
-            ) from None
+            raise UnknownNameError("recorded signal", f"{variable}:{population}", valid) from None
 
     def rates(self) -> dict[str, float]:
         """Mean firing rate of each recorded population, spikes/s."""
@@ -117,7 +113,7 @@ class Recording:
         """
         import neo
         import quantities as pq
-        from neo.spiketrainlist import SpikeTrainList
+        from neo.core.spiketrainlist import SpikeTrainList
 
         block = neo.Block(name=str(self.metadata.get("model", "recording")))
         segment = neo.Segment(name="segment000")
@@ -152,9 +148,7 @@ class Recording:
             )
         return block
 
-    def save(
-        self, folder: str | Path, *, overwrite: bool = False, figure: bool = False
-    ) -> Path:
+    def save(self, folder: str | Path, *, overwrite: bool = False, figure: bool = False) -> Path:
         """Write ``spikes.h5``, ``run.json`` and, where signals were recorded, ``signals.h5``.
 
         All files are written beside their final place and moved there together, ``run.json``
@@ -250,7 +244,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         for stale in (SIGNALS, FIGURE):  # of the run that is being overwritten
             (folder / stale).unlink(missing_ok=True)
         for path in sorted(staging.iterdir(), key=lambda p: p.name == RUN):
-            os.replace(path, folder / path.name)
+            path.replace(folder / path.name)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = "the disk is full" if full else str(error)

@@ -71,10 +71,10 @@ def psc_over_psp(neuron: Neuron) -> float:
     """
     tau_m, tau_s = neuron.tau_m, neuron.tau_syn
     t_peak = math.log(tau_m / tau_s) * tau_m * tau_s / (tau_m - tau_s)
-    peak_per_nA = (math.exp(-t_peak / tau_m) - math.exp(-t_peak / tau_s)) * (
+    peak = (math.exp(-t_peak / tau_m) - math.exp(-t_peak / tau_s)) * (
         tau_m * tau_s / (neuron.cm * (tau_m - tau_s))
     )
-    return 1.0 / peak_per_nA
+    return 1.0 / peak
 
 
 def mean_weights(circuit: Microcircuit) -> FloatArray:

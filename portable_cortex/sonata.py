@@ -93,9 +93,7 @@ def read_spikes(path: Path) -> dict[str, Spikes]:
                 times = group["timestamps"][:].astype(float)
                 neurons = group["node_ids"][:].astype(np.int64)
                 ordered = bool(np.all(times[1:] >= times[:-1]))
-                found[population] = (
-                    Spikes(times, neurons) if ordered else by_time(times, neurons)
-                )
+                found[population] = Spikes(times, neurons) if ordered else by_time(times, neurons)
             return found
     except (OSError, KeyError, AttributeError) as error:
         raise OutputError(f"{path} is no readable SONATA spike file: {error}") from error
@@ -107,17 +105,12 @@ def write_signals(path: Path, signals: Mapping[tuple[str, str], Signal]) -> None
         _stamp(file)
         for (population, variable), signal in signals.items():
             group = file.create_group(f"report/{population}/{variable}")
-            data = group.create_dataset(
-                "data", data=signal.values, **_packing(signal.values.size)
-            )
+            data = group.create_dataset("data", data=signal.values, **_packing(signal.values.size))
             data.attrs["units"] = signal.units
             n_samples, n_neurons = signal.values.shape
             mapping = group.create_group("mapping")
-            time = mapping.create_dataset(
-                "time",
-                data=[signal.t_start, signal.t_start + n_samples * signal.interval]
-                + [signal.interval],
-            )
+            t_stop = signal.t_start + n_samples * signal.interval
+            time = mapping.create_dataset("time", data=[signal.t_start, t_stop, signal.interval])
             time.attrs["units"] = "ms"
             mapping.create_dataset("node_ids", data=signal.neurons.astype(np.uint64))
             mapping.create_dataset("index_pointer", data=np.arange(n_neurons + 1, dtype=np.uint64))

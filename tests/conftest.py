@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from portable_cortex import Backend, backend_names, load_backend
+from portable_cortex.machine import load_machine
+
+# Threads that wait for each other by spinning starve each other on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -71,7 +75,7 @@ def backend(backend_name: str, request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture
 def sim(backend: Backend):
     """The backend's namespace, set up with a step of 0.1 ms."""
-    namespace = backend.simulator(backend.Options())
+    namespace = backend.simulator(load_machine("single-thread").options_for(backend))
     backend.setup(namespace, timestep=0.1, seed=7)
     yield namespace
     backend.end(namespace)

@@ -111,4 +111,4 @@ class Projection(pyNN.mock.Projection):  # type: ignore[misc]
             "weight": self._edges.weights,
             "delay": self._edges.delays,
         }
-        return list(zip(*(columns[name].tolist() for name in names), strict=True))
+        return list(zip(*(columns[name.lower()].tolist() for name in names), strict=True))

@@ -60,7 +60,6 @@ class NestBackend(Backend):
         """What NEST would otherwise do in its first step."""
         sim.prepare()
 
-
     def spikes(self, population: Any) -> Spikes:
         """Straight from NEST's recorder, without a Python object a neuron."""
         senders, times = population.recorded_spikes()

@@ -53,7 +53,9 @@ def connection_rule(connector: Any, pre: Any, post: Any) -> dict[str, Any] | Non
         return {"rule": "one_to_one"} if pre.size == post.size else None
     if isinstance(connector, connectors.FixedProbabilityConnector):
         return {"rule": "pairwise_bernoulli", "p": connector.p_connect, **common}
-    if not isinstance(connector, connectors.FixedNumberConnector | connectors.FixedTotalNumberConnector):
+    if not isinstance(
+        connector, connectors.FixedNumberConnector | connectors.FixedTotalNumberConnector
+    ):
         return None
     if isinstance(connector.n, RandomDistribution):
         return None

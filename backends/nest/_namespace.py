@@ -14,6 +14,7 @@ are replaced; what they do differently:
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from ._synapse_models import SynapseModels  # noqa: E402
 warnings.filterwarnings("ignore", r"\s*(Get|Set)Status\(\) is deprecated", UserWarning)
 
 default_threads = 1
+_min_delay_is_auto = True
 _models = SynapseModels()
 
 
@@ -61,7 +63,8 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     int
         Rank of this process.
     """
-    global _models
+    global _models, _min_delay_is_auto
+    _min_delay_is_auto = min_delay == "auto"
     extra = {"threads": default_threads, "spike_precision": "on_grid", **extra}
     with quiet():
         rank: int = pynn_nest.setup(timestep, min_delay, **extra)
@@ -129,7 +132,11 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
                 self._deferred_parrot_connections = True
                 self.node_collection = self.all_cells = self._mask_local = (None,)
                 return
-        if getattr(celltype, "uses_parrot", False) or not isinstance(celltype, StandardCellType):
+        if getattr(celltype, "uses_parrot", False):
+            super()._create_cells()
+            self._connect_sources()
+            return
+        if not isinstance(celltype, StandardCellType):
             super()._create_cells()
             return
         celltype.parameter_space.shape = (self.size,)
@@ -142,12 +149,27 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         nodes = nest.Create(self._model, self.size, params=parameters)
         self.__dict__.update(_cells(self, nodes))
 
+    def _connect_sources(self) -> None:
+        """Connect spike sources to the neurons that repeat their spikes.
+
+        Their times are set early by the smallest delay, which must not change any more: with
+        PyNN's "auto" it would follow the delays of the model.
+        """
+        before = simulator.state.min_delay
+        delay = simulator.state.dt if _min_delay_is_auto else before
+        nest.Connect(
+            self.node_collection_source, self.node_collection, "one_to_one", {"delay": delay}
+        )
+        self._deferred_parrot_connections = False
+        if simulator.state.min_delay != before and isinstance(self.celltype, StandardCellType):
+            self._set_parameters(self.celltype.native_parameters)
+
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
         native = getattr(self.celltype, "variable_map", {}).get(variable, variable)
-        if native not in nest.GetDefaults(self._model):
-            # NEST starts these at zero and cannot do otherwise: PyNN warns if asked to
-            if value.is_homogeneous and value.evaluate(simplify=True) == 0:
-                return
+        # NEST starts some at zero and cannot do otherwise; PyNN warns where that was not asked for
+        fixed = native not in nest.GetDefaults(self._model)
+        if fixed and value.is_homogeneous and value.evaluate(simplify=True) == 0:
+            return
         super()._set_initial_value_array(variable, value)
 
     @property
@@ -183,7 +205,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             delay = {"delay": simulator.state.min_delay}
             nest.Connect(self._generator, self.node_collection, "all_to_all", syn_spec=delay)
         if self._direct is not None:
-            self._direct._connect_generator(self._generator)
+            self._direct.connect_generator(self._generator)
 
     def _set_parameters(self, parameter_space: Any) -> None:
         if self._generator is None:
@@ -248,9 +270,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
         self._port, self._sign = _receptor(self)
         parameters = self.synapse_type.native_parameters
         rule = _lowering.connection_rule(connector, self.pre, self.post)
-        values = {
-            name: _lowering.native_value(parameters[name]) for name in ("weight", "delay")
-        }
+        values = {name: _lowering.native_value(parameters[name]) for name in ("weight", "delay")}
         _check(self)
         try:
             if rule is not None and self._is_background(rule) and None not in values.values():
@@ -281,7 +301,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             and not pre._connected
         )
 
-    def _connect_generator(self, generator: Any) -> None:
+    def connect_generator(self, generator: Any) -> None:
         """Connect the Poisson sources: directly, unless they have neurons of their own."""
         assert self._generator_syn is not None
         if "node_collection" in self.pre.__dict__:
@@ -338,14 +358,17 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
                 f"{type(self.synapse_type).__name__}"
             )
         sources, targets = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
-        for what, index, size in (("source", sources, self.pre.size), ("target", targets, self.post.size)):
+        for what, index, size in (
+            ("source", sources, self.pre.size),
+            ("target", targets, self.post.size),
+        ):
             if index.min() < 0 or index.max() >= size:
                 raise errors.ConnectionError(f"{what} index out of range")
         columns = {
             name: table[:, 2 + number].astype(float)
             for number, name in enumerate(connector.column_names)
         }
-        parameters = self.synapse_type.parameter_space.copy()
+        parameters = deepcopy(self.synapse_type.parameter_space)
         parameters.shape = (len(table),)
         parameters.update(**columns)
         native = self.synapse_type.translate(parameters)
@@ -393,9 +416,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
         }
         if self._port:
             spec["receptor_type"] = np.full(n, self._port, dtype=int)
-        nest.Connect(
-            _numbers(self.pre)[sources], _numbers(self.post)[targets], "one_to_one", spec
-        )
+        nest.Connect(_numbers(self.pre)[sources], _numbers(self.post)[targets], "one_to_one", spec)
         self._size = n
 
     # --- reading and changing synapses --------------------------------------------------------
@@ -471,9 +492,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             arrays.append(array)
         return arrays
 
-    def _set_attributes(
-        self, parameter_space: Any, names: list[str] | None = None
-    ) -> None:
+    def _set_attributes(self, parameter_space: Any, names: list[str] | None = None) -> None:
         if not self._static:
             super()._set_attributes(parameter_space)
             return

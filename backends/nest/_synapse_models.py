@@ -13,6 +13,7 @@ neurons on a thread.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
 import nest
 
 MAX_PER_THREAD = 2**27 - 1

@@ -1,0 +1,288 @@
+"""The command line, as its user sees it: output, files, exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from portable_cortex import Recording, __version__, backend_names, cli
+from portable_cortex.machine import machine_names
+
+SCRIPT = Path(sys.executable).parent / "portable-cortex"
+FAST = ("--model", "brunel2000", "--backend", "mock", "--scale", "0.01")
+SHORT = ("--warmup", "0", "--duration", "20")
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Run the command in an empty folder; gives exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    # main() shows warnings in its own way: not so after the test
+    monkeypatch.setattr("warnings.showwarning", lambda *args, **kwargs: None)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["portable-cortex", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            status = stopped.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+def test_run_writes_its_files_and_prints_the_rates(tmp_path):
+    # the real script, and not a terminal
+    done = subprocess.run(
+        [SCRIPT, "run", "--backend", "mock", "--scale", "0.01", *SHORT, "--out", "here"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files(tmp_path / "here") == ["activity.png", "run.json", "spikes.h5"]
+    recording = Recording.load(tmp_path / "here")
+    for label, rate in recording.rates().items():
+        (row,) = (line for line in done.stdout.splitlines() if f" {label} " in line)
+        assert f"{recording.n_neurons[label]}" in row
+        assert f"{rate:.3f}" in row
+        assert f"{recording.metadata['published_rates'][label]:.3f}" in row
+    assert "real-time factor" in done.stdout
+    assert "here/activity.png" in done.stdout
+    assert "\x1b" not in done.stdout  # no colours in a file
+
+
+def test_run_into_the_default_folder(call, tmp_path):
+    status, out, err = call("run", *FAST, *SHORT)
+    assert (status, err) == (0, "")
+    assert "results/brunel2000-mock" in out
+    assert Recording.load(tmp_path / "results" / "brunel2000-mock").n_neurons == {"E": 100, "I": 25}
+
+
+def test_every_option_arrives(call, tmp_path):
+    status, _, err = call(
+        "run", *FAST, "--duration", "20", "--warmup", "10", "--timestep", "0.5", "--seed", "7",
+        "--param", "g=4.5", "--param", "eta=1", "--record", "v:E:3", "--record", "v:I:2",
+        "--realisation", "shared", "--machine", "single-thread", "--out", "here",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    recording = Recording.load(tmp_path / "here")
+    about = recording.metadata
+    assert about["parameters"] == {"scale": 0.01, "g": 4.5, "eta": 1, "seed": 7}
+    assert (about["timestep_ms"], about["warmup_ms"], about["duration_ms"]) == (0.5, 10.0, 20.0)
+    assert (about["seed"], about["realisation"], about["machine"]) == (7, "shared", "single-thread")
+    assert {key: s.neurons.size for key, s in recording.signals.items()} == {
+        ("E", "v"): 3, ("I", "v"): 2
+    }  # fmt: skip
+
+
+def test_parameters_are_json_or_bare_words(call, tmp_path):
+    status, _, err = call(
+        "run", "--backend", "mock", "--scale", "0.005", *SHORT, "--out", "here",
+        "--param", "v0=original", "--param", 'dc_transients=[["L4E", 5, 10, 0.1]]',
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    parameters = json.loads((tmp_path / "here" / "run.json").read_text())["parameters"]
+    assert parameters["v0"] == "original"
+    assert parameters["dc_transients"] == [["L4E", 5, 10, 0.1]]
+
+
+def test_run_without_recording(call, tmp_path):
+    status, out, err = call("run", *FAST, *SHORT, "--no-record", "--out", "here")
+    assert (status, err) == (0, "")
+    assert "real-time factor" in out
+    assert Recording.load(tmp_path / "here").spike_trains == {}
+
+
+def test_overwrite(call, tmp_path):
+    assert call("run", *FAST, *SHORT, "--out", "here")[0] == 0
+    assert call("run", *FAST, *SHORT, "--out", "here", "--seed", "2", "--overwrite")[0] == 0
+    assert Recording.load(tmp_path / "here").metadata["seed"] == 2
+
+
+def test_an_existing_run_is_kept(call, tmp_path):
+    assert call("run", *FAST, *SHORT, "--out", "here")[0] == 0
+    before = {p.name: p.read_bytes() for p in (tmp_path / "here").iterdir()}
+    status, out, err = call("run", *FAST, *SHORT, "--out", "here", "--seed", "2")
+    assert status == 2
+    assert "here already holds a run" in err
+    assert "--overwrite" in err
+    assert out == ""  # refused before anything ran
+    assert {p.name: p.read_bytes() for p in (tmp_path / "here").iterdir()} == before
+
+
+@pytest.mark.filterwarnings("always::portable_cortex.ModelWarning")
+def test_a_warning_of_the_model_is_shown_in_one_line(call):
+    status, _, err = call("run", "--backend", "mock", "--scale", "0.005", "--drive", "dc", *SHORT)
+    assert status == 0
+    assert err.startswith("Warning: with constant (dc) drive")
+    assert len(err.splitlines()) == 1
+
+
+# --- lists ---
+
+
+def test_backends(call):
+    status, out, err = call("backends")
+    assert (status, err) == (0, "")
+    for name in backend_names():
+        assert name in out
+    assert "pip install" in out
+    assert "threads" in out
+
+
+def test_hardware(call):
+    status, out, err = call("hardware")
+    assert (status, err) == (0, "")
+    for name in machine_names():
+        assert name in out
+    assert '"threads"' in out
+
+
+def test_models(call):
+    status, out, err = call("models")
+    assert (status, err) == (0, "")
+    for part in ("pd14", "Potjans", "thalamic_pulses", "brunel2000", "eta"):
+        assert part in out
+
+
+def test_version(call):
+    assert call("--version") == (0, f"portable-cortex {__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("run", "--help")])
+def test_help(call, arguments):
+    status, out, err = call(*arguments)
+    assert (status, err) == (0, "")
+    assert "Usage: " in out
+    assert ("--duration" if "run" in arguments else "hardware") in out
+
+
+# --- mistakes ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--backend", "mokc"), ["'mokc'", "nest, mock", "did you mean 'mock'"]),
+        (("--model", "brunel"), ["'brunel'", "pd14, brunel2000", ".py"]),
+        (("--model", "nowhere.py"), ["no model file nowhere.py"]),
+        (("--machine", "laptop"), ["'laptop'", "local, single-thread", ".toml"]),
+        (("--machine", "nowhere.toml"), ["nowhere.toml"]),
+        (("--record", "v:L9:1"), ["population 'L9'", "E, I"]),
+        (("--record", "w:E:1"), ["'w'", "valid are v"]),
+        (("--record", "v:E:101"), ["E has 100 neurons", "101"]),
+        (("--record", "v"), ["variable:population:count", "'v'"]),
+        (("--scale", "0"), ["scale", "0"]),
+        (("--scale", "0.001"), ["scale", "at least 0.004"]),
+        (("--model", "pd14", "--scale", "0.0001"), ["L5I", "use at least 0.00047"]),
+        (("--model", "pd14", "--drive", "ac"), ["poisson, dc", "'ac'"]),
+        (("--duration", "0.25"), ["duration", "multiple of the time step"]),
+        (("--duration", "0"), ["duration", "at least one time step"]),
+        (("--warmup", "-1"), ["warmup", "0 ms or more"]),
+        (("--timestep", "0"), ["timestep", "above 0"]),
+        (("--seed", "0"), ["seed", "from 1"]),
+        (("--realisation", "mine"), ["'mine'", "native, shared"]),
+        (("--param", "g"), ["--param takes NAME=VALUE", "'g'"]),
+        (("--param", "=3"), ["--param takes NAME=VALUE"]),
+        (("--param", "weight=3"), ["'weight'", "scale, g, eta, seed"]),
+        (("--n-scale", "0.5"), ["'n_scale'", "scale, g, eta, seed"]),
+        (("--option", "threads"), ["--option takes NAME=VALUE"]),
+        (("--option", "threads=2"), ["'mock'", "'threads'"]),
+        (("--out", "taken"), ["taken", "no folder"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_one_sentence_and_writes_nothing(call, tmp_path, arguments, said):
+    (tmp_path / "taken").write_text("")
+    status, out, err = call("run", *FAST, *SHORT, *arguments)
+    assert status == 2
+    assert err.startswith("Error: ")
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in out + err
+    for part in said:
+        assert part in err
+    assert files(tmp_path) == ["taken"]
+
+
+@pytest.mark.parametrize("arguments", [("--seed", "x"), ("--bogus",), ("--duration",)])
+def test_what_the_command_line_cannot_read(call, tmp_path, arguments):
+    status, out, err = call("run", *FAST, *arguments)
+    assert status == 2
+    assert arguments[0] in err
+    assert "Traceback" not in out + err
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["my[draft].py", "a[/b].py", "[red]c.py"])
+def test_brackets_are_shown_as_they_were_typed(call, name):
+    # the terminal library takes them for colours
+    status, _, err = call("run", *FAST[2:], "--model", name)
+    assert status == 2
+    assert f"there is no model file {name}" in err
+
+
+def test_brackets_of_a_machine_file_are_shown(call, tmp_path):
+    (tmp_path / "mine.toml").write_text('description = "x"\n[options.nest]\nthreads = 0\n')
+    status, _, err = call("run", *FAST, "--machine", "mine.toml")
+    assert status == 2
+    assert "mine.toml: [options.nest] " in err
+
+
+def test_folder_with_brackets(call, tmp_path):
+    status, out, err = call("run", *FAST, *SHORT, "--out", "runs[a]")
+    assert (status, err) == (0, "")
+    assert (tmp_path / "runs[a]" / "run.json").exists()
+    assert "runs[a]/activity.png" in out
+
+
+def test_a_seed_is_not_silently_another_one(call, tmp_path):
+    # the seed has an option of its own, but the models list it among their parameters
+    status, _, err = call("run", *FAST, *SHORT, "--param", "seed=5", "--out", "here")
+    if status == 0:
+        assert Recording.load(tmp_path / "here").metadata["seed"] == 5
+    else:
+        assert "--seed" in err
+
+
+def test_a_mistake_through_the_script(tmp_path):
+    done = subprocess.run(
+        [SCRIPT, "run", "--backend", "mokc"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: unknown backend 'mokc'")
+    assert files(tmp_path) == []
+
+
+def test_ctrl_c(tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time\ndef build(sim):\n    print('building', flush=True)\n    time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(
+        [SCRIPT, "run", "--backend", "mock", "--model", "slow.py", "--out", "here"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stdout:
+                if line.strip() == "building":
+                    break
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert err == "Interrupted: nothing was written.\n"
+    assert files(tmp_path) == ["slow.py"]

@@ -1,0 +1,97 @@
+"""Whatever the documentation shows, works."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import portable_cortex
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+SCRIPTS = Path(sys.executable).parent
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+
+
+EXAMPLES = [
+    pytest.param(code, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, code in enumerate(blocks(page, "python"))
+]
+COMMANDS = [
+    pytest.param(line, id=f"{page.name}-{line[:40]}")
+    for page in PAGES
+    for block in blocks(page, "console")
+    for line in block.splitlines()
+    if line.startswith("portable-cortex")
+]
+MODULES = sorted(
+    info.name
+    for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
+    if ".backends.nest._" not in info.name  # these need NEST, and are not public
+)
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_python_examples(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "example", "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands(line, tmp_path):
+    command, *arguments = shlex.split(line)
+    done = subprocess.run(
+        [SCRIPTS / command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    folder = tmp_path / arguments[arguments.index("--out") + 1]
+    assert {p.name for p in folder.iterdir()} >= {"spikes.h5", "run.json", "activity.png"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
+
+
+def test_there_is_something_to_test():
+    assert len(EXAMPLES) >= 5
+    assert len(COMMANDS) >= 3
+    assert len(MODULES) >= 19
+
+
+@pytest.mark.parametrize("backend", ["nest", "mock"])
+def test_example_script(backend, tmp_path):
+    script = CHECKOUT / "examples" / "own_script.py"
+    done = subprocess.run(
+        [sys.executable, script, backend], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("spikes/s") == 2
+
+
+def test_make_targets_that_are_named_exist():
+    makefile = (CHECKOUT / "Makefile").read_text("utf-8")
+    for page in (*PAGES, CHECKOUT / "CONTRIBUTING.md"):
+        for target in re.findall(r"^make (\w+)", page.read_text("utf-8"), flags=re.MULTILINE):
+            assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
+
+
+def test_links_lead_somewhere():
+    for page in (*PAGES, CHECKOUT / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"

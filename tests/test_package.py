@@ -1,0 +1,102 @@
+"""What importing costs, who may import whom, and what is installed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import portable_cortex
+import portable_cortex.backends
+import portable_cortex.hardware_configs
+from portable_cortex import backend_names
+
+CORE = Path(portable_cortex.__file__).parent
+BACKENDS = Path(portable_cortex.backends.__file__).parent
+MACHINES = Path(portable_cortex.hardware_configs.__file__).parent
+NAMES = sorted(p.name for p in BACKENDS.iterdir() if (p / "__init__.py").exists())
+# where the backends lie inside the core's folder they are not the core
+CORE_FILES = sorted(p for p in CORE.glob("*.py"))
+BACKEND_FILES = sorted(BACKENDS.rglob("*.py"))
+SIMULATORS = ("nest", "brian2", "neuron", "spynnaker", "pyNN.nest", "pyNN.neuron", "pyNN.brian2")
+
+
+def imports(path):
+    """(level, module) of every import statement of a file, wherever it stands."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found.append((node.level, module))
+            # `from package import module`
+            found += [(node.level, f"{module}.{a.name}".lstrip(".")) for a in node.names]
+    return found
+
+
+def test_importing_imports_no_simulator():
+    modules = [
+        "portable_cortex",
+        "portable_cortex.cli",
+        *(f"portable_cortex.{p.stem}" for p in CORE_FILES if p.stem != "__init__"),
+        *(f"portable_cortex.backends.{name}" for name in NAMES),
+    ]
+    code = (
+        "import importlib, json, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "import portable_cortex\n"
+        "for name in portable_cortex.backend_names():\n"
+        "    portable_cortex.load_backend(name).availability()\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = json.loads(done.stdout)  # also: importing prints nothing
+    assert set(modules) <= set(loaded)
+    assert [m for m in loaded if m in SIMULATORS] == []
+    assert done.stderr == ""
+
+
+def test_the_rules_below_see_all_files():
+    assert {"mock", "nest"} <= set(NAMES) == set(NAMES) & set(backend_names())
+    assert {"experiment.py", "model.py", "cli.py"} <= {p.name for p in CORE_FILES}
+    assert {"_namespace.py"} <= {p.name for p in BACKEND_FILES}
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=lambda p: p.name)
+def test_core_imports_siblings_relatively_and_no_backend(path):
+    for level, module in imports(path):
+        parts = module.split(".")
+        assert level or parts[0] != "portable_cortex", f"{module} by its full name"
+        assert level <= 1, f"{module} from above the package"
+        assert not (level and "backends" in parts), f"{module} is a backend"
+        assert level or parts[0] not in SIMULATORS, f"{module} is a simulator"
+        assert module not in SIMULATORS
+
+
+@pytest.mark.parametrize("path", BACKEND_FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_backends_import_the_core_and_themselves_only(path):
+    for level, module in imports(path):
+        parts = module.split(".")
+        # their own files relatively, never those of a neighbour or of the core
+        assert level <= 1, f"{module} from above the backend"
+        assert parts[:2] != ["portable_cortex", "backends"], f"{module} by its full name"
+        if level == 0:
+            assert parts[0] not in ("backends", *set(NAMES) - {path.parent.name}), module
+
+
+def test_typing_marker_and_machine_files_are_installed():
+    assert (CORE / "py.typed").is_file()
+    assert {"local.toml", "single-thread.toml"} <= {p.name for p in MACHINES.glob("*.toml")}
+
+
+def test_public_names_exist():
+    assert portable_cortex.__version__[0].isdigit()
+    for name in portable_cortex.__all__:
+        assert hasattr(portable_cortex, name)
