@@ -96,6 +96,13 @@ class Energy:
     scope: str
 
 
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that the module would be in
+        return False
+
+
 class Backend(ABC):
     """One simulator or machine behind the PyNN description.
 
@@ -123,7 +130,7 @@ class Backend(ABC):
     def availability(self) -> Availability:
         """Say whether the simulator is installed, without importing it."""
         install = f"pip install '{self.requirement}'"
-        if self.module is not None and importlib.util.find_spec(self.module) is None:
+        if self.module is not None and not _is_installed(self.module):
             return Availability(False, None, install)
         version = None
         if self.distributions:

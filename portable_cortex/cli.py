@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from . import __version__
 from .errors import InvalidValueError, PortableCortexError
@@ -138,7 +140,7 @@ def run(
             reporter.phase("write", f"{target}")
             recording.save(target, overwrite=overwrite, figure=True)
     except KeyboardInterrupt:
-        err.print("[red]Interrupted:[/] nothing was written.")
+        _complain("red", "Interrupted", "nothing was written.")
         raise typer.Exit(130) from None
     _show(recording, target)
 
@@ -155,20 +157,23 @@ def _show(recording: Recording, folder: Path) -> None:
         if published:
             table.add_column("published", justify="right")
         for label, rate in recording.rates().items():
-            row = [label, str(recording.n_neurons[label]), f"{rate:.3f}"]
+            row = [escape(label), str(recording.n_neurons[label]), f"{rate:.3f}"]
             if published:
                 row.append(f"{published[label]:.3f}" if label in published else "")
             table.add_row(*row)
         out.print(table)
         if published:
             out.print("[dim]published: full scale, Poisson drive, one long run[/]")
-    phases = "  ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())
-    out.print(f"network          {about['n_neurons']} neurons, {about['n_synapses']} synapses")
-    out.print(f"wall-clock (s)   {phases}")
-    out.print(f"real-time factor {about['real_time_factor']:.2f} (simulate phase)")
-    out.print(f"peak memory      {about['peak_memory_bytes'] / 1e9:.2f} GB (this process)")
-    out.print(f"written to       {folder}", soft_wrap=True)
-    out.print(f"figure           {folder / FIGURE}", soft_wrap=True)
+    phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())
+    for what, value in (
+        ("network", f"{about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses"),
+        ("wall-clock (s)", phases),
+        ("real-time factor", f"{about['real_time_factor']:.2f} (simulate phase)"),
+        ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB (this process)"),
+        ("written to", str(folder)),
+        ("figure", str(folder / FIGURE)),
+    ):
+        out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()
@@ -181,7 +186,7 @@ def backends() -> None:
         try:
             backend = load_backend(name)
         except PortableCortexError as error:
-            table.add_row(name, "[red]no", "", str(error), "")
+            table.add_row(name, "[red]no", "", escape(str(error)), "")
             continue
         found, can = backend.availability(), backend.capabilities
         abilities = (
@@ -195,7 +200,7 @@ def backends() -> None:
             f"options {_options(backend.Options)}"
         )
         usable = "[green]yes" if found.available else "[red]no"
-        table.add_row(name, usable, found.version or "", abilities, found.install)
+        table.add_row(name, usable, found.version or "", escape(abilities), escape(found.install))
     out.print(table)
 
 
@@ -214,7 +219,10 @@ def hardware() -> None:
         machine = load_machine(name)
         options = {backend: dict(values) for backend, values in machine.options.items()}
         table.add_row(
-            name, machine.description, ", ".join(machine.backends or ["all"]), json.dumps(options)
+            name,
+            escape(machine.description),
+            ", ".join(machine.backends or ["all"]),
+            escape(json.dumps(options)),
         )
     out.print(table)
     out.print("A machine of your own is a .toml file of the same form: --machine path/to/mine.toml")
@@ -229,7 +237,7 @@ def models() -> None:
         module = sys.modules[MODELS[name]]
         about = (inspect.getdoc(module) or "").partition("\n")[0]
         parameters = "\n".join(f"{k} = {v!r}" for k, v in model.parameters.items())
-        table.add_row(name, about, parameters)
+        table.add_row(name, escape(about), escape(parameters))
     out.print(table)
     out.print("A model of your own is a Python file with build(sim, ...): --model path/to/mine.py")
 
@@ -251,9 +259,13 @@ def _json(text: str) -> Any:
         return text  # a bare word
 
 
+def _complain(colour: str, kind: str, text: str) -> None:
+    err.print(Text.assemble((f"{kind}: ", colour), text), soft_wrap=True)
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:
     kind = "Warning" if issubclass(category, ModelWarning) else category.__name__
-    err.print(f"[yellow]{kind}:[/] {message}", soft_wrap=True)
+    _complain("yellow", kind, str(message))
 
 
 def main() -> None:
@@ -265,5 +277,5 @@ def main() -> None:
     try:
         app()
     except PortableCortexError as error:
-        err.print(f"[red]Error:[/] {error}", soft_wrap=True, highlight=False)
+        _complain("red", "Error", str(error))
         sys.exit(2)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -17,6 +18,7 @@ from .backend import Backend
 from .clock import Clock
 from .errors import (
     InvalidValueError,
+    OutputError,
     PortableCortexError,
     SimulationError,
     UnknownNameError,
@@ -25,7 +27,7 @@ from .errors import (
 from .machine import DEFAULT_MACHINE, load_machine
 from .model_loader import Model, load_model
 from .network import Network, build_network
-from .recording import Recording
+from .recording import Recording, to_json
 from .registry import DEFAULT_BACKEND, load_backend
 from .sonata import Signal, Spikes
 
@@ -115,7 +117,17 @@ class Experiment:
     record_spikes: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or not 1 <= self.seed < 2**32:
+        for name, kinds in (
+            ("seed", Integral),
+            ("timestep", Real),
+            ("warmup", Real),
+            ("duration", Real),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                what = "a whole number from 1" if kinds is Integral else "a number of ms"
+                raise InvalidValueError(f"{name} must be {what}, not {value!r}")
+        if not 1 <= self.seed < 2**32:
             raise InvalidValueError(
                 f"seed must be a whole number from 1 to {2**32 - 1}, not {self.seed!r}"
             )
@@ -148,8 +160,12 @@ class Experiment:
         model = load_model(self.model)
         parameters = dict(self.parameters)
         model.check(parameters)
+        try:
+            to_json(parameters)
+        except OutputError as error:  # say now what could not be saved later
+            raise InvalidValueError(str(error)) from None
         if "seed" in model.parameters:
-            parameters["seed"] = self.seed
+            parameters["seed"] = int(self.seed)
         backend = load_backend(self.backend)
         options = load_machine(self.machine).options_for(backend, self.options)
         self._check_capabilities(backend, parameters)
@@ -272,7 +288,7 @@ class Experiment:
             "model": str(self.model),
             "parameters": {**model.parameters, **parameters},
             "realisation": self.realisation,
-            "seed": self.seed,
+            "seed": int(self.seed),
             "timestep_ms": self.timestep,
             "warmup_ms": self.warmup,
             "duration_ms": self.duration,

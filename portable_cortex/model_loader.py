@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import ModelError, UnknownNameError
+from .errors import InvalidValueError, ModelError, UnknownNameError
 
 MODELS = {
     "pd14": "portable_cortex.model",
@@ -49,16 +51,50 @@ class Model:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Names and default values of the parameters that ``build`` takes besides ``sim``."""
-        signature = inspect.signature(self.build)
-        return {p.name: p.default for p in list(signature.parameters.values())[1:]}
+        """Names and default values of the parameters that ``build`` takes besides ``sim``.
+
+        Those without a default have None.
+        """
+        return {
+            p.name: None if p.default is p.empty else p.default
+            for p in self._signature
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        }
+
+    @property
+    def _signature(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.build).parameters.values())[1:]
 
     def check(self, parameters: Mapping[str, Any]) -> None:
-        """Raise `UnknownNameError` for a parameter that ``build`` does not take."""
+        """Check names of parameters against what ``build`` takes.
+
+        Raises
+        ------
+        UnknownNameError
+            For one that it does not take.
+        InvalidValueError
+            For one that it requires and did not get, for one that is no number where its default
+            is, and for the seed, which is the run's.
+        """
         valid = self.parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in self._signature)
         for name in parameters:
-            if name not in valid:
+            if name not in valid and not takes_any:
                 raise UnknownNameError(f"parameter of model {self.name!r}", name, valid)
+        if "seed" in parameters:
+            raise InvalidValueError(
+                "the model's seed is that of the run: set seed (--seed) instead of the parameter"
+            )
+        for p in self._signature:
+            required = p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            if required and p.name not in parameters and p.name != "seed":
+                raise InvalidValueError(f"model {self.name!r} requires the parameter {p.name!r}")
+            given = parameters.get(p.name, p.default)
+            for kind, what in ((Real, "a number"), (str, "a word")):
+                if isinstance(p.default, kind) and not isinstance(given, kind):
+                    raise InvalidValueError(
+                        f"parameter {p.name!r} must be {what}, like {p.default!r}, not {given!r}"
+                    )
 
 
 def load_model(name: str | Path) -> Model:
@@ -89,13 +125,15 @@ def load_model(name: str | Path) -> Model:
         raise UnknownNameError("model", text, MODELS, "A model of your own is a .py file")
     if not path.is_file():
         raise ModelError(f"there is no model file {text}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"portable_cortex_model_{path.stem}", path)
     assert spec is not None  # true for every .py file
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises
+    except (Exception, SystemExit) as error:  # whatever a user's file raises
+        del sys.modules[module.__name__]
         raise ModelError(
             f"{text} could not be imported: {type(error).__name__}: {error}"
         ) from error

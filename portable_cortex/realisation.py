@@ -12,10 +12,12 @@ delays to the time grid, so that backends of different precision can hold exactl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pyNN.connectors import FromListConnector
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
@@ -67,8 +69,8 @@ class Stream:
         generator = np.random.Philox(key=self._key)
         generator.advance(start // 4)  # four draws a counter value
         raw = generator.random_raw(n + start % 4)[start % 4 :]
-        # the upper 53 bits, at the middle of their interval
-        return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54
+        # the upper 52 bits, at the middle of their interval
+        return (raw >> np.uint64(12)).astype(np.float64) * 2.0**-52 + 2.0**-53
 
     def chunks(self, n: int) -> Iterator[tuple[slice, FloatArray]]:
         """All draws up to `n`, a chunk at a time."""
@@ -121,7 +123,6 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
         "gamma": lambda u: stats.gamma.ppf(u, p["k"], scale=p["theta"]),
         "poisson": lambda u: stats.poisson.ppf(u, p["lambda_"]),
         "binomial": lambda u: stats.binom.ppf(u, p["n"], p["p"]),
-        "vonmises": lambda u: stats.vonmises.ppf(u, p["kappa"], loc=p["mu"]),
     }
     try:
         return functions[name]
@@ -158,18 +159,28 @@ def draw_edges(
     UnsupportedError
         For a connector or a parameter that is not in the list above.
     """
-    sources, targets = _pairs(connector, pre, post, seed, item)
-    weights, delays = (
-        _parameter(
-            connector,
-            synapse,
-            name,
-            (sources, targets),
-            (pre.size, post.size),
-            Stream(seed, item, q),
+    given: dict[str, FloatArray] = {}
+    if isinstance(connector, FromListConnector):
+        rows, columns = listed_synapses(connector)
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        sources, targets = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
+        given = {name: rows[:, 2 + i] for i, name in enumerate(columns)}
+    else:
+        sources, targets = _pairs(connector, pre, post, seed, item)
+
+    def parameter(name: str, quantity: int) -> FloatArray:
+        if name in given:
+            return given[name]
+        value = synapse.parameter_space[name]
+        shape = (pre.size, post.size)
+        return evaluate(
+            value,
+            sources.size,
+            Stream(seed, item, quantity),
+            lambda: _dense(value, name, (sources, targets), shape),
         )
-        for name, q in (("weight", WEIGHT), ("delay", DELAY))
-    )
+
+    weights, delays = parameter("weight", WEIGHT), parameter("delay", DELAY)
     steps = np.maximum(np.round(delays / timestep), 1.0)
     return Edges(
         sources,
@@ -188,43 +199,43 @@ def _pairs(
         raise UnsupportedError(
             f"the shared realisation cannot draw {kind} with allow_self_connections={allow_self!r}"
         )
-    # Without self-connections there is one partner less to choose from, and the partners from the
+    if getattr(connector, "location_selector", None) is not None:
+        raise UnsupportedError("the shared realisation knows no locations on a cell")
+    # Where a neuron may not choose itself there is one partner less, and the partners from the
     # neuron itself on are counted one further.
-    loops = not allow_self and pre == post
+    not_self = not allow_self and pre == post
+    n_pre, n_post = pre.size - not_self, post.size - not_self
     source_draws = Stream(seed, item, SOURCE)
     target_draws = Stream(seed, item, TARGET)
 
     def skip_self(own: Any, other: NDArray[np.int64]) -> NDArray[np.int64]:
-        return other + (other >= own) if loops else other
+        return other + (other >= own) if not_self else other
 
-    if hasattr(connector, "conn_list"):
-        pairs = np.asarray(connector.conn_list)[:, :2].astype(np.int64)
-        return pairs[:, 0], pairs[:, 1]
     if kind == "OneToOneConnector":
         index = np.arange(min(pre.size, post.size))
         return index, index
     if kind == "FixedTotalNumberConnector" and connector.with_replacement:
         degrees = np.zeros(pre.size, dtype=np.int64)
-        for _, uniform in source_draws.chunks(_number(connector)):
+        for _, uniform in source_draws.chunks(_number(connector, n_post)):
             degrees += np.bincount((uniform * pre.size).astype(np.int64), minlength=pre.size)
         sources = np.repeat(np.arange(pre.size), degrees)
-        return sources, skip_self(sources, target_draws.integers(sources.size, post.size - loops))
+        return sources, skip_self(sources, target_draws.integers(sources.size, n_post))
     if kind == "FixedNumberPostConnector":
-        n, size = _number(connector), post.size - loops
+        n = _number(connector, n_post)
         sources = np.repeat(np.arange(pre.size), n)
-        chosen = _choose(target_draws, pre.size, n, size, connector.with_replacement)
+        chosen = _choose(target_draws, pre.size, n, n_post, connector.with_replacement)
         return sources, skip_self(sources, chosen)
     if kind == "FixedNumberPreConnector":
-        n, size = _number(connector), pre.size - loops
+        n = _number(connector, n_pre)
         targets = np.repeat(np.arange(post.size), n)
-        chosen = _choose(source_draws, post.size, n, size, connector.with_replacement)
+        chosen = _choose(source_draws, post.size, n, n_pre, connector.with_replacement)
         return _by_source(skip_self(targets, chosen), targets)
     if kind in ("AllToAllConnector", "FixedProbabilityConnector"):
         probability = getattr(connector, "p_connect", 1.0)
         hits: list[NDArray[np.intp]] = []
         for source in range(pre.size):
             hit = target_draws.uniform(post.size, source * post.size) < probability
-            if loops:
+            if not_self:
                 hit[source] = False
             hits.append(np.flatnonzero(hit))
         return np.repeat(np.arange(pre.size), [h.size for h in hits]), np.concatenate(hits)
@@ -235,13 +246,36 @@ def _pairs(
     )
 
 
-def _number(connector: Any) -> int:
+def _number(connector: Any, n_partners: int) -> int:
+    kind = type(connector).__name__
     if not isinstance(connector.n, int | np.integer):
         raise UnsupportedError(
-            f"the shared realisation cannot draw {type(connector).__name__} with a random number "
-            f"of connections: n must be an integer, not {connector.n}"
+            f"the shared realisation cannot draw {kind} with a random number of connections: "
+            f"n must be an integer, not {connector.n}"
         )
+    if connector.n and not n_partners:
+        raise UnsupportedError(f"{kind}: a single neuron has no other to connect to")
     return int(connector.n)
+
+
+def listed_synapses(connector: Any) -> tuple[FloatArray, tuple[str, ...]]:
+    """Rows of a FromList or FromFile connector, and the names of their columns after two indices.
+
+    Parameters
+    ----------
+    connector : pyNN.connectors.FromListConnector
+
+    Returns
+    -------
+    array, shape (synapses, 2 + columns)
+    tuple of str
+    """
+    if hasattr(connector, "file"):
+        columns = connector.file.get_metadata().get("columns", ("weight", "delay"))
+        columns, rows = tuple(c for c in columns if c not in ("i", "j")), connector.file.read()
+    else:
+        columns, rows = tuple(connector.column_names), connector.conn_list
+    return np.asarray(rows, dtype=float).reshape(-1, 2 + len(columns)), columns
 
 
 def _choose(
@@ -268,31 +302,14 @@ def _by_source(
     return sources[order], targets[order]
 
 
-def _parameter(
-    connector: Any,
-    synapse: Any,
-    name: str,
-    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
-    shape: tuple[int, int],
-    stream: Stream,
-) -> FloatArray:
-    n = pairs[0].size
-    columns = getattr(connector, "column_names", ())
-    if name in columns:
-        listed: FloatArray = np.asarray(connector.conn_list)[:, 2 + columns.index(name)]
-        return listed.astype(float)
-    value = synapse.parameter_space[name]
-    return evaluate(value, n, stream, lambda: _dense(value, name, pairs, shape))
-
-
 def _dense(value: Any, name: str, pairs: Any, shape: tuple[int, int]) -> FloatArray:
     if callable(value.base_value):
         raise UnsupportedError(
             f"the shared realisation cannot draw a {name} that is a function of distance or index; "
             "use realisation 'native'"
         )
-    value.shape = shape
-    return np.asarray(np.broadcast_to(value.evaluate(), shape)[pairs], dtype=float)
+    dense = np.broadcast_to(_shaped(value, shape).evaluate(), shape)
+    return np.asarray(dense[pairs], dtype=float)
 
 
 def evaluate(value: Any, n: int, stream: Stream, otherwise: Callable[[], FloatArray]) -> FloatArray:
@@ -303,6 +320,13 @@ def evaluate(value: Any, n: int, stream: Stream, otherwise: Callable[[], FloatAr
             drawn = function(drawn) if argument is None else function(drawn, argument)
         return drawn
     if value.is_homogeneous:
-        value.shape = value.shape or (1,)
-        return np.full(n, float(value.evaluate(simplify=True)))
+        return np.full(n, float(_shaped(value, (1,)).evaluate(simplify=True)))
     return otherwise()
+
+
+def _shaped(value: Any, shape: tuple[int, ...]) -> Any:
+    """A copy of a PyNN parameter with this shape: the user's own stays as it is."""
+    shaped = copy(value)
+    shaped._shape = None  # it may have got another one
+    shaped.shape = shape
+    return shaped

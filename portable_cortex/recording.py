@@ -65,7 +65,7 @@ class Recording:
     @property
     def t_stop(self) -> float:
         """End of the run, ms."""
-        return self.t_start + float(self.metadata["duration_ms"])
+        return round(self.t_start + float(self.metadata["duration_ms"]), 9)
 
     def spikes(self, population: str) -> Spikes:
         """Spike times (ms) and neuron indices of a population, sorted by time.
@@ -176,6 +176,7 @@ class Recording:
             If it cannot be written, e.g. for a full disk.
         """
         folder = check_output(folder, overwrite=overwrite)
+        text = to_json(self.metadata)
         with _whole(folder) as staging:
             write_spikes(staging / SPIKES, self.spike_trains)
             if self.signals:
@@ -184,7 +185,6 @@ class Recording:
                 from .figure import draw_activity
 
                 draw_activity(self, staging / FIGURE)
-            text = json.dumps(dict(self.metadata), indent=2, allow_nan=False, ensure_ascii=False)
             (staging / RUN).write_text(text + "\n", encoding="utf-8")
         return folder
 
@@ -212,6 +212,30 @@ class Recording:
         spikes = read_spikes(folder / SPIKES)
         # HDF5 lists groups by name; keep the model's order
         return cls(n_neurons, {p: spikes[p] for p in n_neurons if p in spikes}, metadata, signals)
+
+
+def to_json(metadata: Mapping[str, Any]) -> str:
+    """Metadata as strict JSON; numpy's numbers and arrays become plain ones.
+
+    Raises
+    ------
+    OutputError
+        For what JSON cannot hold, not-a-number among it.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray | np.generic):
+            return value.tolist()
+        if isinstance(value, Path):
+            return str(value)
+        raise TypeError(f"{value!r} is neither number, text, list nor mapping")
+
+    try:
+        return json.dumps(
+            dict(metadata), indent=2, allow_nan=False, ensure_ascii=False, default=plain
+        )
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"a parameter cannot be written to {RUN}: {error}") from None
 
 
 def check_output(folder: str | Path, *, overwrite: bool) -> Path:

@@ -49,8 +49,10 @@ def load_backend(name: str) -> Backend:
         raise UnknownNameError("backend", name, backend_names())
     try:
         made: Any = _target(name)()
-    except (ImportError, AttributeError) as error:
-        raise BackendUnavailableError(f"backend {name!r} cannot be imported: {error}") from error
+    except Exception as error:  # whatever another package's code raises
+        raise BackendUnavailableError(
+            f"backend {name!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(made, Backend):
         raise BackendUnavailableError(
             f"backend {name!r} is a {type(made).__name__}, not a portable_cortex.Backend"

@@ -7,9 +7,11 @@ count from 0 within their population; times are in ms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 import h5py
 import numpy as np
@@ -19,6 +21,8 @@ from .errors import OutputError
 
 MAGIC = 0x0A7A
 VERSION = (0, 1)
+# What h5py and numpy raise for a file that is not what it should be
+DAMAGE = (OSError, KeyError, AttributeError, ValueError, TypeError, RuntimeError)
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 
 
@@ -66,10 +70,10 @@ def by_time(times: NDArray[np.float64], neurons: NDArray[np.int64]) -> Spikes:
 
 def write_spikes(path: Path, spikes: Mapping[str, Spikes]) -> None:
     """Write ``/spikes/<population>/{timestamps,node_ids}``."""
-    with h5py.File(path, "w") as file:
-        _stamp(file)
+    with _written(path) as file:
+        parent = file.create_group("spikes")
         for population, (times, neurons) in spikes.items():
-            group = file.create_group(f"spikes/{population}")
+            group = parent.create_group(_to_name(population))
             group.attrs.create("sorting", SORTING["by_time"], dtype=h5py.enum_dtype(SORTING))
             data = group.create_dataset("timestamps", data=times, **_packing(times.size))
             data.attrs["units"] = "ms"
@@ -93,18 +97,19 @@ def read_spikes(path: Path) -> dict[str, Spikes]:
                 times = group["timestamps"][:].astype(float)
                 neurons = group["node_ids"][:].astype(np.int64)
                 ordered = bool(np.all(times[1:] >= times[:-1]))
-                found[population] = Spikes(times, neurons) if ordered else by_time(times, neurons)
+                label = _to_label(population)
+                found[label] = Spikes(times, neurons) if ordered else by_time(times, neurons)
             return found
-    except (OSError, KeyError, AttributeError) as error:
+    except DAMAGE as error:
         raise OutputError(f"{path} is no readable SONATA spike file: {error}") from error
 
 
 def write_signals(path: Path, signals: Mapping[tuple[str, str], Signal]) -> None:
     """Write each variable as a SONATA report, ``/report/<population>/<variable>/...``."""
-    with h5py.File(path, "w") as file:
-        _stamp(file)
+    with _written(path) as file:
+        parent = file.create_group("report")
         for (population, variable), signal in signals.items():
-            group = file.create_group(f"report/{population}/{variable}")
+            group = parent.create_group(f"{_to_name(population)}/{_to_name(variable)}")
             data = group.create_dataset("data", data=signal.values, **_packing(signal.values.size))
             data.attrs["units"] = signal.units
             n_samples, n_neurons = signal.values.shape
@@ -132,7 +137,7 @@ def read_signals(path: Path) -> dict[tuple[str, str], Signal]:
             for population, variables in file["report"].items():
                 for variable, group in variables.items():
                     t_start, _, interval = group["mapping/time"][:]
-                    found[population, variable] = Signal(
+                    found[_to_label(population), _to_label(variable)] = Signal(
                         group["data"][:],
                         group["mapping/node_ids"][:].astype(np.int64),
                         float(t_start),
@@ -140,13 +145,31 @@ def read_signals(path: Path) -> dict[tuple[str, str], Signal]:
                         str(group["data"].attrs["units"]),
                     )
             return found
-    except (OSError, KeyError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         raise OutputError(f"{path} is no readable SONATA report: {error}") from error
 
 
-def _stamp(file: h5py.File) -> None:
-    file.attrs["magic"] = np.uint32(MAGIC)
-    file.attrs["version"] = np.array(VERSION, dtype=np.uint32)
+@contextmanager
+def _written(path: Path) -> Iterator[h5py.File]:
+    """A file that is made in memory and written at once.
+
+    HDF5 cannot be trusted with a full disk: it ends the process while it closes the file.
+    """
+    with h5py.File(path, "w", driver="core", backing_store=False) as file:
+        file.attrs["magic"] = np.uint32(MAGIC)
+        file.attrs["version"] = np.array(VERSION, dtype=np.uint32)
+        yield file
+        file.flush()
+        path.write_bytes(file.id.get_file_image())
+
+
+def _to_name(label: str) -> str:
+    """A label as the name of an HDF5 group, in which "/" and "." have a meaning."""
+    return quote(label, safe=" ").replace(".", "%2E") or "%"
+
+
+def _to_label(name: str) -> str:
+    return "" if name == "%" else unquote(name)
 
 
 def _packing(size: int) -> dict[str, object]:

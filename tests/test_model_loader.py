@@ -7,7 +7,12 @@ import textwrap
 import pytest
 
 from portable_cortex import run
-from portable_cortex.errors import ModelError, SimulationError, UnknownNameError, UnsupportedError
+from portable_cortex.errors import (
+    InvalidValueError,
+    ModelError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from portable_cortex.model_loader import load_model
 
 MINE = """
@@ -146,7 +151,7 @@ def test_build_must_return_its_populations(write, returned):
 def test_a_parameter_without_default_is_asked_for_by_name(write):
     path = write("def build(sim, n):\n    return {'a': sim.Population(n, sim.IF_curr_exp())}")
     assert short(path, n=3).n_neurons == {"a": 3}
-    with pytest.raises((ModelError, SimulationError), match="'n'"):
+    with pytest.raises(InvalidValueError, match="'n'"):
         short(path)
 
 

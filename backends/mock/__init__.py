@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.sonata import Spikes
 
 
 class MockBackend(Backend):
@@ -26,3 +27,9 @@ class MockBackend(Backend):
         from . import _namespace
 
         return _namespace
+
+    def spikes(self, population: Any) -> Spikes:
+        """Without a Python object a neuron."""
+        from ._namespace import made_up_spikes
+
+        return made_up_spikes(population)

@@ -14,8 +14,10 @@ from pyNN.mock.recording import Recorder as _PynnRecorder
 from pyNN.space import Space
 
 from portable_cortex.realisation import Edges, draw_edges
+from portable_cortex.sonata import Spikes
 
 RATE = 5.0  # spikes/s of every neuron
+BLOCK = 1000  # time steps that are drawn together
 _state = pyNN.mock.simulator.state
 _seed = 1
 _created = 0  # populations and projections since setup(): the key of their random numbers
@@ -41,17 +43,29 @@ def _next_key() -> int:
     return _created
 
 
-class _Recorder(_PynnRecorder):  # type: ignore[misc]  # PyNN is untyped
-    """Poisson spikes on the time grid; constant signals."""
+def made_up_spikes(population: Any) -> Spikes:
+    """Poisson spikes on the time grid until now: a function of seed, population and time."""
+    n_steps = round(_state.t / _state.dt)
+    keys = [np.empty(0, dtype=np.int64)]
+    for number, start in enumerate(range(0, n_steps, BLOCK)):  # what was, stays when time goes on
+        key = [_seed, (int(population.first_id) << 32) + number]
+        rng = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
+        n = rng.poisson(RATE * population.size * BLOCK * _state.dt * 1e-3)
+        steps = start + 1 + rng.integers(0, BLOCK, n)
+        keys.append(steps * population.size + rng.integers(0, population.size, n))
+    steps, neurons = np.divmod(np.unique(np.concatenate(keys)), population.size)
+    past = steps <= n_steps
+    return Spikes(np.round(steps[past] * _state.dt, 9), neurons[past])
 
-    def _get_spiketimes(self, ids: Any, clear: bool = False) -> dict[int, Any]:
-        steps = round(_state.t / _state.dt)
-        spikes = {}
-        for cell in ids:
-            rng = np.random.Generator(np.random.Philox(key=[_seed, int(cell)]))
-            fires = np.flatnonzero(rng.random(steps) < RATE * _state.dt * 1e-3)
-            spikes[int(cell)] = np.round((fires + 1) * _state.dt, 9)
-        return spikes
+
+class _Recorder(_PynnRecorder):  # type: ignore[misc]  # PyNN is untyped
+    """Made-up spikes; signals that stay where they started."""
+
+    def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
+        times, neurons = made_up_spikes(self.population)
+        cells = neurons + int(self.population.first_id)
+        recorded = np.isin(cells, np.array(ids, dtype=np.int64))
+        return cells[recorded], times[recorded]
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
         steps = round(_state.t / self.sampling_interval) + 1

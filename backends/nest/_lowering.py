@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import nest
@@ -90,7 +91,6 @@ def native_value(value: Any) -> Any:
     Parameters
     ----------
     value : pyNN.parameters.LazyArray
-        In NEST's units.
     """
     if isinstance(value.base_value, RandomDistribution):
         draw = DISTRIBUTIONS.get(value.base_value.name)
@@ -101,6 +101,7 @@ def native_value(value: Any) -> Any:
             result = function(result) if argument is None else function(result, argument)
         return result
     if value.is_homogeneous:
-        value.shape = value.shape or (1, 1)
-        return float(value.evaluate(simplify=True))
+        shaped = copy(value)
+        shaped.shape = value.shape or (1, 1)
+        return float(shaped.evaluate(simplify=True))
     return None

@@ -14,7 +14,7 @@ are replaced; what they do differently:
 from __future__ import annotations
 
 import warnings
-from copy import deepcopy
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,14 @@ pynn_nest = import_pynn_nest()
 
 import nest  # noqa: E402  # quietly imported above
 from pyNN import common, errors  # noqa: E402
+from pyNN.connectors import FromListConnector  # noqa: E402
 from pyNN.nest import simulator  # noqa: E402
 from pyNN.nest.populations import _build_params  # noqa: E402
 from pyNN.parameters import ParameterSpace  # noqa: E402
 from pyNN.space import Space  # noqa: E402
 from pyNN.standardmodels import StandardCellType  # noqa: E402
+
+from portable_cortex.realisation import listed_synapses  # noqa: E402
 
 from . import _lowering  # noqa: E402
 from ._synapse_models import SynapseModels  # noqa: E402
@@ -37,9 +40,11 @@ from ._synapse_models import SynapseModels  # noqa: E402
 # pyNN.nest still uses them; NEST would tell every user once.
 warnings.filterwarnings("ignore", r"\s*(Get|Set)Status\(\) is deprecated", UserWarning)
 
+PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
+
 default_threads = 1
 _min_delay_is_auto = True
-_models = SynapseModels()
+_models = SynapseModels(threads=1)
 
 
 def __getattr__(name: str) -> Any:
@@ -69,7 +74,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     with quiet():
         rank: int = pynn_nest.setup(timestep, min_delay, **extra)
         nest.verbosity = nest.VerbosityLevel.ERROR
-    _models = SynapseModels()
+    _models = SynapseModels(nest.GetKernelStatus("total_num_virtual_procs"))
     return rank
 
 
@@ -266,20 +271,21 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
         common.Projection.__init__(self, *arguments)
         self._size = 0
         self._collected: list[tuple[Any, ...]] = []
-        self._generator_syn: dict[str, Any] | None = None
+        self._background: dict[str, Any] | None = None  # weight and delay, until a run
         self._port, self._sign = _receptor(self)
-        parameters = self.synapse_type.native_parameters
+        # in PyNN's units: translating them would copy the state of every random generator
+        parameters = self.synapse_type.parameter_space
         rule = _lowering.connection_rule(connector, self.pre, self.post)
         values = {name: _lowering.native_value(parameters[name]) for name in ("weight", "delay")}
         _check(self)
         try:
             if rule is not None and self._is_background(rule) and None not in values.values():
-                self._generator_syn = self._syn_spec(values)
+                self._background = values
                 self.pre._direct = self
                 self._size = self.post.size
             elif rule is not None and all(_drawable(parameters[name]) for name in values):
                 self._connect_by_rule(rule, values)
-            elif hasattr(connector, "conn_list"):
+            elif isinstance(connector, FromListConnector):
                 self._connect_list(connector)
             else:
                 connector.connect(self)  # calls _convergent_connect for each target
@@ -303,13 +309,13 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
 
     def connect_generator(self, generator: Any) -> None:
         """Connect the Poisson sources: directly, unless they have neurons of their own."""
-        assert self._generator_syn is not None
+        assert self._background is not None
         if "node_collection" in self.pre.__dict__:
-            self._connect_by_rule({"rule": "one_to_one"}, self._generator_syn)
+            self._connect_by_rule({"rule": "one_to_one"}, self._background)
         else:
             # connections from devices are kept apart from those between neurons
             self._model = "static_synapse"
-            spec = {**self._generator_syn, "synapse_model": self._model}
+            spec = {**self._syn_spec(self._background), "synapse_model": self._model}
             nest.Connect(generator, self._targets, "all_to_all", spec)
 
     @property
@@ -320,7 +326,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
         """Weight and delay for ``nest.Connect``; what NEST cannot draw is set afterwards."""
         spec = {name: value for name, value in values.items() if value is not None}
         if "weight" in spec:
-            spec["weight"] = spec["weight"] * self._sign
+            spec["weight"] = spec["weight"] * (self._sign * PICO)
         if self._port:
             spec["receptor_type"] = self._port
         return spec
@@ -334,24 +340,19 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
         pre, post = self.pre.node_collection, self._targets
         expected = _lowering.expected_synapses(rule, len(pre), len(post))
         self._assign_model(expected)
+        spec = {**self._syn_spec(values), "synapse_model": self._model}
         before = nest.num_connections
-        nest.Connect(pre, post, rule, {**self._syn_spec(values), "synapse_model": self._model})
+        nest.Connect(pre, post, rule, spec)
         self._size = nest.num_connections - before
         late = [name for name in ("weight", "delay") if values.get(name) is None]
         if late:
             self._set_attributes(self.synapse_type.native_parameters, late)
 
     def _connect_list(self, connector: Any) -> None:
-        if hasattr(connector, "file"):
-            connector.column_names = connector.file.get_metadata().get(
-                "columns", ("weight", "delay")
-            )
-            connector.column_names = [c for c in connector.column_names if c not in "ij"]
-            connector.conn_list = np.asarray(connector.file.read())
-        table = np.asarray(connector.conn_list)
+        table, column_names = listed_synapses(connector)
         if table.size == 0:
             return
-        unknown = set(connector.column_names) - set(self.synapse_type.get_parameter_names())
+        unknown = set(column_names) - set(self.synapse_type.get_parameter_names())
         if unknown:
             raise ValueError(
                 f"{', '.join(sorted(unknown))} is not a valid parameter for "
@@ -364,16 +365,12 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
         ):
             if index.min() < 0 or index.max() >= size:
                 raise errors.ConnectionError(f"{what} index out of range")
-        columns = {
-            name: table[:, 2 + number].astype(float)
-            for number, name in enumerate(connector.column_names)
-        }
-        parameters = deepcopy(self.synapse_type.parameter_space)
-        parameters.shape = (len(table),)
-        parameters.update(**columns)
-        native = self.synapse_type.translate(parameters)
-        native.evaluate(simplify=False)
-        self._connect_arrays(sources, targets, native["weight"], native["delay"])
+        columns = {name: table[:, 2 + number] for number, name in enumerate(column_names)}
+        for name in {"weight", "delay"} - set(columns):
+            value = copy(self.synapse_type.parameter_space[name])
+            value.shape = (len(table),)
+            columns[name] = value.evaluate(simplify=False)
+        self._connect_arrays(sources, targets, columns["weight"] * PICO, columns["delay"])
 
     def _convergent_connect(
         self,
@@ -431,7 +428,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             return super().nest_connections
         if self._size == 0:
             return []
-        if self._generator_syn is not None:
+        if self._background is not None:
             pre = self.pre
             if not pre._connected and "node_collection" not in pre.__dict__:
                 pre._make_sources()  # each source is needed by itself from now on
@@ -456,7 +453,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             elif name == "postsynaptic_index":
                 values = _positions(self.post, values)
             elif name == "weight":
-                values = values * self._sign * 1e-3
+                values = values * self._sign / PICO
             columns[name] = values
         return columns
 
@@ -480,10 +477,8 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             values = columns[name].astype(float)
             array = np.full((self.pre.size, self.post.size), np.nan)
             if multiple_synapses in combine:
-                # a NaN that takes part stays one: start from what the first synapse has
-                array[i, j] = values
-                start = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
-                array[i, j] = start
+                # pairs without a synapse stay not-a-number
+                array[i, j] = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
                 combine[multiple_synapses].at(array, (i, j), values)
             elif multiple_synapses == "first":
                 array[i[::-1], j[::-1]] = values[::-1]
@@ -536,10 +531,9 @@ def _check(projection: Any) -> None:
     """PyNN's checks of weights and delays, as far as they are known before drawing."""
     synapse = projection.synapse_type
     for name, check in getattr(synapse, "parameter_checks", {}).items():
-        value = synapse.native_parameters[synapse.translations[name]["translated_name"]]
+        value = synapse.parameter_space[name]
         if value.is_homogeneous:
-            value.shape = value.shape or (1, 1)
-            check(value.evaluate(simplify=True), projection)
+            check(_lowering.native_value(value), projection)
         elif hasattr(value.base_value, "rng") and not value.operations:
             for bound in ("low", "high"):
                 limit = value.base_value.parameters.get(bound)

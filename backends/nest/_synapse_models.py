@@ -42,14 +42,14 @@ class _Slot:
 class SynapseModels:
     """Gives each projection of a network its synapse model; one instance a network."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        self._threads = threads  # of all processes
         self._slots: list[_Slot] = []
 
     def assign(self, n: float, pre: Range, post: Range, *, receptor_port: int) -> str:
         """Name of the synapse model for about `n` synapses between two ranges of nodes."""
-        threads = nest.GetKernelStatus("total_num_virtual_procs")
-        n_per_thread = int(1.01 * n / threads) + 1000  # targets are spread evenly, nearly
-        compact = receptor_port == 0 and post[1] <= threads * HPC_MAX_NODES_PER_THREAD
+        n_per_thread = int(1.01 * n / self._threads) + 1000  # targets are spread evenly, nearly
+        compact = receptor_port == 0 and post[1] <= self._threads * HPC_MAX_NODES_PER_THREAD
         small = n_per_thread <= SMALL_PER_THREAD
         for slot in self._slots:
             allowed = slot.base == "static_synapse" or compact
