@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
@@ -73,8 +74,8 @@ class Model:
         UnknownNameError
             For one that it does not take.
         InvalidValueError
-            For one that it requires and did not get, for one that is no number where its default
-            is, and for the seed, which is the run's.
+            For one that it requires and did not get, for one that is no finite number where its
+            default is a number, and for the seed, which is the run's.
         """
         valid = self.parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in self._signature)
@@ -90,11 +91,19 @@ class Model:
             if required and p.name not in parameters and p.name != "seed":
                 raise InvalidValueError(f"model {self.name!r} requires the parameter {p.name!r}")
             given = parameters.get(p.name, p.default)
-            for kind, what in ((Real, "a number"), (str, "a word")):
-                if isinstance(p.default, kind) and not isinstance(given, kind):
-                    raise InvalidValueError(
-                        f"parameter {p.name!r} must be {what}, like {p.default!r}, not {given!r}"
-                    )
+            what = ""
+            if _is_number(p.default) and not _is_number(given):
+                what = "a finite number"
+            elif isinstance(p.default, str) and not isinstance(given, str):
+                what = "a word"
+            if what:
+                raise InvalidValueError(
+                    f"parameter {p.name!r} must be {what}, like {p.default!r}, not {given!r}"
+                )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
 
 
 def load_model(name: str | Path) -> Model:

@@ -415,7 +415,13 @@ def test_brunel2000_has_the_numbers_of_the_paper():
     assert about["n_synapses"] == 1250 * (100 + 25)
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, 0.001, math.nan])
+@pytest.mark.parametrize("value", [0.0, -1.0, 0.001])
 def test_brunel2000_scale(value):
     with pytest.raises(InvalidValueError, match=r"at least 0\.004"):
+        brunel(scale=value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "large", None, True])
+def test_numbers_are_numbers(value):
+    with pytest.raises(InvalidValueError, match=r"'scale' must be a finite number, like 0\.1"):
         brunel(scale=value)

@@ -178,8 +178,7 @@ def test_background_is_one_generator(sim):
     nodes = nest.GetNodes({"model": "poisson_generator"})
     assert len(nodes) == 1
     assert not nest.GetNodes({"model": "parrot_neuron"})
-    # each population has PyNN's two recording devices
-    assert nest.network_size - before == 100 + 1 + 4
+    assert nest.network_size - before == 100 + 1  # and no idle recording devices
     connections = nest.GetConnections(nodes)
     assert len(connections) == 100
     assert set(connections.delay) == {1.5}

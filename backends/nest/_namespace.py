@@ -14,7 +14,9 @@ are replaced; what they do differently:
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,9 +27,12 @@ pynn_nest = import_pynn_nest()
 
 import nest  # noqa: E402  # quietly imported above
 from pyNN import common, errors  # noqa: E402
+from pyNN import recording as pynn_recording  # noqa: E402
 from pyNN.connectors import FromListConnector  # noqa: E402
 from pyNN.nest import simulator  # noqa: E402
 from pyNN.nest.populations import _build_params  # noqa: E402
+from pyNN.nest.recording import Multimeter, SpikeDetector  # noqa: E402
+from pyNN.nest.recording import Recorder as NestRecorder  # noqa: E402
 from pyNN.parameters import ParameterSpace  # noqa: E402
 from pyNN.space import Space  # noqa: E402
 from pyNN.standardmodels import StandardCellType  # noqa: E402
@@ -112,8 +117,59 @@ def _cells(population: Any, nodes: Any) -> dict[str, Any]:
     return {"node_collection": nodes, "all_cells": cells, "_mask_local": local}
 
 
+class _Recorder(NestRecorder):  # type: ignore[misc]
+    """Makes NEST's devices when something is recorded: idle ones cost time in every step."""
+
+    _interval = 0.1
+
+    def __init__(self, population: Any, file: Any = None) -> None:
+        pynn_recording.Recorder.__init__(self, population, file)
+        self.recorded_all: defaultdict[Any, set[Any]] = defaultdict(set)
+
+    @property
+    def sampling_interval(self) -> float:
+        """Time between samples, ms."""
+        return self._interval
+
+    @sampling_interval.setter
+    def sampling_interval(self, value: float | None) -> None:
+        if value is not None:
+            self._interval = value
+        if "_multimeter" in self.__dict__:
+            self._multimeter.device.interval = self._interval
+
+    @cached_property
+    def _multimeter(self) -> Any:
+        multimeter = Multimeter()
+        multimeter.device.interval = self._interval
+        return multimeter
+
+    @cached_property
+    def _spike_detector(self) -> Any:
+        return SpikeDetector()
+
+    def _reset(self) -> None:
+        for name in ("_multimeter", "_spike_detector"):
+            device = self.__dict__.pop(name, None)
+            if device is not None:
+                simulator.state.recording_devices.remove(device)
+
+    def store_to_cache(self, annotations: Any = None) -> None:
+        pynn_recording.Recorder.store_to_cache(self, annotations)
+        if "_multimeter" in self.__dict__:
+            self._multimeter._initial_values = {}
+
+    def _clear_simulator(self) -> None:
+        for name in ("_multimeter", "_spike_detector"):
+            device = self.__dict__.get(name)
+            if device is not None:
+                device.device.n_events = 0
+                device._clean = False
+
+
 class Population(pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
+    _recorder_class = _Recorder
 
     # What exists only once a Poisson source has needed neurons of its own.
     _LATE = ("node_collection", "all_cells", "_mask_local", "first_id", "last_id")
