@@ -38,7 +38,7 @@ def connect_calls(sim, monkeypatch):
             calls.append(args)
             return nest.Connect(*args, **kwargs)
 
-    monkeypatch.setattr(sim, "nest", Counting())
+    monkeypatch.setattr("portable_cortex.backends.nest._projection.nest", Counting())
     return calls
 
 

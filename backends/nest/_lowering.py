@@ -5,10 +5,11 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-import nest
 import numpy as np
 from pyNN import connectors
 from pyNN.random import RandomDistribution
+
+from ._pynn import nest
 
 # PyNN's name of a distribution -> what draws it in NEST, given PyNN's parameters
 DISTRIBUTIONS: dict[str, Any] = {

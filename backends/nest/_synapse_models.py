@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import nest
+from ._pynn import nest
 
 MAX_PER_THREAD = 2**27 - 1
 SMALL_PER_THREAD = 2**22  # synapses of the faster, larger kind

@@ -1,7 +1,8 @@
-"""Import pyNN.nest without what it would print or try to compile."""
+"""pyNN.nest and NEST, imported without what they would print or try to compile."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
@@ -39,7 +40,7 @@ def quiet() -> Iterator[None]:
                 os.close(descriptor)
 
 
-def import_pynn_nest() -> Any:
+def _import_pynn_nest() -> Any:
     """Import ``pyNN.nest`` and ``nest``.
 
     On import, pyNN.nest compiles NEST extensions with CMake if it finds ``nest-config``. The
@@ -58,3 +59,15 @@ def import_pynn_nest() -> Any:
         pyNN.core.find = find
     logging.getLogger("PyNN").setLevel(logging.WARNING)
     return pyNN.nest
+
+
+pynn_nest = _import_pynn_nest()
+
+# pyNN.nest still uses them, and NEST would tell every user.
+warnings.filterwarnings("ignore", r"\s*(Get|Set)Status\(\) is deprecated", UserWarning)
+
+nest = importlib.import_module("nest")
+simulator = importlib.import_module("pyNN.nest.simulator")
+pynn_populations = importlib.import_module("pyNN.nest.populations")
+# not an attribute of pyNN.nest, where another module has this name
+pynn_recording = importlib.import_module("pyNN.nest.recording")

@@ -1,0 +1,74 @@
+"""Make the reference ensembles that come with the package: NEST, seeds that differ in nothing else.
+
+    python benchmarks/make_reference.py pd14-0.1-poisson --scale 0.1 --drive poisson
+
+Ten seeds at a tenth of the scale take about ten minutes on two cores. Runs are kept in --work, so
+that an interrupted call goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import portable_cortex
+from portable_cortex import Recording
+from portable_cortex.validation.activity import measure
+from portable_cortex.validation.reference import Reference
+
+FOLDER = Path(__file__).parent.parent / "validation" / "references"
+
+
+def main() -> None:
+    """Run the seeds that are missing, then summarise all of them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("name")
+    parser.add_argument("--scale", type=float, default=0.1)
+    parser.add_argument("--drive", default="poisson")
+    parser.add_argument("--param", action="append", default=[], help="NAME=NUMBER; repeatable")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=101)
+    parser.add_argument("--durations", type=float, nargs="*", default=[1e3, 2e3, 5e3, 10e3])
+    parser.add_argument("--work", type=Path, default=Path("results/reference"))
+    arguments = parser.parse_args()
+    parameters = {"scale": arguments.scale, "drive": arguments.drive}
+    parameters |= {k: float(v) for k, v in (text.split("=") for text in arguments.param)}
+    recordings = []
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        folder = arguments.work / arguments.name / f"seed{seed}"
+        if not (folder / "run.json").exists():
+            print(f"{folder} ...", flush=True)
+            recording = portable_cortex.run(
+                backend="nest",
+                warmup=500.0,
+                duration=max(arguments.durations),
+                seed=seed,
+                **parameters,
+            )
+            recording.save(folder)
+        recordings.append(Recording.load(folder))
+    runs = {d: [measure(recording, d) for recording in recordings] for d in arguments.durations}
+    about = recordings[0].metadata
+    provenance = {
+        "requires": {
+            "model": "pd14",
+            "parameters": {k: about["parameters"][k] for k in parameters} | {"v0": "optimized"},
+            "warmup_ms": 500.0,
+        },
+        "seeds": [r.metadata["seed"] for r in recordings],
+        "versions": about["versions"],
+        "computer": about["computer"],
+        "made": about["started"],
+        "command": f"python benchmarks/make_reference.py {arguments.name} "
+        + " ".join(
+            f"--{k} {v}" for k, v in (("scale", arguments.scale), ("drive", arguments.drive))
+        )
+        + "".join(f" --param {text}" for text in arguments.param),
+    }
+    path = FOLDER / f"{arguments.name}.h5"
+    Reference.of(arguments.name, provenance, runs).save(path)
+    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

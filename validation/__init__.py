@@ -1,0 +1,1 @@
+"""Comparison of recordings with a reference, and what a run cost."""

@@ -1,0 +1,106 @@
+"""What the validation knows of a recording: samples of each statistic of each population."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portable_cortex import Recording, Spikes
+
+from . import statistics as stats
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One statistic of spiking activity.
+
+    Attributes
+    ----------
+    name : str
+    title : str
+        For tables and axes.
+    units : str
+        Empty for a pure number.
+    sample : callable
+        ``sample(spikes, n_neurons, t_start, t_stop) -> array``: one value a neuron, pair or bin.
+    """
+
+    name: str
+    title: str
+    units: str
+    sample: Callable[[Spikes, int, float, float], FloatArray]
+
+
+STATISTICS: Mapping[str, Statistic] = {
+    s.name: s
+    for s in (
+        Statistic("rate", "firing rate", "spikes/s", stats.firing_rates),
+        Statistic("cv", "CV of ISI", "", lambda s, n, a, b: stats.cv_isi(s, n)),
+        Statistic("lv", "local variation", "", lambda s, n, a, b: stats.local_variation(s, n)),
+        Statistic("cc", "correlation", "", stats.correlations),
+        Statistic(
+            "synchrony",
+            "synchrony",
+            "",
+            lambda s, n, a, b: np.array([stats.synchrony(s, a, b)]),
+        ),
+        Statistic(
+            "complexity",
+            "active neurons per ms",
+            "",
+            lambda s, n, a, b: stats.active_neurons(s, a, b).astype(float),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Samples by population and statistic, with what must be equal for a comparison.
+
+    Attributes
+    ----------
+    samples : dict of (population, statistic) to array
+    n_neurons : dict of str to int
+    duration : float
+        ms.
+    """
+
+    samples: Mapping[tuple[str, str], FloatArray]
+    n_neurons: Mapping[str, int]
+    duration: float
+
+
+def measure(recording: Recording, duration: float | None = None) -> Activity:
+    """All statistics of all recorded populations.
+
+    Parameters
+    ----------
+    recording : Recording
+    duration : float, optional
+        ms from the beginning of the recording to look at; all of it unless given.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> activity = measure(run(backend="mock", scale=0.02, duration=1000.0))
+    >>> activity.samples["L4E", "rate"].shape
+    (438,)
+    """
+    t_start = recording.t_start
+    t_stop = recording.t_stop if duration is None else t_start + duration
+    samples = {}
+    for label in recording.spike_trains:
+        times, neurons = recording.spikes(label)
+        last = int(np.searchsorted(times, t_stop + 1e-6, side="right"))
+        spikes = Spikes(times[:last], neurons[:last])
+        n = recording.n_neurons[label]
+        for statistic in STATISTICS.values():
+            sample = statistic.sample(spikes, n, t_start, t_stop)
+            samples[label, statistic.name] = sample[np.isfinite(sample)]
+    return Activity(samples, dict(recording.n_neurons), t_stop - t_start)

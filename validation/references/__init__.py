@@ -1,0 +1,1 @@
+"""Reference ensembles, made by ``benchmarks/make_reference.py``."""
