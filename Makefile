@@ -6,13 +6,20 @@ TEST_VENV ?= .venv-test
 # Arguments for pytest, e.g. TESTS='--slow -k recording'
 TESTS ?=
 
+# The backends that are installed and simulate (mock makes its spikes up)
+SIMULATORS := import portable_cortex as p; \
+  print(*(b.name for b in map(p.load_backend, p.backend_names()) \
+  if b.availability().available and b.capabilities.dynamics))
+
 HERE := $(CURDIR)
+SOURCES := pyproject.toml $(shell find portable_cortex backends hardware_configs validation -type f -not -name '*.pyc')
 TEST_BIN := $(abspath $(TEST_VENV))/bin
 
-.PHONY: help demo test lint check format clean wheel
+.PHONY: help demo validate test lint check format clean wheel
 
 help:
 	@echo "make demo    run the microcircuit at a tenth of its size on NEST: rates and a figure"
+	@echo "make validate  run each simulator that can be installed, compare it with the NEST reference"
 	@echo "make test    build the wheel, install it into $(TEST_VENV), test it there"
 	@echo "make lint    format, lint and types"
 	@echo "make check   lint and test"
@@ -21,6 +28,16 @@ help:
 
 demo: $(VENV)/installed
 	$(VENV)/bin/portable-cortex run --backend nest --scale 0.1 --out results/demo --overwrite
+
+validate: $(VENV)/installed
+	$(VENV)/bin/pip install --quiet '.[all]'
+	@status=0; for backend in $$($(VENV)/bin/python -c '$(SIMULATORS)'); do \
+	  echo "== $$backend"; \
+	  $(VENV)/bin/portable-cortex run --backend $$backend --scale 0.1 --duration 2000 \
+	    --out results/validate/$$backend --overwrite && \
+	  $(VENV)/bin/portable-cortex validate results/validate/$$backend \
+	    --report results/validate/$$backend.html --junit results/validate/$$backend.xml || status=1; \
+	done; exit $$status
 
 test: wheel
 	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) $(HERE)/tests $(TESTS)
@@ -46,10 +63,11 @@ wheel: $(TEST_VENV)/installed
 	$(TEST_BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(TEST_BIN)/pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
+	rm -rf build *.egg-info
 	$(VENV)/bin/pip install --quiet --upgrade pip
-	$(VENV)/bin/pip install --quiet --editable '.[nest]'
+	$(VENV)/bin/pip install --quiet --upgrade '.[nest]'
 	touch $@
 
 $(TEST_VENV)/installed: pyproject.toml

@@ -14,7 +14,7 @@ from pathlib import Path
 import portable_cortex
 from portable_cortex import Recording
 from portable_cortex.validation.activity import measure
-from portable_cortex.validation.reference import Reference
+from portable_cortex.validation.reference import Reference, conditions
 
 FOLDER = Path(__file__).parent.parent / "validation" / "references"
 
@@ -50,20 +50,13 @@ def main() -> None:
     runs = {d: [measure(recording, d) for recording in recordings] for d in arguments.durations}
     about = recordings[0].metadata
     provenance = {
-        "requires": {
-            "model": "pd14",
-            "parameters": {k: about["parameters"][k] for k in parameters} | {"v0": "optimized"},
-            "warmup_ms": 500.0,
-        },
+        "conditions": conditions(about),
+        "warmup_ms": about["warmup_ms"],
         "seeds": [r.metadata["seed"] for r in recordings],
         "versions": about["versions"],
         "computer": about["computer"],
         "made": about["started"],
-        "command": f"python benchmarks/make_reference.py {arguments.name} "
-        + " ".join(
-            f"--{k} {v}" for k, v in (("scale", arguments.scale), ("drive", arguments.drive))
-        )
-        + "".join(f" --param {text}" for text in arguments.param),
+        "script": "benchmarks/make_reference.py",
     }
     path = FOLDER / f"{arguments.name}.h5"
     Reference.of(arguments.name, provenance, runs).save(path)

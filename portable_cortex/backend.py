@@ -19,11 +19,13 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .errors import BackendUnavailableError
+from .errors import BackendUnavailableError, InvalidValueError
 from .sonata import Signal, Spikes, by_time
 
 Progress = Callable[[float], None]
 """Told how much of a phase is done, from 0 to 1."""
+
+ENERGY_KINDS = ("measured", "modelled", "assumed")
 
 
 class BackendOptions(BaseModel):
@@ -80,20 +82,41 @@ class Availability:
 
 @dataclass(frozen=True)
 class Energy:
-    """Energy of the simulate phase as the machine itself reports it.
+    """Energy of the simulate phase, as a power meter or the machine itself reports it.
 
     Attributes
     ----------
     joules : float
-    kind : str
-        ``"measured"``, ``"modelled"`` or ``"assumed"``.
+    kind : {"measured", "modelled", "assumed"}
     scope : str
-        What it covers, e.g. ``"boards"``.
+        What it covers, e.g. ``"package"``, ``"boards"``, ``"outlet"``.
+    source : str
+        The meter; for a backend's own figure the backend, if left empty.
+    note : str
+        What else its reader must know.
+
+    Raises
+    ------
+    InvalidValueError
+        For another kind.
+
+    Examples
+    --------
+    >>> Energy(12.5, "measured", "outlet").kind
+    'measured'
     """
 
     joules: float
     kind: str
     scope: str
+    source: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ENERGY_KINDS:
+            raise InvalidValueError(
+                f"kind of an energy must be one of {', '.join(ENERGY_KINDS)}, not {self.kind!r}"
+            )
 
 
 def _is_installed(module: str) -> bool:

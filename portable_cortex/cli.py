@@ -1,4 +1,4 @@
-"""The command line: ``portable-cortex run | backends | hardware | models``."""
+"""The command line: ``portable-cortex run | validate | benchmark | backends | ...``."""
 
 from __future__ import annotations
 
@@ -165,15 +165,124 @@ def _show(recording: Recording, folder: Path) -> None:
         if published:
             out.print("[dim]published: full scale, Poisson drive, one long run[/]")
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())
+    energies = [
+        ("energy", f"{e['joules']:.4g} J ({e['kind']}, {e['scope']}, {e['source']})")
+        for e in about["energy"]
+    ]
     for what, value in (
         ("network", f"{about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses"),
         ("wall-clock (s)", phases),
         ("real-time factor", f"{about['real_time_factor']:.2f} (simulate phase)"),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB (this process)"),
+        *energies,
         ("written to", str(folder)),
         ("figure", str(folder / FIGURE)),
     ):
         out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="A reference by name or .h5 file, or the folder of another run.  "
+            "[default: the reference that fits the run]"
+        ),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page (HTML).")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
+) -> None:
+    """Compare a run with a reference: exit status 0 agrees, 1 differs, 2 could not tell."""
+    from .validation import export, terminal
+    from .validation.report import render, write_text
+    from .validation.validate import examine
+
+    validation = examine(folder, against)
+    terminal.show(validation, out)
+    for path, write, what in (
+        (report, render, "report"),
+        (junit, export.to_junit, "JUnit file"),
+        (json_file, export.to_json, "JSON file"),
+    ):
+        if path is not None:
+            write_text(path, write(validation), what)
+            out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
+    raise typer.Exit(validation.comparison.verdict.value)
+
+
+@app.command()
+def benchmark(
+    backends: Annotated[
+        str, typer.Option(help="Backends, separated by commas; the first is the yardstick.")
+    ],
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Fraction of the neurons and in-degrees.  [default: the model's]"),
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Runs of each backend.")] = 3,
+    duration: Annotated[float, typer.Option(help="Model time to measure, ms.")] = 10_000.0,
+    warmup: Annotated[float, typer.Option(help="Model time before it, ms.")] = 500.0,
+    drive: Annotated[
+        str | None, typer.Option(help=f"Background input: {' or '.join(DRIVES)}.")
+    ] = None,
+    machine: Annotated[
+        str, typer.Option(help="Machine by name, or a .toml file; it says what measures energy.")
+    ] = DEFAULT_MACHINE,
+    model: Annotated[
+        str, typer.Option(help=f"{', '.join(MODELS)}, or a Python file with build(sim, ...).")
+    ] = "pd14",
+    seed: Annotated[
+        int, typer.Option(help="Seed of the first run of each; repeats take the next ones.")
+    ] = 1,
+    events_from: Annotated[
+        Path | None,
+        typer.Option(help="Recorded run of the same settings, for the number of synaptic events."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a benchmark that the folder holds.")
+    ] = False,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
+        "results/benchmark"
+    ),
+) -> None:
+    """Run backends in turn, without recording, and compare their time, memory and energy."""
+    from .validation import benchmark as measuring
+
+    given = {"scale": scale, "drive": drive}
+    plan = measuring.Plan(
+        backends=tuple(name.strip() for name in backends.split(",")),
+        repeats=repeats,
+        model=model,
+        machine=machine,
+        parameters={name: value for name, value in given.items() if value is not None},
+        warmup=warmup,
+        duration=duration,
+        seed=seed,
+    )
+    try:
+        with ConsoleReporter(out) as reporter:
+            found = measuring.benchmark(
+                plan,
+                folder,
+                reporter=reporter,
+                events_from=Recording.load(events_from) if events_from else None,
+                overwrite=overwrite,
+            )
+    except KeyboardInterrupt:
+        _complain("red", "Interrupted", "nothing was written.")
+        raise typer.Exit(130) from None
+    if found.results:
+        out.print(measuring.table(found))
+    for message in dict.fromkeys(line for r in found.results for line in r.messages):
+        _complain("yellow", "Run", message)
+    for failure in found.failures:
+        _complain("red", f"{failure.backend} (run {failure.repeat + 1})", failure.reason)
+    out.print(f"written to {folder}", soft_wrap=True, markup=False, highlight=False)
+    if found.failures:
+        raise typer.Exit(1)
 
 
 @app.command()

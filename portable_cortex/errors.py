@@ -8,6 +8,7 @@
     ├── MachineFileError         a machine file that cannot be read or does not fit its schema
     ├── ModelError               a model file that cannot be loaded or builds no network
     ├── BackendUnavailableError  the simulator behind a backend is not installed
+    ├── PowerMeterError          a power meter that cannot be used, or gives no figure
     ├── UnsupportedError         the backend lacks something that the model needs
     ├── SimulationError          the simulator itself gave up
     └── OutputError              results that cannot be written or read
@@ -64,6 +65,10 @@ class ModelError(PortableCortexError):
 
 class BackendUnavailableError(PortableCortexError, ImportError):
     """The simulator behind a backend is missing; the message has the command that installs it."""
+
+
+class PowerMeterError(PortableCortexError, RuntimeError):
+    """A power meter that cannot be used here, or that gives no figure for a run."""
 
 
 class UnsupportedError(PortableCortexError, NotImplementedError):

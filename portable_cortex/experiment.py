@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -27,6 +27,7 @@ from .errors import (
 from .machine import DEFAULT_MACHINE, load_machine
 from .model_loader import Model, load_model
 from .network import Network, build_network
+from .power import Metering, metered
 from .recording import Recording, to_json
 from .registry import DEFAULT_BACKEND, load_backend
 from .sonata import Signal, Spikes
@@ -167,9 +168,11 @@ class Experiment:
         if "seed" in model.parameters:
             parameters["seed"] = int(self.seed)
         backend = load_backend(self.backend)
-        options = load_machine(self.machine).options_for(backend, self.options)
+        machine = load_machine(self.machine)
+        options = machine.options_for(backend, self.options)
         self._check_capabilities(backend, parameters)
         backend.require()
+        meter = machine.power.open() if machine.power else None
 
         clock = Clock()
         started = provenance.now()
@@ -196,7 +199,7 @@ class Experiment:
             for phase, duration in (("warmup", self.warmup), ("simulate", self.duration)):
                 if duration:
                     reporter.phase(phase, fraction=0.0)
-                    with clock(phase):
+                    with metered(meter if phase == "simulate" else None) as metering, clock(phase):
                         backend.simulate(sim, duration, partial(_report, reporter, phase))
             reporter.phase("readout")
             with clock("readout"):
@@ -211,7 +214,9 @@ class Experiment:
                     )
                     for r in self.record
                 }
-            metadata = self._metadata(backend, model, parameters, options, network, spikes, clock)
+            metadata = self._metadata(
+                backend, model, parameters, options, network, spikes, clock, metering
+            )
             metadata["started"] = started
         sizes = {label: int(p.size) for label, p in network.populations.items()}
         return Recording(sizes, spikes, metadata, signals)
@@ -275,12 +280,16 @@ class Experiment:
         network: Network,
         spikes: Mapping[str, Spikes],
         clock: Clock,
+        metering: Metering,
     ) -> dict[str, Any]:
         sizes = {label: int(p.size) for label, p in network.populations.items()}
         counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
         seconds = self.duration * 1e-3
         published = model.published_rates(**parameters) if model.published_rates else {}
-        energy = backend.energy()
+        energies = list(metering.energies)
+        own = backend.energy()
+        if own is not None:
+            energies.append(replace(own, source=own.source or backend.name))
         return {
             "backend": backend.name,
             "machine": str(self.machine),
@@ -302,7 +311,8 @@ class Experiment:
             "phases_s": {**clock.seconds, **backend.phases()},
             "real_time_factor": clock.seconds["simulate"] / seconds,
             "peak_memory_bytes": provenance.peak_memory_bytes(),
-            "energy": None if energy is None else vars(energy),
+            "energy": [asdict(energy) for energy in energies],
+            "simulate_interval_unix": list(metering.interval_unix),
             "versions": provenance.versions(backend.distributions),
             "computer": provenance.computer(),
         }

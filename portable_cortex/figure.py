@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .recording import Recording
@@ -56,49 +57,98 @@ def _title(recording: Recording) -> str:
     return f"{name} on {about.get('backend')}   ({', '.join(shown)})"
 
 
-def _colour(label: str) -> str:
+def row_colour(label: str) -> str:
+    """Colour of a population: inhibitory ones have a label that ends in I.
+
+    Examples
+    --------
+    >>> row_colour("L4I") == INHIBITORY
+    True
+    """
     return INHIBITORY if label.endswith("I") else EXCITATORY
 
 
-def _raster(axes: Any, recording: Recording) -> None:
-    """One dot a spike; at most MAX_ROWS neurons, the same fraction of every population."""
-    labels = recording.populations
-    total = sum(recording.n_neurons.values())
-    fraction = min(1.0, MAX_ROWS / total)
-    shown = {p: max(1, round(fraction * recording.n_neurons[p])) for p in labels}
+class RasterRow(NamedTuple):
+    """The part of a raster that belongs to one population.
+
+    Attributes
+    ----------
+    label : str
+    base, height : int
+        First row from below, and number of rows: one a neuron.
+    times, rows : array
+        One dot a spike: ms, and row.
+    """
+
+    label: str
+    base: int
+    height: int
+    times: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+
+def raster_rows(recording: Recording) -> tuple[float, list[RasterRow]]:
+    """The dots of a raster: the last 500 ms, the same fraction of every population.
+
+    Parameters
+    ----------
+    recording : Recording
+
+    Returns
+    -------
+    start : float
+        Time at which the raster begins, ms.
+    rows : list of RasterRow
+        From top to bottom, about `MAX_ROWS` neurons and at most `MAX_DOTS` dots in all.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> start, rows = raster_rows(run(backend="mock", scale=0.02, duration=600.0))
+    >>> start, rows[0].label, rows[0].height
+    (600.0, 'L23E', 414)
+    """
+    fraction = min(1.0, MAX_ROWS / sum(recording.n_neurons.values()))
+    shown = {p: max(1, round(fraction * n)) for p, n in recording.n_neurons.items()}
     start = max(recording.t_start, recording.t_stop - RASTER_MS)
     top = sum(shown.values())
-    ticks = []
-    n_dots = 0
-    for label in labels:
-        top -= shown[label]
-        ticks.append(top + shown[label] / 2)
-        if label not in recording.spike_trains:
-            continue
-        times, neurons = recording.spikes(label)
-        keep = (times > start) & (neurons < shown[label])
-        room = max(0, MAX_DOTS - n_dots)
-        times, neurons = times[keep][:room], neurons[keep][:room]
-        n_dots += times.size
+    room = MAX_DOTS
+    found = []
+    for label, height in shown.items():
+        top -= height
+        times, neurons = np.empty(0), np.empty(0, dtype=np.int64)
+        if label in recording.spike_trains:
+            times, neurons = recording.spikes(label)
+            keep = (times > start) & (neurons < height)
+            times, neurons = times[keep][:room], neurons[keep][:room]
+            room -= times.size
+        found.append(RasterRow(label, top, height, times, top + neurons))
+    return start, found
+
+
+def _raster(axes: Any, recording: Recording) -> None:
+    start, populations = raster_rows(recording)
+    for row in populations:
         axes.plot(
-            times,
-            top + neurons,
+            row.times,
+            row.rows,
             linestyle="none",
             marker=".",
             markersize=2.2,
             markeredgewidth=0,
-            color=_colour(label),
+            color=row_colour(row.label),
             rasterized=True,
         )
-        axes.axhline(top, color="0.85", linewidth=0.6, zorder=0)
-    axes.set_yticks(ticks, labels)
+        axes.axhline(row.base, color="0.85", linewidth=0.6, zorder=0)
+    shown, total = sum(row.height for row in populations), sum(recording.n_neurons.values())
+    axes.set_yticks(
+        [row.base + row.height / 2 for row in populations], [row.label for row in populations]
+    )
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(start, recording.t_stop)
-    axes.set_ylim(0, sum(shown.values()))
+    axes.set_ylim(0, shown)
     axes.set_xlabel("time (ms)")
-    axes.set_title(
-        f"spikes of {sum(shown.values())} of {total} neurons" if fraction < 1 else "spikes"
-    )
+    axes.set_title(f"spikes of {shown} of {total} neurons" if shown < total else "spikes")
 
 
 def _rates(axes: Any, recording: Recording) -> None:
@@ -118,12 +168,12 @@ def _rates(axes: Any, recording: Recording) -> None:
             whis=(5, 95),
             showfliers=False,
             patch_artist=True,
-            boxprops={"facecolor": _colour(label), "alpha": 0.35, "linewidth": 0},
-            medianprops={"color": _colour(label), "linewidth": 1.5},
-            whiskerprops={"color": _colour(label)},
-            capprops={"color": _colour(label)},
+            boxprops={"facecolor": row_colour(label), "alpha": 0.35, "linewidth": 0},
+            medianprops={"color": row_colour(label), "linewidth": 1.5},
+            whiskerprops={"color": row_colour(label)},
+            capprops={"color": row_colour(label)},
         )
-        axes.plot(single.mean(), row, marker="o", color=_colour(label), markersize=6, zorder=3)
+        axes.plot(single.mean(), row, marker="o", color=row_colour(label), markersize=6, zorder=3)
         if label in published:
             axes.plot(published[label], row, marker="x", color=PUBLISHED, markersize=8, zorder=4)
     axes.plot([], [], marker="o", linestyle="none", color="0.4", label="mean of this run")

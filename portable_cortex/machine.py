@@ -7,6 +7,9 @@
 
     [options.nest]               # options of one backend (portable-cortex backends lists them)
     threads = 4
+
+    [power]                      # what measures energy; nothing, if left out (see `power`)
+    meter = "rapl"
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .backend import Backend, BackendOptions
 from .errors import InvalidValueError, MachineFileError, UnknownNameError, UnsupportedError
+from .power import METERS, AnyPowerSettings
 from .registry import backend_names, load_backend
 
 DEFAULT_MACHINE = "local"
@@ -39,6 +43,8 @@ class Machine(BaseModel):
         Backends that the machine can run; None for all.
     options : dict of str to dict
         Options by backend.
+    power : PowerSettings or None
+        What measures the energy of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +53,7 @@ class Machine(BaseModel):
     description: str
     backends: tuple[str, ...] | None = None
     options: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    power: AnyPowerSettings | None = None
 
     def options_for(
         self, backend: Backend, given: Mapping[str, str] | None = None
@@ -131,6 +138,8 @@ def _parse(name: str, file: str, text: str) -> Machine:
         raise MachineFileError(f"{file}: 'name' is the file's own name and cannot be set")
     if isinstance(content.get("backends"), list):
         content["backends"] = tuple(content["backends"])  # strict mode keeps lists and tuples apart
+    if isinstance(content.get("power"), dict):
+        content["power"] = _power(file, content["power"])
     try:
         machine = Machine.model_validate({"name": name, **content}, strict=True)
     except ValidationError as error:
@@ -148,6 +157,21 @@ def _parse(name: str, file: str, text: str) -> Machine:
                 f"{file}: [options.{backend}] {_explain(error, schema)}"
             ) from None
     return machine
+
+
+def _power(file: str, table: Mapping[str, Any]) -> Any:
+    """The ``[power]`` table, checked against the keys of its own meter."""
+    if "meter" not in table:
+        raise MachineFileError(
+            f"{file}: [power] key 'meter' is required: one of {', '.join(METERS)}"
+        )
+    meter = str(table["meter"])
+    if meter not in METERS:
+        raise MachineFileError(f"{file}: [power] {UnknownNameError('meter', meter, METERS)}")
+    try:
+        return METERS[meter].model_validate(table, strict=True)
+    except ValidationError as error:
+        raise MachineFileError(f"{file}: [power] {_explain(error, METERS[meter])}") from None
 
 
 def _explain(error: ValidationError, schema: type[BaseModel]) -> str:

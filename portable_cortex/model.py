@@ -76,6 +76,8 @@ def build(
     """
     if v0 not in INITIAL_POTENTIALS:
         raise InvalidValueError(f"v0 must be one of {', '.join(INITIAL_POTENTIALS)}, not {v0!r}")
+    if not scale > 0:
+        raise InvalidValueError(f"scale must be above 0 (1 is the published network), not {scale}")
     n_scale = scale if n_scale is None else n_scale
     k_scale = scale if k_scale is None else k_scale
     circuit = PD14

@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 DESCRIPTIONS = {
     "import": "importing the simulator",
@@ -26,6 +28,17 @@ DESCRIPTIONS = {
     "readout": "reading out",
     "write": "writing",
 }
+
+
+class _Left(ProgressColumn):
+    """Estimated time to the end of a phase, where one can be estimated."""
+
+    def render(self, task: Task) -> Text:
+        """The column's text for `task`."""
+        if task.finished or task.time_remaining is None:
+            return Text()
+        minutes, seconds = divmod(round(task.time_remaining), 60)
+        return Text(f"{minutes}:{seconds:02d} left", style="cyan")
 
 
 class ConsoleReporter:
@@ -42,7 +55,7 @@ class ConsoleReporter:
             TextColumn("{task.description:<24}"),
             BarColumn(bar_width=30),
             TimeElapsedColumn(),
-            TimeRemainingColumn(elapsed_when_finished=False),
+            _Left(),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=console,
             disable=not console.is_terminal,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import OutputError, OutputExistsError, UnknownNameError
-from .sonata import Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
+from .sonata import DAMAGE, Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
 
 if TYPE_CHECKING:
     import neo
@@ -204,7 +204,7 @@ class Recording:
             float(metadata["warmup_ms"]), float(metadata["duration_ms"])
         except FileNotFoundError:
             raise OutputError(f"{folder} holds no run: there is no {RUN} in it") from None
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except DAMAGE as error:
             raise OutputError(f"{folder / RUN} is damaged: {error!r}") from error
         signals = {}
         if (folder / SIGNALS).exists():

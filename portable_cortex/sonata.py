@@ -22,7 +22,7 @@ from .errors import OutputError
 MAGIC = 0x0A7A
 VERSION = (0, 1)
 # What h5py and numpy raise for a file that is not what it should be
-DAMAGE = (OSError, KeyError, AttributeError, ValueError, TypeError, RuntimeError)
+DAMAGE = (OSError, KeyError, AttributeError, ValueError, TypeError, RuntimeError, OverflowError)
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 
 

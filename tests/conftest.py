@@ -79,3 +79,34 @@ def sim(backend: Backend):
     backend.setup(namespace, timestep=0.1, seed=7)
     yield namespace
     backend.end(namespace)
+
+
+@pytest.fixture(scope="session")
+def mock_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reference of eight seeds of the mock backend, 1 and 2 s, as a file."""
+    from portable_cortex import run
+    from portable_cortex.validation.activity import measure
+    from portable_cortex.validation.reference import Reference, conditions
+
+    runs = [
+        run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=seed)
+        for seed in range(11, 19)
+    ]
+    about = {
+        "conditions": conditions(runs[0].metadata),
+        "warmup_ms": 0.0,
+        "made": "by the tests",
+    }
+    activities = {d: [measure(recording, d) for recording in runs] for d in (1000.0, 2000.0)}
+    path = tmp_path_factory.mktemp("reference") / "mock.h5"
+    Reference.of("mock-0.02", about, activities).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def mock_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the mock backend that agrees with `mock_reference`."""
+    from portable_cortex import run
+
+    recording = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=3)
+    return recording.save(tmp_path_factory.mktemp("runs") / "honest")

@@ -177,7 +177,7 @@ def test_help(call, arguments):
         (("--backend", "mokc"), ["'mokc'", "nest, mock", "did you mean 'mock'"]),
         (("--model", "brunel"), ["'brunel'", "pd14, brunel2000", ".py"]),
         (("--model", "nowhere.py"), ["no model file nowhere.py"]),
-        (("--machine", "laptop"), ["'laptop'", "local, single-thread", ".toml"]),
+        (("--machine", "laptop"), ["'laptop'", "local, rapl, single-thread", ".toml"]),
         (("--machine", "nowhere.toml"), ["nowhere.toml"]),
         (("--record", "v:L9:1"), ["population 'L9'", "E, I"]),
         (("--record", "w:E:1"), ["'w'", "valid are v"]),

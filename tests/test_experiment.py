@@ -227,7 +227,7 @@ def test_metadata_is_complete():
     assert about["seed"] == 1
     assert (about["timestep_ms"], about["warmup_ms"], about["duration_ms"]) == (0.1, 10.0, 40.0)
     assert about["populations"] == {"E": 200, "I": 50}
-    assert about["energy"] is None
+    assert about["energy"] == []
     assert about["options"] == {}
     assert about["published_rates"] == {}
     assert datetime.fromisoformat(about["started"]).tzinfo is not None
@@ -239,6 +239,9 @@ def test_metadata_is_complete():
     } <= set(phases)  # fmt: skip
     assert all(seconds >= 0 for seconds in phases.values())
     assert about["real_time_factor"] == pytest.approx(phases["simulate"] / 0.04)
+    begin, end = about["simulate_interval_unix"]
+    assert end - begin == pytest.approx(phases["simulate"], abs=1.0)
+    assert begin >= datetime.fromisoformat(about["started"]).timestamp()
     assert 1e7 < about["peak_memory_bytes"] < about["computer"]["memory_bytes"]
 
 

@@ -13,6 +13,7 @@ import pytest
 import portable_cortex
 import portable_cortex.backends
 import portable_cortex.hardware_configs
+import portable_cortex.validation
 from portable_cortex import backend_names
 
 CORE = Path(portable_cortex.__file__).parent
@@ -22,6 +23,7 @@ NAMES = sorted(p.name for p in BACKENDS.iterdir() if (p / "__init__.py").exists(
 # where the backends lie inside the core's folder they are not the core
 CORE_FILES = sorted(p for p in CORE.glob("*.py"))
 BACKEND_FILES = sorted(BACKENDS.rglob("*.py"))
+VALIDATION_FILES = sorted(Path(portable_cortex.validation.__file__).parent.rglob("*.py"))
 SIMULATORS = ("nest", "brian2", "neuron", "spynnaker", "pyNN.nest", "pyNN.neuron", "pyNN.brian2")
 
 
@@ -100,3 +102,12 @@ def test_public_names_exist():
     assert portable_cortex.__version__[0].isdigit()
     for name in portable_cortex.__all__:
         assert hasattr(portable_cortex, name)
+
+
+@pytest.mark.parametrize("path", VALIDATION_FILES, ids=lambda p: p.name)
+def test_validation_imports_the_core_and_itself_only(path):
+    for level, module in imports(path):
+        parts = module.split(".")
+        assert level <= 1, f"{module} from above the package"
+        assert parts[:2] not in (["portable_cortex", "backends"], ["portable_cortex", "validation"])
+        assert level or parts[0] not in SIMULATORS, f"{module} is a simulator"

@@ -102,5 +102,8 @@ def measure(recording: Recording, duration: float | None = None) -> Activity:
         n = recording.n_neurons[label]
         for statistic in STATISTICS.values():
             sample = statistic.sample(spikes, n, t_start, t_stop)
-            samples[label, statistic.name] = sample[np.isfinite(sample)]
+            # Values that are equal but for rounding must tie, also with those of a reference,
+            # which keeps float32.
+            tied = sample[np.isfinite(sample)].astype(np.float32).astype(np.float64)
+            samples[label, statistic.name] = tied
     return Activity(samples, dict(recording.n_neurons), t_stop - t_start)

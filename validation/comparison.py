@@ -1,9 +1,9 @@
-"""Is this the same activity? Tests that are calibrated by how much seeds differ, and their power.
+r"""Is this the same activity? Tests that are calibrated by how much seeds differ, and their power.
 
 For each population and statistic there are two tests:
 
 * ``mean``: the mean of the recording against the means of the reference's seeds. With n seeds of
-  mean m and standard deviation s, :math:`t = (x - m) / (s \\sqrt{1 + 1/n})` has a Student
+  mean m and standard deviation s, :math:`t = (x - m) / (s \sqrt{1 + 1/n})` has a Student
   distribution with n - 1 degrees of freedom if the recording is one more seed.
 * ``distribution``: the KS distance d of the recording from the pooled reference, against the
   distances of each seed from the pool of the others. The same t for log d, one-sided.
@@ -18,10 +18,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.optimize import brentq
 
 from .activity import Activity
 from .distances import effect_size, kl, ks, wasserstein
@@ -31,6 +33,8 @@ FloatArray = NDArray[np.float64]
 
 ALPHA = 0.01
 POWER = 0.8
+N_TESTS = 88  # of PD14: 8 populations, 5 distributions with two tests each, and synchrony
+MIN_SEEDS = 5  # of a reference
 MIN_VALUES = 20  # a distribution of fewer is not tested
 
 
@@ -136,6 +140,12 @@ def compare(activity: Activity, reference: Reference) -> Comparison:
             reference.name,
             activity.duration,
         )
+    seeds = min(ensemble.means.size for ensemble in reference.ensembles.values())
+    if seeds < MIN_SEEDS:
+        reason = (
+            f"the reference {reference.name} has {seeds} seeds: at least {MIN_SEEDS} are needed"
+        )
+        return Comparison(Verdict.UNDECIDED, reason, (), reference.name, activity.duration)
     tests = []
     for (duration, population, statistic), ensemble in reference.ensembles.items():
         if duration == activity.duration:
@@ -213,7 +223,7 @@ def _mean_test(
         t,
         p,
         p,
-        detectable_change(spread, n, n_tests=80),
+        detectable_change(spread, n),
         **distances,
     )
 
@@ -245,16 +255,32 @@ def _distance_test(
     )
 
 
-def detectable_change(spread: float, n_seeds: int, n_tests: int) -> float:
+def detectable_change(spread: float, n_seeds: int, n_tests: int = N_TESTS) -> float:
     """Smallest change of a mean that is found with a probability of `POWER`.
 
-    At the level that Holm's method demands of the smallest of `n_tests` probabilities.
+    At the level that Holm's method demands of the smallest of `n_tests` probabilities; from the
+    noncentral t distribution.
 
     Parameters
     ----------
     spread : float
         Standard deviation over seeds.
+    n_seeds, n_tests : int
+
+    Examples
+    --------
+    >>> round(detectable_change(1.0, n_seeds=10), 1)
+    8.2
+    >>> round(detectable_change(1.0, n_seeds=30), 1)
+    5.5
     """
-    width = spread * np.sqrt(1 + 1 / n_seeds)
-    critical = stats.t.isf(ALPHA / n_tests / 2, n_seeds - 1)
-    return float(width * (critical + stats.t.isf(1 - POWER, n_seeds - 1)))
+    return spread * float(np.sqrt(1 + 1 / n_seeds)) * _noncentrality(n_seeds - 1, n_tests)
+
+
+@cache
+def _noncentrality(degrees: int, n_tests: int) -> float:
+    critical = stats.t.isf(ALPHA / n_tests / 2, degrees)
+    found = brentq(
+        lambda shift: stats.nct.sf(critical, degrees, shift) - POWER, 0.0, 10.0 * critical
+    )
+    return float(found)

@@ -4,7 +4,7 @@ Examples
 --------
 >>> import numpy as np
 >>> a, b = np.arange(100.0), np.arange(100.0) + 10
->>> ks(a, b)
+>>> round(ks(a, b), 3)
 0.1
 >>> wasserstein(a, b)
 10.0
@@ -65,4 +65,4 @@ def sketch(sample: FloatArray, size: int) -> FloatArray:
     if ordered.size <= size:
         return ordered
     ranks = ((np.arange(size) + 0.5) / size * ordered.size).astype(int)
-    return ordered[ranks]
+    return np.asarray(ordered[ranks])

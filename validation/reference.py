@@ -1,8 +1,9 @@
 """Reference ensembles: what a population does, and how much that varies from seed to seed.
 
-A reference is made of runs that differ in nothing but their seed (``benchmarks/make_reference.py``).
-It keeps, for each duration, population and statistic, the pooled distribution (a few hundred order
-statistics), the mean of each seed, and the distances between seeds: not the spikes.
+A reference is made of runs that differ in nothing but their seed, by
+``benchmarks/make_reference.py``. It keeps, for each duration, population and statistic, the pooled
+distribution (a few hundred order statistics), the mean of each seed, and the distances between
+seeds: not the spikes.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Reference:
     ----------
     name : str
     provenance : dict
-        How it was made; what a recording must share with it is under ``"requires"``.
+        How it was made; what a recording must share with it is under ``"conditions"``.
     n_neurons : dict of str to int
     durations : tuple of float
         ms, ascending.
@@ -165,14 +166,30 @@ def load_reference(name: str | Path) -> Reference:
     return Reference.load(Path(text))
 
 
+def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for two runs to be samples of the same activity: all but the seed.
+
+    Examples
+    --------
+    >>> conditions({"model": "pd14", "parameters": {"scale": 0.1, "k_scale": 0.3, "seed": 3}})
+    {'model': 'pd14', 'k_scale': 0.3, 'n_scale': 0.1}
+    """
+    parameters = dict(metadata.get("parameters", {}))
+    parameters.pop("seed", None)
+    scale = parameters.pop("scale", None)
+    if scale is not None:  # a shorthand for the two
+        for name in ("n_scale", "k_scale"):
+            if parameters.get(name) is None:
+                parameters[name] = scale
+    # as they are in a file: lists, not tuples
+    plain: dict[str, Any] = json.loads(json.dumps(parameters, default=list))
+    return {"model": metadata.get("model"), **plain}
+
+
 def fitting_reference(metadata: Mapping[str, Any]) -> Reference | None:
     """The reference that was made under the conditions of a run, if there is one."""
     for name in reference_names():
         reference = load_reference(name)
-        required = reference.provenance["requires"]
-        parameters = metadata.get("parameters", {})
-        if metadata.get("model") == required["model"] and all(
-            parameters.get(k) == v for k, v in required["parameters"].items()
-        ):
+        if reference.provenance["conditions"] == conditions(metadata):
             return reference
     return None

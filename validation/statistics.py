@@ -57,8 +57,8 @@ def _intervals(spikes: Spikes, n_neurons: int) -> tuple[FloatArray, NDArray[np.i
 def cv_isi(spikes: Spikes, n_neurons: int) -> FloatArray:
     """Coefficient of variation of the interspike intervals of each neuron with two or more.
 
-    Standard deviation (of the sample itself) over mean, as ``elephant.statistics.cv``. It depends on
-    the length of the recording: compare equal lengths only.
+    Standard deviation (of the sample itself) over mean, as ``elephant.statistics.cv``. It depends
+    on the length of the recording: compare equal lengths only.
 
     Returns
     -------
@@ -113,8 +113,8 @@ def correlations(
 ) -> FloatArray:
     """Pearson correlation of the spike counts of all pairs of a sample of active neurons.
 
-    As ``elephant.spike_train_correlation.correlation_coefficient``. The sample are the first neurons
-    that fired: neurons of a population are exchangeable.
+    As ``elephant.spike_train_correlation.correlation_coefficient``. The sample are the first
+    neurons that fired: neurons of a population are exchangeable.
 
     Returns
     -------

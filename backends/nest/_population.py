@@ -120,7 +120,8 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
                 parameters = build_params(celltype.native_parameters, None, size=self.size)
                 self._generator = nest.Create(self._model, params=parameters)
                 self._deferred_parrot_connections = True
-                self.node_collection = self.all_cells = self._mask_local = (None,)
+                unknown: Any = (None,)  # replaced when it is asked for
+                self.node_collection = self.all_cells = self._mask_local = unknown
                 return
         if getattr(celltype, "uses_parrot", False):
             super()._create_cells()

@@ -61,13 +61,13 @@ def _import_pynn_nest() -> Any:
     return pyNN.nest
 
 
-pynn_nest = _import_pynn_nest()
+pynn_nest: Any = _import_pynn_nest()
 
 # pyNN.nest still uses them, and NEST would tell every user.
 warnings.filterwarnings("ignore", r"\s*(Get|Set)Status\(\) is deprecated", UserWarning)
 
-nest = importlib.import_module("nest")
-simulator = importlib.import_module("pyNN.nest.simulator")
-pynn_populations = importlib.import_module("pyNN.nest.populations")
+nest: Any = importlib.import_module("nest")
+simulator: Any = importlib.import_module("pyNN.nest.simulator")
+pynn_populations: Any = importlib.import_module("pyNN.nest.populations")
 # not an attribute of pyNN.nest, where another module has this name
-pynn_recording = importlib.import_module("pyNN.nest.recording")
+pynn_recording: Any = importlib.import_module("pyNN.nest.recording")

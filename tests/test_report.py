@@ -1,0 +1,234 @@
+"""The page of a validation: complete, self-contained, and safe with whatever a file says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from portable_cortex import Recording, Spikes
+from portable_cortex.validation import validate as module
+from portable_cortex.validation.activity import STATISTICS
+from portable_cortex.validation.export import to_json, to_junit
+from portable_cortex.validation.panels import HEIGHT, WIDTH, distributions, round_numbers, spectra
+from portable_cortex.validation.reference import Reference
+from portable_cortex.validation.report import render, write_report
+from portable_cortex.validation.validate import examine
+from portable_cortex.validation.words import describe
+
+VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}\x1b[31m\ud800"
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text of a page; fails where tags do not match."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.attributes, self.text, self.open = [], [], "", []
+        self.ids = set()
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attributes]
+        self.ids |= {value for name, value in attributes if name == "id"}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attributes]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    @property
+    def words(self):
+        return " ".join(self.text.split())
+
+
+@pytest.fixture(scope="module")
+def differing(mock_run, mock_reference, tmp_path_factory):
+    """A validation in which a population lost half of its spikes."""
+    recording = Recording.load(mock_run)
+    times, neurons = recording.spikes("L4E")
+    keep = np.random.default_rng(1).random(times.size) < 0.5
+    trains = {**recording.spike_trains, "L4E": Spikes(times[keep], neurons[keep])}
+    metadata = {
+        **recording.metadata,
+        "energy": [{"joules": 12.5, "kind": "measured", "scope": "outlet", "source": "plug"}],
+        "synaptic_events": 5_000_000,
+    }
+    recording = dataclasses.replace(recording, spike_trains=trains, metadata=metadata)
+    folder = recording.save(tmp_path_factory.mktemp("runs") / "differing")
+    return examine(folder, mock_reference)
+
+
+def self_contained(text, page):
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    for _, name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in ("href", "src", "srcset", "action", "data", "xlink:href"):
+            assert value.startswith(("data:", "#"))
+    (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "http" not in text
+
+
+def test_the_page_of_a_difference(differing, tmp_path):
+    path = write_report(differing, tmp_path / "new" / "report.html")
+    text = path.read_text("utf-8")
+    page = Page(text)
+    self_contained(text, page)
+    assert ("div", "class", "verdict differs") in page.attributes
+    assert f"Differs {differing.comparison.reason}." in page.words
+    assert differing.comparison.different
+    for test in differing.comparison.different:
+        assert describe(test) in page.words
+    for test in differing.comparison.tests:
+        assert test.population in page.text
+    sections = "verdict power overview differing distributions spectra raster cost provenance tests"
+    assert page.ids >= set(sections.split())
+    assert page.tags.count("tr") > len(differing.comparison.tests)
+    assert "12.5 J" in page.text
+    assert "2.50 µJ" in page.text
+    assert "by the tests" in page.text  # the reference's own provenance
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+def test_panels_have_everything(differing):
+    rows = distributions(differing)
+    assert [row[0].population for row in rows] == list(differing.recording.n_neurons)
+    for row in rows:
+        assert [panel.title for panel in row] == [s.title for s in STATISTICS.values()]
+        for panel in row:
+            assert panel.mean is not None
+            assert panel.seeds is not None
+            scalar = panel.title == "synchrony"
+            assert bool(panel.dots) == scalar
+            assert bool(panel.run and panel.other and panel.band) != scalar
+            for path in (panel.run, panel.other, panel.band):
+                numbers = [float(x) for x in re.findall(r"-?[\d.]+", path)]
+                assert all(-0.1 <= x <= max(WIDTH, HEIGHT) + 0.1 for x in numbers)
+    framed = {row[0].population for row in rows if any(panel.differs for panel in row)}
+    assert framed == {"L4E"}
+    assert all(panel.run for panel in spectra(differing))
+
+
+def test_the_page_of_agreement(mock_run, mock_reference):
+    page = Page(render(examine(mock_run, mock_reference)))
+    assert ("div", "class", "verdict agrees") in page.attributes
+    assert "differing" not in page.ids
+    assert "What differs" not in page.text
+
+
+def test_the_page_without_a_recording():
+    text = render(examine("nowhere<b>"))
+    page = Page(text)
+    self_contained(text, page)
+    assert ("div", "class", "verdict undecided") in page.attributes
+    assert "nowhere<b> holds no run" in page.text
+    assert page.ids == {"verdict"}
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_page_of_two_runs(differing, mock_run, mock_reference, monkeypatch, fits):
+    reference = Reference.load(mock_reference) if fits else None
+    monkeypatch.setattr(module, "fitting_reference", lambda metadata: reference)
+    validation = examine(differing.folder, mock_run)
+    page = Page(render(validation))
+    verdict = "differs" if fits else "undecided"
+    assert ("div", "class", f"verdict {verdict}") in page.attributes
+    assert "The other run" in page.text
+    assert ("power" in page.ids) == fits
+
+
+def test_the_page_of_a_pair(mock_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "fitting_reference", lambda metadata: None)
+    recording = Recording.load(mock_run)
+    parameters = {**recording.metadata["parameters"], "drive": "dc"}
+    metadata = {**recording.metadata, "realisation": "shared", "parameters": parameters}
+    a = dataclasses.replace(recording, metadata=metadata).save(tmp_path / "a")
+    page = Page(render(examine(a, a)))
+    assert "pairing" in page.ids
+    assert "All spikes are equal" in page.text
+
+
+def hostile(value):
+    """The same structure, with poison in every key and every text."""
+    if isinstance(value, dict):
+        return {f"{k}{HOSTILE}": hostile(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [hostile(v) for v in value]
+    return HOSTILE if isinstance(value, str) else value
+
+
+def test_whatever_a_file_says_is_text(mock_run, tmp_path):
+    recording = Recording.load(mock_run)
+    kept = ("populations", "warmup_ms", "duration_ms", "phases_s", "energy")
+    metadata = {
+        k: v if k in kept else hostile(v) for k, v in recording.metadata.items() if k != "rates"
+    }
+    metadata["model"] = metadata["backend"] = HOSTILE
+    metadata["parameters"] = {"scale": HOSTILE, "drive": HOSTILE, HOSTILE: HOSTILE}
+    metadata["phases_s"] = {HOSTILE: 1.0, "simulate": HOSTILE}
+    metadata["energy"] = [{"joules": 1.0, "kind": HOSTILE, "scope": HOSTILE, "source": HOSTILE}]
+    label = f"L4E{HOSTILE}".replace("\ud800", "")
+    spikes = {label: recording.spikes("L4E")}
+    sizes = {label: recording.n_neurons["L4E"]}
+    poisoned = dataclasses.replace(
+        recording, n_neurons=sizes, spike_trains=spikes, metadata={**metadata, "populations": sizes}
+    )
+    folder = tmp_path / "poisoned"
+    folder = save_anyway(poisoned, folder)
+    for against in (None, folder):
+        validation = examine(folder, against)
+        assert validation.activity is not None
+        text = render(validation)
+        page = Page(text)
+        self_contained(text.replace("http", ""), page)
+        assert "img" not in page.tags
+        assert page.text.count("<script>alert(1)</script>") > 5
+        assert "{{ 7 * 7 }}" in page.text
+        assert "\x1b" not in text
+        json.loads(to_json(validation))
+        to_junit(validation)
+
+
+def save_anyway(recording, folder):
+    """Save metadata with halves of surrogate pairs, as a JSON file can hold them."""
+    plain = dataclasses.replace(recording, metadata={"populations": {}})
+    plain.save(folder)
+    (folder / "run.json").write_text(json.dumps(recording.metadata), encoding="utf-8")
+    return folder
+
+
+def test_poison_in_a_reference(mock_run, mock_reference, tmp_path):
+    reference = Reference.load(mock_reference)
+    poisoned = dataclasses.replace(
+        reference, name=HOSTILE[:60], provenance={**reference.provenance, "<b>": HOSTILE[:60]}
+    )
+    poisoned.save(tmp_path / "poisoned.h5")
+    text = render(examine(mock_run, tmp_path / "poisoned.h5"))
+    self_contained(text, Page(text))
+    assert "<script>alert(1)</script>" in Page(text).text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "numbers"),
+    [(0, 1, [0.0, 0.5, 1.0]), (-1, 1, [-1.0, 0.0, 1.0]), (5, 5, []), (0, float("inf"), [])],
+)
+def test_round_numbers(low, high, numbers):
+    assert round_numbers(low, high, 3) == numbers

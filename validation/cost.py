@@ -1,0 +1,234 @@
+r"""What a run cost: time and energy to solution, each figure with its label and scope.
+
+* Real-time factor of a phase: its wall-clock seconds over the seconds of model time.
+* Energy per synaptic event: energy of the simulate phase over the number of recurrent synaptic
+  events in it, spikes times out-degree. Events of the background drive do not count
+  (van Albada et al. 2018, 10.3389/fnins.2018.00291).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from portable_cortex import Energy, Recording
+from portable_cortex.errors import InvalidValueError, OutputError
+from portable_cortex.recording import to_json
+
+Run = Recording | Mapping[str, Any]
+"""A recording, or the contents of its ``run.json``."""
+
+SAME = ("model", "parameters", "timestep_ms", "warmup_ms", "duration_ms", "n_synapses")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number for a table, with what is needed to judge it.
+
+    Attributes
+    ----------
+    name : str
+    value : float or None
+        None where it is unknown; the note says why.
+    unit : str
+    kind : {"measured", "modelled", "assumed"}
+    scope : str
+        What it covers.
+    note : str
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    kind: str
+    scope: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time and energy of one run.
+
+    Attributes
+    ----------
+    real_time_factors : dict of str to float
+        By phase. The warm-up is divided by its own model time, all else by the recorded one.
+    peak_memory_bytes : int
+    energies : tuple of Energy
+        Of the simulate phase; empty where nothing measured it.
+    synaptic_events : int or None
+        Recurrent ones, during the simulate phase.
+    events_from : str
+        Where the number of events comes from, or why it is unknown.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> cost = cost_of(run(backend="mock", scale=0.02, duration=100.0))
+    >>> cost.real_time_factor == cost.real_time_factors["simulate"]
+    True
+    """
+
+    real_time_factors: Mapping[str, float]
+    peak_memory_bytes: int
+    energies: tuple[Energy, ...]
+    synaptic_events: int | None
+    events_from: str
+
+    @property
+    def real_time_factor(self) -> float:
+        """That of the simulate phase: above 1 is slower than real time."""
+        return self.real_time_factors["simulate"]
+
+    def energy_per_event(self, energy: Energy) -> float | None:
+        """Energy per recurrent synaptic event, uJ; None if the events are unknown or none."""
+        if not self.synaptic_events:
+            return None
+        return 1e6 * energy.joules / self.synaptic_events
+
+    def figures(self) -> tuple[Figure, ...]:
+        """Everything, labelled, for tables and reports."""
+        figures = [
+            Figure(f"real-time factor, {phase}", value, "", "measured", "wall-clock time")
+            for phase, value in self.real_time_factors.items()
+        ]
+        memory = self.peak_memory_bytes * 1e-9
+        figures.append(Figure("peak memory", memory, "GB", "measured", "process"))
+        for energy in self.energies:
+            label = f"{energy.source}: {energy.note}" if energy.note else energy.source
+            per_event = self.energy_per_event(energy)
+            figures += [
+                Figure("energy", energy.joules, "J", energy.kind, energy.scope, label),
+                Figure(
+                    "energy per synaptic event",
+                    per_event,
+                    "uJ",
+                    energy.kind,
+                    energy.scope,
+                    f"{label}; events {self.events_from}",
+                ),
+            ]
+        return tuple(figures)
+
+
+def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Energy] = ()) -> Cost:
+    """What a run cost.
+
+    Parameters
+    ----------
+    run : Recording or dict
+        The run, or the contents of its ``run.json``.
+    events_from : Recording or dict, optional
+        Another run of the same settings, whose spikes were recorded: it gives the number of
+        synaptic events if `run` has none. Its seed and backend may differ.
+    energies : iterable of Energy
+        Figures that came after the run, e.g. from the log of an external meter.
+
+    Raises
+    ------
+    OutputError
+        If the run's metadata is incomplete.
+    InvalidValueError
+        If `events_from` has other settings, or no spikes either.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> fast = run(backend="mock", scale=0.02, duration=100.0, record_spikes=False)
+    >>> cost_of(fast).synaptic_events is None
+    True
+    >>> cost = cost_of(fast, events_from=run(backend="mock", scale=0.02, duration=100.0, seed=2))
+    >>> cost.events_from
+    'of another run of the same settings (mock, seed 2)'
+    """
+    about = metadata_of(run)
+    try:
+        model_seconds = about["duration_ms"] * 1e-3
+        seconds = dict.fromkeys(about["phases_s"], model_seconds)
+        if about["warmup_ms"]:
+            seconds["warmup"] = about["warmup_ms"] * 1e-3
+        factors = {phase: wall / seconds[phase] for phase, wall in about["phases_s"].items()}
+        memory = int(about["peak_memory_bytes"])
+        events = about["synaptic_events"]
+        own = tuple(Energy(**figure) for figure in about["energy"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise OutputError(f"the run has no complete account of its cost: {error!r}") from None
+    if events is not None:
+        origin = "of this run"
+    elif events_from is not None:
+        events, origin = _events_of(about, metadata_of(events_from))
+    else:
+        origin = "unknown: spikes were not recorded"
+    return Cost(factors, memory, (*own, *energies), events, origin)
+
+
+def metadata_of(run: Run) -> Mapping[str, Any]:
+    """The contents of a run's ``run.json``, however the run is given.
+
+    Examples
+    --------
+    >>> metadata_of({"backend": "mock"})
+    {'backend': 'mock'}
+    """
+    return run.metadata if isinstance(run, Recording) else run
+
+
+def _events_of(about: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[int, str]:
+    """Number of events of another run, after making sure that it is the same experiment."""
+    require_events(about, other)
+    name = f"{other['backend']}, seed {other['seed']}"
+    return int(other["synaptic_events"]), f"of another run of the same settings ({name})"
+
+
+def require_events(
+    about: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable[str] = SAME
+) -> None:
+    """Raise `InvalidValueError` unless `other` can stand in for the synaptic events of `about`.
+
+    Parameters
+    ----------
+    about, other : dict
+        Contents of ``run.json``.
+    keys : iterable of str
+        What must be equal; of the parameters all but the seed.
+
+    Examples
+    --------
+    >>> require_events({"model": "pd14"}, {"model": "pd14", "synaptic_events": 5}, ["model"])
+    """
+    different = [key for key in keys if _setting(about, key) != _setting(other, key)]
+    if different:
+        raise InvalidValueError(
+            "synaptic events must come from a run of the same settings; different are "
+            + "; ".join(f"{k} ({_setting(about, k)!r}, {_setting(other, k)!r})" for k in different)
+        )
+    if other.get("synaptic_events") is None:
+        raise InvalidValueError(
+            "synaptic events must come from a run that recorded its spikes (without --no-record)"
+        )
+
+
+def _setting(about: Mapping[str, Any], key: str) -> Any:
+    # as it is in run.json: a run that was saved has lists in the place of tuples
+    value = json.loads(to_json({key: about.get(key)}))[key]
+    if key == "parameters" and isinstance(value, dict):
+        return {name: v for name, v in value.items() if name != "seed"}
+    return value
+
+
+def as_dict(cost: Cost) -> dict[str, Any]:
+    """A cost for JSON, energies per event included.
+
+    Examples
+    --------
+    >>> cost = Cost({"simulate": 2.0}, 10, (Energy(3.0, "measured", "outlet"),), 6, "of this run")
+    >>> as_dict(cost)["energies"][0]["per_synaptic_event_uJ"]
+    500000.0
+    """
+    energies = [
+        {**asdict(energy), "per_synaptic_event_uJ": cost.energy_per_event(energy)}
+        for energy in cost.energies
+    ]
+    return {**asdict(cost), "energies": energies}

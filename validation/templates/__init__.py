@@ -1,0 +1,1 @@
+"""Pages that `portable_cortex.validation.report` fills in."""
