@@ -272,7 +272,7 @@ def benchmark(
                 overwrite=overwrite,
             )
     except KeyboardInterrupt:
-        _complain("red", "Interrupted", "nothing was written.")
+        _complain("red", "Interrupted", f"runs that were finished, if any, are in {folder}.")
         raise typer.Exit(130) from None
     if found.results:
         out.print(measuring.table(found))

@@ -286,3 +286,20 @@ def test_python_m(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     for name in backend_names():
         assert name in done.stdout
+
+
+def test_interruption_keeps_the_runs_that_are_finished(tmp_path, monkeypatch):
+    from portable_cortex.validation import benchmark as module
+
+    original = module._run
+
+    def run(plan, backend, repeat):
+        if repeat == 1:
+            raise KeyboardInterrupt
+        return original(plan, backend, repeat)
+
+    monkeypatch.setattr(module, "_run", run)
+    plan = module.Plan(("mock",), repeats=3, parameters={"scale": 0.01}, duration=10.0)
+    with pytest.raises(KeyboardInterrupt):
+        module.benchmark(plan, tmp_path)
+    assert len(json.loads((tmp_path / "benchmark.json").read_text())["runs"]) == 1

@@ -357,23 +357,28 @@ def benchmark(
     results: list[Result] = []
     failures: list[Failure] = []
     order = plan.order()
-    for number, (backend, repeat) in enumerate(order, start=1):
-        if any(failure.backend == backend for failure in failures):
-            continue
-        tell(f"run {number} of {len(order)}: {backend}")
-        try:
-            load_backend(backend).require()
-            metadata, messages = _run(plan, backend, repeat)
-        except (BackendUnavailableError, SimulationError) as error:
-            failures.append(Failure(backend, repeat, str(error)))
-            tell(f"run {number} of {len(order)}: {backend}", "failed")
-            continue
-        cost = cost_of(metadata, events_from=events_from)
-        results.append(Result(backend, repeat, metadata, cost, messages))
-        tell(
-            f"run {number} of {len(order)}: {backend}",
-            f"real-time factor {cost.real_time_factor:.3g}",
-        )
+    try:
+        for number, (backend, repeat) in enumerate(order, start=1):
+            if any(failure.backend == backend for failure in failures):
+                continue
+            tell(f"run {number} of {len(order)}: {backend}")
+            try:
+                load_backend(backend).require()
+                metadata, messages = _run(plan, backend, repeat)
+            except (BackendUnavailableError, SimulationError) as error:
+                failures.append(Failure(backend, repeat, str(error)))
+                tell(f"run {number} of {len(order)}: {backend}", "failed")
+                continue
+            cost = cost_of(metadata, events_from=events_from)
+            results.append(Result(backend, repeat, metadata, cost, messages))
+            tell(
+                f"run {number} of {len(order)}: {backend}",
+                f"real-time factor {cost.real_time_factor:.3g}",
+            )
+    except KeyboardInterrupt:
+        if results:  # what is finished is kept
+            Benchmark(plan, tuple(results), tuple(failures)).save(folder)
+        raise
     found = Benchmark(plan, tuple(results), tuple(failures))
     found.save(folder)
     return found
