@@ -64,7 +64,7 @@ def run(
     ] = DEFAULT_MACHINE,
     scale: Annotated[
         float | None,
-        typer.Option(help="Fraction of the neurons and in-degrees.  [default: the model's]"),
+        typer.Option(help="Fraction of the neurons and in-degrees. The model's own unless given."),
     ] = None,
     n_scale: Annotated[
         float | None, typer.Option(help="Fraction of the neurons, where it differs.")
@@ -105,7 +105,7 @@ def run(
     ] = False,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for the results.  [default: results/MODEL-BACKEND]"),
+        typer.Option("--out", help="Folder for the results. results/MODEL-BACKEND unless given."),
     ] = None,
 ) -> None:
     """Build a network, run it, and write its activity, its cost and a figure."""
@@ -187,8 +187,8 @@ def validate(
     against: Annotated[
         str | None,
         typer.Option(
-            help="A reference by name or .h5 file, or the folder of another run.  "
-            "[default: the reference that fits the run]"
+            help="A reference by name or .h5 file, or the folder of another run; the reference "
+            "that fits the run unless given."
         ),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page (HTML).")] = None,
@@ -220,7 +220,7 @@ def benchmark(
     ],
     scale: Annotated[
         float | None,
-        typer.Option(help="Fraction of the neurons and in-degrees.  [default: the model's]"),
+        typer.Option(help="Fraction of the neurons and in-degrees. The model's own unless given."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Runs of each backend.")] = 3,
     duration: Annotated[float, typer.Option(help="Model time to measure, ms.")] = 10_000.0,
