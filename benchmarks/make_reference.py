@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--param", action="append", default=[], help="NAME=NUMBER; repeatable")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=101)
-    parser.add_argument("--durations", type=float, nargs="*", default=[1e3, 2e3, 5e3, 10e3])
+    parser.add_argument("--durations", type=float, nargs="*", default=[2e3, 5e3, 10e3])
     parser.add_argument("--work", type=Path, default=Path("results/reference"))
     arguments = parser.parse_args()
     parameters = {"scale": arguments.scale, "drive": arguments.drive}

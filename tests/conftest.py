@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from portable_cortex import Backend, backend_names, load_backend
+from portable_cortex import Backend, backend_names, cli, load_backend
 from portable_cortex.machine import load_machine
 
 # Threads that wait for each other by spinning starve each other on a busy machine.
@@ -110,3 +111,23 @@ def mock_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     recording = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=3)
     return recording.save(tmp_path_factory.mktemp("runs") / "honest")
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Run the command in an empty folder; gives exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    # main() shows warnings in its own way: not so after the test
+    monkeypatch.setattr("warnings.showwarning", lambda *args, **kwargs: None)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["portable-cortex", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            status = stopped.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from portable_cortex import backend_names, cli, load_backend, run
+from portable_cortex import backend_names, load_backend, run
 from portable_cortex.errors import (
     InvalidValueError,
     MachineFileError,
@@ -22,25 +22,6 @@ from portable_cortex.validation.benchmark import Plan, benchmark
 
 FAST = {"parameters": {"scale": 0.01}, "warmup": 10.0, "duration": 20.0}
 OPTIONS = ("--scale", "0.01", "--warmup", "10", "--duration", "20")
-
-
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """Run the command in an empty folder; gives exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("warnings.showwarning", lambda *args, **kwargs: None)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["portable-cortex", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as stopped:
-            status = stopped.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -11,32 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from portable_cortex import Recording, __version__, backend_names, cli
+from portable_cortex import Recording, __version__, backend_names
 from portable_cortex.machine import machine_names
 
 SCRIPT = Path(sys.executable).parent / "portable-cortex"
 FAST = ("--model", "brunel2000", "--backend", "mock", "--scale", "0.01")
 SHORT = ("--warmup", "0", "--duration", "20")
-
-
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """Run the command in an empty folder; gives exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    # main() shows warnings in its own way: not so after the test
-    monkeypatch.setattr("warnings.showwarning", lambda *args, **kwargs: None)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["portable-cortex", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as stopped:
-            status = stopped.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 def files(folder):

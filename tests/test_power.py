@@ -442,7 +442,7 @@ def machine(tmp_path):
     ("table", "kind"),
     [
         ('meter = "rapl"', RaplSettings),
-        ('meter = "rapl"\nroot = "/tmp/powercap"', RaplSettings),
+        ('meter = "rapl"\nroot = "/sys/elsewhere"', RaplSettings),
         ('meter = "nvml"', NvmlSettings),
         ('meter = "nvml"\ndevices = [0, 2]', NvmlSettings),
         ('meter = "trace"\npath = "m.csv"\nidle_watts = 3\nscope = "rack"', TraceSettings),

@@ -208,24 +208,10 @@ def _mean_test(
     means: FloatArray,
     distances: Mapping[str, float],
 ) -> Test:
-    n = means.size
-    spread = float(means.std(ddof=1))
-    width = max(spread * np.sqrt(1 + 1 / n), 1e-300)
-    t = (value - float(means.mean())) / width
-    p = 2 * float(stats.t.sf(abs(t), n - 1))
-    return Test(
-        population,
-        statistic,
-        "mean",
-        value,
-        float(means.mean()),
-        spread,
-        t,
-        p,
-        p,
-        detectable_change(spread, n),
-        **distances,
-    )
+    t, degrees = _prediction(value, means)
+    p = 2 * float(stats.t.sf(abs(t), degrees))
+    detectable = detectable_change(float(means.std(ddof=1)), means.size)
+    return _test(population, statistic, "mean", value, means, t, p, detectable, distances)
 
 
 def _distance_test(
@@ -235,22 +221,43 @@ def _distance_test(
     seeds: FloatArray,
     distances: Mapping[str, float],
 ) -> Test:
-    n = seeds.size
-    logs = np.log(np.maximum(seeds, 1e-6))
-    width = max(float(logs.std(ddof=1)) * np.sqrt(1 + 1 / n), 1e-300)
-    t = (np.log(max(value, 1e-6)) - float(logs.mean())) / width
-    p = float(stats.t.sf(t, n - 1))
+    t, degrees = _prediction(float(_log(value)), _log(seeds))
+    p = float(stats.t.sf(t, degrees))
+    return _test(population, statistic, "distribution", value, seeds, t, p, None, distances)
+
+
+def _log(distance: float | FloatArray) -> FloatArray:
+    return np.log(np.maximum(distance, 1e-6))
+
+
+def _prediction(value: float, seeds: FloatArray) -> tuple[float, int]:
+    """Student's t of one more value, given those of the seeds, and its degrees of freedom."""
+    width = max(float(seeds.std(ddof=1)) * np.sqrt(1 + 1 / seeds.size), 1e-300)
+    return float((value - seeds.mean()) / width), seeds.size - 1
+
+
+def _test(
+    population: str,
+    statistic: str,
+    kind: str,
+    value: float,
+    seeds: FloatArray,
+    t: float,
+    p: float,
+    detectable: float | None,
+    distances: Mapping[str, float],
+) -> Test:
     return Test(
-        population,
-        statistic,
-        "distribution",
-        value,
-        float(seeds.mean()),
-        float(seeds.std(ddof=1)),
-        float(t),
-        p,
-        p,
-        None,
+        population=population,
+        statistic=statistic,
+        kind=kind,
+        value=value,
+        expected=float(seeds.mean()),
+        spread=float(seeds.std(ddof=1)),
+        t=t,
+        p=p,
+        p_adjusted=p,
+        detectable=detectable,
         **distances,
     )
 
