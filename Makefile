@@ -31,7 +31,7 @@ demo: $(VENV)/installed
 
 validate: $(VENV)/installed
 	$(VENV)/bin/pip install --quiet '.[all]'
-	@status=0; for backend in $$($(VENV)/bin/python -c '$(SIMULATORS)'); do \
+	@status=0; for backend in $$($(VENV)/bin/python -P -c '$(SIMULATORS)'); do \
 	  echo "== $$backend"; \
 	  $(VENV)/bin/portable-cortex run --backend $$backend --scale 0.1 --duration 2000 \
 	    --out results/validate/$$backend --overwrite && \
