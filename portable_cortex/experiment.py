@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -219,7 +220,8 @@ class Experiment:
             )
             metadata["started"] = started
         sizes = {label: int(p.size) for label, p in network.populations.items()}
-        return Recording(sizes, spikes, metadata, signals)
+        # as it will be read again: lists, not tuples
+        return Recording(sizes, spikes, json.loads(to_json(metadata)), signals)
 
     def _check_capabilities(self, backend: Backend, parameters: Mapping[str, Any]) -> None:
         can = backend.capabilities

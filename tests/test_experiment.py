@@ -391,7 +391,7 @@ def test_pd14_dc_transients():
     recording = run(
         backend="mock", scale=0.005, warmup=0.0, duration=20.0, dc_transients=transients
     )
-    assert recording.metadata["parameters"]["dc_transients"] == transients
+    assert recording.metadata["parameters"]["dc_transients"] == [list(t) for t in transients]
     with pytest.raises(UnknownNameError, match=r"'L4X'.*L4E"):
         run(backend="mock", scale=0.005, dc_transients=[("L4X", 5.0, 10.0, 0.1)])
 

@@ -343,12 +343,16 @@ def benchmark(
             "choose another folder or ask to overwrite it (--overwrite)"
         )
     if events_from is not None:
-        planned = {
-            "model": plan.model,
-            "parameters": {**load_model(plan.model).parameters, **(plan.parameters or {})},
-            "warmup_ms": plan.warmup,
-            "duration_ms": plan.duration,
-        }
+        planned = json.loads(
+            to_json(
+                {
+                    "model": plan.model,
+                    "parameters": {**load_model(plan.model).parameters, **(plan.parameters or {})},
+                    "warmup_ms": plan.warmup,
+                    "duration_ms": plan.duration,
+                }
+            )
+        )
         require_events(planned, metadata_of(events_from), planned)
     power = load_machine(plan.machine).power
     if power is not None:

@@ -8,14 +8,12 @@ r"""What a run cost: time and energy to solution, each figure with its label and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from portable_cortex import Energy, Recording
 from portable_cortex.errors import InvalidValueError, OutputError
-from portable_cortex.recording import to_json
 
 Run = Recording | Mapping[str, Any]
 """A recording, or the contents of its ``run.json``."""
@@ -211,8 +209,7 @@ def require_events(
 
 
 def _setting(about: Mapping[str, Any], key: str) -> Any:
-    # as it is in run.json: a run that was saved has lists in the place of tuples
-    value = json.loads(to_json({key: about.get(key)}))[key]
+    value = about.get(key)
     if key == "parameters" and isinstance(value, dict):
         return {name: v for name, v in value.items() if name != "seed"}
     return value

@@ -181,9 +181,7 @@ def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:
         for name in ("n_scale", "k_scale"):
             if parameters.get(name) is None:
                 parameters[name] = scale
-    # as they are in a file: lists, not tuples
-    plain: dict[str, Any] = json.loads(json.dumps(parameters, default=list))
-    return {"model": metadata.get("model"), **plain}
+    return {"model": metadata.get("model"), **parameters}
 
 
 def fitting_reference(metadata: Mapping[str, Any]) -> Reference | None:
