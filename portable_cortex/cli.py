@@ -183,24 +183,32 @@ def _show(recording: Recording, folder: Path) -> None:
 
 @app.command()
 def validate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Folders of runs, or of folders of runs."),
+    ],
     against: Annotated[
         str | None,
         typer.Option(
-            help="A reference by name or .h5 file, or the folder of another run; the reference "
-            "that fits the run unless given."
+            help="A reference by name or .h5 file, a folder of five runs or more, or the folder of "
+            "one other run; the reference that fits the runs unless given."
         ),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page (HTML).")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
 ) -> None:
-    """Compare a run with a reference: exit status 0 agrees, 1 differs, 2 could not tell."""
+    """Compare runs with a reference: exit status 0 agrees, 1 differs, 2 could not tell.
+
+    Several runs of one network, each with another seed, are judged together, which sees smaller
+    changes than one run does.
+    """
     from .validation import export, terminal
     from .validation.report import render, write_text
     from .validation.validate import examine
 
-    validation = examine(folder, against)
+    with err.status("reading") as status:
+        validation = examine(folders, against, lambda text: status.update(escape(text)))
     terminal.show(validation, out)
     for path, write, what in (
         (report, render, "report"),

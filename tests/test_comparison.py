@@ -14,10 +14,11 @@ from scipy import stats
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError, UnknownNameError
 from portable_cortex.sonata import by_time
-from portable_cortex.validation import comparison, distances
+from portable_cortex.validation import distances
 from portable_cortex.validation.activity import Activity, measure
-from portable_cortex.validation.comparison import ALPHA, Verdict, compare, holm
+from portable_cortex.validation.comparison import Verdict, compare
 from portable_cortex.validation.reference import Reference, load_reference
+from portable_cortex.validation.significance import ALPHA, POWER, detectable_change, holm
 
 POPULATIONS = tuple("ABCDEFGH")
 SIZES = dict.fromkeys(POPULATIONS, 150)
@@ -93,38 +94,78 @@ def test_honest_seeds_are_rarely_called_different():
     rng = np.random.default_rng(12)
     trials = 150
     alarms = sum(
-        compare(activity(rng), reference(rng)).verdict is Verdict.DIFFERS for _ in range(trials)
+        compare([activity(rng)], reference(rng)).verdict is Verdict.DIFFERS for _ in range(trials)
     )
     # not above ALPHA: 99.9 % limit of a binomial number
     assert alarms <= stats.binom.isf(1e-3, trials, ALPHA)
 
 
-def test_the_stated_change_is_found_as_often_as_stated():
+@pytest.mark.parametrize("runs", [1, 4])
+def test_the_stated_change_is_found_as_often_as_stated(runs):
     rng = np.random.default_rng(13)
-    made = reference(rng)
+    first = compare([activity(rng) for _ in range(runs)], reference(rng))
     (test,) = (
-        t
-        for t in compare(activity(rng), made).tests
-        if (t.population, t.statistic, t.kind) == ("C", "rate", "mean")
+        t for t in first.tests if (t.population, t.statistic, t.kind) == ("C", "rate", "mean")
     )
     # the true spread of the mean over seeds, and the change that would be stated for it
     spread = np.hypot(0.1, 1 / np.sqrt(150))
-    n_tests = len(compare(activity(rng), made).tests)
-    change = comparison.detectable_change(spread, 10, n_tests)
+    change = detectable_change(spread * test.error / test.spread, test.degrees, len(first.tests))
     found = 0
     for _ in range(60):
-        result = compare(activity(rng, change=change), reference(rng))
+        changed = [activity(rng, change=change) for _ in range(runs)]
+        result = compare(changed, reference(rng))
         found += any(t.population == "C" and t.statistic == "rate" for t in result.different)
     # 99.9 % limits of a binomial number with a probability of 0.8; KS finds some more
-    assert found >= stats.binom.ppf(1e-3, 60, comparison.POWER)
-    assert test.detectable == comparison.detectable_change(test.spread, 10)
+    assert found >= stats.binom.ppf(1e-3, 60, POWER)
+    assert test.detectable == detectable_change(test.error, test.degrees, len(first.tests))
+
+
+def test_several_runs_see_smaller_changes():
+    rng = np.random.default_rng(23)
+    made = reference(rng, seeds=20)
+    one, five = (compare([activity(rng) for _ in range(n)], made).tests for n in (1, 5))
+    for a, b in zip(one, five, strict=True):
+        if a.kind == "mean":
+            assert b.detectable < 0.7 * a.detectable
+
+
+def test_honest_ensembles_are_rarely_called_different():
+    rng = np.random.default_rng(24)
+    trials = 100
+    verdicts = [
+        compare([activity(rng) for _ in range(5)], reference(rng, seeds=20)).verdict
+        for _ in range(trials)
+    ]
+    assert verdicts.count(Verdict.DIFFERS) <= stats.binom.isf(1e-3, trials, ALPHA)
+
+
+def test_a_change_against_the_common_variation_is_seen_jointly():
+    """Each population is within its spread; together they move as seeds never do."""
+    rng = np.random.default_rng(25)
+
+    def seed(sign=0.0):
+        common = 0.3 * rng.standard_normal()
+        samples = {}
+        for i, population in enumerate(POPULATIONS):
+            mean = 5.0 + common + 0.02 * rng.standard_normal() + sign * 0.25 * (-1) ** i
+            samples[population, "rate"] = np.full(150, mean)
+        return Activity(samples, SIZES, 1000.0)
+
+    made = Reference.of("made-up", {}, {1000.0: [seed() for _ in range(30)]})
+    assert compare([seed()], made).verdict is Verdict.AGREES
+    result = compare([seed(sign=1.0)], made)
+    assert [(t.population, t.statistic, t.kind) for t in result.different] == [
+        ("all", "rate", "joint")
+    ]
 
 
 def test_a_large_change_is_named():
     rng = np.random.default_rng(14)
-    result = compare(activity(rng, change=3.0), reference(rng))
+    result = compare([activity(rng, change=3.0)], reference(rng))
     assert result.verdict is Verdict.DIFFERS
-    assert {(t.population, t.statistic) for t in result.different} == {("C", "rate")}
+    assert {(t.population, t.statistic) for t in result.different if t.kind != "joint"} == {
+        ("C", "rate")
+    }
     first = result.different[0]
     assert first.value - first.expected == pytest.approx(3.0, abs=0.6)
     assert "differ" in result.reason
@@ -139,7 +180,7 @@ def test_a_large_change_is_named():
 )
 def test_what_cannot_be_compared_is_undecided(changes, reason):
     rng = np.random.default_rng(15)
-    result = compare(dataclasses.replace(activity(rng), **changes), reference(rng))
+    result = compare([dataclasses.replace(activity(rng), **changes)], reference(rng))
     assert result.verdict is Verdict.UNDECIDED
     assert reason in result.reason
 
@@ -150,9 +191,9 @@ def test_silence_is_a_difference():
     silent = activity(rng)
     made = {**silent.samples, ("B", "rate"): np.zeros(150), ("B", "cv"): np.empty(0)}
     made["B", "synchrony"] = np.empty(0)
-    result = compare(dataclasses.replace(silent, samples=made), reference(rng))
+    result = compare([dataclasses.replace(silent, samples=made)], reference(rng))
     assert result.verdict is Verdict.DIFFERS
-    assert {t.population for t in result.different} == {"B"}
+    assert {t.population for t in result.different if t.kind != "joint"} == {"B"}
 
 
 # --- references -------------------------------------------------------------------------------
@@ -167,7 +208,7 @@ def test_reference_survives_its_file(tmp_path):
     assert again.durations == (1000.0,)
     assert again.n_neurons == SIZES
     one = activity(rng)
-    before, after = compare(one, made), compare(one, again)
+    before, after = compare([one], made), compare([one], again)
     for a, b in zip(
         sorted(before.tests, key=lambda t: (t.population, t.statistic, t.kind)),
         sorted(after.tests, key=lambda t: (t.population, t.statistic, t.kind)),
@@ -199,7 +240,7 @@ def test_duration_that_a_recording_covers():
 
 def test_few_seeds_are_refused():
     rng = np.random.default_rng(19)
-    result = compare(activity(rng), reference(rng, seeds=4))
+    result = compare([activity(rng)], reference(rng, seeds=4))
     assert result.verdict is Verdict.UNDECIDED
     assert "4 seeds" in result.reason
 

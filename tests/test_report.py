@@ -116,7 +116,7 @@ def test_panels_have_everything(differing):
         for panel in row:
             assert panel.mean is not None
             assert panel.seeds is not None
-            scalar = panel.title == "synchrony"
+            scalar = panel.title in ("synchrony", "spectral centroid")
             assert bool(panel.dots) == scalar
             assert bool(panel.run and panel.other and panel.band) != scalar
             for path in (panel.run, panel.other, panel.band):
@@ -147,7 +147,7 @@ def test_the_page_without_a_recording():
 def test_the_page_of_two_runs(differing, mock_run, mock_reference, monkeypatch, fits):
     reference = Reference.load(mock_reference) if fits else None
     monkeypatch.setattr(module, "fitting_reference", lambda metadata: reference)
-    validation = examine(differing.folder, mock_run)
+    validation = examine(differing.folders[0], mock_run)
     page = Page(render(validation))
     verdict = "differs" if fits else "undecided"
     assert ("div", "class", f"verdict {verdict}") in page.attributes

@@ -121,6 +121,12 @@ def test_a_common_rhythm_is_seen():
     ((frequency, _), *_) = statistics.power_spectrum(spikes, 200, 500.0, 10_500.0).peaks()
     assert frequency == pytest.approx(40, abs=2)
     assert statistics.synchrony(spikes, 500.0, 10_500.0) > 1.1
+    flat = poisson(rate=5.0, n=200, t_stop=10_500.0)
+    centroid, of_flat = (
+        statistics.spectral_centroid(s, 200, 500.0, 10_500.0) for s in (spikes, flat)
+    )
+    assert of_flat == pytest.approx(251, abs=5)  # white noise: the middle of 2 to 500 Hz
+    assert 40 < centroid < of_flat - 10  # the rhythm draws it down
     assert statistics.correlations(spikes, 200, 500.0, 10_500.0).mean() > 1e-3
 
 
@@ -152,3 +158,4 @@ def test_nothing_at_all():
     assert statistics.cv_isi(none, 3).size == 0
     assert statistics.correlations(none, 3, 0.0, 100.0).size == 0
     assert np.isnan(statistics.synchrony(none, 0.0, 100.0))
+    assert np.isnan(statistics.spectral_centroid(none, 3, 0.0, 100.0))

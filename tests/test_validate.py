@@ -217,6 +217,77 @@ DAMAGES = {
 }
 
 
+# --- several runs -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Five honest runs of the mock backend in one folder."""
+    folder = tmp_path_factory.mktemp("several")
+    for seed in range(31, 36):
+        recording = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=seed)
+        recording.save(folder / f"seed{seed}")
+    return folder
+
+
+def test_several_honest_runs_agree_and_say_more(several, mock_run, mock_reference):
+    together = examine(several, mock_reference)
+    assert together.comparison.verdict is AGREES
+    assert len(together.folders) == 5
+    assert "5 runs" in together.name
+    alone, five = (power(examine(f, mock_reference).comparison) for f in (mock_run, several))
+    assert all(five[statistic] < 0.75 * alone[statistic] for statistic in alone)
+
+
+def test_several_runs_show_what_one_does_not(several, mock_reference, tmp_path):
+    """Each of the runs lost so few spikes that it agrees."""
+    folders = [
+        thinned(Recording.load(folder), 0.05).save(tmp_path / folder.name)
+        for folder in sorted(several.iterdir())
+    ]
+    assert [validate(f, mock_reference).verdict for f in folders].count(AGREES) >= 4
+    assert validate(folders, mock_reference).verdict is DIFFERS
+
+
+def test_runs_that_do_not_belong_together(several, honest, mock_reference, tmp_path):
+    first, second, *_ = sorted(several.iterdir())
+    copy = Recording.load(first).save(tmp_path / "copy")
+    same = validate([first, copy], mock_reference)
+    assert (same.verdict, "same seed" in same.reason) == (UNDECIDED, True)
+    other = dataclasses.replace(
+        honest, metadata={**honest.metadata, "parameters": {"scale": 0.02, "drive": "dc"}}
+    ).save(tmp_path / "other")
+    mixed = validate([first, other], mock_reference)
+    assert mixed.verdict is UNDECIDED
+    assert "drive" in mixed.reason
+    missing = validate([first, tmp_path / "nothing"], mock_reference)
+    assert (missing.verdict, "nothing holds no run" in missing.reason) == (UNDECIDED, True)
+    single = validate([first, second], tmp_path / "copy")
+    assert (single.verdict, "is one run" in single.reason) == (UNDECIDED, True)
+
+
+def test_a_folder_of_runs_is_a_reference(several, different, mock_run, tmp_path):
+    agrees, differs = (examine(f, several) for f in (mock_run, different))
+    assert agrees.comparison.verdict is AGREES
+    assert differs.comparison.verdict is DIFFERS
+    assert agrees.reference.provenance["seeds"] == [31, 32, 33, 34, 35]
+    (tmp_path / "few").mkdir()
+    for seed in (31, 32):
+        shutil.copytree(several / f"seed{seed}", tmp_path / "few" / f"seed{seed}")
+    few = validate(mock_run, tmp_path / "few")
+    assert (few.verdict, "2 seeds" in few.reason) == (UNDECIDED, True)
+    (tmp_path / "empty").mkdir()
+    empty = validate(mock_run, tmp_path / "empty")
+    assert (empty.verdict, "empty holds no run" in empty.reason) == (UNDECIDED, True)
+
+
+def test_several_runs_on_the_command_line(call, several, mock_reference):
+    status, out, _ = call(several, "--against", mock_reference, "--report", "page.html")
+    assert status == 0
+    assert "Agrees: none of" in out
+    assert "5 runs" in Path("page.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_run(mock_run, mock_reference, tmp_path, damage):
     folder = shutil.copytree(mock_run, tmp_path / "damaged")
@@ -325,11 +396,12 @@ def test_power_of_two_runs_is_as_stated():
         seeds = [made_up(rng) for _ in range(10)]
         reference = Reference.of("made-up", {}, {1000.0: seeds})
         a, b = made_up(rng), made_up(rng)
-        (test, *_) = compare_recordings(a, b, reference).tests
+        tests = compare_recordings(a, b, reference).tests
+        (test, *_) = tests
         samples = {key: sample + test.detectable for key, sample in a.samples.items()}
         shifted = dataclasses.replace(a, samples=samples)
         (test, *_) = compare_recordings(shifted, b, reference).tests
-        found += test.p < 0.01 / 88
+        found += test.p < 0.01 / len(tests)
     # the spread is estimated from ten seeds each time, and scatters
     assert 0.6 < found / 200 < 0.95
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,16 @@ class Statistic:
         Empty for a pure number.
     sample : callable
         ``sample(spikes, n_neurons, t_start, t_stop) -> array``: one value a neuron, pair or bin.
+    kinds : tuple of str
+        What is tested of it: ``"mean"``, ``"distribution"`` or both. A statistic of one value a
+        recording has no distribution.
     """
 
     name: str
     title: str
     units: str
     sample: Callable[[Spikes, int, float, float], FloatArray]
+    kinds: tuple[str, ...] = ("mean", "distribution")
 
 
 STATISTICS: Mapping[str, Statistic] = {
@@ -48,12 +52,21 @@ STATISTICS: Mapping[str, Statistic] = {
             "synchrony",
             "",
             lambda s, n, a, b: np.array([stats.synchrony(s, a, b)]),
+            ("mean",),
         ),
         Statistic(
             "complexity",
             "active neurons per ms",
             "",
             lambda s, n, a, b: stats.active_neurons(s, a, b).astype(float),
+            ("distribution",),  # its mean is the mean rate
+        ),
+        Statistic(
+            "centroid",
+            "spectral centroid",
+            "Hz",
+            lambda s, n, a, b: np.array([stats.spectral_centroid(s, n, a, b)]),
+            ("mean",),
         ),
     )
 }
@@ -74,6 +87,17 @@ class Activity:
     samples: Mapping[tuple[str, str], FloatArray]
     n_neurons: Mapping[str, int]
     duration: float
+
+    @classmethod
+    def pooled(cls, activities: Sequence[Activity]) -> Activity:
+        """The samples of several runs of the same populations and duration together."""
+        first = activities[0]
+        samples = {
+            key: np.concatenate([activity.samples[key] for activity in activities])
+            for key in first.samples
+            if all(key in activity.samples for activity in activities)
+        }
+        return cls(samples, first.n_neurons, first.duration)
 
 
 def measure(recording: Recording, duration: float | None = None) -> Activity:

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
-from .comparison import ALPHA, POWER, Verdict
+from .comparison import Verdict
+from .significance import ALPHA, POWER
 from .validate import Validation
 from .words import change, clean, describe, detectable, headline, power
 
@@ -26,7 +27,7 @@ def to_json(validation: Validation) -> str:
     comparison, reference = validation.comparison, validation.reference
     activity = validation.activity
     about = {
-        "folder": validation.folder,
+        "folders": validation.folders,
         "verdict": comparison.verdict.name.lower(),
         "exit_status": comparison.verdict.value,
         "sentence": headline(comparison),
@@ -83,7 +84,7 @@ def to_junit(validation: Validation) -> str:
     undecided = comparison.verdict is Verdict.UNDECIDED
     suite = ElementTree.Element(
         "testsuite",
-        name=clean(f"portable-cortex validate {validation.folder}"),
+        name=clean(f"portable-cortex validate {validation.name}"),
         tests=str(len(comparison.tests) + undecided),
         failures=str(len(comparison.different)),
         errors=str(int(undecided)),

@@ -1,7 +1,6 @@
 r"""Two recordings with each other, judged by how much the seeds of a reference differ.
 
-For each population and statistic there are the two tests of `comparison`, with the spread of a
-difference of two in place of that of one:
+The tests are those of `comparison`, with the spread of a difference of two in place of that of one:
 
 * ``mean``: :math:`t = (a - b) / (\sqrt{2} s)` for the means a and b of the two and the standard
   deviation s over the n seeds of the reference; Student, n - 1 degrees of freedom.
@@ -9,6 +8,7 @@ difference of two in place of that of one:
   Student's t for log d, one-sided. The n (n - 1) / 2 pairs share n seeds: n - 1 degrees of freedom,
   and :math:`\sqrt{1 + 2/n}` for the error of their mean, its largest value for pairs that share
   seeds.
+* ``joint``: as ``mean``, for all populations together.
 
 Two recordings of the same `shared` network are also compared neuron by neuron (`pair`).
 """
@@ -19,17 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from portable_cortex import Recording, Spikes
 
 from .activity import STATISTICS, Activity
-from .comparison import MIN_VALUES, Comparison, Test, Verdict, detectable_change, judge
-from .distances import effect_size, kl, ks, wasserstein
-from .reference import Ensemble, Reference
+from .comparison import NAN, Comparison, Verdict, Yardstick, all_tests, judge
+from .reference import Reference
 
 FloatArray = NDArray[np.float64]
-NAN = float("nan")
 
 
 def compare_recordings(
@@ -61,18 +58,16 @@ def compare_recordings(
     <Verdict.UNDECIDED: 2>
     """
     trouble = _trouble(a, b, reference)
-    calibrated = reference is not None and not trouble
-    tests: list[Test] = []
+    calibrated = reference if not trouble else None
+    yardsticks = {}
     for population in a.n_neurons:
         for statistic in STATISTICS:
-            samples = a.samples.get((population, statistic)), b.samples.get((population, statistic))
-            ensemble = None
-            if calibrated and reference is not None:
-                ensemble = reference.ensembles.get((a.duration, population, statistic))
-                if ensemble is None:
-                    continue
-            if samples[0] is not None and samples[1] is not None:
-                tests += _tests(population, statistic, samples[0], samples[1], ensemble)
+            key = population, statistic
+            if key in a.samples and key in b.samples:
+                yardstick = _yardstick(b.samples[key], calibrated, (a.duration, *key))
+                if yardstick is not None:
+                    yardsticks[key] = yardstick
+    tests = all_tests([a], yardsticks)
     if calibrated:
         return judge(tests, against, a.duration)
     return Comparison(Verdict.UNDECIDED, trouble, tuple(tests), against, a.duration)
@@ -94,39 +89,18 @@ def _trouble(a: Activity, b: Activity, reference: Reference | None) -> str:
     return ""
 
 
-def _tests(
-    population: str, statistic: str, a: FloatArray, b: FloatArray, ensemble: Ensemble | None
-) -> list[Test]:
-    """Both tests of one statistic; without an ensemble, all but their probabilities."""
-    scalar = max(a.size, b.size) == 1
-    if min(a.size, b.size) < (1 if scalar else MIN_VALUES):
-        return []
-    distances = (NAN, NAN, NAN) if scalar else (wasserstein(a, b), kl(a, b), effect_size(a, b))
-    mean_a, mean_b = float(a.mean()), float(b.mean())
-    spread, t, p, detectable = NAN, NAN, NAN, None
-    if ensemble is not None:
-        n = ensemble.means.size
-        spread = float(ensemble.means.std(ddof=1))
-        t = (mean_a - mean_b) / max(np.sqrt(2) * spread, 1e-300)
-        p = 2 * float(stats.t.sf(abs(t), n - 1))
-        detectable = detectable_change(spread * np.sqrt(2 / (1 + 1 / n)), n)
-    tests = [
-        Test(population, statistic, "mean", mean_a, mean_b, spread, t, p, p, detectable, *distances)
-    ]
-    if not scalar:
-        d = ks(a, b)
-        usual, spread, t, p = NAN, NAN, NAN, NAN
-        if ensemble is not None:
-            n = ensemble.means.size
-            logs = np.log(np.maximum(ensemble.pairs, 1e-6))
-            width = max(float(logs.std(ddof=1)) * np.sqrt(1 + 2 / n), 1e-300)
-            t = float(np.log(max(d, 1e-6)) - logs.mean()) / width
-            p = float(stats.t.sf(t, n - 1))
-            usual, spread = float(ensemble.pairs.mean()), float(ensemble.pairs.std(ddof=1))
-        tests.append(
-            Test(population, statistic, "distribution", d, usual, spread, t, p, p, None, *distances)
-        )
-    return tests
+def _yardstick(
+    sample: FloatArray, reference: Reference | None, key: tuple[float, str, str]
+) -> Yardstick | None:
+    """The second recording as what the first is compared with; None if seeds cannot say how."""
+    mean = float(sample.mean()) if sample.size else NAN
+    if reference is None:
+        return Yardstick(sample, mean, 1.0, np.empty(0), np.empty(0), 1.0)
+    ensemble = reference.ensembles.get(key)
+    if ensemble is None:
+        return None
+    weight = 2 / ensemble.means.size  # of the mean distance: its largest value
+    return Yardstick(sample, mean, 1.0, ensemble.means, ensemble.pairs, weight)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from portable_cortex.figure import INHIBITORY, raster_rows, row_colour
 
 from .activity import STATISTICS, Activity
 from .distances import sketch
-from .reference import Ensemble
-from .statistics import power_spectrum
+from .statistics import LOWEST_FREQUENCY, power_spectrum
 from .validate import Validation
 from .words import describe, number
 
@@ -28,7 +27,6 @@ WIDTH, HEIGHT = 200.0, 100.0
 POINTS = 120  # of a distribution function
 RASTER_WIDTH, RASTER_HEIGHT = 1000.0, 420.0
 SPECTRUM_STEP = 0.03  # of the logarithm of frequency
-LOWEST_FREQUENCY = 2.0  # Hz: below, a spectrum of half-second windows says little
 
 
 @dataclass(frozen=True)
@@ -155,11 +153,9 @@ def _distribution(
     elif ensemble is not None:
         pooled, means = ensemble.pool, ensemble.means
         seed_distance = float(ensemble.to_pool.max(initial=0.0))
-    return _drawn(panel, sample, pooled, means, seed_distance, _scalar(sample, ensemble))
-
-
-def _scalar(sample: FloatArray, ensemble: Ensemble | None) -> bool:
-    return ensemble.pool.size == ensemble.means.size if ensemble is not None else sample.size == 1
+    return _drawn(
+        panel, sample, pooled, means, seed_distance, STATISTICS[statistic].kinds == ("mean",)
+    )
 
 
 def _drawn(

@@ -18,8 +18,9 @@ from portable_cortex import __version__
 from portable_cortex.errors import OutputError
 
 from .activity import STATISTICS
-from .comparison import ALPHA, Test
+from .comparison import Test
 from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
+from .significance import ALPHA
 from .validate import Validation
 from .words import (
     HEADLINES,
@@ -156,7 +157,7 @@ def _content(validation: Validation) -> dict[str, Any]:
         "cost": _cost(about),
         "phases": _phases(about),
         "provenance": {
-            "This run": _table({"folder": validation.folder, **_shown(about)}) if about else [],
+            "This run": _table({"folder": validation.folders[0], **_shown(about)}) if about else [],
             "The other run": _table(_shown(validation.other.metadata)) if validation.other else [],
             "Reference": _table({"name": reference.name, **reference.provenance})
             if reference
@@ -181,7 +182,7 @@ def _subtitle(validation: Validation, about: Mapping[str, Any]) -> str:
         shown.append(f"seed {about['seed']}")
     if validation.comparison.duration:
         shown.append(f"{validation.comparison.duration * 1e-3:g} s")
-    return " · ".join([*shown, validation.folder])
+    return " · ".join([*shown, validation.name])
 
 
 def _overview(validation: Validation) -> list[tuple[str, list[Cell]]]:

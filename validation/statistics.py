@@ -31,6 +31,7 @@ CORRELATION_BIN = 2.0  # ms
 CORRELATION_NEURONS = 250
 SYNCHRONY_BIN = 3.0  # ms
 SPECTRUM_BIN = 1.0  # ms
+LOWEST_FREQUENCY = 2.0  # Hz: below, a spectrum of half-second windows says little
 COMPLEXITY_BIN = 1.0  # ms
 # The edges of bins lie between the points of the time grid, half a step of 0.1 ms below them, so
 # that rounding cannot move a spike into another bin.
@@ -174,7 +175,7 @@ class Spectrum(NamedTuple):
         found, about = find_peaks(np.log(np.maximum(self.power, 1e-300)), prominence=0.5)
         order = np.argsort(-about["prominences"])
         peaks = [(float(self.frequencies[i]), float(self.power[i])) for i in found[order]]
-        return [peak for peak in peaks if peak[0] > 2.0][:n]
+        return [peak for peak in peaks if peak[0] > LOWEST_FREQUENCY][:n]
 
 
 def power_spectrum(spikes: Spikes, n_neurons: int, t_start: float, t_stop: float) -> Spectrum:
@@ -189,6 +190,21 @@ def power_spectrum(spikes: Spikes, n_neurons: int, t_start: float, t_stop: float
     length = min(512, rate.size)
     frequencies, power = welch(rate, fs=1e3 / SPECTRUM_BIN, nperseg=length)
     return Spectrum(frequencies, power)
+
+
+def spectral_centroid(spikes: Spikes, n_neurons: int, t_start: float, t_stop: float) -> float:
+    r"""Centre of mass of the power spectrum above 2 Hz, Hz: :math:`\sum f S(f) / \sum S(f)`.
+
+    It moves with the frequencies of the population's oscillations, which synaptic delays set, and
+    with their share of the power. Not a number without spikes.
+    """
+    if spikes.times.size == 0:
+        return float("nan")
+    spectrum = power_spectrum(spikes, n_neurons, t_start, t_stop)
+    seen = spectrum.frequencies > LOWEST_FREQUENCY
+    power = spectrum.power[seen]
+    total = float(power.sum())
+    return float(spectrum.frequencies[seen] @ power) / total if total > 0 else float("nan")
 
 
 def active_neurons(spikes: Spikes, t_start: float, t_stop: float) -> NDArray[np.int64]:

@@ -1,17 +1,15 @@
-"""Validate a recording: load it, find what to compare it with, compare.
+"""Validate runs: load them, find what to compare them with, compare.
 
-Whatever keeps a recording from being judged (it is missing, damaged, too short, of another size) is
-a verdict too: `Verdict.UNDECIDED`, with the reason.
+Whatever keeps runs from being judged (one is missing, damaged, too short, of another size) is a
+verdict too: `Verdict.UNDECIDED`, with the reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError
@@ -20,10 +18,13 @@ from .activity import Activity, measure
 from .comparison import Comparison, Verdict, compare
 from .pairwise import Pairing, compare_recordings, pair
 from .reference import Reference, conditions, fitting_reference, load_reference, reference_names
+from .runs import find_runs, is_run, load_sound
 
 SHORTEST = 100.0  # ms: of less, no statistic is shown
 LONGEST = 100_000.0  # ms: of more, where no reference says how much to look at
-MOST_NEURONS = 10**8  # of one population
+
+Progress = Callable[[str], None]
+"""Told what is being done."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class Validation:
 
     Attributes
     ----------
-    folder : str
-        Where the recording is.
+    folders : tuple of str
+        Where the runs are.
     comparison : Comparison
-    recording, activity : Recording, Activity or None
-        None if it could not be read, or is too short for any statistic.
+    recording : Recording or None
+        The first run; None if one could not be read.
+    activity : Activity or None
+        Of all runs together. None if they could not be read, or are too short for any statistic.
     reference : Reference or None
         Whose seeds calibrate the tests.
     other, other_activity : Recording, Activity or None
@@ -47,7 +50,7 @@ class Validation:
         What a reader has to know to read the verdict right.
     """
 
-    folder: str
+    folders: tuple[str, ...]
     comparison: Comparison
     recording: Recording | None = None
     activity: Activity | None = None
@@ -57,28 +60,64 @@ class Validation:
     pairing: Pairing | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The folder, or how many there are."""
+        if len(self.folders) == 1:
+            return self.folders[0]
+        return f"{len(self.folders)} runs, {self.folders[0]} to {self.folders[-1]}"
 
-def validate(folder: str | Path, against: str | Path | None = None) -> Comparison:
-    """The verdict on the recording in a folder; see `examine`.
+
+@dataclass(frozen=True)
+class _Runs:
+    """Runs that are to be judged together: one network, several seeds."""
+
+    folders: tuple[str, ...]
+    recordings: tuple[Recording, ...]
+
+    @property
+    def first(self) -> Recording:
+        return self.recordings[0]
+
+    @property
+    def length(self) -> float:
+        """What all of them cover, ms."""
+        return min(recording.t_stop - recording.t_start for recording in self.recordings)
+
+
+def validate(
+    folders: str | Path | Sequence[str | Path], against: str | Path | None = None
+) -> Comparison:
+    """The verdict on the runs in some folders; see `examine`.
 
     Examples
     --------
     >>> validate("nowhere").reason
     'nowhere holds no run: there is no run.json in it'
     """
-    return examine(folder, against).comparison
+    return examine(folders, against).comparison
 
 
-def examine(folder: str | Path, against: str | Path | None = None) -> Validation:
-    """Validate the recording in a folder, and keep what a report shows.
+def examine(
+    folders: str | Path | Sequence[str | Path],
+    against: str | Path | None = None,
+    progress: Progress = lambda text: None,
+) -> Validation:
+    """Validate one run, or several of one network with different seeds; keep what a report shows.
+
+    Several runs are judged together: that sees smaller changes than any of them alone.
 
     Parameters
     ----------
-    folder : str or Path
-        That ``portable-cortex run``, or `Recording.save`, wrote.
+    folders : str or Path, or a sequence of them
+        Each a run that ``portable-cortex run``, or `Recording.save`, wrote (or the INM-6 PyNEST
+        package), or a folder of such runs.
     against : str or Path, optional
-        Name of a reference, its ``.h5`` file, or the folder of another recording. Unless given, the
-        reference that was made under the conditions of the recording.
+        Name of a reference, its ``.h5`` file, a folder of five runs or more, which become the
+        reference, or the folder of one other run. Unless given, the reference that was made under
+        the conditions of the runs.
+    progress : callable, optional
+        Told what is being done.
 
     Returns
     -------
@@ -94,96 +133,130 @@ def examine(folder: str | Path, against: str | Path | None = None) -> Validation
     >>> examine("nowhere").comparison.verdict
     <Verdict.UNDECIDED: 2>
     """
-    try:
-        recording = load_sound(folder)
-    except OutputError as error:
-        return Validation(str(folder), _undecided(str(error), str(against or "")))
+    given = [folders] if isinstance(folders, str | Path) else list(folders)
+    names = tuple(str(path) for path in find_runs(given))
     named = str(against) if against is not None else None
-    if named is not None and named not in reference_names() and Path(named).is_dir():
-        return _against_recording(folder, recording, named)
-    reference = load_reference(named) if named is not None else _fitting(recording)
-    return _against_reference(folder, recording, reference)
-
-
-def load_sound(folder: str | Path) -> Recording:
-    """Load a recording, and look whether it can be what it says.
-
-    Raises
-    ------
-    OutputError
-        If there is none, or its files do not fit each other.
-
-    Examples
-    --------
-    >>> load_sound("nowhere")
-    Traceback (most recent call last):
-        ...
-    portable_cortex.errors.OutputError: nowhere holds no run: there is no run.json in it
-    """
-    recording = Recording.load(folder)
-    trouble = _damage(recording)
+    try:
+        runs = _Runs(names, tuple(_loaded(name, progress) for name in names))
+    except OutputError as error:
+        return Validation(names, _undecided(str(error), named or ""))
+    trouble = _not_one_network(runs)
     if trouble:
-        raise OutputError(f"{folder} is damaged: {trouble}")
-    return recording
+        return Validation(names, _undecided(trouble, named or "", runs.length), runs.first)
+    if named is None or named in reference_names() or not Path(named).is_dir():
+        reference = load_reference(named) if named is not None else _fitting(runs.first)
+        return _against_reference(runs, reference, progress)
+    if is_run(Path(named)):
+        return _against_recording(runs, named, progress)
+    try:
+        reference = _reference_of(named, runs.length, progress)
+    except OutputError as error:
+        return Validation(names, _undecided(str(error), named, runs.length), runs.first)
+    return _against_reference(runs, reference, progress)
 
 
-def _damage(recording: Recording) -> str | None:
-    t_start, t_stop = recording.t_start, recording.t_stop
-    if not (np.isfinite([t_start, t_stop]).all() and t_stop > t_start):
-        return f"it lasts from {t_start:g} to {t_stop:g} ms"
-    for label, n in recording.n_neurons.items():
-        if not 1 <= n <= MOST_NEURONS:
-            return f"{label} has {n} neurons"
-    for label, (times, neurons) in recording.spike_trains.items():
-        if times.ndim != 1 or times.shape != neurons.shape:
-            return f"{label} has {times.size} spike times of {neurons.size} neurons"
-        if times.size == 0:
-            continue
-        if not np.isfinite(times).all() or times[0] <= t_start - 1e-6 or times[-1] > t_stop + 1e-6:
-            return f"{label} has spikes outside of the recording"
-        if neurons.min() < 0 or neurons.max() >= recording.n_neurons[label]:
-            return f"{label} has spikes of neurons that it does not have"
-    return None
+def _loaded(folder: str, progress: Progress) -> Recording:
+    progress(f"reading {folder}")
+    return load_sound(folder)
 
 
-def _against_reference(
-    folder: str | Path, recording: Recording, reference: Reference | None
-) -> Validation:
-    length = recording.t_stop - recording.t_start
+def _not_one_network(runs: _Runs) -> str:
+    """Why runs cannot be judged together; empty if they can."""
+    settings = [conditions(_sound_metadata(recording)) for recording in runs.recordings]
+    seeds: dict[Any, str] = {}
+    for folder, recording, found in zip(runs.folders, runs.recordings, settings, strict=True):
+        about = recording.metadata
+        if found != settings[0] or recording.n_neurons != runs.first.n_neurons:
+            names = [n for n in {**settings[0], **found} if found.get(n) != settings[0].get(n)]
+            return (
+                f"{runs.folders[0]} and {folder} are no runs of the same network: "
+                f"{', '.join(names) or 'the numbers of neurons'} differ"
+            )
+        seed = str((about.get("backend"), about.get("seed"), about.get("realisation")))
+        if seed in seeds and about.get("seed") is not None:
+            return (
+                f"{seeds[seed]} and {folder} are runs of the same seed on the same backend: runs "
+                "that are judged together must be of different seeds"
+            )
+        seeds[seed] = folder
+    return ""
+
+
+def _reference_of(folder: str, length: float, progress: Progress) -> Reference:
+    """Runs in a folder as a reference, over as much as they and `length` (ms) cover."""
+    paths = find_runs([folder])
+    found = _Runs(tuple(map(str, paths)), tuple(_loaded(str(path), progress) for path in paths))
+    trouble = _not_one_network(found)
+    duration = min(length, found.length)
+    if not trouble and duration < SHORTEST:
+        trouble = f"{duration:g} ms are too short for any statistic"
+    if not trouble and not all(recording.spike_trains for recording in found.recordings):
+        trouble = "spikes were not recorded"
+    if trouble:
+        raise OutputError(f"{folder} is no reference: {trouble}")
+    activities = _measure(found, duration, progress)
+    about = found.first.metadata
+    provenance = {
+        "conditions": conditions(_sound_metadata(found.first)),
+        "warmup_ms": about.get("warmup_ms"),
+        "timestep_ms": about.get("timestep_ms"),
+        "seeds": [recording.metadata.get("seed") for recording in found.recordings],
+        "backend": about.get("backend"),
+        "versions": about.get("versions"),
+    }
+    return Reference.of(folder, provenance, {duration: activities})
+
+
+def _against_reference(runs: _Runs, reference: Reference | None, progress: Progress) -> Validation:
+    length = runs.length
     covered = None if reference is None else reference.duration_for(length)
-    activity = _measure(recording, covered or min(length, LONGEST))
+    activities = _measure(runs, covered or min(length, LONGEST), progress)
+    activity = Activity.pooled(activities) if activities else None
 
     def end(comparison: Comparison, notes: tuple[str, ...] = ()) -> Validation:
-        return Validation(str(folder), comparison, recording, activity, reference, notes=notes)
+        return Validation(runs.folders, comparison, runs.first, activity, reference, notes=notes)
 
-    if not recording.spike_trains:
+    if not all(recording.spike_trains for recording in runs.recordings):
         return end(_undecided("spikes were not recorded", _name(reference), length))
     if reference is None:
-        return end(_undecided(_no_reference(recording), "", length))
+        return end(_undecided(_no_reference(runs.first), "", length))
     if covered is None:
         reason = (
             f"too short: {length:g} ms were recorded, and the reference {reference.name} "
             f"needs {reference.durations[0]:g} ms or more"
         )
         return end(_undecided(reason, reference.name, length))
-    missing = [p for p in reference.n_neurons if p not in recording.spike_trains]
+    missing = [
+        p for p in reference.n_neurons if any(p not in r.spike_trains for r in runs.recordings)
+    ]
     if missing or activity is None:
         reason = f"spikes of {', '.join(missing)} were not recorded"
         return end(_undecided(reason, reference.name, length))
-    notes = _notes(recording, reference, covered)
-    return end(compare(activity, reference), notes)
+    notes = _notes(runs, reference, covered)
+    return end(compare(activities, reference), notes)
 
 
-def _against_recording(folder: str | Path, recording: Recording, named: str) -> Validation:
+def _against_recording(runs: _Runs, named: str, progress: Progress) -> Validation:
+    recording = runs.first
+    if len(runs.folders) > 1:
+        reason = (
+            f"{len(runs.folders)} runs can be compared with a reference, or with a folder of five "
+            f"runs or more; {named} is one run"
+        )
+        return Validation(runs.folders, _undecided(reason, named, runs.length), recording)
     try:
-        other = load_sound(named)
+        other = _loaded(named, progress)
     except OutputError as error:
-        return Validation(str(folder), _undecided(str(error), named), recording)
+        return Validation(runs.folders, _undecided(str(error), named), recording)
     lengths = [r.t_stop - r.t_start for r in (recording, other)]
     reference = _fitting(recording) or _fitting(other)
     covered = None if reference is None else reference.duration_for(min(lengths))
     duration = covered or min(*lengths, LONGEST)
-    activity, other_activity = _measure(recording, duration), _measure(other, duration)
+    both = [
+        _measure(_Runs((n,), (r,)), duration, progress)
+        for n, r in ((runs.folders[0], recording), (named, other))
+    ]
+    activity, other_activity = (found[0] if found else None for found in both)
     notes = _differences(recording, other)
     if activity is None or other_activity is None:
         what = "too short for any statistic" if duration < SHORTEST else "spikes were not recorded"
@@ -193,7 +266,7 @@ def _against_recording(folder: str | Path, recording: Recording, named: str) -> 
             notes += (f"the first {covered:g} ms of each were compared",)
         comparison = compare_recordings(activity, other_activity, reference, named)
     return Validation(
-        str(folder),
+        runs.folders,
         comparison,
         recording,
         activity,
@@ -205,11 +278,16 @@ def _against_recording(folder: str | Path, recording: Recording, named: str) -> 
     )
 
 
-def _measure(recording: Recording, duration: float) -> Activity | None:
-    if duration < SHORTEST or not recording.spike_trains:
-        return None
-    # the duration as the reference has it, whatever the rounding of start plus length
-    return replace(measure(recording, duration), duration=duration)
+def _measure(runs: _Runs, duration: float, progress: Progress) -> list[Activity]:
+    """The activity of each run; empty if there is nothing to measure."""
+    if duration < SHORTEST or not all(r.spike_trains for r in runs.recordings):
+        return []
+    found = []
+    for folder, recording in zip(runs.folders, runs.recordings, strict=True):
+        progress(f"measuring {folder}")
+        # the duration as the reference has it, whatever the rounding of start plus length
+        found.append(replace(measure(recording, duration), duration=duration))
+    return found
 
 
 def _fitting(recording: Recording) -> Reference | None:
@@ -244,8 +322,8 @@ def _no_reference(recording: Recording) -> str:
     )
 
 
-def _notes(recording: Recording, reference: Reference, covered: float) -> tuple[str, ...]:
-    notes = []
+def _notes(runs: _Runs, reference: Reference, covered: float) -> tuple[str, ...]:
+    recording, notes = runs.first, []
     wanted = reference.provenance.get("conditions")
     if isinstance(wanted, dict):
         found = conditions(_sound_metadata(recording))
@@ -257,7 +335,10 @@ def _notes(recording: Recording, reference: Reference, covered: float) -> tuple[
     warmup = reference.provenance.get("warmup_ms")
     if warmup is not None and recording.t_start != warmup:
         notes.append(f"the warm-up was {recording.t_start:g} ms, and {warmup} in the reference")
-    if covered < recording.t_stop - recording.t_start - 1e-6:
+    step, usual = recording.metadata.get("timestep_ms"), reference.provenance.get("timestep_ms")
+    if step is not None and usual is not None and step != usual:
+        notes.append(f"the time step was {step} ms, and {usual} in the reference")
+    if covered < runs.length - 1e-6:
         notes.append(f"the first {covered:g} ms were compared: the longest that the reference has")
     return tuple(notes)
 

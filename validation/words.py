@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from .activity import STATISTICS
-from .comparison import POWER, Comparison, Test, Verdict
+from .comparison import Comparison, Test, Verdict
+from .significance import POWER
 
 HEADLINES = {
     Verdict.AGREES: "Agrees",
@@ -69,7 +70,7 @@ def change(test: Test) -> float | None:
 
     Examples
     --------
-    >>> change(Test("A", "rate", "mean", 5.0, 4.0, 0.1, 0, 1, 1, 0.2, 0, 0, 0))
+    >>> change(Test("A", "rate", "mean", 5.0, 4.0))
     0.25
     """
     return _relative(test, test.value - test.expected)
@@ -80,7 +81,7 @@ def detectable(test: Test) -> float | None:
 
     Examples
     --------
-    >>> detectable(Test("A", "rate", "mean", 5.0, 4.0, 0.1, 0, 1, 1, 0.2, 0, 0, 0))
+    >>> detectable(Test("A", "rate", "mean", 5.0, 4.0, detectable=0.2))
     0.05
     """
     return None if test.detectable is None else _relative(test, test.detectable)
@@ -120,7 +121,7 @@ def power(comparison: Comparison) -> dict[str, float]:
 
     Examples
     --------
-    >>> test = Test("A", "rate", "mean", 5.0, 4.0, 0.1, 0, 1, 1, 0.2, 0, 0, 0)
+    >>> test = Test("A", "rate", "mean", 5.0, 4.0, detectable=0.2)
     >>> power(Comparison(Verdict.AGREES, "", (test,), "a reference", 1000.0))
     {'rate': 0.05}
     """
@@ -167,7 +168,7 @@ def describe(test: Test) -> str:
 
     Examples
     --------
-    >>> describe(Test("L4E", "cv", "mean", 0.8, 0.9, 0.1, 9.5, 0.001, 0.01, None, 0, 0, 0))
+    >>> describe(Test("L4E", "cv", "mean", 0.8, 0.9, 0.1, p=0.001, p_adjusted=0.01))
     'L4E, mean CV of ISI: 0.800 instead of 0.900 ± 0.100, -11 % (p = 0.010)'
     """
     statistic = STATISTICS.get(test.statistic)
@@ -182,6 +183,8 @@ def describe(test: Test) -> str:
         if change(test) is not None:
             text += f", {percent(change(test), signed=True)}"
         seen = f"{percent(detectable(test))} would have been found; " if detectable(test) else ""
+    elif test.kind == "joint":
+        return f"{title} of all populations together: {probability(test.p_adjusted)}"
     else:
         usual = f"; between seeds {number(test.expected, 2)} ± {number(test.spread, 2)}"
         text = f"distribution of {title}: KS distance {number(test.value, 2)}"
