@@ -1,9 +1,11 @@
-"""Make the reference ensembles that come with the package: NEST, seeds that differ in nothing else.
+"""Make the reference ensembles that come with the package: seeds that differ in nothing else.
 
-    python benchmarks/make_reference.py pd14-0.1-poisson --scale 0.1 --drive poisson
+    python benchmarks/make_reference.py pd14-0.1-poisson --param scale=0.1
+    python benchmarks/make_reference.py pd14-0.1-0.3-dc --drive dc --param n_scale=0.1 \\
+        --param k_scale=0.3
 
-Ten seeds at a tenth of the scale take about ten minutes on two cores. Runs are kept in --work, so
-that an interrupted call goes on where it was.
+Thirty seeds of NEST at a tenth of the scale take about half an hour on two cores. Runs are kept in
+--work, so that an interrupted call goes on where it was.
 """
 
 from __future__ import annotations
@@ -23,23 +25,23 @@ def main() -> None:
     """Run the seeds that are missing, then summarise all of them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("name")
-    parser.add_argument("--scale", type=float, default=0.1)
+    parser.add_argument("--backend", default="nest")
     parser.add_argument("--drive", default="poisson")
     parser.add_argument("--param", action="append", default=[], help="NAME=NUMBER; repeatable")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--first-seed", type=int, default=101)
     parser.add_argument("--durations", type=float, nargs="*", default=[2e3, 5e3, 10e3])
     parser.add_argument("--work", type=Path, default=Path("results/reference"))
     arguments = parser.parse_args()
-    parameters = {"scale": arguments.scale, "drive": arguments.drive}
-    parameters |= {k: float(v) for k, v in (text.split("=") for text in arguments.param)}
+    parameters = {k: float(v) for k, v in (text.split("=") for text in arguments.param)}
+    parameters["drive"] = arguments.drive
     recordings = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         folder = arguments.work / arguments.name / f"seed{seed}"
         if not (folder / "run.json").exists():
             print(f"{folder} ...", flush=True)
             recording = portable_cortex.run(
-                backend="nest",
+                backend=arguments.backend,
                 warmup=500.0,
                 duration=max(arguments.durations),
                 seed=seed,
@@ -51,7 +53,9 @@ def main() -> None:
     about = recordings[0].metadata
     provenance = {
         "conditions": conditions(about),
+        "backend": about["backend"],
         "warmup_ms": about["warmup_ms"],
+        "timestep_ms": about["timestep_ms"],
         "seeds": [r.metadata["seed"] for r in recordings],
         "versions": about["versions"],
         "computer": about["computer"],
