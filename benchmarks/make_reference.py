@@ -1,7 +1,7 @@
-"""Make the reference ensembles that come with the package: seeds that differ in nothing else.
+r"""Make the reference ensembles that come with the package: seeds that differ in nothing else.
 
     python benchmarks/make_reference.py pd14-0.1-poisson --param scale=0.1
-    python benchmarks/make_reference.py pd14-0.1-0.3-dc --drive dc --param n_scale=0.1 \\
+    python benchmarks/make_reference.py pd14-0.1-0.3-dc --drive dc --param n_scale=0.1 \
         --param k_scale=0.3
 
 Thirty seeds of NEST at a tenth of the scale take about half an hour on two cores. Runs are kept in
