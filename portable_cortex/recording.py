@@ -176,7 +176,7 @@ class Recording:
             If it cannot be written, e.g. for a full disk.
         """
         folder = check_output(folder, overwrite=overwrite)
-        text = to_json(self.metadata)
+        text = to_json({**self.metadata, "populations": dict(self.n_neurons)})
         with _whole(folder) as staging:
             write_spikes(staging / SPIKES, self.spike_trains)
             if self.signals:

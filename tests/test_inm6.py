@@ -77,6 +77,11 @@ def test_it_validates_like_any_other(inm6, mock_reference):
     assert any("warm-up" in note for note in result.notes)
 
 
+def test_it_can_be_kept_as_one_of_ours(inm6, tmp_path):
+    again = Recording.load(load_inm6(inm6).save(tmp_path / "ours"))
+    assert again.n_neurons == load_inm6(inm6).n_neurons
+
+
 def test_a_folder_of_such_runs_is_a_reference(mock_run, mock_reference, tmp_path):
     from portable_cortex import run
 
