@@ -85,6 +85,8 @@ class Sweep:
 
     def groups(self) -> dict[str, list[SweepRun]]:
         """Finished runs by what tells them apart besides the seed."""
+        if not self.runs:
+            return {}
         shared = set.intersection(*(set(run.words) for run in self.runs))
         found: dict[str, list[SweepRun]] = {}
         for run in self.of(FINISHED):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from rich.table import Table
 from .progress import TimeLeft
 from .sweep import FAILED, FINISHED, WAITING, Sweep, SweepRun
 
+_ABREAST = 4  # columns that a terminal has room for
 _NO_BUILDING = ("import", "warmup", "simulate", "readout")
 
 
@@ -72,59 +73,51 @@ class SweepReporter:
 
 
 def show(found: Sweep, console: Console) -> None:
-    """Print the tables, unless no run is finished."""
-    if found.of(FINISHED):
-        console.print(rates(found))
-        console.print(costs(found))
+    """Print the tables, and how many runs there are in which state."""
+    for table in tables(found):
+        console.print(table)
     text = f"{len(found.of(FINISHED))} runs finished, {len(found.of(FAILED))} failed"
     console.print(
         f"{text}; written to {found.folder}", soft_wrap=True, markup=False, highlight=False
     )
 
 
-def rates(found: Sweep) -> Table:
-    """Mean firing rates, spikes/s: one row for the seeds of each combination, mean ± SD over them.
+def tables(found: Sweep) -> list[Table]:
+    """Rates, times and memory; one column for the seeds of each combination.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> rates(Sweep(Path(), ())).row_count
-    0
+    >>> tables(Sweep(Path(), ()))
+    []
     """
-    groups = {name: [run.metadata["rates"] for run in runs] for name, runs in _groups(found)}
-    populations = list(dict.fromkeys(p for runs in groups.values() for run in runs for p in run))
-    table = Table(title="mean firing rates (spikes/s), mean ± SD over seeds")
-    table.add_column("", overflow="fold")
-    table.add_column("runs", justify="right")
-    for population in populations:
-        table.add_column(escape(population), justify="right")
-    for name, runs in groups.items():
-        cells = [_spread([run[p] for run in runs if p in run]) for p in populations]
-        table.add_row(escape(name), str(len(runs)), *cells)
-    return table
+    groups = list(found.groups().items())
+    return [_table(dict(groups[n : n + _ABREAST])) for n in range(0, len(groups), _ABREAST)]
 
 
-def costs(found: Sweep) -> Table:
-    """Median time and memory: one row for the seeds of each combination."""
-    table = Table(title="time and memory, median over seeds")
-    table.add_column("", overflow="fold")
-    for column in ("runs", "build (s)", "simulate (s)", "real-time factor", "memory (GB)"):
-        table.add_column(column, justify="right")
-    for name, runs in _groups(found):
-        about = [run.metadata for run in runs]
-        values = (
-            [_building(a) for a in about],
-            [a["phases_s"]["simulate"] for a in about],
-            [a["real_time_factor"] for a in about],
-            [a["peak_memory_bytes"] * 1e-9 for a in about],
+def _table(groups: Mapping[str, Sequence[SweepRun]]) -> Table:
+    about = {name: [run.metadata for run in runs] for name, runs in groups.items()}
+    shown = Table(title="rates: mean ± SD over seeds; the rest: median")
+    shown.add_column("")
+    for name in groups:
+        shown.add_column(escape(name), justify="right", overflow="fold")
+    shown.add_row("runs", *(str(len(runs)) for runs in groups.values()))
+    for population in dict.fromkeys(p for runs in about.values() for m in runs for p in m["rates"]):
+        rates = (
+            [m["rates"][population] for m in runs if population in m["rates"]]
+            for runs in about.values()
         )
-        cells = [f"{statistics.median(numbers):.3g}" for numbers in values]
-        table.add_row(escape(name), str(len(runs)), *cells)
-    return table
-
-
-def _groups(found: Sweep) -> list[tuple[str, list[SweepRun]]]:
-    return list(found.groups().items())
+        shown.add_row(f"{escape(population)} (spikes/s)", *map(_spread, rates))
+    shown.add_section()
+    for what, cost in (
+        ("build (s)", _building),
+        ("simulate (s)", lambda m: m["phases_s"]["simulate"]),
+        ("real-time factor", lambda m: m["real_time_factor"]),
+        ("peak memory (GB)", lambda m: m["peak_memory_bytes"] * 1e-9),
+    ):
+        medians = (statistics.median(map(cost, runs)) for runs in about.values())
+        shown.add_row(what, *(f"{median:.3g}" for median in medians))
+    return shown
 
 
 def _building(metadata: Mapping[str, Any]) -> float:
@@ -132,8 +125,8 @@ def _building(metadata: Mapping[str, Any]) -> float:
     return float(sum(seconds for phase, seconds in phases if phase not in _NO_BUILDING))
 
 
-def _spread(values: list[float]) -> str:
+def _spread(values: Sequence[float]) -> str:
     if not values:
         return ""
     mean = f"{statistics.mean(values):.3f}"
-    return f"{mean}\n± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
+    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
