@@ -208,7 +208,7 @@ def _submit(client: Any, jobs: Sequence[Job]) -> Ended:
     # pure=False: a job of the same name is not taken for done
     futures = {client.submit(_work, job, stop.name, pure=False): job for job in jobs}
     try:
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(futures), loop=client.loop):
             job, failure = futures.pop(future), future.exception()
             yield job, f"{type(failure).__name__}: {failure}" if failure else future.result()
     finally:
