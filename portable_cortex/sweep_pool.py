@@ -182,23 +182,40 @@ class DaskPool:
     def _slurm(self, jobs: int) -> Any:
         from dask_jobqueue import SLURMCluster
 
-        # one thread of Dask, which waits for one run; the run has the cores
-        given = {"cores": 1, "processes": 1, "job_cpu": self.threads, **self.options}
+        given = {
+            "cores": 1,  # one thread of Dask, which waits for one run; the run has the cores
+            "processes": 1,
+            "job_cpu": self.threads,
+            "scheduler_options": {"dashboard_address": ":0"},
+            **self.options,
+        }
         try:
             cluster = SLURMCluster(**given)
         except (TypeError, ValueError) as error:
             raise InvalidValueError(
-                f"SLURM cluster: {error} (options are those of dask_jobqueue.SLURMCluster, "
-                "e.g. queue, account, walltime, memory)"
+                f"SLURM cluster: {str(error).splitlines()[0]} (options are those of "
+                "dask_jobqueue.SLURMCluster, e.g. queue=short, walltime=02:00:00, memory=16GB)"
             ) from None
         try:
-            cluster.scale(jobs=jobs)
-            cluster.sync(cluster._correct_state)  # says here, not in a log, that no job is taken
-            cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # replaces jobs whose time is up
-        except (OSError, RuntimeError) as error:
+            _check_slurm(cluster.job_script())
+        except SimulationError:
             cluster.close()
-            raise SimulationError(f"SLURM takes no jobs: {error}") from error
+            raise
+        cluster.scale(jobs=jobs)
+        cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # replaces jobs whose time is up
         return cluster
+
+
+def _check_slurm(script: str) -> None:
+    """Ask SLURM whether it would take a job: when it takes none, Dask waits for ever."""
+    try:
+        done = subprocess.run(
+            ["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise SimulationError("SLURM's command sbatch is not on this computer") from None
+    if done.returncode:
+        raise SimulationError(f"SLURM takes no jobs: {done.stderr.strip()}")
 
 
 def _submit(client: Any, jobs: Sequence[Job]) -> Ended:

@@ -409,6 +409,71 @@ def test_stopping_a_sweep_stops_its_runs_on_the_cluster(client, fragile, tmp_pat
     until(lambda: not alive(int(hanging.read_text())), seconds=10)
 
 
+# What SLURM's commands do, as far as Dask-Jobqueue can tell; the jobs are real
+SBATCH = """#!/bin/bash
+if [ "$1" = --test-only ]; then
+    if grep -q -- '-p nowhere'; then echo 'sbatch: error: invalid partition' >&2; exit 1; fi
+    exit 0
+fi
+cp "$1" "{folder}/script"
+setsid bash "$1" > "{folder}/job.log" 2>&1 &
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/bash
+kill -- "-$1"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path_factory, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    folder = tmp_path_factory.mktemp("slurm")
+    for name, text in (("sbatch", SBATCH.format(folder=folder)), ("scancel", SCANCEL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def test_slurm(slurm, call, tmp_path):
+    status, out, err = call(
+        "sweep", *FAST, "--scale", "0.01", "--seeds", "1-2", "--out", "here", "--cluster", "slurm",
+        "--jobs", "1", "--threads", "3", "--cluster-option", "queue=short",
+        "--cluster-option", "memory=2GB", "--cluster-option", "walltime=00:10:00",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    assert "2 runs finished, 0 failed" in out
+    script = (slurm / "script").read_text()
+    for line in ("-p short", "--cpus-per-task=3", "--mem=2G", "-t 00:10:00"):
+        assert f"#SBATCH {line}\n" in script
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["memory=2GB", "queue=nowhere"], ["SLURM takes no jobs", "invalid partition"]),
+        (["memory=2GB", "queu=short"], ["'queu'", "dask_jobqueue.SLURMCluster"]),
+        (["queue=short"], ["memory"]),
+    ],
+)
+def test_slurm_that_takes_no_jobs(slurm, call, options, said):
+    given = [part for option in options for part in ("--cluster-option", option)]
+    status, _, err = call("sweep", *FAST, "--scale", "0.01", "--cluster", "slurm", *given)
+    assert status == 2
+    assert err.startswith("Error: ")
+    assert len(err.splitlines()) == 1
+    for part in said:
+        assert part in err
+
+
+def test_no_slurm_here(call, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setenv("PATH", "")
+    given = ("--cluster", "slurm", "--cluster-option", "memory=2GB")
+    status, _, err = call("sweep", *FAST, "--scale", "0.01", *given)
+    assert (status, err) == (2, "Error: SLURM's command sbatch is not on this computer\n")
+
+
 def test_no_scheduler_there():
     pytest.importorskip("distributed")
     pool = DaskPool("tcp://127.0.0.1:9")
