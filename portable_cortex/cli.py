@@ -334,7 +334,7 @@ def sweep(
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Runs at once. As many as the cores allow unless given."),
+        typer.Option(help="Runs at once. As many as the cores allow unless given; on SLURM, 1."),
     ] = None,
     threads: Annotated[
         int | None,

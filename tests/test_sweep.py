@@ -172,7 +172,7 @@ def test_another_file_of_the_same_model_is_another_run(tmp_path):
     runs = grid({}, backend="mock", model=model, warmup=0.0, duration=1.0)
     assert sweep(runs, tmp_path / "out").of(FINISHED)
     model.write_text(code % 4)
-    with pytest.raises(OutputExistsError, match="other settings.*model_sha256.*--overwrite"):
+    with pytest.raises(OutputExistsError, match=r"other settings.*model_sha256.*--overwrite"):
         sweep(runs, tmp_path / "out")
     found = sweep(runs, tmp_path / "out", overwrite=True)
     assert found.runs[0].metadata["populations"] == {"cells": 4}
@@ -477,5 +477,5 @@ def test_no_slurm_here(call, monkeypatch):
 def test_no_scheduler_there():
     pytest.importorskip("distributed")
     pool = DaskPool("tcp://127.0.0.1:9")
-    with pytest.raises(SimulationError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(SimulationError, match="no Dask scheduler answers"):
         list(pool.run([None]))
