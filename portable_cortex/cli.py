@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -294,6 +295,137 @@ def benchmark(
 
 
 @app.command()
+def sweep(
+    seeds: Annotated[str, typer.Option(help="Seeds, e.g. 1-10 or 1,2,5-8.")] = "1",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Simulator or machine. {DEFAULT_BACKEND} unless given. *"),
+    ] = None,
+    scale: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Fraction of the neurons and in-degrees. The model's own unless given. *"
+        ),
+    ] = None,
+    drive: Annotated[
+        list[str] | None, typer.Option(help=f"Background input: {' or '.join(DRIVES)}. *")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="Any other parameter of the model, NAME=VALUE (JSON). *"),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE. *")
+    ] = None,
+    machine: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Machine by name, or a .toml file. {DEFAULT_MACHINE} unless given. *"),
+    ] = None,
+    realisation: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{' or '.join(REALISATIONS)}. {REALISATIONS[0]} unless given. *"),
+    ] = None,
+    timestep: Annotated[
+        list[float] | None, typer.Option(help="Time step, ms. 0.1 unless given. *")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help=f"{', '.join(MODELS)}, or a Python file with build(sim, ...).")
+    ] = "pd14",
+    duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
+    warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(help="Also record VARIABLE:POPULATION:COUNT, e.g. v:L4E:10; repeatable."),
+    ] = None,
+    no_record: Annotated[
+        bool, typer.Option("--no-record", help="Record no spikes, to measure performance.")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Runs at once. As many as the cores allow unless given; on SLURM, 1."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads of each run, where its backend has any. Those of the machine file unless "
+            "given, or else 1."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Run on a cluster: slurm, or the address of a Dask scheduler (tcp://HOST:PORT)."
+        ),
+    ] = None,
+    cluster_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With slurm: NAME=VALUE for dask-jobqueue, e.g. queue=short, walltime=02:00:00, "
+            "memory=16GB; repeatable."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished runs again.")] = False,
+    folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the results: one folder in it for each run.")
+    ] = Path("results/sweep"),
+) -> None:
+    """Do many runs, each in a process of its own; go on where an earlier call was stopped.
+
+    What is marked * can be given several times: every combination of the values, and every seed,
+    is a run. Exit status 0 if all runs are finished, 1 if some failed, 130 when interrupted.
+    """
+    from . import sweep as sweeping
+    from .sweep_console import SweepReporter, show
+    from .sweep_pool import DaskPool, LocalPool
+
+    given = {"backend": backend, "machine": machine, "realisation": realisation}
+    parameters = {"scale": scale, "drive": drive, **_values(param, "--param", _json)}
+    over: dict[str, list[Any]] = {
+        **{name: values for name, values in given.items() if values},
+        **({"timestep": timestep} if timestep else {}),
+        "options": sweeping.combinations(_values(option, "--option", str)),
+        "parameters": sweeping.combinations({k: v for k, v in parameters.items() if v}),
+        "seed": sweeping.parse_seeds(seeds),
+    }
+    experiments = sweeping.grid(
+        over,
+        model=model,
+        duration=duration,
+        warmup=warmup,
+        record=record or [],
+        record_spikes=not no_record,
+    )
+    pool: LocalPool | DaskPool | None = LocalPool(jobs) if jobs is not None else None
+    if cluster is not None:
+        options = {k: _json(v) for k, v in _pairs(cluster_option, "--cluster-option").items()}
+        pool = DaskPool(cluster, jobs or 1, threads or 1, options)
+    elif cluster_option:
+        raise InvalidValueError("--cluster-option needs --cluster slurm")
+    reporter = SweepReporter(out)
+    try:
+        with reporter:
+            found = sweeping.sweep(
+                experiments,
+                folder,
+                pool=pool,
+                threads=threads,
+                overwrite=overwrite,
+                report=reporter,
+            )
+    except KeyboardInterrupt:
+        _complain("red", "Interrupted", f"{reporter.state}; the same command goes on from there.")
+        raise typer.Exit(130) from None
+    show(found, out)
+    failed = found.of(sweeping.FAILED)
+    for run in failed:
+        log = folder / run.name / sweeping.LOG
+        _complain("red", "Failed", f"{run.name}: {run.error} (all that it said is in {log})")
+    if failed:
+        err.print("The same command tries again what failed, and nothing else.", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
 def backends() -> None:
     """List the backends: whether they are usable here, and what they can do."""
     table = Table(show_lines=True)
@@ -367,6 +499,15 @@ def _pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
             raise InvalidValueError(f"{flag} takes NAME=VALUE, not {text!r}")
         pairs[name] = value
     return pairs
+
+
+def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> dict[str, list[Any]]:
+    """Values by name, where a name can be given several times."""
+    found: dict[str, list[Any]] = {}
+    for text in texts or []:
+        for name, value in _pairs([text], flag).items():
+            found.setdefault(name, []).append(read(value))
+    return found
 
 
 def _json(text: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from . import provenance
-from .backend import Backend
+from .backend import Backend, BackendOptions
 from .clock import Clock
 from .errors import (
     InvalidValueError,
@@ -25,7 +25,7 @@ from .errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from .machine import DEFAULT_MACHINE, load_machine
+from .machine import DEFAULT_MACHINE, Machine, load_machine
 from .model_loader import Model, load_model
 from .network import Network, build_network
 from .power import Metering, metered
@@ -77,6 +77,20 @@ class RecordRequest:
                 f"what to record is written variable:population:count, e.g. v:L4E:10, not {text!r}"
             )
         return cls(variable, population, int(count or 10))
+
+    def __str__(self) -> str:
+        return f"{self.variable}:{self.population}:{self.count}"
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """What the names in an experiment stand for."""
+
+    model: Model
+    parameters: dict[str, Any]
+    backend: Backend
+    machine: Machine
+    options: BackendOptions
 
 
 @dataclass(frozen=True)
@@ -150,15 +164,44 @@ class Experiment:
         if self.realisation not in REALISATIONS:
             raise UnknownNameError("realisation", self.realisation, REALISATIONS)
 
-    def run(self, reporter: Reporter | None = None) -> Recording:
-        """Run it.
+    def settings(self) -> dict[str, Any]:
+        """All that decides the outcome, as the run's ``run.json`` will hold it.
+
+        Two runs with equal settings (and versions) are repetitions of each other.
 
         Raises
         ------
         PortableCortexError
-            For whatever keeps it from running; see `portable_cortex.errors`.
+            For what can be told to be impossible before anything is built.
+
+        Examples
+        --------
+        >>> Experiment(backend="mock", seed=3).settings()["parameters"]["seed"]
+        3
         """
-        reporter = reporter or _Silent()
+        return self._settings(self._resolve())
+
+    def _settings(self, resolved: _Resolved) -> dict[str, Any]:
+        settings = {
+            "backend": resolved.backend.name,
+            "machine": str(self.machine),
+            "options": resolved.options.model_dump(),
+            "model": str(self.model),
+            "model_sha256": resolved.model.sha256,
+            "parameters": {**resolved.model.parameters, **resolved.parameters},
+            "realisation": self.realisation,
+            "seed": int(self.seed),
+            "timestep_ms": self.timestep,
+            "warmup_ms": self.warmup,
+            "duration_ms": self.duration,
+            "record": [str(request) for request in self.record],
+            "record_spikes": self.record_spikes,
+        }
+        plain: dict[str, Any] = json.loads(to_json(settings))  # as it will be read again
+        return plain
+
+    def _resolve(self) -> _Resolved:
+        """What the names stand for, checked as far as it can be without building the network."""
         model = load_model(self.model)
         parameters = dict(self.parameters)
         model.check(parameters)
@@ -173,14 +216,27 @@ class Experiment:
         options = machine.options_for(backend, self.options)
         self._check_capabilities(backend, parameters)
         backend.require()
-        meter = machine.power.open() if machine.power else None
+        return _Resolved(model, parameters, backend, machine, options)
+
+    def run(self, reporter: Reporter | None = None) -> Recording:
+        """Run it.
+
+        Raises
+        ------
+        PortableCortexError
+            For whatever keeps it from running; see `portable_cortex.errors`.
+        """
+        reporter = reporter or _Silent()
+        resolved = self._resolve()
+        model, parameters, backend = resolved.model, resolved.parameters, resolved.backend
+        meter = resolved.machine.power.open() if resolved.machine.power else None
 
         clock = Clock()
         started = provenance.now()
         with _Running(backend, clock, reporter) as running:
             reporter.phase("import")
             with clock("import"):
-                sim = running.sim = backend.simulator(options)
+                sim = running.sim = backend.simulator(resolved.options)
             reporter.phase("setup")
             with clock("setup"):
                 backend.setup(sim, timestep=self.timestep, seed=self.seed)
@@ -215,9 +271,7 @@ class Experiment:
                     )
                     for r in self.record
                 }
-            metadata = self._metadata(
-                backend, model, parameters, options, network, spikes, clock, metering
-            )
+            metadata = self._metadata(resolved, network, spikes, clock, metering)
             metadata["started"] = started
         sizes = {label: int(p.size) for label, p in network.populations.items()}
         # as it will be read again: lists, not tuples
@@ -275,10 +329,7 @@ class Experiment:
 
     def _metadata(
         self,
-        backend: Backend,
-        model: Model,
-        parameters: Mapping[str, Any],
-        options: Any,
+        resolved: _Resolved,
         network: Network,
         spikes: Mapping[str, Spikes],
         clock: Clock,
@@ -287,22 +338,14 @@ class Experiment:
         sizes = {label: int(p.size) for label, p in network.populations.items()}
         counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
         seconds = self.duration * 1e-3
-        published = model.published_rates(**parameters) if model.published_rates else {}
+        model, backend = resolved.model, resolved.backend
+        published = model.published_rates(**resolved.parameters) if model.published_rates else {}
         energies = list(metering.energies)
         own = backend.energy()
         if own is not None:
             energies.append(replace(own, source=own.source or backend.name))
         return {
-            "backend": backend.name,
-            "machine": str(self.machine),
-            "options": options.model_dump(),
-            "model": str(self.model),
-            "parameters": {**model.parameters, **parameters},
-            "realisation": self.realisation,
-            "seed": int(self.seed),
-            "timestep_ms": self.timestep,
-            "warmup_ms": self.warmup,
-            "duration_ms": self.duration,
+            **self._settings(resolved),
             "populations": sizes,
             "n_neurons": network.n_neurons,
             "n_synapses": network.n_synapses,

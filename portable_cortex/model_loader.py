@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -44,11 +45,14 @@ class Model:
         ``build(sim, **parameters) -> dict of label to Population``.
     published_rates : callable or None
         ``published_rates(**parameters) -> dict of label to spikes/s``.
+    sha256 : str or None
+        Of a user's file, whose content decides what is run as much as its name does.
     """
 
     name: str
     build: Callable[..., Mapping[str, Any]]
     published_rates: Callable[..., Mapping[str, float]] | None = None
+    sha256: str | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -146,14 +150,14 @@ def load_model(name: str | Path) -> Model:
         raise ModelError(
             f"{text} could not be imported: {type(error).__name__}: {error}"
         ) from error
-    return _model(path.stem, module)
+    return _model(path.stem, module, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _model(name: str, module: ModuleType) -> Model:
+def _model(name: str, module: ModuleType, sha256: str | None = None) -> Model:
     build = getattr(module, "build", None)
     if not callable(build) or not inspect.signature(build).parameters:
         raise ModelError(
             f"{module.__file__} has no function build(sim, ...) that returns its populations by "
             "label"
         )
-    return Model(name, build, getattr(module, "published_rates", None))
+    return Model(name, build, getattr(module, "published_rates", None), sha256)

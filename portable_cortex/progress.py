@@ -30,7 +30,7 @@ DESCRIPTIONS = {
 }
 
 
-class _Left(ProgressColumn):
+class TimeLeft(ProgressColumn):
     """Estimated time to the end of a phase, where one can be estimated."""
 
     def render(self, task: Task) -> Text:
@@ -55,7 +55,7 @@ class ConsoleReporter:
             TextColumn("{task.description:<24}"),
             BarColumn(bar_width=30),
             TimeElapsedColumn(),
-            _Left(),
+            TimeLeft(),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=console,
             disable=not console.is_terminal,
