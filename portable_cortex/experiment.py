@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from . import provenance
+from . import parallel, provenance
 from .backend import Backend
 from .clock import Clock
 from .errors import (
@@ -151,7 +151,7 @@ class Experiment:
             raise UnknownNameError("realisation", self.realisation, REALISATIONS)
 
     def run(self, reporter: Reporter | None = None) -> Recording:
-        """Run it.
+        """Run it; under mpirun every process does, and every one gets the whole recording.
 
         Raises
         ------
@@ -173,7 +173,10 @@ class Experiment:
         options = machine.options_for(backend, self.options)
         self._check_capabilities(backend, parameters)
         backend.require()
-        meter = machine.power.open() if machine.power else None
+        if parallel.processes() > 1:
+            backend.check_processes()
+        first = parallel.rank() == 0
+        meter = machine.power.open() if machine.power and first else None
 
         clock = Clock()
         started = provenance.now()
@@ -312,7 +315,8 @@ class Experiment:
             "published_rates": dict(published),
             "phases_s": {**clock.seconds, **backend.phases()},
             "real_time_factor": clock.seconds["simulate"] / seconds,
-            "peak_memory_bytes": provenance.peak_memory_bytes(),
+            "processes": parallel.processes(),
+            "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
             "energy": [asdict(energy) for energy in energies],
             "simulate_interval_unix": list(metering.interval_unix),
             "versions": provenance.versions(backend.distributions),

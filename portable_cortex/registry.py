@@ -17,6 +17,7 @@ GROUP = "portable_cortex.backends"
 
 BUILTIN = {
     "nest": "portable_cortex.backends.nest:NestBackend",
+    "neuron": "portable_cortex.backends.neuron:NeuronBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
 }
 
