@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
 from ._pynn import h, pynn_cells, pynn_electrodes, pynn_neuron, simulator
 
@@ -115,7 +115,7 @@ class GridPoisson(pynn_cells.hclass(h.GridPoisson)):  # type: ignore[misc]
         self.source, self.source_section = self, None
         self.switch = h.NetCon(None, self)
         self.start, self.duration = start, duration
-        self.step = simulator.state.dt
+        self.grid = simulator.state.dt
         self.interval = _interval
 
     @property
@@ -141,7 +141,7 @@ class GridPoisson(pynn_cells.hclass(h.GridPoisson)):  # type: ignore[misc]
 class IF_curr_exp(pynn_neuron.IF_curr_exp):  # type: ignore[misc]  # noqa: N801 (PyNN's name)
     __doc__ = pynn_neuron.IF_curr_exp.__doc__
     model = GridIFCurrExp
-    extra_parameters: dict[str, Any] = {}
+    extra_parameters: ClassVar[dict[str, Any]] = {}
 
 
 class SpikeSourcePoisson(pynn_neuron.SpikeSourcePoisson):  # type: ignore[misc]

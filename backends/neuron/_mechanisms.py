@@ -30,7 +30,8 @@ OWN = Path(__file__).parent / "mod"
 def sources() -> list[Path]:
     """The mechanisms of PyNN and of this backend."""
     found = importlib.util.find_spec("pyNN")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     pynn = Path(found.origin).parent / "neuron" / "nmodl"
     return sorted(pynn.glob("*.mod")) + sorted(OWN.glob("*.mod"))
 
@@ -112,7 +113,7 @@ def _compile(files: list[Path], work: Path) -> Path:
     libraries = list(work.glob("*/libnrnmech.*"))
     if done.returncode or not libraries:
         lines = done.stdout.splitlines()
-        errors = [line for line in lines if "error" in line.lower()] or lines
+        errors = [line for line in lines if "rror:" in line] or lines
         raise BackendUnavailableError(
             "NEURON's mechanisms could not be compiled: nrnivmodl ended with status "
             f"{done.returncode}: {' | '.join(errors[-3:])}"

@@ -130,7 +130,8 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
             sources, targets, weights, delays = edges
             given = self.synapse_type.parameter_space["weight"]
             if given.is_homogeneous and not hasattr(connector, "conn_list"):
-                weights = np.full(sources.size, float(given[0, 0]) if sources.size else 0.0)
+                # without the core's rounding to 24 bits
+                weights = evaluate(given, sources.size, Stream(0, 0, WEIGHT), lambda: weights)
         except UnsupportedError:  # what the core cannot draw, PyNN can, one target after another
             self._collected: list[tuple[Any, ...]] = []
             connector.connect(self)

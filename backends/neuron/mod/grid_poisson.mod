@@ -7,7 +7,7 @@ ENDCOMMENT
 
 NEURON {
     ARTIFICIAL_CELL GridPoisson
-    RANGE interval, start, stop, step
+    RANGE interval, start, stop, grid
     RANDOM stream
 }
 
@@ -15,7 +15,7 @@ PARAMETER {
     interval = 1e12 (ms)      : mean
     start = 0 (ms)
     stop = 1e99 (ms)
-    step = 0.1 (ms)
+    grid = 0.1 (ms)           : time step
 }
 
 ASSIGNED {
@@ -29,7 +29,7 @@ INITIAL {
 
 FUNCTION end_of_step() (ms) { : from now
     LOCAL wait
-    wait = ceil(next / step - 1e-9) * step - t
+    wait = ceil(next / grid - 1e-9) * grid - t
     if (wait < 0) { wait = 0 }
     end_of_step = wait
 }
