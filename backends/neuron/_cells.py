@@ -11,9 +11,6 @@ from ._pynn import h, pynn_cells, pynn_electrodes, pynn_neuron, simulator
 PER_SECTION = 256
 """Neurons that are put into one section: it carries them, and has no part in their dynamics."""
 
-STREAMS = 2
-"""Kind of random stream: the drive of a neuron, or a source that drives."""
-
 
 def _parameter(name: str) -> property:
     def get(cell: Any) -> float:

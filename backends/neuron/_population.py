@@ -53,8 +53,8 @@ class _Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untyp
 
     def spikes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Cells of this process that fired, and when (ms, on the time grid)."""
-        cells = [np.array(vector, dtype=np.int64) for _, vector in self._spikes]
-        times = [np.array(vector, dtype=float) for vector, _ in self._spikes]
+        cells = [cells.as_numpy().astype(np.int64) for _, cells in self._spikes]
+        times = [times.as_numpy() for times, _ in self._spikes]
         if not cells:
             return np.empty(0, np.int64), np.empty(0)
         step = simulator.state.dt
@@ -129,7 +129,7 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
             super()._create_cells()
             if self.is_on_grid:
                 for cell in self:
-                    cell._cell.source.drive.set_ids(network.seed, int(cell), DRIVE)
+                    _seed(cell._cell.source.drive, cell, DRIVE)
             return
         state = simulator.state
         self.first_id = state.gid_counter
@@ -161,7 +161,7 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
         ):
             if is_local:
                 cell._build_cell(self.celltype.model, values)
-                cell._cell.stream.set_ids(network.seed, int(cell), SOURCE)
+                _seed(cell._cell.stream, cell, SOURCE)
         if self._drives is not None:
             self._drives.build_synapses()
             self._drives = None
@@ -204,3 +204,8 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
         """Free the cells in NEURON."""
         for cell in self.all_cells:
             cell.__dict__.pop("_cell", None)
+
+
+def _seed(stream: Any, cell: int, what: int) -> None:
+    stream.set_ids(network.seed, int(cell), what)
+    stream.set_seq(0)  # it would hold numbers of its former identity
