@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from portable_cortex import parallel
 from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.provenance import cores
 from portable_cortex.sonata import Spikes, by_time
 
@@ -15,8 +17,8 @@ from portable_cortex.sonata import Spikes, by_time
 class NestOptions(BackendOptions):
     """Options of the ``nest`` backend."""
 
-    threads: int = Field(default_factory=cores, ge=1)
-    """Threads to simulate with; one on each core unless given."""
+    threads: int = Field(default_factory=lambda: max(1, cores() // parallel.processes_here()), ge=1)
+    """Threads of each process; one on each core unless given."""
 
 
 class NestBackend(Backend):
@@ -56,11 +58,24 @@ class NestBackend(Backend):
         _namespace.default_threads = options.threads
         return _namespace
 
+    def check_processes(self) -> None:
+        """NEST takes part in MPI if it was built with it; the wheel on PyPI was not."""
+        from ._pynn import nest
+
+        if not nest.build_info["have_mpi"]:
+            raise UnsupportedError(
+                "this NEST was built without MPI (as all that pip installs), and mpirun started "
+                f"{parallel.processes()} processes, each of which would simulate the same network: "
+                "start it without mpirun, on more threads (--option threads=N), or install a NEST "
+                "that was built with -Dwith-mpi=ON"
+            )
+        parallel.communicator()
+
     def prepare(self, sim: Any) -> None:
         """What NEST would otherwise do in its first step."""
         sim.prepare()
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from NEST's recorder, without a Python object a neuron."""
-        senders, times = population.recorded_spikes()
+        senders, times = map(parallel.joined, population.recorded_spikes())
         return by_time(times, np.asarray(senders, np.int64))
