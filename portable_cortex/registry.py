@@ -17,8 +17,8 @@ GROUP = "portable_cortex.backends"
 
 BUILTIN = {
     "nest": "portable_cortex.backends.nest:NestBackend",
-    "neuron": "portable_cortex.backends.neuron:NeuronBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
+    "neuron": "portable_cortex.backends.neuron:NeuronBackend",
 }
 
 DEFAULT_BACKEND = "nest"
