@@ -151,12 +151,12 @@ def test_integration_is_exact(sim):
 
 
 def test_error_of_pynn_own_cells_is_what_the_documentation_says(sim):
-    """Implicit Euler at a step of 0.1 ms: first order, some percent of the peak."""
+    """Implicit Euler at a step of 0.1 ms: a tenth of the peak."""
     import pyNN.neuron
 
     found = psp(sim, pyNN.neuron.IF_curr_exp(**NEURON.as_pynn()))
     error = np.abs(found - exact_psp()).max() / exact_psp().max()
-    assert 0.005 < error < 0.2
+    assert error == pytest.approx(0.099, abs=0.002)
 
 
 def test_time_constants_may_be_equal():
