@@ -167,11 +167,12 @@ def test_time_constants_may_be_equal():
     assert current_to_potential(10.0, 10.0 + 1e-7, 0.25, 0.1) == pytest.approx(limit, rel=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::portable_cortex.model_loader.ModelWarning")
 def test_same_spikes_as_nest_on_the_same_network():
     """The shared realisation with a constant drive: no random number is left to differ."""
     pytest.importorskip("nest", reason="NEST is not installed: pip install nest-simulator")
     settings = {
-        "n_scale": 0.01, "k_scale": 0.1, "drive": "dc", "realisation": "shared",
+        "n_scale": 0.01, "k_scale": 0.1, "drive": "dc", "v0": "original", "realisation": "shared",
         "duration": 100.0, "warmup": 0.0, "machine": "single-thread",
     }  # fmt: skip
     neuron, nest = (portable_cortex.run(backend=b, **settings) for b in ("neuron", "nest"))
@@ -250,10 +251,27 @@ def test_a_network_is_gone_when_the_next_begins(sim):
 
 def test_plastic_synapses_go_pynn_own_way(sim):
     pre, post = (sim.Population(3, sim.IF_curr_exp()) for _ in "ab")
-    synapse = sim.TsodyksMarkramSynapse(weight=0.1, delay=1.0, U=0.5, tau_rec=100.0, tau_facil=0.0)
+    pre.set(i_offset=1.0)
+    synapse = sim.STDPMechanism(
+        timing_dependence=sim.SpikePairRule(A_plus=0.1, A_minus=0.1),
+        weight_dependence=sim.AdditiveWeightDependence(w_min=0.0, w_max=20.0),
+        weight=10.0,
+        delay=1.0,
+    )
     projection = sim.Projection(pre, post, sim.AllToAllConnector(), synapse)
-    sim.run(5.0)
-    assert len(projection) == 9
+    sim.run(200.0)
+    weights = np.array(projection.get("weight", format="list", with_address=False))
+    assert weights.shape == (9,)
+    assert np.all(weights != 10.0)
+
+
+def test_plastic_synapses_that_it_lacks_are_said(sim):
+    from portable_cortex.errors import UnsupportedError
+
+    cells = sim.Population(3, sim.IF_curr_exp())
+    synapse = sim.TsodyksMarkramSynapse(weight=0.1, delay=1.0)
+    with pytest.raises(UnsupportedError, match=r"pyNN\.neuron\.IF_curr_exp"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
 
 
 def test_weight_of_the_wrong_sign_is_refused(sim):

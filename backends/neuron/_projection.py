@@ -99,6 +99,7 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         network.add_projection(self)
         self._list: Any = None  # of NEURON's connections, once there are any
         if not self._static:
+            _refuse(synapse_type, postsynaptic_population)
             for part in _parts(presynaptic_population):
                 part.build_sources()
             super().__init__(*arguments)  # plasticity, locations on a cell: PyNN's own way
@@ -298,6 +299,16 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         self._list = None
         if not self._static:
             self._connections = {}
+
+
+def _refuse(synapse_type: Any, post: Any) -> None:
+    """Say which plastic synapses the neurons on the grid do not take."""
+    if synapse_type.model == "TsodyksMarkramWA" and any(p.is_on_grid for p in _parts(post)):
+        raise UnsupportedError(
+            "NEURON's TsodyksMarkramSynapse needs a synapse of its own on its target, which "
+            "IF_curr_exp does not have here: use pyNN.neuron's own cell (import pyNN.neuron; "
+            "pyNN.neuron.IF_curr_exp), or the nest backend"
+        )
 
 
 def _parts(cells: Any) -> list[Any]:
