@@ -399,9 +399,9 @@ def main() -> None:
     try:
         app()
     except PortableCortexError as error:
-        # each process may have its own trouble while they simulate together
+        parallel.let_first_speak()
         who = "Error" if parallel.rank() == 0 else f"Error in process {parallel.rank()}"
-        err.quiet = err.quiet and not parallel.has_started()
+        err.quiet = False
         _complain("red", who, str(error))
         parallel.abort()
         sys.exit(2)

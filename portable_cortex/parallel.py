@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any, TypeVar
 
 import numpy as np
@@ -115,6 +116,16 @@ def joined(array: NDArray[Any], axis: int = 0) -> NDArray[Any]:
 def has_started() -> bool:
     """Whether the processes are connected already."""
     return processes() > 1 and "mpi4py.MPI" in sys.modules
+
+
+def let_first_speak() -> None:
+    """Wait to be ended by mpirun, as happens when process 0 fails for the same reason.
+
+    Whoever fails first ends the others, and process 0 must have said why. Returns after a minute if
+    it has not failed.
+    """
+    if rank() > 0 and not has_started():
+        time.sleep(60.0)
 
 
 def abort() -> None:
