@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -60,9 +63,7 @@ class NestBackend(Backend):
 
     def check_processes(self) -> None:
         """NEST takes part in MPI if it was built with it; the wheel on PyPI was not."""
-        from ._pynn import nest
-
-        if not nest.build_info["have_mpi"]:
+        if not _has_mpi():
             raise UnsupportedError(
                 "this NEST was built without MPI (as all that pip installs), and mpirun started "
                 f"{parallel.processes()} processes, each of which would simulate the same network: "
@@ -79,3 +80,17 @@ class NestBackend(Backend):
         """Straight from NEST's recorder, without a Python object a neuron."""
         senders, times = map(parallel.joined, population.recorded_spikes())
         return by_time(times, np.asarray(senders, np.int64))
+
+
+def _has_mpi() -> bool:
+    """Whether NEST was built with MPI, asked in a process that mpirun does not know of.
+
+    Without MPI, NEST ends a process in which it finds the traces of mpirun.
+    """
+    launcher = ("OMPI_", "PMI", "MPI_", "SLURM_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(launcher)}
+    code = "import nest; print('MPI', nest.build_info['have_mpi'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    return "MPI True" in done.stdout
