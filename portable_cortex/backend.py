@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .errors import BackendUnavailableError, InvalidValueError
+from . import parallel
+from .errors import BackendUnavailableError, InvalidValueError, UnsupportedError
 from .sonata import Signal, Spikes, by_time
 
 Progress = Callable[[float], None]
@@ -170,6 +171,20 @@ class Backend(ABC):
                 f"{found.install}"
             )
 
+    def check_processes(self) -> None:
+        """Raise an error unless the processes that mpirun started can share one network.
+
+        Raises
+        ------
+        UnsupportedError
+            If each of them would simulate a network of its own.
+        """
+        raise UnsupportedError(
+            f"backend {self.name!r} runs in one process, and mpirun started "
+            f"{parallel.processes()}, each of which would simulate the same network: start it "
+            "without mpirun"
+        )
+
     @abstractmethod
     def simulator(self, options: Any) -> Any:
         """The PyNN namespace; its ``setup()`` starts from `options` (of type ``Options``)."""
@@ -193,6 +208,7 @@ class Backend(ABC):
             sim.run_until(round(start + done * step, 9))
             wall = max(time.perf_counter() - began, 1e-6)
             slice_ = max(1, int(slice_ * min(8.0, max(0.5, 0.5 / wall))))
+            slice_ = parallel.of_first(slice_)  # clocks differ; all must take the same steps
             progress(done / n_steps)
 
     def spikes(self, population: Any) -> Spikes:

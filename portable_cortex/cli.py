@@ -6,7 +6,7 @@ import inspect
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from . import __version__
-from .errors import InvalidValueError, PortableCortexError
+from . import __version__, parallel
+from .errors import InvalidValueError, PortableCortexError, UnsupportedError
 from .experiment import REALISATIONS, Experiment, RecordRequest
 from .machine import DEFAULT_MACHINE, load_machine, machine_names
 from .model_loader import MODELS, ModelWarning, load_model
@@ -33,8 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console()
-err = Console(stderr=True)
+# of several processes that mpirun started, the first speaks for all
+out = Console(quiet=parallel.rank() > 0)
+err = Console(stderr=True, quiet=parallel.rank() > 0)
 
 
 def _version(asked: bool) -> None:
@@ -45,11 +46,16 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if parallel.processes() > 1 and context.invoked_subcommand not in ("run", None):
+        raise UnsupportedError(
+            f"portable-cortex {context.invoked_subcommand} runs in one process, and mpirun started "
+            f"{parallel.processes()}: start it without mpirun (only `run` shares its work)"
+        )
 
 
 @app.command()
@@ -139,7 +145,8 @@ def run(
         with ConsoleReporter(out) as reporter:
             recording = experiment.run(reporter)
             reporter.phase("write", f"{target}")
-            recording.save(target, overwrite=overwrite, figure=True)
+            if parallel.rank() == 0:
+                recording.save(target, overwrite=overwrite, figure=True)
     except KeyboardInterrupt:
         _complain("red", "Interrupted", "nothing was written.")
         raise typer.Exit(130) from None
@@ -174,12 +181,17 @@ def _show(recording: Recording, folder: Path) -> None:
         ("network", f"{about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses"),
         ("wall-clock (s)", phases),
         ("real-time factor", f"{about['real_time_factor']:.2f} (simulate phase)"),
-        ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB (this process)"),
+        ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
         *energies,
         ("written to", str(folder)),
         ("figure", str(folder / FIGURE)),
     ):
         out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _processes(about: Mapping[str, Any]) -> str:
+    n = about["processes"]
+    return "this process" if n == 1 else f"{n} processes"
 
 
 @app.command()
@@ -535,5 +547,9 @@ def main() -> None:
     try:
         app()
     except PortableCortexError as error:
-        _complain("red", "Error", str(error))
+        parallel.let_first_speak()
+        who = "Error" if parallel.rank() == 0 else f"Error in process {parallel.rank()}"
+        err.quiet = False
+        _complain("red", who, str(error))
+        parallel.abort()
         sys.exit(2)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from . import provenance
+from . import parallel, provenance
 from .backend import Backend, BackendOptions
 from .clock import Clock
 from .errors import (
@@ -219,7 +219,7 @@ class Experiment:
         return _Resolved(model, parameters, backend, machine, options)
 
     def run(self, reporter: Reporter | None = None) -> Recording:
-        """Run it.
+        """Run it; under mpirun every process does, and every one gets the whole recording.
 
         Raises
         ------
@@ -229,7 +229,11 @@ class Experiment:
         reporter = reporter or _Silent()
         resolved = self._resolve()
         model, parameters, backend = resolved.model, resolved.parameters, resolved.backend
-        meter = resolved.machine.power.open() if resolved.machine.power else None
+        if parallel.processes() > 1:
+            backend.check_processes()
+        first = parallel.rank() == 0
+        power = resolved.machine.power
+        meter = power.open() if power and first else None
 
         clock = Clock()
         started = provenance.now()
@@ -355,7 +359,8 @@ class Experiment:
             "published_rates": dict(published),
             "phases_s": {**clock.seconds, **backend.phases()},
             "real_time_factor": clock.seconds["simulate"] / seconds,
-            "peak_memory_bytes": provenance.peak_memory_bytes(),
+            "processes": parallel.processes(),
+            "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
             "energy": [asdict(energy) for energy in energies],
             "simulate_interval_unix": list(metering.interval_unix),
             "versions": provenance.versions(backend.distributions),

@@ -18,6 +18,7 @@ GROUP = "portable_cortex.backends"
 BUILTIN = {
     "nest": "portable_cortex.backends.nest:NestBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
+    "neuron": "portable_cortex.backends.neuron:NeuronBackend",
 }
 
 DEFAULT_BACKEND = "nest"

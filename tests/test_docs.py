@@ -39,7 +39,10 @@ COMMANDS = [
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
-    if ".backends.nest._" not in info.name  # these need NEST, and are not public
+    # these need their simulators, and are not public
+    if not info.name.startswith(
+        ("portable_cortex.backends.nest._", "portable_cortex.backends.neuron._")
+    )
 )
 
 

@@ -55,9 +55,7 @@ def test_an_honest_network_agrees(made):
 )
 def test_a_large_mistake_is_found_in_one_run_of_two_seconds(made, call, mistake, seen_in):
     folder = made(mistake, 301, 2000.0)
-    assert seen_in in {
-        (t.population, t.statistic) for t in against_the_reference(folder).different
-    }
+    assert seen_in in {(t.population, t.statistic) for t in against_the_reference(folder).different}
     status, out, _ = call("validate", folder, "--against", "pd14-0.1-poisson")
     assert status == 1
     assert "Differs" in out

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from portable_cortex import parallel
 from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.provenance import cores
 from portable_cortex.sonata import Spikes, by_time
 
@@ -15,8 +20,8 @@ from portable_cortex.sonata import Spikes, by_time
 class NestOptions(BackendOptions):
     """Options of the ``nest`` backend."""
 
-    threads: int = Field(default_factory=cores, ge=1)
-    """Threads to simulate with; one on each core unless given."""
+    threads: int = Field(default_factory=lambda: max(1, cores() // parallel.processes_here()), ge=1)
+    """Threads of each process; one on each core unless given."""
 
 
 class NestBackend(Backend):
@@ -56,11 +61,36 @@ class NestBackend(Backend):
         _namespace.default_threads = options.threads
         return _namespace
 
+    def check_processes(self) -> None:
+        """NEST takes part in MPI if it was built with it; the wheel on PyPI was not."""
+        if not _has_mpi():
+            raise UnsupportedError(
+                "this NEST was built without MPI (as all that pip installs), and mpirun started "
+                f"{parallel.processes()} processes, each of which would simulate the same network: "
+                "start it without mpirun, on more threads (--option threads=N), or install a NEST "
+                "that was built with -Dwith-mpi=ON"
+            )
+        parallel.communicator()
+
     def prepare(self, sim: Any) -> None:
         """What NEST would otherwise do in its first step."""
         sim.prepare()
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from NEST's recorder, without a Python object a neuron."""
-        senders, times = population.recorded_spikes()
+        senders, times = map(parallel.joined, population.recorded_spikes())
         return by_time(times, np.asarray(senders, np.int64))
+
+
+def _has_mpi() -> bool:
+    """Whether NEST was built with MPI, asked in a process that mpirun does not know of.
+
+    Without MPI, NEST ends a process in which it finds the traces of mpirun.
+    """
+    launcher = ("OMPI_", "PMI", "MPI_", "SLURM_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(launcher)}
+    code = "import nest; print('MPI', nest.build_info['have_mpi'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    return "MPI True" in done.stdout

@@ -1,0 +1,64 @@
+"""NEURON, through pyNN.neuron: the same API, networks built in bulk, on one or many processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portable_cortex import parallel
+from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.sonata import Signal, Spikes, by_time
+
+
+class NeuronBackend(Backend):
+    """NEURON in one process, or in as many as mpirun starts."""
+
+    name = "neuron"
+    summary = "NEURON, exact integration of IF_curr_exp on a grid, distributed by MPI"
+    module = "neuron"
+    distributions = ("neuron", "mpi4py")
+    requirement = "portable-cortex[neuron]"
+    capabilities = Capabilities(
+        arithmetic="float64",
+        timesteps=(0.001, 10.0),
+        delays=(1, 1e6),
+        weights="float64",
+        cell_types=(
+            "IF_curr_exp",
+            "IF_curr_alpha",
+            "IF_cond_exp",
+            "IF_cond_alpha",
+            "EIF_cond_exp_isfa_ista",
+            "EIF_cond_alpha_isfa_ista",
+            "HH_cond_exp",
+            "Izhikevich",
+            "SpikeSourcePoisson",
+            "SpikeSourceArray",
+        ),
+        plasticity=True,
+    )
+
+    def simulator(self, options: BackendOptions) -> Any:
+        """`_namespace`; compiles NEURON's mechanisms where this has not been done."""
+        from . import _namespace
+
+        return _namespace
+
+    def check_processes(self) -> None:
+        """NEURON takes part in any MPI that mpi4py has."""
+        parallel.communicator()
+
+    def spikes(self, population: Any) -> Spikes:
+        """Of all processes, without a Python object a neuron."""
+        cells, times = population.recorder.spikes()
+        return by_time(parallel.joined(times), parallel.joined(cells) - int(population.first_id))
+
+    def signal(self, population: Any, variable: str) -> Signal:
+        """Samples from the recorded neurons of all processes."""
+        found = population.recorder.samples(variable)
+        neurons = parallel.joined(found.neurons)
+        order = np.argsort(neurons, kind="stable")
+        return found._replace(
+            values=parallel.joined(found.values, axis=1)[:, order], neurons=neurons[order]
+        )

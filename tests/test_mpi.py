@@ -1,0 +1,165 @@
+"""Several processes, one network: started with mpirun as a user would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portable_cortex import Recording, parallel
+
+MPIRUN = shutil.which("mpirun")
+COMMAND = Path(sys.executable).parent / "portable-cortex"
+
+
+def installed(module):
+    return subprocess.run(
+        [sys.executable, "-c", f"import {module}"], capture_output=True, check=False
+    ).returncode == 0  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mpirun():
+    if MPIRUN is None:
+        pytest.skip("mpirun is not installed (Debian and Ubuntu: apt install openmpi-bin)")
+    for module in ("mpi4py.MPI", "neuron"):
+        if not installed(module):
+            pytest.skip(f"{module} cannot be imported: pip install 'portable-cortex[neuron,mpi]'")
+    help_text = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=False)
+    more = ("--oversubscribe",) if "Open MPI" in help_text.stdout else ()
+    environment = {
+        **os.environ,
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        # processes that wait give way: there may be fewer cores than processes
+        "OMPI_MCA_mpi_yield_when_idle": "1",
+    }
+
+    def start(n, *arguments, folder):
+        return subprocess.run(
+            [MPIRUN, *more, "-n", str(n), COMMAND, *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return start
+
+
+RUN = (
+    "run --backend neuron --scale 0.02 --duration 100 --warmup 20 --seed 3 --record v:L4E:5"
+).split()
+
+
+@pytest.fixture(scope="module")
+def runs(mpirun, tmp_path_factory):
+    """The same network in one and in two processes: folder and what was printed."""
+    folder = tmp_path_factory.mktemp("mpi")
+    alone = subprocess.run(
+        [COMMAND, *RUN, "--out", "1"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert alone.returncode == 0, alone.stderr
+    both = mpirun(2, *RUN, "--out", "2", folder=folder)
+    assert both.returncode == 0, both.stdout + both.stderr
+    return folder, both
+
+
+def test_same_spikes_in_one_and_in_two_processes(runs):
+    folder, _ = runs
+    one, two = (Recording.load(folder / name) for name in "12")
+    for label in one.populations:
+        for mine, theirs in zip(one.spikes(label), two.spikes(label), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert one.metadata["n_spikes"] > 20
+    np.testing.assert_array_equal(one.signal("L4E", "v").values, two.signal("L4E", "v").values)
+    for key in ("n_synapses", "n_neurons", "n_spikes", "synaptic_events", "populations"):
+        assert one.metadata[key] == two.metadata[key], key
+    assert (one.metadata["processes"], two.metadata["processes"]) == (1, 2)
+
+
+def test_one_process_speaks_and_writes(runs):
+    folder, both = runs
+    assert sorted(p.name for p in folder.iterdir()) == ["1", "2"]
+    assert both.stdout.count("mean firing rates") == 1
+    assert both.stdout.count("peak memory") == 1
+    assert both.stdout.count("simulating") == 1
+    assert "2 processes" in both.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("run --backend mock --scale 0.02 --duration 10", ["'mock'", "without mpirun"]),
+        ("run --backend neuron --scale -1", ["scale must be above 0"]),
+        ("run --backend nerst", ["unknown backend 'nerst'"]),
+        ("benchmark --backends mock", ["benchmark", "without mpirun"]),
+    ],
+)
+def test_a_mistake_is_said_once(mpirun, tmp_path, arguments, words):
+    done = mpirun(2, *arguments.split(), folder=tmp_path)
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if "Error" in line]
+    assert all(word in errors[0] for word in words), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nest_without_mpi_is_said(mpirun, tmp_path):
+    if not installed("nest"):
+        pytest.skip("NEST is not installed: pip install nest-simulator")
+    from portable_cortex.backends.nest import _has_mpi
+
+    if _has_mpi():
+        pytest.skip("this NEST has MPI")
+    done = mpirun(2, *"run --backend nest --scale 0.02".split(), folder=tmp_path)
+    assert done.returncode != 0
+    assert "built without MPI" in done.stderr
+    assert "--option threads=N" in done.stderr
+    assert done.stderr.count("Error:") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- without mpirun ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (1, 0, 1)),
+        (
+            {
+                "OMPI_COMM_WORLD_SIZE": "8",
+                "OMPI_COMM_WORLD_RANK": "3",
+                "OMPI_COMM_WORLD_LOCAL_SIZE": "4",
+            },
+            (8, 3, 4),
+        ),
+        ({"PMI_SIZE": "2", "PMI_RANK": "1", "MPI_LOCALNRANKS": "2"}, (2, 1, 2)),
+        (
+            {
+                "SLURM_STEP_NUM_TASKS": "16",
+                "PMIX_RANK": "9",
+                "SLURM_STEP_TASKS_PER_NODE": "8(x2)",
+            },
+            (16, 9, 8),
+        ),
+        ({"SLURM_STEP_NUM_TASKS": "16"}, (1, 0, 1)),  # a batch script, not srun with MPI
+    ],
+)
+def test_what_launchers_say(monkeypatch, environment, expected):
+    for names in parallel.LAUNCHERS:
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = parallel.processes(), parallel.rank(), parallel.processes_here()
+    assert found == expected

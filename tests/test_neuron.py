@@ -1,0 +1,308 @@
+"""The `neuron` backend: what it compiles, and where its numbers can be known exactly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import portable_cortex
+from portable_cortex import load_backend
+from portable_cortex.errors import BackendUnavailableError, OutputError
+from portable_cortex.parameters import PD14
+
+pytest.importorskip("neuron", reason="NEURON is not installed: pip install neuron")
+
+STEP = 0.1
+NEURON = PD14.neuron
+
+
+@pytest.fixture
+def sim():
+    namespace = portable_cortex.simulator("neuron")
+    namespace.setup(timestep=STEP, rng_seed=5)
+    yield namespace
+    namespace.end()
+
+
+@pytest.fixture
+def no_mechanisms(tmp_path, monkeypatch):
+    """An empty cache."""
+    monkeypatch.setenv("PORTABLE_CORTEX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+# --- mechanisms -------------------------------------------------------------------------------
+
+
+def test_mechanisms_are_compiled_once_and_nowhere_else():
+    from portable_cortex.backends.neuron import _mechanisms
+
+    folder = _mechanisms.compiled()
+    before = [(p, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*"))]
+    assert [p.name for p, _ in before if p.is_file()] == ["libnrnmech.so"]
+    assert folder.is_relative_to(_mechanisms.cache_folder())
+    assert _mechanisms.compiled() == folder
+    assert before == [(p, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*"))]
+    for source in _mechanisms.sources():
+        assert not list(source.parent.glob("x86_64")), "compiled beside its source"
+
+
+def test_nothing_is_written_into_the_working_folder(tmp_path):
+    code = "import portable_cortex; portable_cortex.simulator('neuron').setup()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_sources_are_compiled_anew(monkeypatch, tmp_path):
+    from portable_cortex.backends.neuron import _mechanisms
+
+    files = _mechanisms.sources()
+    changed = tmp_path / files[0].name
+    changed.write_text(files[0].read_text("utf-8") + "\n", "utf-8")
+    assert _mechanisms._key(files) != _mechanisms._key([changed, *files[1:]])
+
+
+def test_no_compiler_is_said(no_mechanisms, monkeypatch):
+    from portable_cortex.backends.neuron import _mechanisms
+
+    monkeypatch.setenv("PATH", str(no_mechanisms))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(BackendUnavailableError, match=r"g\+\+.*make.*apt install g\+\+ make"):
+        _mechanisms.compiled()
+
+
+def test_what_the_compiler_says_is_passed_on(no_mechanisms, monkeypatch, tmp_path):
+    from portable_cortex.backends.neuron import _mechanisms
+
+    broken = tmp_path / "broken.mod"
+    broken.write_text("NEURON { SUFFIX broken }\nPARAMETER { step = 1 step = 2 }\n", "utf-8")
+    monkeypatch.setattr(_mechanisms, "sources", lambda: [broken])
+    with pytest.raises(BackendUnavailableError, match=r"could not be compiled.*rror"):
+        _mechanisms.compiled()
+    left = [p.name for p in (no_mechanisms / "neuron").iterdir()]
+    assert left == [".lock"], "what is not complete is taken away"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_cache_that_cannot_be_written_is_said(no_mechanisms):
+    from portable_cortex.backends.neuron import _mechanisms
+
+    no_mechanisms.mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="PORTABLE_CORTEX_CACHE"):
+        _mechanisms.compiled()
+
+
+def test_a_cache_that_is_no_folder_is_said(no_mechanisms):
+    from portable_cortex.backends.neuron import _mechanisms
+
+    no_mechanisms.write_text("")
+    with pytest.raises(OutputError, match="PORTABLE_CORTEX_CACHE"):
+        _mechanisms.compiled()
+
+
+@pytest.mark.slow
+def test_two_processes_compile_at_the_same_time(tmp_path):
+    environment = {**os.environ, "PORTABLE_CORTEX_CACHE": str(tmp_path)}
+    code = "from portable_cortex.backends.neuron._mechanisms import compiled; print(compiled())"
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    (first, second) = (process.communicate()[0] for process in both)
+    assert first == second
+    assert {p.name for p in (tmp_path / "neuron").iterdir()} == {
+        ".lock",
+        Path(first.decode()).name.strip(),
+    }
+
+
+# --- neurons ----------------------------------------------------------------------------------
+
+
+def psp(sim, cells):
+    """Response of a membrane at rest to one spike that arrives at 1 ms, until 20 ms."""
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[0.5]))
+    target = sim.Population(1, cells)
+    target.initialize(v=NEURON.v_rest)
+    synapse = sim.StaticSynapse(weight=0.0878, delay=0.5)
+    sim.Projection(source, target, sim.OneToOneConnector(), synapse)
+    target.record("v")
+    sim.run(20.0)
+    return target.get_data("v").segments[0].analogsignals[0].magnitude[:, 0] - NEURON.v_rest
+
+
+def exact_psp(tau_syn=NEURON.tau_syn):
+    t = np.maximum(np.arange(201) * STEP - 1.0, 0.0)
+    factor = 0.0878 / NEURON.cm * NEURON.tau_m * tau_syn / (NEURON.tau_m - tau_syn)
+    return factor * (np.exp(-t / NEURON.tau_m) - np.exp(-t / tau_syn))
+
+
+def test_integration_is_exact(sim):
+    found = psp(sim, sim.IF_curr_exp(**NEURON.as_pynn()))
+    np.testing.assert_allclose(found, exact_psp(), atol=1e-11)
+
+
+def test_error_of_pynn_own_cells_is_what_the_documentation_says(sim):
+    """Implicit Euler at a step of 0.1 ms: a tenth of the peak."""
+    import pyNN.neuron
+
+    found = psp(sim, pyNN.neuron.IF_curr_exp(**NEURON.as_pynn()))
+    error = np.abs(found - exact_psp()).max() / exact_psp().max()
+    assert error == pytest.approx(0.099, abs=0.002)
+
+
+def test_time_constants_may_be_equal():
+    from portable_cortex.backends.neuron._cells import current_to_potential
+
+    limit = current_to_potential(10.0, 10.0, 0.25, 0.1)
+    assert limit == pytest.approx(0.1 / 0.25 * np.exp(-0.01), rel=1e-12)
+    assert current_to_potential(10.0, 10.0 + 1e-7, 0.25, 0.1) == pytest.approx(limit, rel=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore::portable_cortex.model_loader.ModelWarning")
+def test_same_spikes_as_nest_on_the_same_network():
+    """The shared realisation with a constant drive: no random number is left to differ."""
+    pytest.importorskip("nest", reason="NEST is not installed: pip install nest-simulator")
+    settings = {
+        "n_scale": 0.01, "k_scale": 0.1, "drive": "dc", "v0": "original", "realisation": "shared",
+        "duration": 100.0, "warmup": 0.0, "machine": "single-thread",
+    }  # fmt: skip
+    neuron, nest = (portable_cortex.run(backend=b, **settings) for b in ("neuron", "nest"))
+    n = 0
+    for label in nest.populations:
+        for mine, theirs in zip(neuron.spikes(label), nest.spikes(label), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-6)
+        n += nest.spikes(label).times.size
+    assert n > 100
+
+
+# --- drive ------------------------------------------------------------------------------------
+
+
+def driven(sim, rate, n=20):
+    source = sim.Population(n, sim.SpikeSourcePoisson(rate=rate))
+    target = sim.Population(n, sim.IF_curr_exp(**NEURON.as_pynn()))
+    synapse = sim.StaticSynapse(weight=200.0, delay=1.0)
+    projection = sim.Projection(source, target, sim.OneToOneConnector(), synapse)
+    target.record("spikes")
+    return source, target, projection
+
+
+def test_sources_of_one_target_each_are_no_cells(sim):
+    source, target, projection = driven(sim, 50.0)
+    sim.run(400.0)
+    assert source.is_unbuilt
+    assert len(projection) == 20
+    assert target.mean_spike_count() > 10
+    assert source.get("rate") == pytest.approx(50.0)
+    with pytest.raises(Exception, match="before the first run"):
+        source.record("spikes")
+
+
+def test_rate_of_sources_can_change(sim):
+    source, target, _ = driven(sim, 0.001)
+    sim.run(100.0)
+    assert target.mean_spike_count() < 1
+    source.set(rate=200.0)
+    sim.run(100.0)
+    assert target.mean_spike_count() > 5
+
+
+def test_rate_of_recorded_sources_can_change(sim):
+    source, _, _ = driven(sim, 0.001)
+    source.record("spikes")
+    assert not source.is_unbuilt
+    sim.run(100.0)
+    source.set(rate=200.0)
+    sim.run(1000.0)
+    # 200 expected for each of 20 sources: five standard deviations
+    assert source.mean_spike_count() == pytest.approx(200.0, abs=5 * np.sqrt(200 / 20))
+
+
+def test_sources_may_differ_and_stop(sim):
+    source = sim.Population(2, sim.SpikeSourcePoisson(rate=[1e-3, 500.0], duration=50.0))
+    source.record("spikes")
+    sim.run(500.0)
+    quiet, busy = source.get_data("spikes").segments[0].spiketrains
+    assert len(quiet) <= 1
+    assert len(busy) > 5
+    assert float(busy[-1]) <= 50.0 + STEP
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+
+def test_a_network_is_gone_when_the_next_begins(sim):
+    from portable_cortex.backends.neuron._pynn import h
+
+    sim.Population(30, sim.IF_curr_exp())
+    assert len(h.List("GridIFCurrExp")) == 30
+    sim.setup(timestep=STEP)
+    assert len(h.List("GridIFCurrExp")) == 0
+
+
+def test_plastic_synapses_go_pynn_own_way(sim):
+    pre, post = (sim.Population(3, sim.IF_curr_exp()) for _ in "ab")
+    pre.set(i_offset=1.0)
+    synapse = sim.STDPMechanism(
+        timing_dependence=sim.SpikePairRule(A_plus=0.1, A_minus=0.1),
+        weight_dependence=sim.AdditiveWeightDependence(w_min=0.0, w_max=20.0),
+        weight=10.0,
+        delay=1.0,
+    )
+    projection = sim.Projection(pre, post, sim.AllToAllConnector(), synapse)
+    sim.run(200.0)
+    weights = np.array(projection.get("weight", format="list", with_address=False))
+    assert weights.shape == (9,)
+    assert np.all(weights != 10.0)
+
+
+def test_plastic_synapses_that_it_lacks_are_said(sim):
+    from portable_cortex.errors import UnsupportedError
+
+    cells = sim.Population(3, sim.IF_curr_exp())
+    synapse = sim.TsodyksMarkramSynapse(weight=0.1, delay=1.0)
+    with pytest.raises(UnsupportedError, match=r"pyNN\.neuron\.IF_curr_exp"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
+
+
+def test_weight_of_the_wrong_sign_is_refused(sim):
+    cells = sim.Population(3, sim.IF_curr_exp())
+    with pytest.raises(Exception, match="must be"):
+        sim.Projection(
+            cells,
+            cells,
+            sim.AllToAllConnector(),
+            sim.StaticSynapse(weight=0.1, delay=1.0),
+            receptor_type="inhibitory",
+        )
+
+
+def test_currents_of_all_kinds_reach_the_cell(sim):
+    cells = sim.Population(2, sim.IF_curr_exp(**{**NEURON.as_pynn(), "v_thresh": 1e3}))
+    cells.initialize(v=NEURON.v_rest)
+    for _ in range(2):  # they add up
+        cells[:1].inject(sim.StepCurrentSource(times=[10.0, 300.0], amplitudes=[0.1, 0.0]))
+    cells.record("v")
+    sim.run(200.0)
+    v = cells.get_data("v").segments[0].analogsignals[0].magnitude[-1]
+    np.testing.assert_allclose(v - NEURON.v_rest, [0.2 * NEURON.tau_m / NEURON.cm, 0], atol=1e-6)
+
+
+def test_what_it_needs_is_listed():
+    found = load_backend("neuron").availability()
+    assert found.install == "pip install 'portable-cortex[neuron]'"
+    assert (
+        "neuron"
+        in portable_cortex.run(backend="neuron", scale=0.01, duration=10.0, warmup=0.0).metadata[
+            "versions"
+        ]
+    )
