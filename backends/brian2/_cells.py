@@ -65,7 +65,6 @@ class _Neuron:
     """What Brian2 must know of a neuron model besides its parameters."""
 
     synapses: ClassVar[str]
-    method: ClassVar[str] = "exact"
     receptors: ClassVar[dict[str, str]]
     weight_scale: ClassVar[float] = 1e-9  # nA or uS in SI, times what makes the peak 1
     scales: ClassVar[dict[str, float]]  # recorded variables: PyNN's unit in SI
@@ -93,7 +92,6 @@ class IF_cond_exp(cells.IF_cond_exp, _Neuron):  # type: ignore[misc]  # noqa: N8
     __doc__ = cells.IF_cond_exp.__doc__
     translations = _unchanged(cells.IF_cond_exp.default_parameters)
     synapses = CONDUCTANCE_EXP
-    method = "rk4"
     receptors: ClassVar = {"excitatory": "gsyn_exc", "inhibitory": "gsyn_inh"}
     weight_scale = 1e-6
     scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}
@@ -103,7 +101,6 @@ class IF_cond_alpha(cells.IF_cond_alpha, _Neuron):  # type: ignore[misc]  # noqa
     __doc__ = cells.IF_cond_alpha.__doc__
     translations = _unchanged(cells.IF_cond_alpha.default_parameters)
     synapses = CONDUCTANCE_ALPHA
-    method = "rk4"
     receptors: ClassVar = {"excitatory": "rise_exc", "inhibitory": "rise_inh"}
     weight_scale = 1e-6 * E
     scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}

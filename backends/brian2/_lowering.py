@@ -19,6 +19,7 @@ import numpy as np
 
 from portable_cortex.errors import UnsupportedError
 
+from ._integration import code, propagators
 from ._cells import CAPACITANCE, UNITS, SpikeSourceArray, SpikeSourcePoisson
 from ._simulator import State
 
@@ -185,6 +186,13 @@ def _neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: An
         unit = "amp" if not celltype.conductance_based else "siemens"
         size = model.window(f"drive_{k}", unit, weight, on, off)
         actions.append((f"{variable} += {size}*poisson(rate_{k}*dt)", "synapses"))
+    method: Any = "rk4"
+    if not celltype.conductance_based:
+        alpha = "rise_exc" in celltype.synapses
+        taus = {name: cells.values(name) for name in ("tau_m", "tau_syn_E", "tau_syn_I", "cm")}
+        for parameter, (unit, values) in propagators(taus, state.dt, alpha=alpha).items():
+            model.add(parameter, unit, values)
+        method = code(alpha=alpha, injected=bool(pulses))
     membrane = f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : volt (unless refractory)"
     group = brian2.NeuronGroup(
         cells.size,
@@ -192,7 +200,7 @@ def _neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: An
         threshold="v >= v_thresh",
         reset="v = v_reset",
         refractory="tau_refrac",
-        method=_method(cells, celltype),
+        method=method,
         clock=clock,
         name=name,
         namespace={},
@@ -207,18 +215,9 @@ def _neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: An
         setattr(group, f"{parameter}_", value)
     cells.group = group
     return [
-        group.run_regularly(code, when=when, clock=clock, name=f"{name}_action_{number}")
-        for number, (code, when) in enumerate(actions)
+        group.run_regularly(action, when=when, clock=clock, name=f"{name}_action_{number}")
+        for number, (action, when) in enumerate(actions)
     ]
-
-
-def _method(cells: Cells, celltype: Any) -> str:
-    """Exact integration, unless equal time constants make its formula 0/0."""
-    if celltype.method == "exact":
-        for name in ("tau_syn_E", "tau_syn_I"):
-            if np.any(np.isclose(cells.values("tau_m"), cells.values(name), rtol=1e-6)):
-                return "rk4"
-    return str(celltype.method)
 
 
 class _Model:
