@@ -17,8 +17,8 @@ GROUP = "portable_cortex.backends"
 
 BUILTIN = {
     "nest": "portable_cortex.backends.nest:NestBackend",
-    "brian2": "portable_cortex.backends.brian2:Brian2Backend",
     "mock": "portable_cortex.backends.mock:MockBackend",
+    "brian2": "portable_cortex.backends.brian2:Brian2Backend",
 }
 
 DEFAULT_BACKEND = "nest"

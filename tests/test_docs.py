@@ -39,7 +39,7 @@ COMMANDS = [
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
-    if ".backends.nest._" not in info.name  # these need NEST, and are not public
+    if not re.search(r"\.backends\.(brian2|nest)\._", info.name)  # need theirs, and are not public
 )
 
 

@@ -77,6 +77,7 @@ class IF_curr_exp(cells.IF_curr_exp, _Neuron):  # type: ignore[misc]  # noqa: N8
     synapses = CURRENT_EXP
     receptors: ClassVar = {"excitatory": "isyn_exc", "inhibitory": "isyn_inh"}
     scales: ClassVar = {"v": 1e-3, "isyn_exc": 1e-9, "isyn_inh": 1e-9}
+    recordable: ClassVar = ["spikes", *scales]
 
 
 class IF_curr_alpha(cells.IF_curr_alpha, _Neuron):  # type: ignore[misc]  # noqa: N801
@@ -86,6 +87,7 @@ class IF_curr_alpha(cells.IF_curr_alpha, _Neuron):  # type: ignore[misc]  # noqa
     receptors: ClassVar = {"excitatory": "rise_exc", "inhibitory": "rise_inh"}
     weight_scale = 1e-9 * E
     scales: ClassVar = {"v": 1e-3, "isyn_exc": 1e-9, "isyn_inh": 1e-9}
+    recordable: ClassVar = ["spikes", *scales]
 
 
 class IF_cond_exp(cells.IF_cond_exp, _Neuron):  # type: ignore[misc]  # noqa: N801

@@ -8,6 +8,7 @@ is compiled from depends on neither seed nor synapses, and what was compiled is 
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 import time
@@ -121,11 +122,9 @@ class Standalone(Program):
         process = self._process
         assert process is not None
         assert process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # its end is reported by _wait
             process.stdin.write(f"{order}\n")
             process.stdin.flush()
-        except BrokenPipeError:
-            pass  # its end is reported by _wait
         self._wait("done", progress)
 
     def _wait(self, answer: str, progress: Progress | None = None) -> None:
@@ -164,7 +163,8 @@ class Standalone(Program):
             self._process.wait()
             for stream in (self._process.stdin, self._process.stdout, self._errors):
                 if stream is not None:
-                    stream.close()
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
             self._process = None
         self._folder.cleanup()
 
