@@ -176,12 +176,14 @@ def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, 
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process and those it started, without compilers."""
+    """Memory of a process and those it started (shared pages once), without compilers."""
     total = 0
     try:
         process = Path(f"/proc/{pid}")
         if (process / "comm").read_text().strip() not in COMPILERS:
-            total += int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            for line in (process / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
         for task in (process / "task").iterdir():
             for child in (task / "children").read_text().split():
                 total += resident_bytes(int(child))
@@ -207,7 +209,7 @@ def measure(name: str, scale: float, duration: float, threads: int, cache: str) 
         nonlocal peak
         while process.poll() is None:
             peak = max(peak, resident_bytes(process.pid))
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -254,7 +256,9 @@ def main() -> None:
         for repeat in range(arguments.repeats + 1):
             for name in names:
                 state = "warm" if repeat else "cold"
-                result = measure(name, arguments.scale, arguments.duration, arguments.threads, cache)
+                result = measure(
+                    name, arguments.scale, arguments.duration, arguments.threads, cache
+                )
                 runs.setdefault((state, name), []).append(result)
                 print(f"  {state} {name:24} {result}", file=sys.stderr, flush=True)
     print(f"\nscale {arguments.scale:g}, {arguments.duration:g} ms, {arguments.threads} threads, "

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from pyNN.standardmodels import synapses
 
 import portable_cortex
 from portable_cortex.errors import (
@@ -79,9 +80,9 @@ def test_microcircuit_is_three_objects(sim):
     populations = model.build(sim, scale=0.01)
     found = lowered(sim)
     groups = [o for o in found.network.objects if isinstance(o, brian2.NeuronGroup)]
-    synapses = [o for o in found.network.objects if isinstance(o, brian2.Synapses)]
+    pathways = [o for o in found.network.objects if isinstance(o, brian2.Synapses)]
     assert [len(group) for group in groups] == [sum(p.size for p in populations.values())]
-    assert sorted(s.name for s in synapses) == ["excitatory_0_0", "inhibitory_0_0"]
+    assert sorted(s.name for s in pathways) == ["excitatory_0_0", "inhibitory_0_0"]
     # parameters that all cells share are one number
     assert groups[0].variables["keep_v"].scalar
     assert not groups[0].variables["i_offset"].scalar
@@ -135,9 +136,7 @@ def test_several_drives_of_one_neuron_add_up(sim):
     for rate, cells in ((1000.0, target), (3000.0, target[1:]), (0.0, target[:1])):
         source = sim.Population(cells.size, sim.SpikeSourcePoisson(rate=rate))
         synapse = sim.StaticSynapse(weight=0.001, delay=1.0)
-        sim.Projection(
-            source, cells, sim.OneToOneConnector(), synapse, receptor_type="excitatory"
-        )
+        sim.Projection(source, cells, sim.OneToOneConnector(), synapse, receptor_type="excitatory")
     target.record("isyn_exc")
     sim.run(1000.0)
     mean = target.get_data().segments[0].analogsignals[0].magnitude[500:].mean(axis=0)
@@ -215,10 +214,8 @@ def test_changes_between_runs_are_refused(sim):
 
 def test_what_is_not_there_is_said(sim):
     cells = sim.Population(2, sim.IF_curr_exp())
+    synapse = synapses.TsodyksMarkramSynapse.__new__(synapses.TsodyksMarkramSynapse)
     with pytest.raises(UnsupportedError, match="StaticSynapse only"):
-        from pyNN.standardmodels.synapses import TsodyksMarkramSynapse
-
-        synapse = TsodyksMarkramSynapse.__new__(TsodyksMarkramSynapse)
         sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
     twice = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 1.01]))
     twice.record("spikes")
@@ -308,7 +305,9 @@ def small(sim, i_offset):
 
 
 def events(cells):
-    return [np.round(train.magnitude, 6).tolist() for train in cells.get_data().segments[-1].spiketrains]
+    return [
+        np.round(train.magnitude, 6).tolist() for train in cells.get_data().segments[-1].spiketrains
+    ]
 
 
 @pytest.fixture(scope="module")

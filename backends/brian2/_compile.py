@@ -98,7 +98,9 @@ def _run(command: list[str], folder: Path | None = None) -> bytes:
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
-        raise SimulationError(f"{shlex.join(command[:1])} cannot compile the network: {said[:1000]}")
+        raise SimulationError(
+            f"{shlex.join(command[:1])} cannot compile the network: {said[:1000]}"
+        )
     return done.stdout
 
 

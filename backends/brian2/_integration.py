@@ -38,8 +38,8 @@ def propagators(
     --------
     >>> tau = {"tau_m": np.array([10.0]), "cm": np.array([0.25])}
     >>> tau |= {"tau_syn_E": np.array([10.0]), "tau_syn_I": np.array([0.5])}
-    >>> propagators(tau, 0.1, alpha=False)["from_exc"][1]  # ohm: equal time constants are no problem
-    array([396019.933...])
+    >>> propagators(tau, 0.1, alpha=False)["from_exc"][1]  # equal time constants are no problem
+    array([396019.9...])
     """
     tau_m, cm = parameters["tau_m"], parameters["cm"]
     decay = np.exp(-step / tau_m)

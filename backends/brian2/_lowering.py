@@ -19,8 +19,8 @@ import numpy as np
 
 from portable_cortex.errors import UnsupportedError
 
-from ._integration import code, propagators
 from ._cells import CAPACITANCE, UNITS, SpikeSourceArray, SpikeSourcePoisson
+from ._integration import code, propagators
 from ._simulator import State
 
 Array = np.ndarray[Any, Any]
@@ -193,7 +193,10 @@ def _neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: An
         for parameter, (unit, values) in propagators(taus, state.dt, alpha=alpha).items():
             model.add(parameter, unit, values)
         method = code(alpha=alpha, injected=bool(pulses))
-    membrane = f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : volt (unless refractory)"
+    membrane = (
+        f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : "
+        "volt (unless refractory)"
+    )
     group = brian2.NeuronGroup(
         cells.size,
         membrane + celltype.synapses + model.text,
@@ -317,7 +320,11 @@ def _slots(
                         break
                 else:
                     # what a cell without drive holds does not matter: its rate is zero
-                    slot = (variable, np.zeros(cells.size), *(np.full(cells.size, r[one][0]) for r in row[1:]))
+                    slot = (
+                        variable,
+                        np.zeros(cells.size),
+                        *(np.full(cells.size, r[one][0]) for r in row[1:]),
+                    )
                     used = np.zeros(cells.size, dtype=bool)
                     slots.append(slot)
                     taken.append(used)

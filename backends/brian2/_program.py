@@ -44,6 +44,7 @@ class Program(ABC):
     def values(self, owner: Any, variable: str) -> Array:
         """What a Brian2 object's variable is now."""
 
+    @abstractmethod
     def close(self) -> None:
         """Release what it holds."""
 
@@ -117,6 +118,9 @@ class _Runtime(Program):
             report_period=0.5 * brian2.second,
             namespace={},
         )
+
+    def close(self) -> None:
+        del self.lowered
 
     def values(self, owner: Any, variable: str) -> Array:
         return np.asarray(owner.variables[variable].get_value())

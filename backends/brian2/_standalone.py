@@ -91,10 +91,14 @@ class Standalone(Program):
             self._files[owner.name, variable] = file, array.dtype
             if not self._cuda:
                 write.append(_write_code(device, array, file.name))
-        free = [] if self._cuda else [f"delete[] {n}; {n} = 0;" for n in sorted(device.static_arrays)]
+        free = (
+            [] if self._cuda else [f"delete[] {n}; {n} = 0;" for n in sorted(device.static_arrays)]
+        )
         code = MAIN % {"write": "\n        ".join(write), "free": "\n".join(free)}
         if self._cuda:  # seeded by Brian2, whose random numbers are made on the device
-            code = code.replace("for (auto& generator : brian::_random_generators) generator.seed(seed++);", "")
+            code = code.replace(
+                "for (auto& generator : brian::_random_generators) generator.seed(seed++);", ""
+            )
         device.insert_code("main", code)
         device.build(directory=str(path), compile=self._cuda, run=False, with_output=False)
         began = time.perf_counter()
@@ -202,8 +206,6 @@ def _write_code(device: Any, array: Any, file: str) -> str:
     if not isinstance(array, DynamicArrayVariable):
         return begin + send.format(data=name, size=f"_num_{name}", first=f"{name}[0]")
     if array.ndim == 1:
-        return begin + send.format(
-            data=f"{name}.data()", size=f"{name}.size()", first=f"{name}[0]"
-        )
+        return begin + send.format(data=f"{name}.data()", size=f"{name}.size()", first=f"{name}[0]")
     row = send.format(data=f"&{name}(row, 0)", size=f"{name}.m", first=f"{name}(0, 0)")
     return begin + f"for (int row = 0; row < {name}.n; row++) " + row
