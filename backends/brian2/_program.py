@@ -12,10 +12,9 @@ import numpy as np
 
 from portable_cortex.backend import Progress
 
-from ._lowering import Cells, Lowered, lower
+from ._groups import Array, Cells, Lowered
+from ._lowering import lower
 from ._simulator import State
-
-Array = np.ndarray[Any, Any]
 
 brian2.BrianLogger.log_level_error()
 

@@ -24,8 +24,9 @@ from portable_cortex.backend import Progress
 from portable_cortex.errors import BackendUnavailableError, SimulationError
 
 from ._compile import compile_program, require_compiler
-from ._lowering import Lowered, lower
-from ._program import Array, Program, seed_of
+from ._groups import Array, Lowered
+from ._lowering import lower
+from ._program import Program, seed_of
 from ._simulator import State
 
 MAIN = """
