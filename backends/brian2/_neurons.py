@@ -10,6 +10,7 @@ import numpy as np
 from ._cells import CAPACITANCE, UNITS, SpikeSourcePoisson
 from ._groups import Array, Cells, common, parents, parts
 from ._integration import code, propagators
+from ._poisson import events
 from ._simulator import State
 
 MS = 1e-3
@@ -37,10 +38,12 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
         )
         actions.append((f"i_injected = {total}", "start"))
     for k, (variable, rate, weight, on, off) in enumerate(_slots(cells, drives, celltype)):
-        model.add(f"rate_{k}", "Hz", rate)
+        mean = rate * state.dt * MS
+        model.add(f"events_{k}", "1", mean)
+        model.add(f"none_{k}", "1", np.exp(-mean))
         unit = "amp" if not celltype.conductance_based else "siemens"
         size = model.window(f"drive_{k}", unit, weight, on, off)
-        actions.append((f"{variable} += {size}*poisson(rate_{k}*dt)", "synapses"))
+        actions.append((f"{variable} += {size}*events(events_{k}, none_{k})", "synapses"))
     method: Any = "rk4"
     if not celltype.conductance_based:
         alpha = "rise_exc" in celltype.synapses
@@ -61,7 +64,7 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
         method=method,
         clock=clock,
         name=name,
-        namespace={},
+        namespace={"events": events},
     )
     for variable, scale in celltype.scales.items():
         values = np.concatenate(
