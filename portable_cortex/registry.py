@@ -19,6 +19,7 @@ BUILTIN = {
     "nest": "portable_cortex.backends.nest:NestBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
     "neuron": "portable_cortex.backends.neuron:NeuronBackend",
+    "brian2": "portable_cortex.backends.brian2:Brian2Backend",
 }
 
 DEFAULT_BACKEND = "nest"

@@ -40,9 +40,7 @@ MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
     # these need their simulators, and are not public
-    if not info.name.startswith(
-        ("portable_cortex.backends.nest._", "portable_cortex.backends.neuron._")
-    )
+    if not re.search(r"\.backends\.(brian2|nest|neuron)\._", info.name)
 )
 
 

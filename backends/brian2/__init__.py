@@ -1,0 +1,84 @@
+"""Brian2: the network is described in PyNN and lowered to a few Brian2 objects at the first run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
+from portable_cortex.provenance import cores
+from portable_cortex.sonata import Spikes, by_time
+
+
+class Brian2Options(BackendOptions):
+    """Options of the ``brian2`` backend."""
+
+    mode: Literal["runtime", "cpp_standalone", "cuda_standalone"] = "cpp_standalone"
+    """How Brian2 runs: in Python, or as a program it generates and compiles, for CPU or GPU."""
+    threads: int = Field(default_factory=cores, ge=1)
+    """OpenMP threads of the compiled program; one on each core unless given."""
+    target: Literal["auto", "cython", "numpy"] = "auto"
+    """What runtime mode generates: Cython, which it compiles, or NumPy, which needs no compiler."""
+
+
+class Brian2Backend(Backend):
+    """Brian2, at run time or as a compiled program."""
+
+    name = "brian2"
+    summary = "Brian2, exact integration on a grid; compiled C++ with OpenMP, or runtime"
+    module = "brian2"
+    distributions = ("brian2",)
+    requirement = "portable-cortex[brian2]"
+    Options = Brian2Options
+    capabilities = Capabilities(
+        arithmetic="float64",
+        timesteps=(0.001, 10.0),
+        delays=(1, 1e4),
+        weights="float32",
+        cell_types=(
+            "IF_curr_exp",
+            "IF_curr_alpha",
+            "IF_cond_exp",
+            "IF_cond_alpha",
+            "SpikeSourcePoisson",
+            "SpikeSourceArray",
+        ),
+    )
+
+    def __init__(self) -> None:
+        self._phases: dict[str, float] = {}
+
+    def simulator(self, options: Brian2Options) -> Any:
+        """`_namespace`; networks are run as the options say."""
+        from . import _namespace
+        from ._simulator import state
+
+        state.options = options
+        return _namespace
+
+    def prepare(self, sim: Any) -> None:
+        """Lower the network to Brian2, compile it, and start the program."""
+        began = time.perf_counter()
+        sim.run(0)
+        compiling = sim.compile_seconds()
+        self._phases = {
+            "prepare": time.perf_counter() - began - compiling,
+            "compile": compiling,
+        }
+
+    def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
+        """Advance in one piece; Brian2 itself reports how far it is."""
+        sim.advance(duration, progress)
+
+    def spikes(self, population: Any) -> Spikes:
+        """Straight from Brian2's monitor, without a Python object a neuron."""
+        neurons, times = population.recorded_spikes()
+        return by_time(times, np.asarray(neurons, np.int64))
+
+    def phases(self) -> Mapping[str, float]:
+        """Compiling, apart from the rest of ``prepare``."""
+        return self._phases

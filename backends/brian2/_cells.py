@@ -1,0 +1,155 @@
+"""Cell types and current sources: PyNN's names and units, with Brian2's equations.
+
+Parameters stay in PyNN's units until the network is lowered; then `UNITS` converts them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pyNN.standardmodels import build_translations, cells, electrodes
+from pyNN.standardmodels import synapses as synapse_types
+
+from ._simulator import state
+
+# parameter -> (Brian2's unit, value of PyNN's unit in SI)
+UNITS = {
+    "v_rest": ("volt", 1e-3),
+    "v_reset": ("volt", 1e-3),
+    "v_thresh": ("volt", 1e-3),
+    "e_rev_E": ("volt", 1e-3),
+    "e_rev_I": ("volt", 1e-3),
+    "cm": ("farad", 1e-9),
+    "tau_m": ("second", 1e-3),
+    "tau_refrac": ("second", 1e-3),
+    "tau_syn_E": ("second", 1e-3),
+    "tau_syn_I": ("second", 1e-3),
+    "i_offset": ("amp", 1e-9),
+}
+
+CAPACITANCE = "c_m"  # "cm" is a centimetre to Brian2
+
+# The synaptic current of each cell type. A spike adds its weight to the receptor's variable.
+CURRENT_EXP = """
+i_syn = isyn_exc + isyn_inh : amp
+disyn_exc/dt = -isyn_exc/tau_syn_E : amp
+disyn_inh/dt = -isyn_inh/tau_syn_I : amp
+"""
+CURRENT_ALPHA = """
+i_syn = isyn_exc + isyn_inh : amp
+disyn_exc/dt = (rise_exc - isyn_exc)/tau_syn_E : amp
+disyn_inh/dt = (rise_inh - isyn_inh)/tau_syn_I : amp
+drise_exc/dt = -rise_exc/tau_syn_E : amp
+drise_inh/dt = -rise_inh/tau_syn_I : amp
+"""
+CONDUCTANCE_EXP = """
+i_syn = gsyn_exc*(e_rev_E - v) + gsyn_inh*(e_rev_I - v) : amp
+dgsyn_exc/dt = -gsyn_exc/tau_syn_E : siemens
+dgsyn_inh/dt = -gsyn_inh/tau_syn_I : siemens
+"""
+CONDUCTANCE_ALPHA = """
+i_syn = gsyn_exc*(e_rev_E - v) + gsyn_inh*(e_rev_I - v) : amp
+dgsyn_exc/dt = (rise_exc - gsyn_exc)/tau_syn_E : siemens
+dgsyn_inh/dt = (rise_inh - gsyn_inh)/tau_syn_I : siemens
+drise_exc/dt = -rise_exc/tau_syn_E : siemens
+drise_inh/dt = -rise_inh/tau_syn_I : siemens
+"""
+E = 2.718281828459045  # an alpha function of weight 1 peaks at 1
+
+
+def _unchanged(names: Any) -> Any:
+    return build_translations(*((name, name) for name in names))
+
+
+class _Neuron:
+    """What Brian2 must know of a neuron model besides its parameters."""
+
+    synapses: ClassVar[str]
+    receptors: ClassVar[dict[str, str]]
+    weight_scale: ClassVar[float] = 1e-9  # nA or uS in SI, times what makes the peak 1
+    scales: ClassVar[dict[str, float]]  # recorded variables: PyNN's unit in SI
+    starts_at_zero: ClassVar[tuple[str, ...]] = ()
+
+
+class IF_curr_exp(cells.IF_curr_exp, _Neuron):  # type: ignore[misc]  # noqa: N801  # PyNN's names
+    __doc__ = cells.IF_curr_exp.__doc__
+    translations = _unchanged(cells.IF_curr_exp.default_parameters)
+    synapses = CURRENT_EXP
+    receptors: ClassVar = {"excitatory": "isyn_exc", "inhibitory": "isyn_inh"}
+    scales: ClassVar = {"v": 1e-3, "isyn_exc": 1e-9, "isyn_inh": 1e-9}
+    recordable: ClassVar = ["spikes", *scales]
+
+
+class IF_curr_alpha(cells.IF_curr_alpha, _Neuron):  # type: ignore[misc]  # noqa: N801
+    __doc__ = cells.IF_curr_alpha.__doc__
+    translations = _unchanged(cells.IF_curr_alpha.default_parameters)
+    synapses = CURRENT_ALPHA
+    receptors: ClassVar = {"excitatory": "rise_exc", "inhibitory": "rise_inh"}
+    weight_scale = 1e-9 * E
+    scales: ClassVar = {"v": 1e-3, "isyn_exc": 1e-9, "isyn_inh": 1e-9}
+    recordable: ClassVar = ["spikes", *scales]
+
+
+class IF_cond_exp(cells.IF_cond_exp, _Neuron):  # type: ignore[misc]  # noqa: N801
+    __doc__ = cells.IF_cond_exp.__doc__
+    translations = _unchanged(cells.IF_cond_exp.default_parameters)
+    synapses = CONDUCTANCE_EXP
+    receptors: ClassVar = {"excitatory": "gsyn_exc", "inhibitory": "gsyn_inh"}
+    weight_scale = 1e-6
+    scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}
+
+
+class IF_cond_alpha(cells.IF_cond_alpha, _Neuron):  # type: ignore[misc]  # noqa: N801
+    __doc__ = cells.IF_cond_alpha.__doc__
+    translations = _unchanged(cells.IF_cond_alpha.default_parameters)
+    synapses = CONDUCTANCE_ALPHA
+    receptors: ClassVar = {"excitatory": "rise_exc", "inhibitory": "rise_inh"}
+    weight_scale = 1e-6 * E
+    scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}
+
+
+class SpikeSourcePoisson(cells.SpikeSourcePoisson):  # type: ignore[misc]
+    __doc__ = cells.SpikeSourcePoisson.__doc__
+    translations = _unchanged(cells.SpikeSourcePoisson.default_parameters)
+
+
+class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
+    __doc__ = cells.SpikeSourceArray.__doc__
+    translations = _unchanged(cells.SpikeSourceArray.default_parameters)
+
+
+class StaticSynapse(synapse_types.StaticSynapse):  # type: ignore[misc]
+    __doc__ = synapse_types.StaticSynapse.__doc__
+    translations = _unchanged(synapse_types.StaticSynapse.default_parameters)
+
+    def _get_minimum_delay(self) -> float:
+        return float(state.min_delay)
+
+
+class DCSource(electrodes.DCSource):  # type: ignore[misc]
+    __doc__ = electrodes.DCSource.__doc__
+    translations = _unchanged(electrodes.DCSource.default_parameters)
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.cells: list[Any] = []
+        self._values = {**self.default_parameters, **parameters}
+        state.change("a current source")
+        state.currents.append(self)
+
+    def get_native_parameters(self) -> Any:
+        """Amplitude (nA), start and stop (ms)."""
+        return self.parameter_space.__class__(self._values, shape=(1,))
+
+    def set_native_parameters(self, parameters: Any) -> None:
+        """Change them, before the first run."""
+        state.change("a current source")
+        parameters.evaluate(simplify=True)
+        self._values.update(parameters.as_dict())
+
+    def inject_into(self, cells: Any) -> None:
+        """Inject into these cells."""
+        if not all(cell.celltype.injectable for cell in cells):
+            raise TypeError("cannot inject a current into a spike source")
+        state.change("a current source")
+        self.cells.extend(cells)

@@ -1,0 +1,147 @@
+"""Projections: the synapses are drawn at once, as arrays, and kept until the network is lowered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pyNN import common, errors
+from pyNN.connectors import FromListConnector
+from pyNN.parameters import LazyArray
+from pyNN.space import Space
+
+from portable_cortex.errors import UnsupportedError
+from portable_cortex.realisation import draw_edges, is_random
+
+from . import _simulator
+from ._cells import StaticSynapse
+from ._simulator import state
+
+
+class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
+    __doc__ = common.Projection.__doc__
+    _simulator = _simulator
+    _static_synapse_class = StaticSynapse
+
+    def __init__(
+        self,
+        presynaptic_population: Any,
+        postsynaptic_population: Any,
+        connector: Any,
+        synapse_type: Any = None,
+        source: Any = None,
+        receptor_type: Any = None,
+        space: Any = None,
+        label: str | None = None,
+    ) -> None:
+        synapse_type = synapse_type or StaticSynapse()
+        if not isinstance(synapse_type, StaticSynapse):
+            raise UnsupportedError(
+                "the brian2 backend has StaticSynapse only, not "
+                f"{type(synapse_type).__name__}: use a backend with plasticity"
+            )
+        if not postsynaptic_population.injectable:
+            raise errors.ConnectionError("a spike source cannot be the target of a projection")
+        common.Projection.__init__(
+            self,
+            presynaptic_population,
+            postsynaptic_population,
+            connector,
+            synapse_type,
+            source,
+            receptor_type,
+            space or Space(),
+            label,
+        )
+        state.change("a projection")
+        if isinstance(connector, FromListConnector):
+            _check_list(connector, self)
+        edges = draw_edges(
+            connector,
+            synapse_type,
+            self.pre,
+            self.post,
+            seed=state.seed,
+            item=len(state.projections),
+            timestep=state.dt,
+        )
+        synapse_type.parameter_checks["weight"](edges.weights, self)
+        self.sources = edges.sources.astype(np.int32)
+        self.targets = edges.targets.astype(np.int32)
+        self.weights = edges.weights.astype(np.float32)
+        self.delay_steps = self._steps(edges.delays)
+        state.projections.append(self)
+
+    @staticmethod
+    def _steps(delays: Any) -> np.ndarray[Any, Any]:
+        return np.maximum(np.round(delays / state.dt), 1).astype(np.int32)
+
+    def __len__(self) -> int:
+        return int(self.sources.size)
+
+    def _columns(self, names: list[str]) -> list[np.ndarray[Any, Any]]:
+        columns = {
+            "presynaptic_index": lambda: self.sources,
+            "postsynaptic_index": lambda: self.targets,
+            "weight": lambda: self.weights.astype(float),
+            "delay": lambda: np.round(self.delay_steps * state.dt, 9),
+        }
+        return [columns[name]() for name in names]
+
+    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
+        columns = self._columns(list(names))
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def _get_attributes_as_arrays(
+        self, names: list[str], multiple_synapses: str = "sum"
+    ) -> list[Any]:
+        combine = {"sum": np.add, "min": np.minimum, "max": np.maximum}
+        arrays = []
+        for values in self._columns([name.removesuffix("s") for name in names]):
+            array = np.full(self.shape, np.nan)
+            if multiple_synapses in combine:
+                start = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
+                array[self.sources, self.targets] = start
+                combine[multiple_synapses].at(array, (self.sources, self.targets), values)
+            else:
+                order = slice(None, None, -1 if multiple_synapses == "first" else 1)
+                array[self.sources[order], self.targets[order]] = values[order]
+            arrays.append(array)
+        return arrays
+
+    def _set_attributes(self, parameter_space: Any) -> None:
+        state.change("synapses")
+        for name, value in parameter_space.items():
+            values = self._values(value)
+            if name == "weight":
+                self.synapse_type.parameter_checks["weight"](values, self)
+                self.weights = values.astype(np.float32)
+            else:
+                self.delay_steps = self._steps(values)
+
+    def _values(self, value: LazyArray) -> np.ndarray[Any, Any]:
+        """A value for each synapse: drawn for each, or looked up in a matrix."""
+        if is_random(value):
+            value.shape = (len(self),)
+            return np.atleast_1d(np.asarray(value.evaluate(), dtype=float))
+        value.shape = self.shape
+        matrix = np.broadcast_to(value.evaluate(), self.shape)
+        return np.asarray(matrix[self.sources, self.targets], dtype=float)
+
+
+def _check_list(connector: Any, projection: Any) -> None:
+    from portable_cortex.realisation import listed_synapses
+
+    table, columns = listed_synapses(connector)
+    unknown = set(columns) - set(projection.synapse_type.get_parameter_names())
+    if unknown:
+        raise ValueError(
+            f"{', '.join(sorted(unknown))} is not a valid parameter for "
+            f"{type(projection.synapse_type).__name__}"
+        )
+    for what, index, size in (
+        ("source", table[:, 0], projection.pre.size),
+        ("target", table[:, 1], projection.post.size),
+    ):
+        if index.size and (index.min() < 0 or index.max() >= size):
+            raise errors.ConnectionError(f"{what} index out of range")

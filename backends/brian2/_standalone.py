@@ -1,0 +1,212 @@
+"""Brian2's compiled programs, kept alive between runs.
+
+Brian2 makes a program that runs once, from start to end. A few lines added to its ``main`` make it
+wait for orders instead: run for so long, write what was recorded. So the network is built once,
+warm-up and simulation are separate, progress is seen, and results can be read in between. What it
+is compiled from depends on neither seed nor synapses, and what was compiled is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import brian2
+import numpy as np
+from brian2.core.variables import DynamicArrayVariable
+from brian2.devices.device import get_device, reset_device
+
+from portable_cortex.backend import Progress
+from portable_cortex.errors import BackendUnavailableError, SimulationError
+
+from ._compile import compile_program, require_compiler
+from ._groups import Array, Lowered
+from ._lowering import lower
+from ._program import Program, seed_of
+from ._simulator import State
+
+MAIN = """
+#pragma GCC diagnostic ignored "-Wunused-result"
+%(free)s
+std::cout << "ready" << std::endl;
+for (std::string order; std::cin >> order;) {
+    if (order == "seed") {
+        unsigned long seed;
+        std::cin >> seed;
+        for (auto& generator : brian::_random_generators) generator.seed(seed++);
+    } else if (order == "run") {
+        double start, stop;
+        std::cin >> start >> stop;
+        network.t = start;
+        network.run(stop - start,
+            [](const double, const double completed, const double, const double) {
+                std::cout << "progress " << completed << std::endl;
+            }, 0.5);
+    } else if (order == "write") {
+        %(write)s
+    }
+    std::cout << "done" << std::endl;
+}
+std::_Exit(0);
+"""
+
+
+class Standalone(Program):
+    """A program that Brian2 generated, in C++ with OpenMP or in CUDA."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self._cuda = state.options.mode == "cuda_standalone"
+        _require(self._cuda)
+        self._folder = tempfile.TemporaryDirectory(prefix="portable-cortex-")
+        self._process: subprocess.Popen[str] | None = None
+        self._written = -1
+        threads = state.options.threads
+        # one thread needs no OpenMP
+        brian2.prefs["devices.cpp_standalone.openmp_threads"] = threads if threads > 1 else 0
+        brian2.set_device(state.options.mode, build_on_run=False, with_output=False)
+        device = get_device()
+        try:
+            self._generate(state, device)
+        finally:
+            device.reinit()
+            reset_device()
+        self._start(state)
+
+    def _generate(self, state: State, device: Any) -> None:
+        """Write the program's source and arrays, and compile it."""
+        path = Path(self._folder.name)
+        if self._cuda:
+            brian2.seed(seed_of(state))
+        self.lowered = lower(state)
+        self.lowered.network.run(0 * brian2.ms, namespace={})
+        self._files: dict[tuple[Any, str], tuple[Path, Any]] = {}
+        write = ["_write_arrays();"] if self._cuda else []
+        for owner, variable in _wanted(self.lowered):
+            array = owner.variables[variable]
+            file = path / "results" / Path(device.get_array_filename(array)).name
+            self._files[owner.name, variable] = file, array.dtype
+            if not self._cuda:
+                write.append(_write_code(device, array, file.name))
+        free = (
+            [] if self._cuda else [f"delete[] {n}; {n} = 0;" for n in sorted(device.static_arrays)]
+        )
+        code = MAIN % {"write": "\n        ".join(write), "free": "\n".join(free)}
+        if self._cuda:  # seeded by Brian2, whose random numbers are made on the device
+            code = code.replace(
+                "for (auto& generator : brian::_random_generators) generator.seed(seed++);", ""
+            )
+        device.insert_code("main", code)
+        device.build(directory=str(path), compile=self._cuda, run=False, with_output=False)
+        began = time.perf_counter()
+        if not self._cuda:
+            compile_program(path, device.writer.source_files, state.options.threads > 1)
+        self.compile_seconds = time.perf_counter() - began
+
+    def _start(self, state: State) -> None:
+        path = Path(self._folder.name)
+        self._errors = (path / "errors.txt").open("w+")
+        self._process = subprocess.Popen(
+            [str(path / "main")],
+            cwd=path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self._wait("ready")
+        for file in (path / "static_arrays").iterdir():
+            file.unlink()
+        self._order(f"seed {seed_of(state)}")
+
+    def _order(self, order: str, progress: Progress | None = None) -> None:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # its end is reported by _wait
+            process.stdin.write(f"{order}\n")
+            process.stdin.flush()
+        self._wait("done", progress)
+
+    def _wait(self, answer: str, progress: Progress | None = None) -> None:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("progress ") and progress is not None:
+                progress(float(line.split()[1]))
+            if line.strip() == answer:
+                return
+        status = process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().strip()[-500:]
+        killed = " (killed: was there enough memory?)" if status == -9 else ""
+        raise SimulationError(
+            f"the program that Brian2 generated ended with status {status}{killed}: "
+            f"{said or 'it said nothing'}"
+        )
+
+    def run(self, steps: int, progress: Progress) -> None:
+        start, stop = (n * self.dt * 1e-3 for n in (self.steps, self.steps + steps))
+        self._order(f"run {start!r} {stop!r}", progress)
+        self.steps += steps
+
+    def values(self, owner: Any, variable: str) -> Array:
+        if self._written != self.steps:
+            self._order("write")
+            self._written = self.steps
+        file, dtype = self._files[owner.name, variable]
+        return np.fromfile(file, dtype=dtype)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout, self._errors):
+                if stream is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
+            self._process = None
+        self._folder.cleanup()
+
+
+def _require(cuda: bool) -> None:
+    """What a mode needs, or a clear error."""
+    if not cuda:
+        require_compiler()
+        return
+    try:
+        import brian2cuda  # noqa: F401
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "mode cuda_standalone of the brian2 backend needs brian2cuda and CUDA's compiler: "
+            f"run pip install brian2cuda on a machine with an NVIDIA GPU ({error})"
+        ) from None
+
+
+def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
+    """Variables that are read while the program runs."""
+    wanted = []
+    for cells in lowered.cells:
+        if cells.spikes is not None:
+            wanted += [(cells.spikes, "i"), (cells.spikes, "t")]
+        for (variable, _), (monitor, _) in cells.signals.items():
+            wanted += [(monitor, "t"), (monitor, variable), (cells.group, variable)]
+    return list(dict.fromkeys(wanted))
+
+
+def _write_code(device: Any, array: Any, file: str) -> str:
+    """C++ that writes one array to its file."""
+    name = device.get_array_name(array, access_data=False)
+    begin = f'{{ std::ofstream file("results/{file}", std::ios::binary); '
+    send = "file.write(reinterpret_cast<char*>({data}), {size}*sizeof({first})); }}"
+    if not isinstance(array, DynamicArrayVariable):
+        return begin + send.format(data=name, size=f"_num_{name}", first=f"{name}[0]")
+    if array.ndim == 1:
+        return begin + send.format(data=f"{name}.data()", size=f"{name}.size()", first=f"{name}[0]")
+    row = send.format(data=f"&{name}(row, 0)", size=f"{name}.m", first=f"{name}(0, 0)")
+    return begin + f"for (int row = 0; row < {name}.n; row++) " + row

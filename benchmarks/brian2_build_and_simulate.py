@@ -1,0 +1,281 @@
+"""The Brian2 backend beside what a Brian2 user would write: build time, run time, memory.
+
+Peers: a script in Brian2's own terms (below), compiled to C++ with OpenMP, and plain pyNN.brian2.
+Every measurement is a process of its own; the contestants take turns. ``cold`` compiles everything;
+``warm`` has compiled the same before. Nothing is recorded. Ratios are ratios of medians.
+
+    python benchmarks/brian2_build_and_simulate.py                   # scale 0.1
+    python benchmarks/brian2_build_and_simulate.py --pynn            # pyNN.brian2, 0.002
+    python benchmarks/brian2_build_and_simulate.py --only portable-cortex --scale 0.5
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+COMPILERS = {"cc1plus", "as", "ld", "collect2", "g++", "make", "sh"}
+
+
+def portable(scale: float, duration: float, threads: int, mode: str) -> dict[str, float]:
+    """Run this project's Brian2 backend."""
+    import portable_cortex
+
+    start = time.perf_counter()
+    recording = portable_cortex.run(
+        backend="brian2",
+        scale=scale,
+        warmup=0.0,
+        duration=duration,
+        record_spikes=False,
+        options={"threads": str(threads), "mode": mode},
+    )
+    total = time.perf_counter() - start
+    phases = recording.metadata["phases_s"]
+    return {
+        "build": total - phases["simulate"] - phases["compile"] - phases["import"],
+        "compile": phases["compile"],
+        "simulate": phases["simulate"],
+        "synapses": recording.metadata["n_synapses"],
+    }
+
+
+def by_hand(scale: float, duration: float, threads: int, folder: str) -> dict[str, float]:
+    """Run the same network, written for Brian2: one neuron group, arrays, ``PoissonInput``."""
+    import brian2 as b
+    import numpy as np
+
+    from portable_cortex.parameters import PD14
+    from portable_cortex.scaling import scale as scaled_circuit
+
+    start = time.perf_counter()
+    b.set_device("cpp_standalone", directory=folder, build_on_run=False)
+    b.prefs.devices.cpp_standalone.openmp_threads = threads
+    b.seed(1)
+    circuit, neuron = scaled_circuit(PD14, scale, scale, "poisson"), PD14.neuron
+    rng, step = np.random.default_rng(1), 0.1
+    constants = {
+        "E_L": neuron.v_rest * b.mV,
+        "V_reset": neuron.v_reset * b.mV,
+        "V_th": neuron.v_thresh * b.mV,
+        "C": neuron.cm * b.nF,
+        "tau_m": neuron.tau_m * b.ms,
+        "tau_s": neuron.tau_syn * b.ms,
+    }
+    equations = """
+    dV/dt = (E_L - V)/tau_m + (I + I_dc)/C : volt (unless refractory)
+    dI/dt = -I/tau_s : amp
+    I_dc : amp (constant)
+    """
+    cells = b.NeuronGroup(
+        sum(circuit.sizes),
+        equations,
+        threshold="V >= V_th",
+        reset="V = V_reset",
+        refractory=neuron.tau_refrac * b.ms,
+        method="exact",
+        dt=step * b.ms,
+        namespace=constants,
+    )
+    starts = np.concatenate([[0], np.cumsum(circuit.sizes)])
+    means = np.repeat(PD14.v0_optimized_mean, circuit.sizes)
+    cells.V = rng.normal(means, np.repeat(PD14.v0_optimized_sd, circuit.sizes)) * b.mV
+    cells.I_dc = np.repeat(circuit.dc, circuit.sizes) * b.nA
+    pieces: list[Any] = []
+    for target in range(8):
+        for source in range(8):
+            n = int(circuit.synapses[target, source])
+            weight = float(circuit.weights[target, source])
+            delay = PD14.delay_exc if source % 2 == 0 else PD14.delay_inh
+            weights = rng.normal(weight, abs(weight) * PD14.weight_rel_sd, n)
+            delays = rng.normal(delay, delay * PD14.delay_rel_sd, n)
+            pieces.append(
+                (
+                    rng.integers(starts[source], starts[source + 1], n, dtype=np.int32),
+                    rng.integers(starts[target], starts[target + 1], n, dtype=np.int32),
+                    np.maximum(weights, 0) if weight > 0 else np.minimum(weights, 0),
+                    np.maximum(np.round(delays / step), 1) * step,
+                )
+            )
+    sources, targets, weights, delays = map(np.concatenate, zip(*pieces, strict=True))
+    del pieces
+    synapses = b.Synapses(cells, cells, "w : amp (constant)", on_pre="I_post += w")
+    synapses.connect(i=sources, j=targets)
+    synapses.w = weights * b.nA
+    synapses.delay = delays * b.ms
+    inputs = [
+        b.PoissonInput(
+            cells[starts[i] : starts[i + 1]],
+            "I",
+            N=round(circuit.k_ext[i]),
+            rate=PD14.rate_ext * b.Hz,
+            weight=circuit.weight_ext * b.nA,
+        )
+        for i in range(8)
+    ]
+    network = b.Network(cells, synapses, inputs)
+    n = len(sources)
+    network.run(duration * b.ms)
+    before = time.perf_counter()
+    b.device.build(directory=folder, compile=False, run=False)
+    written = time.perf_counter()
+    b.device.compile_source(folder, "unix", False, False)
+    compiled = time.perf_counter()
+    b.device.run(folder, "results", with_output=False)
+    end = time.perf_counter()
+    simulate = b.device._last_run_time
+    return {
+        "build": end - start - (compiled - written) - simulate,
+        "compile": compiled - written,
+        "simulate": simulate,
+        "write": written - before,
+        "synapses": n,
+    }
+
+
+def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, float]:
+    """Run the same description on pyNN.brian2 as it comes."""
+    import pyNN.brian2 as sim
+
+    from portable_cortex import model
+    from portable_cortex.clock import Clock
+    from portable_cortex.model_loader import Model
+    from portable_cortex.network import build_network
+
+    sim.setup(timestep=0.1)
+    clock = Clock()
+    network = build_network(
+        Model("pd14", model.build),
+        {"scale": scale},
+        sim,
+        backend_name="pyNN.brian2",
+        clock=clock,
+        shared_seed=None,
+        on_progress=lambda label: None,
+    )
+    synapses = network.n_synapses
+    start = time.perf_counter()
+    sim.run(0.1)
+    compiled = time.perf_counter()
+    sim.run(duration)
+    return {
+        "build": clock.seconds["create"] + clock.seconds["connect"],
+        "compile": compiled - start,
+        "simulate": time.perf_counter() - compiled,
+        "synapses": synapses,
+    }
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process and those it started (shared pages once), without compilers."""
+    total = 0
+    try:
+        process = Path(f"/proc/{pid}")
+        if (process / "comm").read_text().strip() not in COMPILERS:
+            for line in (process / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+        for task in (process / "task").iterdir():
+            for child in (task / "children").read_text().split():
+                total += resident_bytes(int(child))
+    except OSError:
+        pass  # it has ended
+    return total
+
+
+def measure(name: str, scale: float, duration: float, threads: int, cache: str) -> dict[str, float]:
+    """One run in a process of its own, with the peak memory of all its processes."""
+    settings = json.dumps([name, scale, duration, threads, cache])
+    environment = {**os.environ, "XDG_CACHE_HOME": cache, "OMP_WAIT_POLICY": "passive"}
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--one", settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    peak = 0
+
+    def watch() -> None:
+        nonlocal peak
+        while process.poll() is None:
+            peak = max(peak, resident_bytes(process.pid))
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    out, errors = process.communicate()
+    watcher.join()
+    if process.returncode:
+        sys.exit(f"{name} at scale {scale} failed:\n{errors[-2000:]}")
+    result: dict[str, float] = json.loads(out.strip().splitlines()[-1])
+    return {**result, "memory": peak / 1e9}
+
+
+def one(name: str, scale: float, duration: float, threads: int, cache: str) -> dict[str, float]:
+    """The measurement itself."""
+    if name == "by hand":
+        return by_hand(scale, duration, threads, f"{cache}/by_hand")
+    if name == "pyNN.brian2":
+        return pynn(scale, duration, threads, cache)
+    # pyNN.brian2 runs in Python: compare like with like
+    mode = "runtime" if name.endswith("runtime") else "cpp_standalone"
+    return portable(scale, duration, threads, mode)
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=0.1)
+    parser.add_argument("--duration", type=float, default=1000.0, help="ms of model time")
+    parser.add_argument("--pynn", action="store_true", help="pyNN.brian2, at run time, scale 0.002")
+    parser.add_argument("--only", help="one contestant, once")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(one(*json.loads(arguments.one))))
+        return
+    names = ["portable-cortex", "by hand"]
+    if arguments.pynn:
+        names, arguments.scale = ["portable-cortex, runtime", "pyNN.brian2"], 0.002
+    if arguments.only:
+        names, arguments.repeats = [arguments.only], 0
+    runs: dict[tuple[str, str], list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for repeat in range(arguments.repeats + 1):
+            for name in names:
+                state = "warm" if repeat else "cold"
+                result = measure(
+                    name, arguments.scale, arguments.duration, arguments.threads, cache
+                )
+                runs.setdefault((state, name), []).append(result)
+                print(f"  {state} {name:24} {result}", file=sys.stderr, flush=True)
+    print(f"\nscale {arguments.scale:g}, {arguments.duration:g} ms, {arguments.threads} threads, "
+          f"cold once, warm median of {arguments.repeats} [min, max]\n")  # fmt: skip
+    if len(names) < 2:
+        return
+    print(f"| | phase | {names[0]} | {names[1]} | ratio |\n|---|---|---|---|---|")
+    for state in ("cold", "warm"):
+        for phase, unit in (("build", "s"), ("compile", "s"), ("simulate", "s"), ("memory", "GB")):
+            medians, columns = [], []
+            for name in names:
+                values = [run[phase] for run in runs[state, name]]
+                medians.append(statistics.median(values))
+                columns.append(f"{medians[-1]:.2f} {unit} [{min(values):.2f}, {max(values):.2f}]")
+            ratio = f"{medians[0] / medians[1]:.2f}"
+            print(f"| {state} | {phase} | {columns[0]} | {columns[1]} | {ratio} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,445 @@
+"""What only the Brian2 backend promises: native constructs, compiled programs, NEST's spikes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+from pyNN.standardmodels import synapses
+
+import portable_cortex
+from portable_cortex.errors import (
+    BackendUnavailableError,
+    InvalidValueError,
+    SimulationError,
+    UnsupportedError,
+)
+from portable_cortex.parameters import PD14
+
+brian2 = pytest.importorskip(
+    "brian2", reason="Brian2 is not installed: pip install portable-cortex[brian2]"
+)
+needs_nest = pytest.mark.skipif(
+    not portable_cortex.load_backend("nest").availability().available,
+    reason="NEST, to compare with, is not installed",
+)
+
+NUMPY = {"mode": "runtime", "target": "numpy"}
+COMPILED = {"mode": "cpp_standalone", "threads": "2"}
+
+
+def namespace(options=NUMPY, seed=5):
+    sim = portable_cortex.simulator("brian2", options=options)
+    sim.setup(timestep=0.1, rng_seed=seed)
+    return sim
+
+
+@pytest.fixture
+def sim():
+    yield (made := namespace())
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Compiled code of this module's tests only."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+def lowered(sim):
+    """The Brian2 objects of the network."""
+    sim.run(0)
+    from portable_cortex.backends.brian2._simulator import state
+
+    return state.program.lowered
+
+
+def spikes(recording):
+    """Spikes of all populations as (population, step, neuron)."""
+    found = []
+    for number, label in enumerate(recording.populations):
+        times, neurons = recording.spikes(label)
+        steps = np.round(times * 10).astype(int)
+        found.append(np.column_stack([np.full(steps.size, number), steps, neurons]))
+    rows = np.concatenate(found)
+    return rows[np.lexsort(rows.T)]
+
+
+# --- native constructs ------------------------------------------------------------------------
+
+
+def test_microcircuit_is_three_objects(sim):
+    """One group, one Synapses a receptor: not 8 and 64."""
+    from portable_cortex import model
+
+    populations = model.build(sim, scale=0.01)
+    found = lowered(sim)
+    groups = [o for o in found.network.objects if isinstance(o, brian2.NeuronGroup)]
+    pathways = [o for o in found.network.objects if isinstance(o, brian2.Synapses)]
+    assert [len(group) for group in groups] == [sum(p.size for p in populations.values())]
+    assert sorted(s.name for s in pathways) == ["excitatory_0_0", "inhibitory_0_0"]
+    # parameters that all cells share are one number
+    assert groups[0].variables["keep_v"].scalar
+    assert not groups[0].variables["i_offset"].scalar
+
+
+def test_multapses_keep_their_own_weight_and_delay(sim):
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0]))
+    target = sim.Population(1, sim.IF_curr_exp(tau_syn_E=0.5))
+    rows = [(0, 0, 0.25, 2.0), (0, 0, 0.5, 2.0), (0, 0, 1.0, 4.0)]
+    sim.Projection(
+        source,
+        target,
+        sim.FromListConnector(rows, column_names=("weight", "delay")),
+        sim.StaticSynapse(),
+        receptor_type="excitatory",
+    )
+    target.record("isyn_exc")
+    sim.run(6.0)
+    current = target.get_data().segments[0].analogsignals[0].magnitude[:, 0]
+    assert np.all(current[:30] == 0)
+    assert current[30] == pytest.approx(0.75)
+    assert current[50] == pytest.approx(1.0 + 0.75 * np.exp(-2.0 / 0.5))
+
+
+def test_poisson_drive_has_mean_and_variance_of_a_poisson_process(sim):
+    """More spikes than one a step on average: counted, not thresholded."""
+    n, rate = 400, 12_800.0
+    source = sim.Population(n, sim.SpikeSourcePoisson(rate=rate, start=10.0, duration=40.0))
+    target = sim.Population(n, sim.IF_curr_exp(tau_syn_E=0.05, v_thresh=1e6))
+    sim.Projection(
+        source,
+        target,
+        sim.OneToOneConnector(),
+        sim.StaticSynapse(weight=1.0, delay=1.5),
+        receptor_type="excitatory",
+    )
+    target.record("isyn_exc")
+    sim.run(60.0)
+    signal = target.get_data().segments[0].analogsignals[0].magnitude
+    arrived = np.round(signal[1:] - signal[:-1] * np.exp(-0.1 / 0.05), 6)  # by step
+    np.testing.assert_allclose(arrived, np.round(arrived), atol=1e-6)
+    assert np.flatnonzero(arrived.any(axis=1))[[0, -1]].tolist() == [115 - 1 + 1, 515 - 1]
+    counts = arrived.sum(axis=0)
+    expected = rate * 0.04
+    assert counts.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected / n))
+    assert counts.var() / expected == pytest.approx(1, abs=5 * np.sqrt(2 / n))
+
+
+def test_several_drives_of_one_neuron_add_up(sim):
+    target = sim.Population(3, sim.IF_curr_exp(v_thresh=1e6, tau_syn_E=5.0))
+    for rate, cells in ((1000.0, target), (3000.0, target[1:]), (0.0, target[:1])):
+        source = sim.Population(cells.size, sim.SpikeSourcePoisson(rate=rate))
+        synapse = sim.StaticSynapse(weight=0.001, delay=1.0)
+        sim.Projection(source, cells, sim.OneToOneConnector(), synapse, receptor_type="excitatory")
+    target.record("isyn_exc")
+    sim.run(1000.0)
+    mean = target.get_data().segments[0].analogsignals[0].magnitude[500:].mean(axis=0)
+    np.testing.assert_allclose(mean, 0.001 * 5e-3 * np.array([1000, 4000, 4000]), rtol=0.2)
+
+
+def test_explicit_poisson_source_cannot_be_too_fast(sim):
+    source = sim.Population(2, sim.SpikeSourcePoisson(rate=5000.0))
+    source.record("spikes")
+    with pytest.raises(UnsupportedError, match=r"up to 1000 spikes/s, not 5000"):
+        sim.run(1.0)
+
+
+def test_initial_values_and_parameters_of_each_population_stay_its_own(sim):
+    first = sim.Population(2, sim.IF_curr_exp(i_offset=0.1), initial_values={"v": -60.0})
+    second = sim.Population(3, sim.IF_curr_exp(tau_refrac=3.0), initial_values={"v": -70.0})
+    second[:1].set(v_rest=-64.0)
+    for population in (first, second):
+        population.record("v")
+    sim.run(0.2)
+    start = [p.get_data().segments[0].analogsignals[0].magnitude[0] for p in (first, second)]
+    np.testing.assert_allclose(np.concatenate(start), [-60, -60, -70, -70, -70])
+    np.testing.assert_allclose(second.get("v_rest"), [-64, -65, -65])
+    assert second.get("tau_refrac") == 3.0
+
+
+def test_sampling_interval(sim):
+    cells = sim.Population(2, sim.IF_curr_exp(i_offset=0.1))
+    cells.record("v", sampling_interval=0.5)
+    sim.run(2.0)
+    signal = cells.get_data().segments[0].analogsignals[0]
+    assert signal.shape == (5, 2)
+    fine = namespace()
+    cells = fine.Population(2, fine.IF_curr_exp(i_offset=0.1))
+    cells.record("v")
+    fine.run(2.0)
+    expected = cells.get_data().segments[0].analogsignals[0].magnitude[::5]
+    np.testing.assert_allclose(signal.magnitude, expected)
+
+
+def test_clear_and_reset(sim):
+    cells = sim.Population(1, sim.IF_curr_exp(i_offset=2.0))
+    cells.record(["spikes", "v"])
+    sim.run(50.0)
+    first = cells.get_data(clear=True).segments[0]
+    sim.run(50.0)
+    second = cells.get_data().segments[0]
+    assert second.analogsignals[0].shape == (501, 1)
+    assert first.spiketrains[0].max() <= 50.0 < second.spiketrains[0].min()
+    sim.reset()
+    cells.set(i_offset=0.0)
+    sim.run(20.0)
+    third = cells.get_data().segments[-1]
+    assert sim.get_current_time() == 20.0
+    assert len(third.spiketrains[0]) == 0
+    assert third.analogsignals[0].shape == (201, 1)
+
+
+def test_changes_between_runs_are_refused(sim):
+    cells = sim.Population(2, sim.IF_curr_exp())
+    sim.run(0)
+    cells.set(tau_m=15.0)  # nothing has happened yet
+    sim.run(1.0)
+    for change in (
+        lambda: cells.set(tau_m=5.0),
+        lambda: cells.initialize(v=-60.0),
+        lambda: cells.record("v"),
+        lambda: sim.Population(1, sim.IF_curr_exp()),
+        lambda: sim.Projection(cells, cells, sim.AllToAllConnector()),
+        lambda: cells.inject(sim.DCSource(amplitude=1.0)),
+    ):
+        with pytest.raises(UnsupportedError, match=r"at 1 ms: .* or after reset\(\)"):
+            change()
+
+
+def test_what_is_not_there_is_said(sim):
+    cells = sim.Population(2, sim.IF_curr_exp())
+    synapse = synapses.TsodyksMarkramSynapse.__new__(synapses.TsodyksMarkramSynapse)
+    with pytest.raises(UnsupportedError, match="StaticSynapse only"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
+    twice = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 1.01]))
+    twice.record("spikes")
+    with pytest.raises(UnsupportedError, match="at most once a step"):
+        sim.run(1.0)
+
+
+def test_unknown_mode_lists_the_valid_ones():
+    with pytest.raises(InvalidValueError, match="'runtime', 'cpp_standalone' or 'cuda_standalone'"):
+        portable_cortex.simulator("brian2", options={"mode": "fast"})
+
+
+def test_without_a_compiler_there_is_a_way(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    sim = namespace(COMPILED)
+    sim.Population(2, sim.IF_curr_exp())
+    with pytest.raises(BackendUnavailableError, match=r"'no-such-compiler'.*mode=runtime"):
+        sim.run(1.0)
+
+
+def test_cuda_without_brian2cuda_is_a_clear_error():
+    sim = namespace({"mode": "cuda_standalone"})
+    sim.Population(2, sim.IF_curr_exp())
+    with pytest.raises(BackendUnavailableError, match="pip install brian2cuda"):
+        sim.run(1.0)
+
+
+# --- integration ------------------------------------------------------------------------------
+
+
+@needs_nest
+@pytest.mark.parametrize(
+    ("cell_type", "parameters", "weight", "tolerance"),
+    [
+        ("IF_curr_exp", {}, 1.0, 1e-11),
+        ("IF_curr_exp", {"tau_syn_E": 20.0}, 1.0, 1e-9),  # equal to tau_m
+        ("IF_curr_exp", {"tau_m": [5.0, 20.0], "tau_syn_E": [0.5, 3.0]}, 1.0, 1e-11),
+        ("IF_curr_alpha", {"tau_syn_E": 2.0}, 1.0, 1e-11),
+        ("IF_curr_alpha", {"tau_syn_E": 19.0}, 1.0, 1e-9),
+        ("IF_cond_exp", {"tau_syn_E": 2.0}, 0.02, 2e-3),
+        ("IF_cond_alpha", {"tau_syn_E": 2.0}, 0.02, 2e-3),
+    ],
+)
+def test_potential_is_that_of_nest(sim, cell_type, parameters, weight, tolerance):
+    """Two spikes and a constant current, up to and beyond the threshold."""
+    nest = portable_cortex.simulator("nest", options={"threads": "1"})
+    nest.setup(timestep=0.1)
+    traces = []
+    for each in (sim, nest):
+        model = getattr(each, cell_type)(i_offset=0.3, tau_refrac=2.0, **parameters)
+        cells = each.Population(2, model, initial_values={"v": -65.0})
+        source = each.Population(1, each.SpikeSourceArray(spike_times=[0.5, 3.0, 12.0]))
+        each.Projection(
+            source,
+            cells,
+            each.AllToAllConnector(),
+            each.StaticSynapse(weight=weight, delay=1.2),
+            receptor_type="excitatory",
+        )
+        cells.record("v")
+        each.run(60.0)
+        traces.append(cells.get_data().segments[0].analogsignals[0].magnitude)
+        each.end()
+    assert traces[0].shape == traces[1].shape == (601, 2)
+    np.testing.assert_allclose(traces[0], traces[1], rtol=0, atol=tolerance)
+
+
+# --- compiled programs ------------------------------------------------------------------------
+
+
+def small(sim, i_offset):
+    """A network that spikes, with everything that is written and read."""
+    cells = sim.Population(20, sim.IF_curr_exp(i_offset=i_offset), label="cells")
+    cells.initialize(v=np.linspace(-70.0, -51.0, 20))
+    source = sim.Population(20, sim.SpikeSourcePoisson(rate=2000.0))
+    synapse = sim.StaticSynapse(weight=0.5, delay=1.5)
+    sim.Projection(source, cells, sim.OneToOneConnector(), synapse, receptor_type="excitatory")
+    sim.Projection(
+        cells,
+        cells,
+        sim.FixedTotalNumberConnector(200),
+        sim.StaticSynapse(weight=0.1, delay=sim.RandomDistribution("uniform", low=0.1, high=3)),
+    )
+    cells.record("spikes")
+    cells[3:5].record("v")
+    return cells
+
+
+def events(cells):
+    return [
+        np.round(train.magnitude, 6).tolist() for train in cells.get_data().segments[-1].spiketrains
+    ]
+
+
+@pytest.fixture(scope="module")
+def compiled_run(cache):
+    """One compiled network run in three pieces, read in between; with all that it gave."""
+    sim = namespace(COMPILED)
+    cells = small(sim, 0.8)
+    sim.run(30.0)
+    early = events(cells)
+    sim.run(20.0)
+    sim.run_until(60.0)
+    late = events(cells)
+    signal = cells.get_data().segments[0].analogsignals[0].magnitude
+    seconds = sim.compile_seconds()
+    sim.end()
+    return early, late, signal, seconds
+
+
+def test_compiled_program_runs_in_pieces(compiled_run):
+    early, late, signal, _ = compiled_run
+    assert sum(map(len, early)) > 20
+    assert [[t for t in train if t <= 30.0] for train in late] == early
+    assert max(map(max, filter(None, late))) > 50.0
+    assert signal.shape == (601, 2)
+    np.testing.assert_allclose(signal[0], [-67, -66], atol=1e-9)
+    assert np.all(np.isfinite(signal))
+
+
+def test_compiled_code_is_kept(compiled_run, cache):
+    """Another seed compiles nothing; another parameter only what holds it."""
+    objects = {file.name: file.stat().st_ino for file in cache.rglob("*.o")}
+    assert len(objects) > 5
+    assert not list(cache.rglob("*.new"))
+    for seed, i_offset, new in ((6, 0.8, 0), (5, 0.7, 1)):
+        sim = namespace(COMPILED, seed=seed)
+        cells = small(sim, i_offset)
+        sim.run(60.0)
+        assert events(cells) != compiled_run[1]
+        sim.end()
+        assert len(list(cache.rglob("*.o"))) == len(objects) + new
+    assert all(file.stat().st_ino == objects.get(file.name, file.stat().st_ino)
+               for file in cache.rglob("*.o"))  # fmt: skip
+
+
+def test_compiled_program_repeats_itself_and_starts_again(compiled_run):
+    sim = namespace(COMPILED)
+    cells = small(sim, 0.8)
+    sim.run(60.0)
+    assert events(cells) == compiled_run[1]
+    sim.reset()
+    sim.run(60.0)
+    again = events(cells)
+    assert again != compiled_run[1]  # other Poisson spikes
+    assert sum(map(len, again)) == pytest.approx(sum(map(len, compiled_run[1])), rel=0.3)
+    sim.end()
+
+
+def test_program_that_dies_is_a_clear_error(compiled_run):
+    from portable_cortex.backends.brian2._simulator import state
+
+    sim = namespace(COMPILED)
+    small(sim, 0.8)
+    sim.run(0)
+    folder = state.program._folder.name
+    state.program._process.kill()
+    with pytest.raises(SimulationError, match=r"status -9 \(killed: was there enough memory\?\)"):
+        sim.run(1.0)
+    sim.end()
+    assert not os.path.exists(folder)  # noqa: PTH110
+
+
+def test_no_process_is_left(compiled_run):
+    from portable_cortex.backends.brian2._simulator import state
+
+    sim = namespace(COMPILED)
+    small(sim, 0.8)
+    sim.run(1.0)
+    process = state.program._process
+    assert process.poll() is None
+    sim.setup()
+    deadline = time.monotonic() + 5
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.poll() is not None
+
+
+@needs_nest
+def test_same_spikes_as_nest(cache):
+    """The shared realisation with constant current: every spike at the same step."""
+    settings = {
+        "n_scale": 0.1,
+        "k_scale": 0.3,
+        "drive": "dc",
+        "realisation": "shared",
+        "warmup": 0.0,
+        "duration": 100.0,
+        "seed": 5,
+    }
+    expected = spikes(portable_cortex.run(backend="nest", options={"threads": "2"}, **settings))
+    recording = portable_cortex.run(backend="brian2", options=COMPILED, **settings)
+    assert len(expected) > 1000
+    np.testing.assert_array_equal(spikes(recording), expected)
+    phases = recording.metadata["phases_s"]
+    assert phases["compile"] > 0
+    assert phases["prepare"] > 0
+
+
+@needs_nest
+def test_same_spikes_as_nest_at_run_time():
+    settings = {
+        "scale": 0.02,
+        "drive": "dc",
+        "v0": "original",
+        "realisation": "shared",
+        "warmup": 0.0,
+        "duration": 60.0,
+    }
+    expected = spikes(portable_cortex.run(backend="nest", options={"threads": "1"}, **settings))
+    recording = portable_cortex.run(backend="brian2", options=NUMPY, **settings)
+    assert len(expected) > 20
+    np.testing.assert_array_equal(spikes(recording), expected)
+
+
+@pytest.mark.slow
+def test_cython(sim):
+    other = namespace({"mode": "runtime", "target": "cython"})
+    trains = []
+    for each in (sim, other):
+        cells = each.Population(5, each.IF_curr_exp(**PD14.neuron.as_pynn(), i_offset=0.5))
+        cells.record("spikes")
+        each.run(100.0)
+        trains.append(events(cells))
+        each.end()
+    assert trains[0] == trains[1]
+    assert sum(map(len, trains[0])) > 10
