@@ -129,13 +129,12 @@ def _own(run: UserRun, x: float | None, comparable: bool) -> _Point:
     return _Point(x, run.rtf, OWN, run.label, run.energy_label, comparable)
 
 
-def _chart(title: str, x_label: str, points: Iterable[_Point]) -> Chart:
+def _chart(title: str, x_label: str, points: Iterable[_Point], up: Axis) -> Chart:
     shown = [p for p in points if p.x is not None and p.x > 0 and p.rtf > 0]
     logarithmic = x_label != "year"
     xs = [math.log10(p.x or 1) if logarithmic else float(p.x or 0) for p in shown]
     ys = [math.log10(p.rtf) for p in shown]
     across = Axis(*_ends(xs, 0.14), WIDTH)
-    up = Axis(*_ends([*ys, 0.0], 0.08), HEIGHT)
     at = [(across.at(x), HEIGHT - up.at(y)) for x, y in zip(xs, ys, strict=True)]
     real_time = HEIGHT - up.at(0.0)
     sizes = [(LETTER * len(p.label) * (1.15 if p.family == OWN else 1), LINE) for p in shown]
