@@ -27,7 +27,7 @@ from portable_cortex.validation.words import describe
 # after the adapter, which keeps it from writing into the home folder
 import sciunit  # isort: skip
 from sciunit.scores import BooleanScore  # isort: skip
-from sciunit.scores.incomplete import InsufficientDataScore  # isort: skip
+from sciunit.scores.incomplete import InsufficientDataScore, NAScore  # isort: skip
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_score_of_a_statistic_is_that_of_the_comparison(scores, differing, m
         assert set(score.related_data["tests"]) == {describe(test) for test in of_it}
         assert score.description == score.related_data["tests"][0]
     assert scores["differing"]["firing rate"].differs
-    assert str(scores["differing"]["firing rate"]) == "differs (p < 1e-6)"
+    assert str(scores["differing"]["firing rate"]).startswith("differs (p ")
     assert not scores["honest"]["firing rate"].differs
     assert scores["honest"]["firing rate"] > scores["differing"]["firing rate"]
     assert 0 <= scores["honest"]["firing rate"].norm_score <= 1
@@ -103,8 +103,7 @@ def test_mistakes(mock_run):
         VerdictTest("pd15").judge(Runs(mock_run))
     score = VerdictTest().judge(Runs("nowhere"))
     assert "nowhere holds no run" in str(score)
-    with pytest.raises(sciunit.errors.CapabilityError):
-        VerdictTest().judge(sciunit.Model())
+    assert isinstance(VerdictTest().judge(sciunit.Model()), NAScore)  # it has no activity
 
 
 IMPORT = (

@@ -78,7 +78,8 @@ class Chart:
 
 @dataclass(frozen=True)
 class _Point:
-    x: float | None
+    energy: float | None
+    year: float
     rtf: float
     family: str
     label: str
@@ -102,40 +103,34 @@ def charts(runs: Sequence[UserRun], comparable: bool) -> tuple[Chart, Chart]:
     >>> len(by_energy.marks), len(by_year.marks)
     (13, 15)
     """
-    published = published_runs()
-    by_energy, by_year = (
-        [_own(run, x, comparable) for run, x in zip(runs, own, strict=True)]
-        + [
-            _Point(x, p.rtf, p.family.lower(), p.label, f"{p.system}; {p.drive}; {p.note}")
-            for p, x in zip(published, others, strict=True)
-        ]
-        for own, others in (
-            (
-                [run.energy_per_synaptic_event_uj for run in runs],
-                [run.energy_per_synaptic_event_uj for run in published],
-            ),
-            ([run.year for run in runs], [run.year for run in published]),
+    points = [
+        _Point(
+            r.energy_per_synaptic_event_uj, r.year, r.rtf, OWN, r.label, r.energy_label, comparable
         )
-    )
+        for r in runs
+    ] + [
+        _Point(
+            r.energy_per_synaptic_event_uj, r.year, r.rtf, r.family.lower(), r.label,
+            f"{r.system}; {r.drive}" + (f"; {r.note}" if r.note else ""),
+        )
+        for r in published_runs()
+    ]  # fmt: skip
+    points = [point for point in points if point.rtf > 0]
+    up = Axis(*_ends([0.0, *(math.log10(point.rtf) for point in points)], 0.08), HEIGHT)
+    known = [(math.log10(p.energy), p) for p in points if p.energy is not None and p.energy > 0]
     return (
         _chart(
-            "Time and energy: lower left is better", "energy per synaptic event (µJ)", by_energy
+            "Time and energy: lower left is better", "energy per synaptic event (µJ)", up, known
         ),
-        _chart("Time by year", "year", by_year),
+        _chart("Time by year", "year", up, [(p.year, p) for p in points]),
     )
 
 
-def _own(run: UserRun, x: float | None, comparable: bool) -> _Point:
-    return _Point(x, run.rtf, OWN, run.label, run.energy_label, comparable)
-
-
-def _chart(title: str, x_label: str, points: Iterable[_Point], up: Axis) -> Chart:
-    shown = [p for p in points if p.x is not None and p.x > 0 and p.rtf > 0]
+def _chart(title: str, x_label: str, up: Axis, points: Sequence[tuple[float, _Point]]) -> Chart:
     logarithmic = x_label != "year"
-    xs = [math.log10(p.x or 1) if logarithmic else float(p.x or 0) for p in shown]
-    ys = [math.log10(p.rtf) for p in shown]
+    xs, shown = [x for x, _ in points], [point for _, point in points]
     across = Axis(*_ends(xs, 0.14), WIDTH)
-    at = [(across.at(x), HEIGHT - up.at(y)) for x, y in zip(xs, ys, strict=True)]
+    at = [(across.at(x), HEIGHT - up.at(math.log10(p.rtf))) for x, p in points]
     real_time = HEIGHT - up.at(0.0)
     sizes = [(LETTER * len(p.label) * (1.15 if p.family == OWN else 1), LINE) for p in shown]
     taken = [Box(x - 8, y - 8, x + 8, y + 8) for x, y in at]
