@@ -144,6 +144,15 @@ def test_the_page_of_agreement(mock_run, mock_reference):
     assert "What differs" not in page.text
 
 
+def test_the_page_of_several_runs(mock_run, mock_reference, tmp_path):
+    second = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=4)
+    page = Page(render(examine([mock_run, second.save(tmp_path / "second")], mock_reference)))
+    assert "2 runs" in page.words
+    assert "Mean of these runs together, and its change from the reference" in page.words
+    assert "Cost Of the first run." in page.words
+    assert "seed 3" not in page.words
+
+
 def test_the_page_without_a_recording():
     text = render(examine("nowhere<b>"))
     page = Page(text)

@@ -177,7 +177,7 @@ def _title(about: Mapping[str, Any]) -> str:
 def _subtitle(validation: Validation, about: Mapping[str, Any]) -> str:
     parameters = _mapping(about.get("parameters"))
     shown = [f"{k} {v}" for k, v in parameters.items() if k in ("scale", "drive")]
-    if "seed" in about:
+    if "seed" in about and len(validation.folders) == 1:
         shown.append(f"seed {about['seed']}")
     if validation.comparison.duration:
         shown.append(f"{validation.comparison.duration * 1e-3:g} s")
