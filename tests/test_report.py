@@ -252,7 +252,7 @@ def test_the_place_among_the_published_runs(small):
         assert all(0 <= m.x <= CHART_WIDTH and 0 <= m.y <= CHART_HEIGHT for m in chart.marks)
         assert chart.real_time == by_year.real_time
         # the faster the lower
-        fastest = max(chart.marks, key=lambda mark: mark.y)
+        fastest = max((m for m in chart.marks if m is not star), key=lambda mark: mark.y)
         assert fastest.label == "Kauth et al. 2023"
         ticks = {tick.label: tick.at for tick in chart.y_ticks}
         assert ticks["1"] == chart.real_time
