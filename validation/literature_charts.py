@@ -130,8 +130,8 @@ def _chart(title: str, x_label: str, up: Axis, points: Sequence[tuple[float, _Po
     logarithmic = x_label != "year"
     xs, shown = [x for x, _ in points], [point for _, point in points]
     across = Axis(*_ends(xs, 0.14), WIDTH)
-    at = [(across.at(x), HEIGHT - up.at(math.log10(p.rtf))) for x, p in points]
-    real_time = HEIGHT - up.at(0.0)
+    at = [(across.at(x), round(HEIGHT - up.at(math.log10(p.rtf)), 2)) for x, p in points]
+    real_time = round(HEIGHT - up.at(0.0), 2)
     sizes = [(LETTER * len(p.label) * (1.15 if p.family == OWN else 1), LINE) for p in shown]
     taken = [Box(x - 8, y - 8, x + 8, y + 8) for x, y in at]
     taken += [Box(0, real_time - 1, WIDTH, real_time + 1), Box(0, real_time - LINE, 55, real_time)]
