@@ -222,15 +222,17 @@ def validate(
 
     with err.status("reading") as status:
         validation = examine(folders, against, lambda text: status.update(escape(text)))
-    terminal.show(validation, out)
+    written = []  # before anything is printed: who reads it may stop reading
     for path, write, what in (
         (report, render, "report"),
         (junit, export.to_junit, "JUnit file"),
         (json_file, export.to_json, "JSON file"),
     ):
         if path is not None:
-            write_text(path, write(validation), what)
-            out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
+            written.append(f"{what:17}{write_text(path, write(validation), what)}")
+    terminal.show(validation, out)
+    for line in written:
+        out.print(line, soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(validation.comparison.verdict.value)
 
 

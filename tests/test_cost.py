@@ -130,6 +130,13 @@ def test_for_json(recorded):
         {"energy": [{"joules": 1.0}]},
         {"energy": [{"joules": 1.0, "kind": "guessed", "scope": "outlet"}]},
         {"peak_memory_bytes": None},
+        {"peak_memory_bytes": float("inf")},
+        {"phases_s": ["simulate"]},
+        {"phases_s": {"connect": 1.0}},
+        {"phases_s": {"simulate": float("nan")}},
+        {"synaptic_events": "many"},
+        {"energy": [{"joules": "much", "kind": "measured", "scope": "outlet"}]},
+        {"energy": [5]},
     ],
 )
 def test_damaged_metadata(recorded, damage):

@@ -57,6 +57,7 @@ def texts(monkeypatch):
 )
 def test_labels_are_legible(tmp_path, texts, runs):
     from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
     path = tmp_path / "literature.png"
     draw_literature(path, runs)
@@ -70,7 +71,7 @@ def test_labels_are_legible(tmp_path, texts, runs):
         boxes = [Text.get_window_extent(text, renderer) for text in axes.texts]
         assert len(boxes) == len(points) + 1  # and "real time"
         overlapping = [
-            (a, b) for a, b in itertools.combinations(boxes, 2) if literature._common_area(a, b) > 0
+            (a, b) for a, b in itertools.combinations(boxes, 2) if Bbox.intersection(a, b)
         ]
         assert overlapping == []
         panel = axes.get_window_extent(renderer)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portable_cortex import Energy, power, run
+from portable_cortex import Energy, run
 from portable_cortex.errors import InvalidValueError, MachineFileError, PowerMeterError
 from portable_cortex.machine import load_machine
 from portable_cortex.power import (
@@ -27,12 +27,10 @@ from portable_cortex.power import (
     RaplSettings,
     StatedSettings,
     TraceSettings,
-    counter_increase,
-    find_zones,
-    integrate,
     metered,
-    read_trace,
 )
+from portable_cortex.power.rapl import SHORTEST_PERIOD, counter_increase, find_zones
+from portable_cortex.power.trace import integrate, read_trace
 
 FAST = {"model": "brunel2000", "backend": "mock", "scale": 0.01, "warmup": 10.0, "duration": 40.0}
 
@@ -139,7 +137,7 @@ def test_wrap_around(largest, increases, start):
 
 
 def test_counters_are_looked_at_before_two_kilowatts_fill_them(tree):
-    assert RaplMeter(tree.root).period == power.SHORTEST_PERIOD
+    assert RaplMeter(tree.root).period == SHORTEST_PERIOD
     for zone in ("intel-rapl:0", "intel-rapl:0:1", "intel-rapl:1"):
         (tree.root / zone / "max_energy_range_uj").write_text("20000000000\n")
     assert RaplMeter(tree.root).period == pytest.approx(5.0)  # 20 kJ, 2 kW

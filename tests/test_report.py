@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -10,15 +11,22 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from portable_cortex import Recording, Spikes
+from portable_cortex import Recording, Spikes, run
 from portable_cortex.validation import validate as module
+from portable_cortex.validation.account import account
 from portable_cortex.validation.activity import STATISTICS
+from portable_cortex.validation.cost import cost_of
 from portable_cortex.validation.export import to_json, to_junit
+from portable_cortex.validation.labels import Box
+from portable_cortex.validation.literature import UserRun
+from portable_cortex.validation.literature_charts import HEIGHT as CHART_HEIGHT
+from portable_cortex.validation.literature_charts import LETTER, LINE, charts
+from portable_cortex.validation.literature_charts import WIDTH as CHART_WIDTH
 from portable_cortex.validation.panels import HEIGHT, WIDTH, distributions, round_numbers, spectra
 from portable_cortex.validation.reference import Reference
 from portable_cortex.validation.report import render, write_report
 from portable_cortex.validation.validate import examine
-from portable_cortex.validation.words import describe
+from portable_cortex.validation.words import describe, number
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}\x1b[31m\ud800"
@@ -101,8 +109,10 @@ def test_the_page_of_a_difference(differing, tmp_path):
     sections = "verdict power overview differing distributions spectra raster cost provenance tests"
     assert page.ids >= set(sections.split())
     assert page.tags.count("tr") > len(differing.comparison.tests)
-    assert "12.5 J" in page.text
-    assert "2.50 µJ" in page.text
+    assert "12.5 J energy measured, outlet plug" in page.words
+    assert "2.50 µJ energy per synaptic event measured, outlet" in page.words
+    assert "smaller network" in page.words
+    assert "its energy is not known" not in page.words
     assert "by the tests" in page.text  # the reference's own provenance
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
@@ -132,6 +142,15 @@ def test_the_page_of_agreement(mock_run, mock_reference):
     assert ("div", "class", "verdict agrees") in page.attributes
     assert "differing" not in page.ids
     assert "What differs" not in page.text
+
+
+def test_the_page_of_several_runs(mock_run, mock_reference, tmp_path):
+    second = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=4)
+    page = Page(render(examine([mock_run, second.save(tmp_path / "second")], mock_reference)))
+    assert "2 runs" in page.words
+    assert "Mean of these runs together, and its change from the reference" in page.words
+    assert "Cost Of the first run." in page.words
+    assert "seed 3" not in page.words
 
 
 def test_the_page_without_a_recording():
@@ -164,6 +183,118 @@ def test_the_page_of_a_pair(mock_run, tmp_path, monkeypatch):
     page = Page(render(examine(a, a)))
     assert "pairing" in page.ids
     assert "All spikes are equal" in page.text
+
+
+# --- cost -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small():
+    return run(backend="mock", scale=0.02, warmup=0.0, duration=100.0)
+
+
+def changed(recording, **metadata):
+    return dataclasses.replace(recording, metadata={**recording.metadata, **metadata})
+
+
+OUTLET = {"joules": 12.5, "kind": "measured", "scope": "outlet", "source": "plug", "note": ""}
+
+
+def test_figures_are_those_of_the_cost(small):
+    recording = changed(small, energy=[OUTLET], synaptic_events=5_000_000)
+    found = account(recording)
+    cards = {card.name: card for card in found.cards}
+    cost = cost_of(recording)
+    assert list(cards) == [
+        "real-time factor",
+        "peak memory",
+        "energy",
+        "energy per synaptic event",
+    ]
+    assert cards["real-time factor"].value == number(cost.real_time_factor)
+    assert cards["energy per synaptic event"].value == "2.50 µJ"
+    assert all(card.label.startswith("measured, ") for card in found.cards)
+    assert [phase.name for phase in found.phases] == list(recording.metadata["phases_s"])
+    assert sum(phase.share for phase in found.phases) == pytest.approx(100, abs=0.1)
+
+
+def test_a_run_that_says_nothing_of_its_cost(small):
+    about = {k: v for k, v in small.metadata.items() if k != "phases_s"}
+    assert account(dataclasses.replace(small, metadata=about)) is None
+    assert account(None) is None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "phases"),
+    [
+        ({"phases_s": "long"}, 0),
+        ({"phases_s": {"simulate": "long", "connect": 1.0}}, 1),
+        ({"energy": [{"joules": "much"}]}, None),
+        ({"peak_memory_bytes": None}, None),
+    ],
+)
+def test_an_incomplete_account_is_said(small, metadata, phases):
+    found = account(changed(small, **metadata))
+    assert "no complete account" in found.trouble
+    assert (found.cards, found.charts) == ((), ())
+    assert phases is None or len(found.phases) == phases
+
+
+def test_the_place_among_the_published_runs(small):
+    found = account(changed(small, energy=[OUTLET], synaptic_events=5_000_000))
+    by_energy, by_year = found.charts
+    assert (len(by_energy.marks), len(by_year.marks)) == (14, 15)
+    assert not found.full_scale
+    for chart in found.charts:
+        (star,) = (mark for mark in chart.marks if mark.family == "own")
+        assert (star.label, star.comparable) == ("this run", False)
+        assert all(mark.comparable for mark in chart.marks if mark is not star)
+        assert all(0 <= m.x <= CHART_WIDTH and 0 <= m.y <= CHART_HEIGHT for m in chart.marks)
+        assert chart.real_time == by_year.real_time
+        # the faster the lower
+        fastest = max((m for m in chart.marks if m is not star), key=lambda mark: mark.y)
+        assert fastest.label == "Kauth et al. 2023"
+        ticks = {tick.label: tick.at for tick in chart.y_ticks}
+        assert ticks["1"] == chart.real_time
+        assert ticks["0.1"] > ticks["1"]
+
+
+@pytest.mark.parametrize("factor", [0.002, 1.0, 4000.0])
+@pytest.mark.parametrize("energy", [1e-3, 0.6, 900.0])
+def test_labels_of_published_runs_do_not_overlap(factor, energy):
+    for chart in charts([UserRun("this run", factor, energy, 2026)], comparable=True):
+        boxes = []
+        for mark in chart.marks:
+            width = LETTER * len(mark.label)
+            left = mark.label_x - {"start": 0, "middle": 0.5, "end": 1}[mark.anchor] * width
+            boxes.append(Box(left, mark.label_y - LINE / 2, left + width, mark.label_y + LINE / 2))
+            assert left >= 0
+            assert left + width <= CHART_WIDTH
+        shared = [a.common_area(b) for a, b in itertools.combinations(boxes, 2)]
+        assert max(shared) == 0
+
+
+def test_a_run_at_full_scale_can_be_compared(small):
+    parameters = {**small.metadata["parameters"], "scale": 1.0}
+    found = account(changed(small, parameters=parameters, duration_ms=20_000.0, n_spikes=None))
+    assert found.full_scale
+    assert [mark.comparable for mark in found.charts[1].marks] == [True] * 15
+    assert len(found.caveats) == 1  # nothing measured its energy
+    assert "energy is not known" in found.caveats[0]
+    half = {**parameters, "k_scale": 0.5}
+    assert not account(changed(small, parameters=half)).full_scale
+
+
+def test_other_models_are_not_among_the_published(small):
+    found = account(changed(small, model="brunel2000"))
+    assert found.cards
+    assert found.charts == ()
+
+
+def test_two_runs_are_two_stars(small):
+    other = changed(small, backend="other")
+    (_, by_year) = account(small, other).charts
+    assert [m.label for m in by_year.marks if m.family == "own"] == ["this run", "the other run"]
 
 
 def hostile(value):

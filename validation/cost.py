@@ -8,6 +8,7 @@ r"""What a run cost: time and energy to solution, each figure with its label and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -147,11 +148,18 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
         seconds = dict.fromkeys(about["phases_s"], model_seconds)
         if about["warmup_ms"]:
             seconds["warmup"] = about["warmup_ms"] * 1e-3
-        factors = {phase: wall / seconds[phase] for phase, wall in about["phases_s"].items()}
-        memory = int(about["peak_memory_bytes"])
+        factors = {
+            phase: _finite(wall / seconds[phase]) for phase, wall in about["phases_s"].items()
+        }
+        _finite(factors["simulate"])  # the one that counts is there
+        memory = int(_finite(about["peak_memory_bytes"]))
         events = about["synaptic_events"]
-        own = tuple(Energy(**figure) for figure in about["energy"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        if events is not None:
+            events = int(_finite(events))
+        own = tuple(
+            Energy(**{**figure, "joules": _finite(figure["joules"])}) for figure in about["energy"]
+        )
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise OutputError(f"the run has no complete account of its cost: {error!r}") from None
     if events is not None:
         origin = "of this run"
@@ -160,6 +168,12 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
     else:
         origin = "unknown: spikes were not recorded"
     return Cost(factors, memory, (*own, *energies), events, origin)
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, float | int) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return value
 
 
 def metadata_of(run: Run) -> Mapping[str, Any]:

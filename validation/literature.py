@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .cost import Cost, Run, cost_of, metadata_of
+from .labels import Box, place
 
 FAMILIES: Mapping[str, tuple[str, str]] = {  # marker and colour
     "CPU": ("o", "#1f4e9c"),
@@ -268,61 +269,40 @@ def _scatter(axes: Any, points: Sequence[tuple[Any, ...]]) -> None:
 def _annotate(axes: Any, points: Sequence[tuple[Any, ...]]) -> None:
     """Write each label where it covers neither a point nor another label."""
     from matplotlib.text import Text
-    from matplotlib.transforms import Bbox
 
     renderer = axes.figure.canvas.get_renderer()
-    taken = [text.get_window_extent(renderer) for text in axes.texts]
-    legend = axes.get_legend()
-    if legend is not None:
-        taken.append(legend.get_window_extent(renderer))
-    for x, y, _, marker, _ in points:
-        px, py = axes.transData.transform((x, y))
-        r = 14 if marker == "*" else 8
-        taken.append(Bbox([[px - r, py - r], [px + r, py + r]]))
-    inside = axes.get_window_extent(renderer)
+
+    def extent(artist: Any) -> Box:
+        return Box(*artist.get_window_extent(renderer).extents)
+
+    inside = extent(axes)
     level = axes.transData.transform((1, 1.0))[1]  # the line at real time
-    taken.append(Bbox([[inside.x0, level - 1], [inside.x1, level + 1]]))
-    places = [
-        (dx, dy, align)
-        for distance in range(0, 80, 6)
-        for dx, dy, align in (
-            (11, -distance, "left"), (11, distance, "left"),
-            (-11, -distance, "right"), (-11, distance, "right"),
-            (0, 14 + distance, "center"), (0, -14 - distance, "center"),
-        )
-    ]  # fmt: skip
-    for x, y, label, marker, colour in sorted(points, key=lambda p: p[3] != "*"):
-        text = axes.annotate(
+    taken = [*map(extent, axes.texts), Box(inside.x0, level - 1, inside.x1, level + 1)]
+    if axes.get_legend() is not None:
+        taken.append(extent(axes.get_legend()))
+    points = sorted(points, key=lambda point: point[3] != "*")
+    anchors = [tuple(axes.transData.transform(point[:2])) for point in points]
+    for (x, y), (_, _, _, marker, _) in zip(anchors, points, strict=True):
+        r = 14 if marker == "*" else 8
+        taken.append(Box(x - r, y - r, x + r, y + r))
+    texts = [
+        axes.annotate(
             label,
             (x, y),
-            xytext=(9, 0),
-            textcoords="offset points",
+            xytext=(0, 0),
+            textcoords="offset pixels",
             va="center",
             fontsize=10 if marker == "*" else 8.5,
             fontweight="bold" if marker == "*" else "normal",
             color=colour,
             arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.4, "linewidth": 0.7},
         )
-        best = None
-        for dx, dy, align in places:
-            text.set_position((dx, dy))
-            text.set_horizontalalignment(align)
-            text.update_positions(renderer)
-            box = Text.get_window_extent(text, renderer).padded(1)  # without the line
-            covered = sum(_common_area(box, other) for other in taken)
-            covered += 3 * (box.width * box.height - _common_area(box, inside))
-            if best is None or covered < best[0]:
-                best = (covered, dx, dy, align, box)
-            if covered == 0:
-                break
-        assert best is not None
-        _, dx, dy, align, box = best
-        text.set_position((dx, dy))
-        text.set_horizontalalignment(align)
-        taken.append(box)
-
-
-def _common_area(a: Any, b: Any) -> float:
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    return float(max(0.0, width) * max(0.0, height))
+        for x, y, label, marker, colour in points
+    ]
+    boxes = [Text.get_window_extent(text, renderer) for text in texts]  # without the lines
+    sizes = [(box.width, box.height) for box in boxes]
+    places = place(anchors, sizes, taken, inside, unit=axes.figure.dpi / 72)
+    for text, found in zip(texts, places, strict=True):
+        text.set_position((found.dx, found.dy))
+        text.set_horizontalalignment(found.align)
+        text.update_positions(renderer)

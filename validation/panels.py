@@ -72,7 +72,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """Values to positions."""
 
     low: float
@@ -80,11 +80,13 @@ class _Axis:
     length: float = WIDTH
 
     def __call__(self, values: FloatArray) -> FloatArray:
+        """Positions of values; those beyond the ends lie at the ends."""
         inside = np.clip(values, self.low, self.high)
         positions: FloatArray = (inside - self.low) / (self.high - self.low) * self.length
         return positions
 
     def at(self, value: float) -> float:
+        """The position of one value."""
         return round(float(self(np.array([value]))[0]), 2)
 
     def ticks(self) -> tuple[Tick, ...]:
@@ -174,7 +176,7 @@ def _drawn(
     ends = np.concatenate([np.percentile(curve, [tail, 100 - tail]) for curve in curves])
     low, high = float(ends.min()), float(ends.max())
     margin = (0.15 if scalar else 0.04) * (high - low) or 0.5 * abs(low) or 0.5
-    axis = _Axis(low - margin, high + margin)
+    axis = Axis(low - margin, high + margin)
     seeds = None
     if means.size:
         left, right = axis.at(float(means.min())), axis.at(float(means.max()))
@@ -199,7 +201,7 @@ def _ordered(values: FloatArray) -> FloatArray:
     return sketch(values, POINTS)
 
 
-def _steps(axis: _Axis, ordered: FloatArray, shift: float = 0.0, first: str = "M") -> str:
+def _steps(axis: Axis, ordered: FloatArray, shift: float = 0.0, first: str = "M") -> str:
     """An empirical distribution function, raised by `shift`."""
     heights = np.clip(np.arange(1, ordered.size + 1) / ordered.size + shift, 0, 1)
     ys = HEIGHT * (1 - heights)
@@ -209,7 +211,7 @@ def _steps(axis: _Axis, ordered: FloatArray, shift: float = 0.0, first: str = "M
     return "".join(parts) + f"H{WIDTH:g}"
 
 
-def _band(axis: _Axis, ordered: FloatArray, distance: float) -> str:
+def _band(axis: Axis, ordered: FloatArray, distance: float) -> str:
     """Where the distribution functions of all seeds lie."""
     heights = np.clip(np.arange(1, ordered.size + 1) / ordered.size - distance, 0, 1)
     ys = HEIGHT * (1 - heights)
@@ -256,8 +258,8 @@ def _spectrum(label: str, recordings: Sequence[Recording], duration: float) -> P
     if not curves:
         return Panel(label, "power spectrum")
     powers = np.concatenate([power for _, _, power in curves])
-    across = _Axis(math.log10(LOWEST_FREQUENCY), float(max(f.max() for _, f, _ in curves)))
-    up = _Axis(float(powers.min()) - 0.1, float(powers.max()) + 0.1, HEIGHT)
+    across = Axis(math.log10(LOWEST_FREQUENCY), float(max(f.max() for _, f, _ in curves)))
+    up = Axis(float(powers.min()) - 0.1, float(powers.max()) + 0.1, HEIGHT)
     paths = {i: _line(across(f), HEIGHT - up(power)) for i, f, power in curves}
     ticks = [Tick(across.at(math.log10(f)), f"{f}") for f in (2, 5, 10, 20, 50, 100, 200, 500)]
     extent = f"{number(10 ** powers.min(), 2)} to {number(10 ** powers.max(), 2)}"
@@ -324,7 +326,7 @@ def raster(recording: Recording | None) -> Raster | None:
         return None
     start, populations = raster_rows(recording)
     n_shown = sum(row.height for row in populations)
-    axis = _Axis(start, recording.t_stop, RASTER_WIDTH)
+    axis = Axis(start, recording.t_stop, RASTER_WIDTH)
     unit = RASTER_HEIGHT / n_shown
     rows = []
     for row in populations:

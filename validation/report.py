@@ -17,8 +17,13 @@ import jinja2
 from portable_cortex import __version__
 from portable_cortex.errors import OutputError
 
+from .account import account
 from .activity import STATISTICS
 from .comparison import Test
+from .literature import FAMILIES
+from .literature_charts import HEIGHT as CHART_HEIGHT
+from .literature_charts import MARKERS
+from .literature_charts import WIDTH as CHART_WIDTH
 from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
 from .significance import ALPHA
 from .validate import Validation
@@ -58,15 +63,6 @@ class Cell:
     high: bool
     differs: bool
     text: str
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A phase of a run: seconds, and percent of all."""
-
-    name: str
-    seconds: str
-    share: float
 
 
 def write_report(validation: Validation, path: str | Path) -> Path:
@@ -154,8 +150,10 @@ def _content(validation: Validation) -> dict[str, Any]:
         "other": "the other recording" if validation.other else "reference",
         "has_other": validation.other is not None,
         "calibrated": bool(comparison.tests) and math.isfinite(comparison.tests[0].p),
-        "cost": _cost(about),
-        "phases": _phases(about),
+        "account": account(validation.recording, validation.other),
+        "families": {name.lower(): name for name in FAMILIES},
+        "markers": MARKERS,
+        "n_runs": len(validation.folders),
         "provenance": {
             "This run": _table({"folder": validation.folders[0], **_shown(about)}) if about else [],
             "The other run": _table(_shown(validation.other.metadata)) if validation.other else [],
@@ -165,6 +163,7 @@ def _content(validation: Validation) -> dict[str, Any]:
         },
         "tests": [_row(test) for test in comparison.tests],
         "size": {"width": WIDTH, "height": HEIGHT, "across": RASTER_WIDTH, "down": RASTER_HEIGHT},
+        "chart": {"width": CHART_WIDTH, "height": CHART_HEIGHT},
         "version": __version__,
     }
 
@@ -178,7 +177,7 @@ def _title(about: Mapping[str, Any]) -> str:
 def _subtitle(validation: Validation, about: Mapping[str, Any]) -> str:
     parameters = _mapping(about.get("parameters"))
     shown = [f"{k} {v}" for k, v in parameters.items() if k in ("scale", "drive")]
-    if "seed" in about:
+    if "seed" in about and len(validation.folders) == 1:
         shown.append(f"seed {about['seed']}")
     if validation.comparison.duration:
         shown.append(f"{validation.comparison.duration * 1e-3:g} s")
@@ -239,53 +238,6 @@ def _row(test: Test) -> dict[str, Any]:
             number(test.effect_size),
         ),
     }
-
-
-def _cost(about: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Figures of cost: what, how much, and what that means."""
-    found = []
-    factor = _number(about.get("real_time_factor"))
-    if factor is not None:
-        meaning = "slower than real time" if factor > 1 else "faster than real time"
-        found.append(("real-time factor", number(factor), meaning))
-    memory = _number(about.get("peak_memory_bytes"))
-    if memory is not None:
-        found.append(("peak memory", f"{number(memory / 1e9)} GB", "of the process"))
-    events = _number(about.get("synaptic_events"))
-    for energy in _energies(about.get("energy")):
-        joules = _number(energy.get("joules"))
-        if joules is None:
-            continue
-        label = ", ".join(str(energy[k]) for k in ("kind", "scope", "source") if energy.get(k))
-        found.append(("energy", f"{number(joules)} J", label))
-        if events:
-            found.append(
-                ("energy per synaptic event", f"{number(1e6 * joules / events)} µJ", label)
-            )
-    return found
-
-
-def _energies(value: Any) -> list[Mapping[str, Any]]:
-    listed = value if isinstance(value, list) else [value]
-    return [entry for entry in listed if isinstance(entry, Mapping)]
-
-
-def _phases(about: Mapping[str, Any]) -> list[Phase]:
-    seconds = {str(k): _number(v) for k, v in _mapping(about.get("phases_s")).items()}
-    known = {name: s for name, s in seconds.items() if s is not None and s >= 0}
-    total = sum(known.values())
-    if not total > 0:
-        return []
-    return [Phase(name, number(s), round(100 * s / total, 2)) for name, s in known.items()]
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
