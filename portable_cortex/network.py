@@ -191,6 +191,9 @@ def _watched_projection(
     shared_seed: int | None,
     on_progress: Callable[[str], None],
 ) -> Any:
+    # a backend whose own draws are the core's is left to make them
+    replaced = shared_seed is not None and not getattr(sim.Projection, "draws_shared_edges", False)
+
     class Projection(sim.Projection):  # type: ignore[misc]  # the namespace is untyped
         __doc__ = sim.Projection.__doc__
 
@@ -208,7 +211,7 @@ def _watched_projection(
             network.projections.append(self)
             with clock("connect"):
                 synapse_type = synapse_type or sim.StaticSynapse()
-                if shared_seed is not None and _has_draws(connector, synapse_type):
+                if replaced and _has_draws(connector, synapse_type):
                     edges = draw_edges(
                         connector,
                         synapse_type,

@@ -16,6 +16,7 @@ from .errors import BackendUnavailableError, UnknownNameError
 GROUP = "portable_cortex.backends"
 
 BUILTIN = {
+    "builtin": "portable_cortex.backends.builtin:BuiltinBackend",
     "nest": "portable_cortex.backends.nest:NestBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
 }
