@@ -191,8 +191,10 @@ def _watched_projection(
     shared_seed: int | None,
     on_progress: Callable[[str], None],
 ) -> Any:
-    # a backend whose own draws are the core's is left to make them
-    replaced = shared_seed is not None and not getattr(sim.Projection, "draws_shared_edges", False)
+    replaced = shared_seed is not None
+    if replaced and hasattr(sim, "draw_shared"):
+        sim.draw_shared(shared_seed)  # the backend makes the core's draws itself
+        replaced = False
 
     class Projection(sim.Projection):  # type: ignore[misc]  # the namespace is untyped
         __doc__ = sim.Projection.__doc__

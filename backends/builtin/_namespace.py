@@ -80,6 +80,11 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     return 0
 
 
+def draw_shared(seed: int) -> None:
+    """Draw connections with this seed: they are those of the core's `shared` realisation."""
+    state.edges_seed = seed
+
+
 def end(compatible_output: bool = True) -> None:
     """Write what was to be written to files, and forget the network."""
     for population, variables, filename in state.write_on_end:

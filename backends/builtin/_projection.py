@@ -27,8 +27,6 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = common.Projection.__doc__
     _simulator = _simulator
     _static_synapse_class = StaticSynapse
-    # the draws of the core's `shared` realisation, for the same seed and order of projections
-    draws_shared_edges = True
 
     def __init__(
         self,
@@ -69,7 +67,7 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
     def _make(self) -> Drawn | Listed:
         """The synapses: by compiled code, by the core, or by PyNN's connector."""
         state, parameters = _simulator.state, self.synapse_type.parameter_space
-        key = {"seed": state.seed, "item": 2 * self._number + 1, "timestep": state.dt}
+        key = {"seed": state.edges_seed, "item": 2 * self._number + 1, "timestep": state.dt}
         self._check_weights(parameters["weight"])
         connector = self._connector
         recipe = drawn(connector, parameters, self.pre, self.post, workers=state.threads, **key)
