@@ -88,16 +88,14 @@ class Listed:
         delays = np.round(self.steps * timestep, 9)
         return Edges(sources, self.targets.astype(np.int64), self.weights, delays)
 
-    def count(self, where: tuple[Any, ...], workers: int) -> None:
-        """Count the synapses of each row and delay; `where` comes from `_synapses`."""
-        in_parallel(
-            workers, _count_listed, workers, self.starts, self.targets, self.steps, *where
-        )
+    def count(self, first: int, last: int, where: tuple[Any, ...]) -> None:
+        """Count the synapses of some sources; `where` comes from `_synapses`."""
+        _count_listed(first, last, self.starts, self.targets, self.steps, *where)
 
-    def fill(self, where: tuple[Any, ...], table: tuple[Any, ...], workers: int) -> None:
-        """Write the synapses to their places."""
+    def fill(self, first: int, last: int, where: tuple[Any, ...], table: tuple[Any, ...]) -> None:
+        """Write the synapses of some sources to their places."""
         columns = (self.starts, self.targets, self.weights, self.steps)
-        in_parallel(workers, _fill_listed, workers, *columns, *where, *table)
+        _fill_listed(first, last, *columns, *where, *table)
 
 
 @dataclass(frozen=True)
@@ -144,13 +142,13 @@ class Drawn:
         _draw_all(*self._recipe(), targets, weights, steps)
         return Listed(self.starts, targets, weights, steps).edges(timestep)
 
-    def count(self, where: tuple[Any, ...], workers: int) -> None:
-        """Count the synapses of each row and delay; `where` comes from `_synapses`."""
-        in_parallel(workers, _count_drawn, workers, *self._recipe(), *where)
+    def count(self, first: int, last: int, where: tuple[Any, ...]) -> None:
+        """Count the synapses of some sources; `where` comes from `_synapses`."""
+        _count_drawn(first, last, *self._recipe(), *where)
 
-    def fill(self, where: tuple[Any, ...], table: tuple[Any, ...], workers: int) -> None:
-        """Write the synapses to their places."""
-        in_parallel(workers, _fill_drawn, workers, *self._recipe(), *where, *table)
+    def fill(self, first: int, last: int, where: tuple[Any, ...], table: tuple[Any, ...]) -> None:
+        """Write the synapses of some sources to their places."""
+        _fill_drawn(first, last, *self._recipe(), *where, *table)
 
     def _recipe(self) -> tuple[Any, ...]:
         return (self.starts, self.integers, self.weight, self.limits, self.guide, self.shortest)
@@ -308,12 +306,12 @@ def _draw_all(
 
 @njit(cache=True, nogil=True)
 def _count_drawn(
-    worker: int, workers: int,
+    first: int, last: int,
     starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
     rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
 ) -> None:  # fmt: skip
     partners, delays = np.empty(BATCH), np.empty(BATCH)
-    for source in range(worker, starts.size - 1, workers):
+    for source in range(first, last):
         row = np.uint64(rows[source])
         for begin in range(starts[source], starts[source + 1], BATCH):
             n = min(BATCH, starts[source + 1] - begin)
@@ -327,13 +325,13 @@ def _count_drawn(
 
 @njit(cache=True, nogil=True)
 def _fill_drawn(
-    worker: int, workers: int,
+    first: int, last: int,
     starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
     rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
     table_targets: Any, table_weights: Any,
 ) -> None:  # fmt: skip
     partners, delays, weights = np.empty(BATCH), np.empty(BATCH), np.empty(BATCH)
-    for source in range(worker, starts.size - 1, workers):
+    for source in range(first, last):
         row = np.uint64(rows[source])
         for begin in range(starts[source], starts[source + 1], BATCH):
             n = min(BATCH, starts[source + 1] - begin)
@@ -351,21 +349,21 @@ def _fill_drawn(
 
 @njit(cache=True, nogil=True)
 def _count_listed(
-    worker: int, workers: int, starts: Any, targets: Any, steps: Any,
+    first: int, last: int, starts: Any, targets: Any, steps: Any,
     rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
 ) -> None:  # fmt: skip
-    for source in range(worker, starts.size - 1, workers):
+    for source in range(first, last):
         for i in range(starts[source], starts[source + 1]):
             offsets[owner[targets[i]], rows[source], columns[steps[i]]] += np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
 def _fill_listed(
-    worker: int, workers: int, starts: Any, targets: Any, weights: Any, steps: Any,
+    first: int, last: int, starts: Any, targets: Any, weights: Any, steps: Any,
     rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
     table_targets: Any, table_weights: Any,
 ) -> None:  # fmt: skip
-    for source in range(worker, starts.size - 1, workers):
+    for source in range(first, last):
         for i in range(starts[source], starts[source + 1]):
             at = offsets[owner[targets[i]], rows[source], columns[steps[i]]]
             offsets[owner[targets[i]], rows[source], columns[steps[i]]] = at + np.uint64(1)

@@ -47,7 +47,11 @@ class Engine:
         self._state = state
         self._populations = list(state.populations)
         self._n_threads = state.threads
-        self._layout = Layout.of([p.size for p in self._populations], self._n_threads)
+        self._layout = Layout.of(
+            [p.size for p in self._populations],
+            [not p.is_source for p in self._populations],
+            self._n_threads,
+        )
         self._first = np.array([int(p.first_id) for p in self._populations], np.int64)
         background = [p for p in state.projections if p.is_background]
         if state.synapses is None:

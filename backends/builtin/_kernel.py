@@ -79,6 +79,8 @@ class Shared(NamedTuple):
 
 
 GROUP_FIELDS, SOURCE_FIELDS = 8, 10
+SEGMENTS = 512  # of the table of synapses that are looked up together
+AHEAD = 8  # segments that are on their way to the cache
 GUIDE = 4096  # parts of (0, 1) that a guide to a Poisson distribution has
 UNSURE = 255  # a part in which more than one number of events is possible
 
@@ -100,19 +102,27 @@ def _background(
     limits: Any, guide: Any,
 ) -> None:  # fmt: skip
     """Add Poisson input to neurons: sixteen draws from one counter value."""
+    counts = np.empty(16, np.uint8)
     for begin in range(0, n, 16):
         words = philox(np.uint64((first + begin) >> 4), np.uint64(step), key0, key1)
+        any_unsure = np.uint8(0)
         for w in range(4):
             word = words[w]
             for lane in range(4):
-                i = begin + 4 * w + lane
-                prefix = word >> np.uint64(52)
-                word <<= np.uint64(16)
-                if i < n:
-                    count = np.int64(guide[prefix])
-                    if count == UNSURE:
-                        count = _refined(prefix, first + i, step, key0, key1, limits)
-                    inputs[i] += count * weight
+                count = guide[(word >> np.uint64(52 - 16 * lane)) & np.uint64(GUIDE - 1)]
+                counts[4 * w + lane] = count
+                any_unsure |= count
+        if any_unsure & np.uint8(128):
+            for i in range(16):
+                if counts[i] == UNSURE:
+                    prefix = (words[i >> 2] >> np.uint64(52 - 16 * (i & 3))) & np.uint64(GUIDE - 1)
+                    counts[i] = _refined(prefix, first + begin + i, step, key0, key1, limits)
+        if begin + 16 <= n:
+            for i in range(16):
+                inputs[begin + i] += weight * counts[i]
+        else:
+            for i in range(n - begin):
+                inputs[begin + i] += weight * counts[i]
 
 
 @njit(cache=True, nogil=True)
@@ -127,8 +137,7 @@ def _emit(
             word = words[w]
             for lane in range(4):
                 i = begin + 4 * w + lane
-                prefix = word >> np.uint64(52)
-                word <<= np.uint64(16)
+                prefix = (word >> np.uint64(52 - 16 * lane)) & np.uint64(GUIDE - 1)
                 if i < n and windows[i, 0] < step <= windows[i, 1]:
                     table = tables[i]
                     count = np.int64(guides[table, prefix])
@@ -172,16 +181,45 @@ def _remember(step: int, relative: int, mine: Any, shared: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _deliver(
-    arrived: Any, rows: Any, n: int, offsets: Any, column: int, targets: Any, weights: Any
-) -> None:
-    """Add the synapses of one delay of the rows that fired that long ago."""
-    for j in range(n):
-        row = np.uint64(rows[j])
-        begin, end = offsets[row, column], offsets[row, column + 1]
-        for i in range(begin, end):
-            at = np.uint64(i)
-            arrived[np.uint64(targets[at])] += weights[at]
+def _deliver(arrived: Any, begins: Any, ends: Any, n: int, targets: Any, weights: Any) -> None:
+    """Add segments of the table, which are far apart in memory: ask for them in time."""
+    for j in range(n + AHEAD):
+        if j < n:
+            begin = np.int64(begins[j])
+            for line in range(2):
+                prefetch(targets, begin + 32 * line)
+            for line in range(4):
+                prefetch(weights, begin + 16 * line)
+        if j >= AHEAD:
+            for i in range(begins[j - AHEAD], ends[j - AHEAD]):
+                at = np.uint64(i)
+                arrived[np.uint64(targets[at])] += weights[at]
+
+
+@njit(cache=True, nogil=True)
+def _receive(
+    arrived: Any, receptor: int, step: int, begins: Any, ends: Any, offsets: Any, mine: Any,
+    shared: Any,
+) -> None:  # fmt: skip
+    """Add the synapses whose delay ends now, of all spikes that are as old as that."""
+    n_slots = mine.history.shape[1]
+    n = 0
+    for column in range(min(shared.steps.size, shared.used[receptor])):
+        sent = step - shared.steps[column]
+        if sent <= 0:
+            continue
+        slot = sent % n_slots
+        for j in range(mine.history_sizes[receptor, slot]):
+            row = np.uint64(mine.history[receptor, slot, j])
+            begin, end = offsets[row, column], offsets[row, column + 1]
+            if begin < end:
+                begins[n] = begin
+                ends[n] = end
+                n += 1
+            if n == begins.size:
+                _deliver(arrived, begins, ends, n, shared.targets, shared.weights)
+                n = 0
+    _deliver(arrived, begins, ends, n, shared.targets, shared.weights)
 
 
 @njit(cache=True, nogil=True)
@@ -189,9 +227,8 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     """Advance by `n_steps`; ``shared.clock[0]`` tells from where, and in the end how far."""
     start = shared.clock[0]
     n_threads = shared.log.shape[0]
-    n_slots = mine.history.shape[1]
-    n_columns = shared.steps.size
     offsets = shared.offsets[thread]
+    begins, ends = np.empty(SEGMENTS, np.int64), np.empty(SEGMENTS, np.int64)
     log, log_ends = shared.log[thread], shared.log_ends[thread]
     due = np.searchsorted(mine.scheduled_steps, start + 1)
     total = 0
@@ -203,17 +240,9 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
 
         # 1. what arrives
         for receptor in range(shared.rows.shape[0]):
-            arrived = mine.arrived[receptor]
-            for column in range(min(n_columns, shared.used[receptor])):
-                sent = step - shared.steps[column]
-                if sent > 0:
-                    slot = sent % n_slots
-                    n = mine.history_sizes[receptor, slot]
-                    if n:
-                        _deliver(
-                            arrived, mine.history[receptor, slot], n, offsets, column,
-                            shared.targets, shared.weights,
-                        )  # fmt: skip
+            _receive(
+                mine.arrived[receptor], receptor, step, begins, ends, offsets, mine, shared
+            )
         for b in range(mine.background.shape[0]):
             begin, n, first, key0, key1, delay, receptor, table, on, off = mine.background[b]
             sent = step - delay

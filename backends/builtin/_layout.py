@@ -32,8 +32,8 @@ class Layout:
     n_local: NDArray[np.int64]
 
     @classmethod
-    def of(cls, sizes: list[int], n_threads: int) -> Layout:
-        """Cut populations of these sizes."""
+    def of(cls, sizes: list[int], neurons: list[bool], n_threads: int) -> Layout:
+        """Cut populations of these sizes; spike sources take no place among the neurons."""
         cuts, places = [], np.zeros((len(sizes), n_threads), np.int64)
         n_local = np.zeros(n_threads, np.int64)
         for number, size in enumerate(sizes):
@@ -43,7 +43,8 @@ class Layout:
             cut = np.minimum(cut, size)
             cuts.append(cut)
             places[number] = n_local
-            n_local = n_local + np.diff(cut)
+            if neurons[number]:
+                n_local = n_local + np.diff(cut)
         return cls(cuts, places, n_local)
 
     def place(

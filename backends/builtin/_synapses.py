@@ -18,6 +18,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ._edges import Drawn, Listed
+from ._workers import in_parallel
+
+PIECE = 1 << 16  # synapses that are placed together
 
 
 @dataclass(frozen=True)
@@ -147,26 +150,46 @@ def build(
     # last synapse is the begin of the next segment
     columns = np.zeros(int(plan.steps.max(initial=0)) + 1, np.int64)
     columns[plan.steps] = np.arange(plan.steps.size) + 1
-    done, total = 0, max(2 * plan.n_synapses, 1)
+    where = [
+        (plan.rows[b.receptor, b.sources], b.owner, b.place.astype(plan.target_type))
+        + (columns, offsets)
+        for b in bundles
+    ]
+    pieces = _pieces(bundles)
 
-    def where(bundle: Bundle) -> tuple[Any, ...]:
-        rows = plan.rows[bundle.receptor, bundle.sources]
-        place = bundle.place.astype(plan.target_type)
-        return rows, bundle.owner, place, columns, offsets
+    def for_all(action: Callable[[int, int, int], None], done: float) -> None:
+        """``action(bundle, first source, last)`` for all bundles."""
 
-    for bundle in bundles:
-        bundle.edges.count(where(bundle), workers)
-        done += bundle.edges.size
-        progress(done / total)
+        def work(worker: int) -> None:
+            for number in range(worker, len(pieces), workers):
+                numbers, first, last = pieces[number]
+                for bundle in numbers:
+                    action(bundle, first, last)
+                progress(done + 0.5 * number / len(pieces))
+
+        in_parallel(workers, work)
+
+    for_all(lambda b, first, last: bundles[b].edges.count(first, last, where[b]), 0.0)
     used = np.zeros(plan.rows.shape[0], np.int64)
     _to_begins(offsets.reshape(-1, plan.steps.size + 1), plan.row_receptors, used)
-    targets = np.empty(plan.n_synapses, plan.target_type)
-    weights = np.empty(plan.n_synapses, plan.weight_type)
-    for bundle in bundles:
-        bundle.edges.fill(where(bundle), (targets, weights), workers)
-        done += bundle.edges.size
-        progress(done / total)
+    table = np.empty(plan.n_synapses, plan.target_type), np.empty(plan.n_synapses, plan.weight_type)
+    for_all(lambda b, first, last: bundles[b].edges.fill(first, last, where[b], table), 0.5)
+    targets, weights = table
     return Synapses(plan.rows, plan.steps, offsets, targets, weights, used)
+
+
+def _pieces(bundles: Sequence[Bundle]) -> list[tuple[list[int], int, int]]:
+    """Bundles with the same sources, and ranges of these: one range's rows fit into the cache."""
+    groups: dict[bytes, list[int]] = {}
+    for number, bundle in enumerate(bundles):
+        groups.setdefault(bundle.sources.tobytes(), []).append(number)
+    pieces = []
+    for numbers in groups.values():
+        n_pre = bundles[numbers[0]].sources.size
+        n = sum(bundles[number].edges.size for number in numbers)
+        length = max(1, PIECE * n_pre // max(n, 1))
+        pieces += [(numbers, i, min(i + length, n_pre)) for i in range(0, n_pre, length)]
+    return pieces
 
 
 @njit(cache=True, nogil=True)
