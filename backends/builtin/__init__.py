@@ -34,7 +34,16 @@ class BuiltinBackend(Backend):
         timesteps=(0.001, 10.0),
         delays=(1, 1e4),
         weights="float32 where drawn at random, float64 elsewhere",
-        cell_types=("IF_curr_exp", "SpikeSourcePoisson", "SpikeSourceArray"),
+        cell_types=(
+            "IF_curr_exp",
+            "IF_curr_alpha",
+            "IF_cond_exp",
+            "IF_cond_alpha",
+            "EIF_cond_exp_isfa_ista",
+            "Izhikevich",
+            "SpikeSourcePoisson",
+            "SpikeSourceArray",
+        ),
     )
 
     def simulator(self, options: BuiltinOptions) -> Any:

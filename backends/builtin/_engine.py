@@ -123,7 +123,7 @@ class Engine:
             refractory[place : place + end - begin] = population.refractory[begin:end]
             groups.append(
                 (model.code, end - begin, first + begin, place, n_values, n_constants)
-                + (own.shape[1], own.shape[0])
+                + (own.shape[1], own.shape[0], block.shape[0])
             )
             constants.append(own.ravel())
             values.append(block.ravel())
@@ -137,13 +137,18 @@ class Engine:
         inputs = self._background(thread, background)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
+        n_local = int(layout.n_local[thread])
+        all_values = np.concatenate(values)
+        page = _memory.one_page(N_RECEPTORS * n_local + all_values.size)
+        arrived = page[: N_RECEPTORS * n_local].reshape(N_RECEPTORS, n_local)
+        page[arrived.size :] = all_values
         return _kernel.Mine(
             groups=_table(groups, _kernel.GROUP_FIELDS),
-            state=np.concatenate(values),
+            state=page[arrived.size :],
             refractory=refractory,
-            drive=np.zeros(layout.n_local[thread]),
+            drive=np.zeros(n_local),
             constants=np.concatenate(constants),
-            arrived=np.zeros((N_RECEPTORS, layout.n_local[thread])),
+            arrived=arrived,
             background=inputs[0],
             background_weights=inputs[1],
             sources=sources,
@@ -274,6 +279,7 @@ class Engine:
             log_ends=np.zeros((self._n_threads, self._slice_steps + 1), np.int64),
             counters=np.zeros(self._n_threads * CACHE_LINE, np.int64),
             clock=np.array([state.step], np.int64),
+            step_ms=np.array([state.dt]),
         )
 
     def _remember(self, history: Any) -> None:

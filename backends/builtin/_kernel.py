@@ -30,7 +30,7 @@ class Mine(NamedTuple):
 
     ``groups`` has one row for each part of a population: model, number of cells, number of the
     first among all cells, first neuron, first state variable, first constant, columns of
-    constants (1, or the number of cells), number of constants.
+    constants (1, or the number of cells), number of constants and of state variables.
     ``background`` has one row for each Poisson input: first neuron, number of neurons, index of
     the first in its population, two keys, delay, receptor, rate table; first and last step.
     ``sources`` has one row for each population of Poisson sources that send spikes: first of its rows
@@ -76,9 +76,10 @@ class Shared(NamedTuple):
     log_ends: I64
     counters: I64
     clock: I64
+    step_ms: F64
 
 
-GROUP_FIELDS, SOURCE_FIELDS = 8, 10
+GROUP_FIELDS, SOURCE_FIELDS = 9, 10
 SEGMENTS = 512  # of the table of synapses that are looked up together
 AHEAD = 8  # segments that are on their way to the cache
 GUIDE = 4096  # parts of (0, 1) that a guide to a Poisson distribution has
@@ -257,7 +258,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
         if mine.waves.shape[0]:
             _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
         for g in range(mine.groups.shape[0]):
-            total = advance(mine, g, log, total)
+            total = advance(mine, g, shared.step_ms[0], log, total)
 
         # 3. spikes of sources
         for p in range(mine.sources.shape[0]):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-PARTS = 8  # of a step of the exponential model
+PARTS = 8  # of a step, in the exponential model
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
