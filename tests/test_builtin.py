@@ -1,4 +1,4 @@
-"""What only the built-in engine promises: the core's draws, NEST's spikes, any number of threads."""
+"""What only the built-in engine promises: the core's draws, NEST's spikes, any threads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def microcircuit(**changes):
 
 
 def assert_same_spikes(first, second):
-    assert first.metadata["n_spikes"] > 100
+    assert first.metadata["n_spikes"] > 50
     for label in first.populations:
         a, b = first.spikes(label), second.spikes(label)
         np.testing.assert_allclose(a.times, b.times, atol=1e-6, err_msg=label)
@@ -94,7 +94,9 @@ def test_background_has_the_rate_and_the_variance_of_a_poisson_process(sim):
     n, rate, weight, steps = 64, 12_800.0, 0.01, 4000
     cells = sim.Population(n, sim.IF_curr_exp(tau_m=1e4, tau_syn_E=0.004, v_thresh=1e9, cm=1.0))
     source = sim.Population(n, sim.SpikeSourcePoisson(rate=rate))
-    sim.Projection(source, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight, 0.1))
+    sim.Projection(
+        source, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=weight, delay=0.1)
+    )
     cells.record("isyn_exc")
     sim.run(steps * STEP)
     (signal,) = cells.get_data("isyn_exc").segments[0].analogsignals
@@ -111,7 +113,9 @@ def test_sources_that_are_recorded_send_what_they_would_have_sent():
         sim = namespace()
         source = sim.Population(40, sim.SpikeSourcePoisson(rate=8000.0))
         cells = sim.Population(40, sim.IF_curr_exp())
-        sim.Projection(source, cells, sim.OneToOneConnector(), sim.StaticSynapse(0.1, 0.5))
+        sim.Projection(
+            source, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=0.1, delay=0.5)
+        )
         cells.record("v")
         if record:
             source.record("spikes")
@@ -278,7 +282,7 @@ def test_callbacks_may_change_parameters(sim):
     cells.record("spikes")
 
     def switch(time):
-        cells.set(i_offset=2.0 if 19.9 < time < 39.9 else 0.0)
+        cells.set(i_offset=4.0 if 19.9 < time < 39.9 else 0.0)
         return time + 20.0
 
     sim.run(60.0, callbacks=[switch])
@@ -302,7 +306,10 @@ def test_callbacks_may_change_parameters(sim):
             ),
             [0, 0.5, 0],
         ),
-        (lambda sim: sim.NoisyCurrentSource(mean=0.5, stdev=0.0, start=10.0, stop=20.0), [0, 0.5, 0]),
+        (
+            lambda sim: sim.NoisyCurrentSource(mean=0.5, stdev=0.0, start=10.0, stop=20.0),
+            [0, 0.5, 0],
+        ),
     ],
 )  # fmt: skip
 def test_current_sources(sim, make, expected):
@@ -332,7 +339,7 @@ def test_noise_is_normal_and_the_same_for_any_slices(sim):
 
 def test_synapses_can_be_changed_between_runs(sim):
     source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 21.0]))
-    cell = sim.Population(1, sim.IF_curr_exp(v_thresh=1e9))
+    cell = sim.Population(1, sim.IF_curr_exp(v_thresh=1e9, tau_syn_E=0.5))
     synapse = sim.StaticSynapse(weight=0.5, delay=1.0)
     projection = sim.Projection(source, cell, sim.OneToOneConnector(), synapse)
     cell.record("v")
@@ -365,6 +372,7 @@ def test_plasticity_is_refused(sim):
         sim.STDPMechanism  # noqa: B018
     import pyNN.mock
 
+    pyNN.mock.setup()
     cells = sim.Population(2, sim.IF_curr_exp())
     with pytest.raises(UnsupportedError, match="static synapses only"):
         sim.Projection(cells, cells, sim.AllToAllConnector(), pyNN.mock.TsodyksMarkramSynapse())
@@ -384,7 +392,9 @@ def test_impossible_parameters_are_refused(sim):
         sim.Population(2, sim.IF_curr_exp(tau_m=0.0))
     cells = sim.Population(2, sim.IF_curr_exp())
     with pytest.raises(sim.errors.ConnectionError, match="delay"):
-        sim.Projection(cells, cells, sim.AllToAllConnector(), sim.StaticSynapse(0.1, 0.01))
+        sim.Projection(
+            cells, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=0.1, delay=0.01)
+        )
     with pytest.raises(sim.errors.ConnectionError, match="index out of range"):
         sim.Projection(cells, cells, sim.FromListConnector([(0, 5, 0.1, 1.0)]))
 

@@ -101,7 +101,7 @@ class ACSource(_CurrentSource, electrodes.ACSource):  # type: ignore[misc]
     translations = build_translations(*((n, n) for n in electrodes.ACSource.default_parameters))
 
     def waveform(self, times: F64) -> F64:
-        """offset + amplitude sin(2 pi frequency (t - start) + phase)."""
+        """Offset + amplitude sin(2 pi frequency (t - start) + phase)."""
         own = self.__dict__
         angle = 2e-3 * np.pi * own["_frequency"] * (times - own["_start"])
         wave = own["_offset"] + own["_amplitude"] * np.sin(angle + np.deg2rad(own["_phase"]))

@@ -280,10 +280,7 @@ def _delay(u: float, limits: Any, guide: Any) -> Any:
 @njit(cache=True, nogil=True)
 def _weight(u: float, weight: Any) -> float:
     mean, sd, below, between, low, high = weight
-    if sd == 0.0:
-        value = mean
-    else:
-        value = mean + sd * inverse_normal(below + u * between)
+    value = mean if sd == 0.0 else mean + sd * inverse_normal(below + u * between)
     return np.float64(np.float32(min(max(value, low), high)))
 
 

@@ -121,10 +121,8 @@ class Engine:
             own = own if own.shape[1] == 1 else own[:, begin:end]
             block = population.engine_state()[:, begin:end]
             refractory[place : place + end - begin] = population.refractory[begin:end]
-            groups.append(
-                (model.code, end - begin, first + begin, place, n_values, n_constants)
-                + (own.shape[1], own.shape[0], block.shape[0])
-            )
+            numbers = (model.code, end - begin, first + begin, place, n_values, n_constants)
+            groups.append((*numbers, own.shape[1], own.shape[0], block.shape[0]))
             constants.append(own.ravel())
             values.append(block.ravel())
             n_constants += own.size
@@ -197,12 +195,11 @@ class Engine:
             if begin == end:
                 continue
             weight, delay = projection.constant_values()
-            rows.append(
-                (self._layout.places[number, thread], end - begin, begin, *self._key(source))
-                + (delay, projection.receptor, self._tables.of(source)[0], *self._windows(source)[0])
-            )
+            place, table = self._layout.places[number, thread], self._tables.of(source)[0]
+            how = (delay, projection.receptor, table, *self._windows(source)[0])
+            rows.append((place, end - begin, begin, *self._key(source), *how))
             weights.append(weight)
-        return _table(rows, _kernel.SOURCE_FIELDS), np.array(weights, float)
+        return _table(rows, _kernel.BACKGROUND_FIELDS), np.array(weights, float)
 
     def _sources(self, thread: int, direct: set[int]) -> tuple[Any, Any, Any]:
         rows, all_tables = [], [np.empty(0, np.int32)]
@@ -215,10 +212,7 @@ class Engine:
             if id(population) in direct:
                 continue
             cell = int(population.first_id) + begin
-            rows.append(
-                (n_tables, end - begin, begin, *self._key(population), cell)
-                + (0, 0, 0, 0)
-            )
+            rows.append((n_tables, end - begin, begin, *self._key(population), cell))
             all_windows.append(self._windows(population)[begin:end])
             all_tables.append(self._tables.of(population)[begin:end])
             n_tables += end - begin

@@ -55,7 +55,7 @@ def if_curr_exp(
     Rotter S, Diesmann M (1999) Biol Cybern 81:381. v is relative to rest.
     """
     n = v.size
-    if constants.shape[1] == 1:
+    if constants.shape[1] == 1 and n > 1:
         leak, by_exc, by_inh, keep_exc, keep_inh, constant = constants[:6, 0]
         threshold, reset, n_steps = constants[7, 0], constants[8, 0], np.int32(constants[9, 0])
         k = 0

@@ -33,7 +33,7 @@ class Mine(NamedTuple):
     constants (1, or the number of cells), number of constants and of state variables.
     ``background`` has one row for each Poisson input: first neuron, number of neurons, index of
     the first in its population, two keys, delay, receptor, rate table; first and last step.
-    ``sources`` has one row for each population of Poisson sources that send spikes: first of its rows
+    ``sources`` has one row for each population of Poisson sources that send spikes: its first row
     in ``source_tables`` and ``source_windows``, number, index, keys, number among all cells.
     """
 
@@ -79,7 +79,7 @@ class Shared(NamedTuple):
     step_ms: F64
 
 
-GROUP_FIELDS, SOURCE_FIELDS = 9, 10
+GROUP_FIELDS, BACKGROUND_FIELDS, SOURCE_FIELDS = 9, 10, 6
 SEGMENTS = 512  # of the table of synapses that are looked up together
 AHEAD = 8  # segments that are on their way to the cache
 GUIDE = 4096  # parts of (0, 1) that a guide to a Poisson distribution has
@@ -241,9 +241,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
 
         # 1. what arrives
         for receptor in range(shared.rows.shape[0]):
-            _receive(
-                mine.arrived[receptor], receptor, step, begins, ends, offsets, mine, shared
-            )
+            _receive(mine.arrived[receptor], receptor, step, begins, ends, offsets, mine, shared)
         for b in range(mine.background.shape[0]):
             begin, n, first, key0, key1, delay, receptor, table, on, off = mine.background[b]
             sent = step - delay
@@ -262,7 +260,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
 
         # 3. spikes of sources
         for p in range(mine.sources.shape[0]):
-            begin, n, first, key0, key1, cell = mine.sources[p, :6]
+            begin, n, first, key0, key1, cell = mine.sources[p]
             total = _emit(
                 log, total, n, cell, first, step, np.uint64(key0), np.uint64(key1),
                 mine.source_tables[begin : begin + n], mine.source_windows[begin : begin + n],

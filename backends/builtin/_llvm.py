@@ -9,6 +9,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from . import _cache  # noqa: F401  # before the first function is compiled
+
 
 @intrinsic
 def mul_high(typingctx: Any, a: Any, b: Any) -> Any:

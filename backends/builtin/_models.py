@@ -16,9 +16,7 @@ PARTS = 8  # of a step, in the exponential model
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def if_curr_alpha(
-    s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: Any, out: Any
-) -> int:
+def if_curr_alpha(s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: Any, out: Any) -> int:
     """Leaky integrate-and-fire, alpha-shaped currents, exact integration.
 
     Rotter S, Diesmann M (1999) Biol Cybern 81:381. v is relative to rest; the currents' slopes
@@ -67,7 +65,7 @@ def _rk4(
     v: float, h: float, exc0: float, exc1: float, exc2: float, inh0: float, inh1: float,
     inh2: float, current: float, c: Any, p: int,
 ) -> float:  # fmt: skip
-    """v after `h`, given the conductances at its begin, middle and end."""
+    """V after `h`, given the conductances at its begin, middle and end."""
     k1 = _slope(v, exc0, inh0, current, c, p)
     k2 = _slope(v + 0.5 * h * k1, exc1, inh1, current, c, p)
     k3 = _slope(v + 0.5 * h * k2, exc1, inh1, current, c, p)

@@ -125,4 +125,4 @@ def record_gsyn(source: Any, filename: str) -> None:
     record(["gsyn_exc", "gsyn_inh"], source, filename)
 
 
-set = common.set
+set = common.set  # noqa: A001  # PyNN's name

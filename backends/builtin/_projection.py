@@ -69,6 +69,9 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         state, parameters = _simulator.state, self.synapse_type.parameter_space
         key = {"seed": state.edges_seed, "item": 2 * self._number + 1, "timestep": state.dt}
         self._check_weights(parameters["weight"])
+        delay = parameters["delay"]
+        if delay.is_homogeneous and not is_random(delay):
+            _check_delay(_number(delay))
         connector = self._connector
         recipe = drawn(connector, parameters, self.pre, self.post, workers=state.threads, **key)
         if recipe is not None:
@@ -91,11 +94,9 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         return self._listed(*columns)
 
     def _listed(self, sources: Any, targets: Any, weights: Any, delays: Any) -> Listed:
+        if np.size(delays):
+            _check_delay(float(np.min(delays)))
         dt = _simulator.state.dt
-        if np.size(delays) and np.min(delays) < 0.5 * dt:
-            raise errors.ConnectionError(
-                f"a delay must be one time step ({dt:g} ms) or more, not {np.min(delays):g} ms"
-            )
         return Listed.of(self.pre.size, sources, targets, weights, delays, dt)
 
     def _list(self, connector: Any) -> Listed:
@@ -305,6 +306,14 @@ def _parts(cells: Any) -> list[Any]:
     """The populations of a population, view or assembly."""
     parts = cells.populations if isinstance(cells, Assembly) else [cells]
     return [getattr(part, "grandparent", part) for part in parts]
+
+
+def _check_delay(delay: float) -> None:
+    dt = _simulator.state.dt
+    if not delay >= 0.5 * dt:
+        raise errors.ConnectionError(
+            f"a delay must be one time step ({dt:g} ms) or more, not {delay:g} ms"
+        )
 
 
 def _drawable(connector: Any, parameters: Any) -> bool:

@@ -151,8 +151,13 @@ def build(
     columns = np.zeros(int(plan.steps.max(initial=0)) + 1, np.int64)
     columns[plan.steps] = np.arange(plan.steps.size) + 1
     where = [
-        (plan.rows[b.receptor, b.sources], b.owner, b.place.astype(plan.target_type))
-        + (columns, offsets)
+        (
+            plan.rows[b.receptor, b.sources],
+            b.owner,
+            b.place.astype(plan.target_type),
+            columns,
+            offsets,
+        )
         for b in bundles
     ]
     pieces = _pieces(bundles)

@@ -1,0 +1,34 @@
+"""Where compiled code is kept from one process to the next.
+
+numba looks for a change in the file of a function, not in those of the functions it calls. So that
+nobody runs old code after an update, the cache belongs to one state of all files here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numba
+
+
+def prepare() -> None:
+    """Drop compiled code of other versions; choose a folder where this one is read-only."""
+    own = Path(__file__).parent
+    sources = b"".join(file.read_bytes() for file in sorted(own.glob("*.py")))
+    version = hashlib.sha256(sources).hexdigest()[:16]
+    cache = own / "__pycache__"
+    if os.access(cache if cache.exists() else own, os.W_OK):
+        cache.mkdir(exist_ok=True)
+        stamp = cache / f"compiled-{version}.stamp"
+        if not stamp.exists():
+            for old in (*cache.glob("*.nbi"), *cache.glob("*.nbc"), *cache.glob("*.stamp")):
+                old.unlink(missing_ok=True)
+            stamp.touch()
+    elif not numba.config.CACHE_DIR:
+        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        numba.config.CACHE_DIR = str(Path(root) / "portable-cortex" / version)
+
+
+prepare()
