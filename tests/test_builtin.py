@@ -11,7 +11,6 @@ import portable_cortex
 from portable_cortex.errors import InvalidValueError, SimulationError, UnsupportedError
 from portable_cortex.realisation import WEIGHT, Stream
 
-pytest.importorskip("numba", reason="numba is not installed: pip install portable-cortex[builtin]")
 STEP = 0.1
 
 

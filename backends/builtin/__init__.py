@@ -27,7 +27,6 @@ class BuiltinBackend(Backend):
     summary = "built-in engine, exact integration on a grid, multi-threaded"
     module = "numba"
     distributions = ("numba", "llvmlite")
-    requirement = "portable-cortex[builtin]"
     Options = BuiltinOptions
     capabilities = Capabilities(
         arithmetic="float64",
