@@ -191,10 +191,9 @@ def _watched_projection(
     shared_seed: int | None,
     on_progress: Callable[[str], None],
 ) -> Any:
-    replaced = shared_seed is not None
-    if replaced and hasattr(sim, "draw_shared"):
+    if shared_seed is not None and hasattr(sim, "draw_shared"):
         sim.draw_shared(shared_seed)  # the backend makes the core's draws itself
-        replaced = False
+        shared_seed = None
 
     class Projection(sim.Projection):  # type: ignore[misc]  # the namespace is untyped
         __doc__ = sim.Projection.__doc__
@@ -213,7 +212,7 @@ def _watched_projection(
             network.projections.append(self)
             with clock("connect"):
                 synapse_type = synapse_type or sim.StaticSynapse()
-                if replaced and _has_draws(connector, synapse_type):
+                if shared_seed is not None and _has_draws(connector, synapse_type):
                     edges = draw_edges(
                         connector,
                         synapse_type,

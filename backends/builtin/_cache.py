@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-import numba
+from numba.core import config
 
 DECORATED = re.compile(rb"^@(njit|intrinsic)", re.MULTILINE)
 
@@ -30,9 +30,9 @@ def prepare() -> None:
             for old in (*cache.glob("*.nbi"), *cache.glob("*.nbc"), *cache.glob("*.stamp")):
                 old.unlink(missing_ok=True)
             stamp.touch()
-    elif not numba.config.CACHE_DIR:
+    elif not config.CACHE_DIR:
         root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        numba.config.CACHE_DIR = str(Path(root) / "portable-cortex" / version)
+        config.CACHE_DIR = str(Path(root) / "portable-cortex" / version)
 
 
 prepare()

@@ -54,7 +54,7 @@ def if_curr_alpha(s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: An
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _slope(v: float, exc: float, inh: float, current: float, c: Any, p: int) -> float:
+def _slope(v: float, exc: float, inh: float, current: float, c: Any, p: int) -> Any:
     """dv/dt of a membrane with two conductances, mV/ms."""
     leak, e_exc, e_inh = c[1, p] * (c[2, p] - v), c[3, p] - v, c[4, p] - v
     return (leak + exc * e_exc + inh * e_inh + current) / c[0, p]
@@ -64,7 +64,7 @@ def _slope(v: float, exc: float, inh: float, current: float, c: Any, p: int) -> 
 def _rk4(
     v: float, h: float, exc0: float, exc1: float, exc2: float, inh0: float, inh1: float,
     inh2: float, current: float, c: Any, p: int,
-) -> float:  # fmt: skip
+) -> Any:  # fmt: skip
     """V after `h`, given the conductances at its begin, middle and end."""
     k1 = _slope(v, exc0, inh0, current, c, p)
     k2 = _slope(v + 0.5 * h * k1, exc1, inh1, current, c, p)
@@ -74,7 +74,7 @@ def _rk4(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _threshold(s: Any, refractory: Any, c: Any, p: int, i: int, v: float) -> bool:
+def _threshold(s: Any, refractory: Any, c: Any, p: int, i: int, v: float) -> Any:
     """Refractoriness and threshold of the models without an exponential."""
     if refractory[i] > 0:
         refractory[i] -= 1
