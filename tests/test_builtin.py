@@ -363,6 +363,35 @@ def test_files_of_connections_can_be_saved_and_read(sim, tmp_path):
     assert read.get(["weight", "delay"], "list") == saved.get(["weight", "delay"], "list")
 
 
+def test_an_interruption_leaves_what_was_run(call, monkeypatch, tmp_path):
+    """Ctrl-C after the third report of progress."""
+    from portable_cortex import Recording
+    from portable_cortex.backends.builtin import BuiltinBackend
+
+    simulate = BuiltinBackend.simulate
+
+    def interrupted(self, sim, duration, progress):
+        def report(fraction):
+            progress(fraction)
+            if sim.get_current_time() > 60.0:
+                raise KeyboardInterrupt
+
+        simulate(self, sim, duration, report)
+
+    monkeypatch.setattr(BuiltinBackend, "simulate", interrupted)
+    status, _, err = call(
+        "run", "--backend", "builtin", "--scale", 0.02, "--warmup", 50, "--duration", 1e5,
+        "--out", "results/cut",
+    )  # fmt: skip
+    assert status == 130
+    assert "this much was written" in err
+    recording = Recording.load(tmp_path / "results/cut")
+    duration = recording.metadata["duration_ms"]
+    assert 10.0 < duration < 1e5 == recording.metadata["planned_duration_ms"]
+    assert recording.metadata["n_spikes"] > 0
+    assert all(recording.spikes(p).times.max(initial=0) <= 50.0 + duration for p in ("L4E", "L4I"))
+
+
 # --- mistakes -------------------------------------------------------------------------------------
 
 

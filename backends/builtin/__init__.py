@@ -28,6 +28,7 @@ class BuiltinBackend(Backend):
     module = "numba"
     distributions = ("numba", "llvmlite")
     Options = BuiltinOptions
+    interruptible = True
     capabilities = Capabilities(
         arithmetic="float64",
         timesteps=(0.001, 10.0),
