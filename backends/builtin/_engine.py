@@ -392,18 +392,18 @@ class Engine:
     def _on_their_way(self) -> list[tuple[int, NDArray[np.int64]]]:
         rows, mine, now = self._shared.rows, self._threads[0], self._state.step
         n_slots = mine.history.shape[1]
-        second = (rows[1] >= 0) & (rows[0] < 0)  # not to count those with both twice
+        # the cell of each row; a cell with rows for both receptors is found by its first
+        cell_of = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
+        first = rows[0] >= 0
+        cell_of[rows[0, first]] = np.flatnonzero(first)
+        second = (rows[1] >= 0) & ~first
+        cell_of[rows[1, second]] = np.flatnonzero(second)
         on_way = []
         for step in range(max(1, now - n_slots + 2), now + 1):
-            found = []
-            for receptor in range(rows.shape[0]):
-                cell_of = np.full(int(rows.max(initial=-1)) + 2, -1, np.int64)
-                cells = np.flatnonzero(rows[receptor] >= 0 if receptor == 0 else second)
-                cell_of[rows[receptor, cells]] = cells
-                size = mine.history_sizes[receptor, step % n_slots]
-                numbers = cell_of[mine.history[receptor, step % n_slots, :size]]
-                found.append(numbers[numbers >= 0])
-            on_way.append((step, np.sort(np.concatenate(found))))
+            slot = step % n_slots
+            sent = [mine.history[r, slot, : mine.history_sizes[r, slot]] for r in (0, 1)]
+            cells = cell_of[np.concatenate(sent)]
+            on_way.append((step, np.sort(cells[cells >= 0])))
         return on_way
 
 

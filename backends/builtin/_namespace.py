@@ -90,6 +90,7 @@ def end(compatible_output: bool = True) -> None:
     for population, variables, filename in state.write_on_end:
         population.write_data(recording.get_io(filename), variables)
     state.write_on_end = []
+    state.touch(structure=True)  # gives the memory back; what was recorded stays
 
 
 def list_standard_models() -> list[str]:
