@@ -324,6 +324,19 @@ def test_current_sources(sim, make, expected):
         np.testing.assert_allclose(rise, 10.0 * amplitude, atol=1e-4)
 
 
+def test_currents_can_be_read_and_recorded(sim):
+    cell = sim.Population(1, sim.IF_curr_exp())
+    source = sim.StepCurrentSource(times=[1.0, 2.0], amplitudes=[0.5, 0.25])
+    cell.inject(source)
+    source.record()
+    sim.run(3.0)
+    assert source.times[1] == 2.0
+    current = source.get_data().magnitude[:, 0]
+    np.testing.assert_allclose(current, [0.0] * 10 + [0.5] * 10 + [0.25] * 11)
+    with pytest.raises(ValueError, match="ascend"):
+        sim.StepCurrentSource(times=[2.0, 1.0], amplitudes=[0.5, 0.25])
+
+
 def test_noise_is_normal_and_the_same_for_any_slices(sim):
     cells = sim.Population(1, sim.IF_curr_exp(tau_m=1e7, cm=1.0, v_thresh=1e9))
     cells.inject(sim.NoisyCurrentSource(mean=0.0, stdev=1.0, dt=0.1))
@@ -349,6 +362,14 @@ def test_synapses_can_be_changed_between_runs(sim):
     first, second = v[:210].max(), (v[210:] - v[210] * np.exp(-np.arange(191) / 200.0)).max()
     assert second == pytest.approx(2 * first, rel=1e-6)
     assert projection.get("weight", format="list") == [(0, 0, 1.0)]
+
+
+def test_views_that_overlap_leave_out_the_cells_themselves(sim):
+    cells = sim.Population(6, sim.IF_curr_exp())
+    connector = sim.AllToAllConnector(allow_self_connections=False)
+    projection = sim.Projection(cells[:4], cells[2:], connector, sim.StaticSynapse(weight=0.1))
+    pairs = {(i, j) for i, j, _ in projection.get("weight", format="list")}
+    assert pairs == {(i, j) for i in range(4) for j in range(4)} - {(2, 0), (3, 1)}
 
 
 def test_files_of_connections_can_be_saved_and_read(sim, tmp_path):
@@ -423,6 +444,8 @@ def test_impossible_parameters_are_refused(sim):
         sim.Projection(
             cells, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=0.1, delay=0.01)
         )
+    with pytest.raises(sim.errors.InvalidParameterValueError, match="ascending"):
+        sim.Population(1, sim.SpikeSourceArray(spike_times=[2.0, 1.0]))
     with pytest.raises(sim.errors.ConnectionError, match="index out of range"):
         sim.Projection(cells, cells, sim.FromListConnector([(0, 5, 0.1, 1.0)]))
 

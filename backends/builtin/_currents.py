@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import neo
 import numpy as np
+import quantities as pq
 from numpy.typing import NDArray
 from pyNN import errors
 from pyNN.parameters import ParameterSpace, Sequence
@@ -25,6 +27,7 @@ class _CurrentSource:
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self._cells: list[int] = []
+        self._recorded: list[F64] | None = None
         space = ParameterSpace(
             self.default_parameters,  # type: ignore[attr-defined]
             self.get_schema(),  # type: ignore[attr-defined]
@@ -44,11 +47,12 @@ class _CurrentSource:
 
     def get_native_parameters(self) -> Any:
         """Values, as they were set."""
-        names = self.get_native_names()  # type: ignore[attr-defined]
-        values = {name: self.__dict__[f"_{name}"] for name in names}
-        return ParameterSpace(
-            {n: Sequence(v) if v.ndim else float(v) for n, v in values.items()}, shape=(1,)
-        )
+        return ParameterSpace(self.get_parameters(), shape=(1,))
+
+    def get_parameters(self) -> dict[str, Any]:
+        """Values by name: numbers, or arrays."""
+        values = {name: self.__dict__[f"_{name}"] for name in self.translations}
+        return {name: v if v.ndim else float(v) for name, v in values.items()}
 
     def inject_into(self, cells: Any) -> None:
         """Inject into cells of a population, view or assembly; also ``cells.inject(source)``."""
@@ -62,6 +66,29 @@ class _CurrentSource:
     def waveform(self, times: F64) -> F64:
         """Amplitude (nA) in the steps that begin at `times` (ms)."""
         raise NotImplementedError
+
+    def record(self) -> None:
+        """Record the current from now on."""
+        self._recorded, self._recorded_from = [], _simulator.state.t
+        self._interval = _simulator.state.dt
+
+    def take(self, amplitudes: F64) -> None:
+        """Take over what was injected."""
+        if self._recorded is not None:
+            self._recorded.append(amplitudes)
+
+    def get_data(self) -> Any:
+        """The recorded current, a sample a step, as a Neo ``AnalogSignal``."""
+        if self._recorded is None:
+            raise errors.RecordingError("i", type(self).__name__)
+        amplitudes = np.concatenate([*self._recorded, np.empty(0)])
+        end = self._recorded_from + self._interval * amplitudes.size
+        return neo.AnalogSignal(
+            np.append(amplitudes, self.waveform(np.array([end]))),
+            units="nA",
+            t_start=self._recorded_from * pq.ms,
+            sampling_period=self._interval * pq.ms,
+        )
 
     def _between(self, times: F64, values: Any) -> F64:
         half = 0.5 * _simulator.state.dt
@@ -84,14 +111,27 @@ class StepCurrentSource(_CurrentSource, electrodes.StepCurrentSource):  # type: 
         *((n, n) for n in electrodes.StepCurrentSource.default_parameters)
     )
 
-    def waveform(self, times: F64) -> F64:
-        """The amplitude of the last time that has come."""
+    def set_native_parameters(self, parameters: Any) -> None:
+        """Take new values from now on.
+
+        Raises
+        ------
+        ValueError
+            For times that do not ascend from 0, or not as many amplitudes.
+        """
+        super().set_native_parameters(parameters)
         changes, amplitudes = self.__dict__["_times"], self.__dict__["_amplitudes"]
+        if np.any(np.diff(changes) < 0) or np.any(changes < 0):
+            raise ValueError(f"times must ascend from 0, not {changes}")
         if changes.size != amplitudes.size:
-            raise errors.InvalidParameterValueError(
+            raise ValueError(
                 f"StepCurrentSource needs as many amplitudes as times: {amplitudes.size} and "
                 f"{changes.size} were given"
             )
+
+    def waveform(self, times: F64) -> F64:
+        """The amplitude of the last time that has come."""
+        changes, amplitudes = self.__dict__["_times"], self.__dict__["_amplitudes"]
         last = np.searchsorted(changes, times + 0.5 * _simulator.state.dt, side="right")
         return np.concatenate([[0.0], amplitudes])[last]
 

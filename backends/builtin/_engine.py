@@ -340,6 +340,8 @@ class Engine:
                 other.result()
             if self._shared.clock[0] != start:
                 self._collect(start, n_steps, ready)
+                for source, wave in zip(self._state.current_sources, waves, strict=True):
+                    source.take(wave)
 
     def _collect(self, start: int, n_steps: int, ready: list[_kernel.Mine]) -> None:
         """Take over what a slice recorded."""

@@ -134,8 +134,12 @@ class Population(_Parameters, common.Population):  # type: ignore[misc]
 
     def set_parameter(self, name: str, values: Any) -> None:
         """Take new values, after a look at them."""
-        if name != "spike_times":
-            values = np.array(values, float)
+        if name == "spike_times":
+            values = np.broadcast_to(np.array(values, dtype=object), self.size)
+            if any(np.any(np.diff(_times(own)) < 0) for own in values):
+                raise errors.InvalidParameterValueError("spike times must be in ascending order")
+        else:
+            values = np.array(np.broadcast_to(values, self.size), float)
             wrong = ~np.isfinite(values) | (values <= 0 if name in POSITIVE else False)
             if name in NOT_NEGATIVE:
                 wrong |= values < 0
@@ -183,10 +187,7 @@ class Population(_Parameters, common.Population):  # type: ignore[misc]
     def scheduled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and cells of an array source's spikes."""
         step = _simulator.state.dt
-        times = [
-            np.asarray(s.value if isinstance(s, Sequence) else s, float).ravel()
-            for s in self._values["spike_times"]
-        ]
+        times = [_times(own) for own in self._values["spike_times"]]
         cells = np.repeat(np.arange(self.size), [t.size for t in times])
         steps = np.rint(np.concatenate([*times, np.empty(0)]) / step).astype(np.int64)
         return steps, cells
@@ -197,6 +198,11 @@ class Population(_Parameters, common.Population):  # type: ignore[misc]
         if not steps.size:
             return 1
         return int(np.unique(np.stack([steps, cells]), axis=1, return_counts=True)[1].max())
+
+
+def _times(value: Any) -> F64:
+    """Spike times of one cell, ms."""
+    return np.asarray(value.value if isinstance(value, Sequence) else value, float).ravel()
 
 
 POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "delta_T", "tau_w"}

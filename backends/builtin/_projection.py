@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
@@ -73,12 +74,14 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         if delay.is_homogeneous and not is_random(delay):
             _check_delay(_number(delay))
         connector = self._connector
-        recipe = drawn(connector, parameters, self.pre, self.post, workers=state.threads, **key)
-        if recipe is not None:
-            return recipe
+        overlap = _overlap(connector, self.pre, self.post)
+        if not overlap:
+            recipe = drawn(connector, parameters, self.pre, self.post, workers=state.threads, **key)
+            if recipe is not None:
+                return recipe
         if isinstance(connector, FromListConnector):
             return self._list(connector)
-        if _drawable(connector, parameters):
+        if _drawable(connector, parameters) and not overlap:
             try:
                 found = draw_edges(connector, self.synapse_type, self.pre, self.post, **key)
             except UnsupportedError:
@@ -162,9 +165,12 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         state = _simulator.state
         if isinstance(edges, Listed) and edges.size:
             shortest, longest = int(edges.steps.min()), int(edges.steps.max())
-            if shortest < round(state.min_delay / state.dt) or longest * state.dt > state.max_delay:
+            if (
+                shortest < round(state.least_delay / state.dt)
+                or longest * state.dt > state.max_delay
+            ):
                 raise errors.ConnectionError(
-                    f"delays must be from {state.min_delay:g} to {state.max_delay:g} ms, as "
+                    f"delays must be from {state.least_delay:g} to {state.max_delay:g} ms, as "
                     f"setup() was told, not from {shortest * state.dt:g} to "
                     f"{longest * state.dt:g} ms"
                 )
@@ -202,6 +208,11 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
 
     def __getitem__(self, i: int) -> Connection:
         return Connection(self, i)
+
+    @property
+    def connections(self) -> Iterator[Connection]:
+        """The synapses, one after the other."""
+        return iter(self)
 
     def _all(self) -> Edges:
         return self.edges.edges(_simulator.state.dt)
@@ -306,6 +317,13 @@ def _parts(cells: Any) -> list[Any]:
     """The populations of a population, view or assembly."""
     parts = cells.populations if isinstance(cells, Assembly) else [cells]
     return [getattr(part, "grandparent", part) for part in parts]
+
+
+def _overlap(connector: Any, pre: Any, post: Any) -> bool:
+    """Whether some, but not all, pairs of a cell with itself are to be left out."""
+    if getattr(connector, "allow_self_connections", True) or pre == post:
+        return False
+    return np.intersect1d(*(np.array(c.all_cells, dtype=np.int64) for c in (pre, post))).size > 0
 
 
 def _check_delay(delay: float) -> None:

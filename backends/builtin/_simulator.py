@@ -41,7 +41,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
         """Forget the network."""
         self.dt, self.seed, self.threads = float(dt), int(seed), int(threads)
         self.edges_seed = self.seed
-        self.min_delay = self.dt if min_delay == "auto" else float(min_delay)
+        self._min_delay = None if min_delay == "auto" else float(min_delay)
         self.max_delay = float("inf") if max_delay == "auto" else float(max_delay)
         self.recorders = set()
         self.write_on_end: list[Any] = []
@@ -57,6 +57,19 @@ class State(common.control.BaseState):  # type: ignore[misc]
         self.synapses: Synapses | None = None
         self.background: tuple[bool, ...] = ()  # projections that are not in the table
         self.history: Any = None  # spikes on their way, while there is no engine
+
+    @property
+    def least_delay(self) -> float:
+        """The smallest delay that is allowed, ms."""
+        return self.dt if self._min_delay is None else self._min_delay
+
+    @property
+    def min_delay(self) -> float:
+        """The smallest delay that ``setup()`` was told, or that there is, ms."""
+        steps = [int(p.edges.possible_steps().min()) for p in self.projections if p.edges.size]
+        if self._min_delay is not None or not steps:
+            return self.least_delay
+        return round(min(steps) * self.dt, 9)
 
     @property
     def t(self) -> float:

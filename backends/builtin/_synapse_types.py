@@ -14,4 +14,4 @@ class StaticSynapse(synapses.StaticSynapse):  # type: ignore[misc]  # PyNN is un
     translations = build_translations(("weight", "weight"), ("delay", "delay"))
 
     def _get_minimum_delay(self) -> Any:
-        return _simulator.state.min_delay
+        return _simulator.state.least_delay
