@@ -150,6 +150,8 @@ class Backend(ABC):
     #: what pip installs to make the backend available
     requirement: ClassVar[str] = "portable-cortex"
     Options: ClassVar[type[BackendOptions]] = BackendOptions
+    #: whether Ctrl-C during `simulate` leaves a network whose recordings can be read
+    interruptible: ClassVar[bool] = False
 
     def availability(self) -> Availability:
         """Say whether the simulator is installed, without importing it."""

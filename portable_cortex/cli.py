@@ -151,6 +151,10 @@ def run(
         _complain("red", "Interrupted", "nothing was written.")
         raise typer.Exit(130) from None
     _show(recording, target)
+    if "planned_duration_ms" in recording.metadata:
+        ran = f"after {recording.metadata['duration_ms']:g} ms: this much was written."
+        _complain("red", "Interrupted", ran)
+        raise typer.Exit(130)
 
 
 def _show(recording: Recording, folder: Path) -> None:

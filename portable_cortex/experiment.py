@@ -235,6 +235,7 @@ class Experiment:
         power = resolved.machine.power
         meter = power.open() if power and first else None
 
+        done = self  # unless it is interrupted
         clock = Clock()
         started = provenance.now()
         with _Running(backend, clock, reporter) as running:
@@ -261,11 +262,17 @@ class Experiment:
                 if duration:
                     reporter.phase(phase, fraction=0.0)
                     with metered(meter if phase == "simulate" else None) as metering, clock(phase):
-                        backend.simulate(sim, duration, partial(_report, reporter, phase))
+                        try:
+                            backend.simulate(sim, duration, partial(_report, reporter, phase))
+                        except KeyboardInterrupt:
+                            ran = round(sim.get_current_time() - self.warmup, 9)
+                            if phase == "warmup" or not backend.interruptible or ran <= 0:
+                                raise
+                            done = replace(self, duration=ran)
             reporter.phase("readout")
             with clock("readout"):
                 spikes = {
-                    label: self._after_warmup(backend.spikes(population))
+                    label: done._after_warmup(backend.spikes(population))
                     for label, population in network.populations.items()
                     if self.record_spikes
                 }
@@ -275,8 +282,10 @@ class Experiment:
                     )
                     for r in self.record
                 }
-            metadata = self._metadata(resolved, network, spikes, clock, metering)
+            metadata = done._metadata(resolved, network, spikes, clock, metering)
             metadata["started"] = started
+            if done.duration < self.duration:
+                metadata["planned_duration_ms"] = self.duration
         sizes = {label: int(p.size) for label, p in network.populations.items()}
         # as it will be read again: lists, not tuples
         return Recording(sizes, spikes, json.loads(to_json(metadata)), signals)

@@ -191,6 +191,10 @@ def _watched_projection(
     shared_seed: int | None,
     on_progress: Callable[[str], None],
 ) -> Any:
+    if shared_seed is not None and hasattr(sim, "draw_shared"):
+        sim.draw_shared(shared_seed)  # the backend makes the core's draws itself
+        shared_seed = None
+
     class Projection(sim.Projection):  # type: ignore[misc]  # the namespace is untyped
         __doc__ = sim.Projection.__doc__
 

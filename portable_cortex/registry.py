@@ -16,13 +16,14 @@ from .errors import BackendUnavailableError, UnknownNameError
 GROUP = "portable_cortex.backends"
 
 BUILTIN = {
+    "builtin": "portable_cortex.backends.builtin:BuiltinBackend",
     "nest": "portable_cortex.backends.nest:NestBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
     "neuron": "portable_cortex.backends.neuron:NeuronBackend",
     "brian2": "portable_cortex.backends.brian2:Brian2Backend",
 }
 
-DEFAULT_BACKEND = "nest"
+DEFAULT_BACKEND = "builtin"
 
 
 def backend_names() -> tuple[str, ...]:

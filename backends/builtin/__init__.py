@@ -1,0 +1,63 @@
+"""The built-in engine: exact integration on a grid, compiled by numba, on the cores it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.provenance import cores
+from portable_cortex.sonata import Spikes
+
+
+class BuiltinOptions(BackendOptions):
+    """Options of the ``builtin`` backend."""
+
+    threads: int = Field(default_factory=cores, ge=1, le=255)
+    """Threads to build and simulate with; one on each core unless given. Results do not depend
+    on their number."""
+
+
+class BuiltinBackend(Backend):
+    """The built-in engine on the threads of this computer."""
+
+    name = "builtin"
+    summary = "built-in engine, exact integration on a grid, multi-threaded"
+    module = "numba"
+    distributions = ("numba", "llvmlite")
+    Options = BuiltinOptions
+    interruptible = True
+    capabilities = Capabilities(
+        arithmetic="float64",
+        timesteps=(0.001, 10.0),
+        delays=(1, 1e4),
+        weights="float32 where drawn at random, float64 elsewhere",
+        cell_types=(
+            "IF_curr_exp",
+            "IF_curr_alpha",
+            "IF_cond_exp",
+            "IF_cond_alpha",
+            "EIF_cond_exp_isfa_ista",
+            "Izhikevich",
+            "SpikeSourcePoisson",
+            "SpikeSourceArray",
+        ),
+    )
+
+    def simulator(self, options: BuiltinOptions) -> Any:
+        """`_namespace`, with the number of threads set."""
+        from . import _namespace
+
+        _namespace.default_threads = options.threads
+        return _namespace
+
+    def prepare(self, sim: Any) -> None:
+        """Make the table of synapses, and compile."""
+        sim.run(0)
+
+    def spikes(self, population: Any) -> Spikes:
+        """Straight from the engine's arrays."""
+        steps, neurons = population.recorder.spikes()
+        return Spikes(np.round(steps * population._simulator.state.dt, 9), neurons)

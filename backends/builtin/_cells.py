@@ -1,0 +1,213 @@
+"""PyNN's cell types and sources in the engine's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyNN.standardmodels import build_translations, cells
+
+from . import _integrate, _models
+
+F64 = NDArray[np.float64]
+Parameters = Mapping[str, F64]
+
+
+@dataclass(frozen=True)
+class Model:
+    """How the engine advances a cell type.
+
+    Attributes
+    ----------
+    code : int
+        Which function of `_integrate`.
+    variables : dict of str to str
+        State variables in the engine's order, and their units.
+    constants : callable
+        From parameters (PyNN's units) and time step (ms) to the rows of constants.
+    relative_to_rest : bool
+        Whether the engine's ``v`` is relative to ``v_rest``.
+    """
+
+    code: int
+    variables: Mapping[str, str]
+    constants: Callable[[Parameters, float], list[F64]]
+    relative_to_rest: bool = False
+
+
+def _same_names(celltype: type) -> Any:
+    """The engine takes PyNN's parameters as they are."""
+    return build_translations(*((name, name) for name in celltype.default_parameters))  # type: ignore[attr-defined]
+
+
+def _propagator(tau_syn: F64, tau_m: F64, cm: F64, step: float) -> F64:
+    """What a synaptic current adds to v within a step, mV/nA (Rotter & Diesmann 1999, eq. 10)."""
+    tau_syn, tau_m, cm = np.broadcast_arrays(tau_syn, tau_m, cm)
+    rate = (tau_m - tau_syn) / (tau_m * tau_syn)
+    equal = np.abs(rate) < 1e-9  # the limit of equal time constants
+    safe = np.where(equal, 1.0, rate)
+    factor = np.where(equal, step, np.expm1(step * safe) / safe)
+    return np.asarray(np.exp(-step / tau_syn) * factor / cm)
+
+
+def _refractory_steps(p: Parameters, step: float) -> F64:
+    return np.asarray(np.rint(p["tau_refrac"] / step))
+
+
+def _if_curr_exp(p: Parameters, step: float) -> list[F64]:
+    by_current = -p["tau_m"] / p["cm"] * np.expm1(-step / p["tau_m"])
+    return [
+        np.exp(-step / p["tau_m"]),
+        _propagator(p["tau_syn_E"], p["tau_m"], p["cm"], step),
+        _propagator(p["tau_syn_I"], p["tau_m"], p["cm"], step),
+        np.exp(-step / p["tau_syn_E"]),
+        np.exp(-step / p["tau_syn_I"]),
+        by_current * p["i_offset"],
+        by_current,
+        p["v_thresh"] - p["v_rest"],
+        p["v_reset"] - p["v_rest"],
+        _refractory_steps(p, step),
+    ]
+
+
+def _if_curr_alpha(p: Parameters, step: float) -> list[F64]:
+    by_current = -p["tau_m"] / p["cm"] * np.expm1(-step / p["tau_m"])
+    per_receptor = []
+    slopes = []
+    for tau in (p["tau_syn_E"], p["tau_syn_I"]):
+        keep = np.exp(-step / tau)
+        slopes.append(_slope_propagator(tau, p["tau_m"], p["cm"], step))
+        # a spike of weight w makes a current whose peak is w
+        per_receptor += [keep, step * keep, np.e / tau]
+    return [
+        np.exp(-step / p["tau_m"]),
+        _propagator(p["tau_syn_E"], p["tau_m"], p["cm"], step),
+        slopes[0],
+        _propagator(p["tau_syn_I"], p["tau_m"], p["cm"], step),
+        slopes[1],
+        by_current * p["i_offset"],
+        by_current,
+        p["v_thresh"] - p["v_rest"],
+        p["v_reset"] - p["v_rest"],
+        _refractory_steps(p, step),
+        *per_receptor,
+    ]
+
+
+def _slope_propagator(tau_syn: F64, tau_m: F64, cm: F64, step: float) -> F64:
+    """What the slope of an alpha-shaped current adds to v within a step, mV ms/nA."""
+    tau_syn, tau_m, cm = np.broadcast_arrays(tau_syn, tau_m, cm)
+    rate = (tau_m - tau_syn) / (tau_m * tau_syn)
+    equal = np.abs(rate) < 1e-6
+    safe = np.where(equal, 1.0, rate)
+    factor = np.where(equal, 0.5 * step**2, (np.expm1(step * safe) / safe - step) / safe)
+    return np.asarray(np.exp(-step / tau_syn) * factor / cm)
+
+
+def _if_cond(p: Parameters, step: float) -> list[F64]:
+    return [
+        p["cm"], p["cm"] / p["tau_m"], p["v_rest"], p["e_rev_E"], p["e_rev_I"], p["i_offset"],
+        p["v_thresh"], p["v_reset"], _refractory_steps(p, step),
+        np.exp(-0.5 * step / p["tau_syn_E"]), np.exp(-0.5 * step / p["tau_syn_I"]),
+        np.e / p["tau_syn_E"], np.e / p["tau_syn_I"],
+    ]  # fmt: skip
+
+
+def _eif_cond_exp(p: Parameters, step: float) -> list[F64]:
+    part = 0.5 * step / _models.PARTS
+    return [
+        p["cm"], p["cm"] / p["tau_m"], p["v_rest"], p["e_rev_E"], p["e_rev_I"], p["i_offset"],
+        p["v_spike"], p["v_reset"], _refractory_steps(p, step),
+        np.exp(-part / p["tau_syn_E"]), np.exp(-part / p["tau_syn_I"]),
+        p["delta_T"], p["v_thresh"], 1e-3 * p["a"], p["tau_w"], p["b"],  # a: from nS to uS
+    ]  # fmt: skip
+
+
+def _izhikevich(p: Parameters, step: float) -> list[F64]:
+    return [p["a"], p["b"], p["c"], p["d"], 1e3 * p["i_offset"]]  # the model's current is in pA
+
+
+CURRENTS = {"isyn_exc": "nA", "isyn_inh": "nA"}
+CONDUCTANCES = {"gsyn_exc": "uS", "gsyn_inh": "uS"}
+
+
+class IF_curr_exp(cells.IF_curr_exp):  # type: ignore[misc]  # noqa: N801  # PyNN's name
+    __doc__ = cells.IF_curr_exp.__doc__
+    translations = _same_names(cells.IF_curr_exp)
+    model = Model(
+        _integrate.IF_CURR_EXP,
+        {"v": "mV", **CURRENTS},
+        _if_curr_exp,
+        relative_to_rest=True,
+    )
+    recordable = ("spikes", "v", "isyn_exc", "isyn_inh")
+    units = {**cells.IF_curr_exp.units, **CURRENTS}  # noqa: RUF012
+
+
+class IF_curr_alpha(cells.IF_curr_alpha):  # type: ignore[misc]  # noqa: N801
+    __doc__ = cells.IF_curr_alpha.__doc__
+    translations = _same_names(cells.IF_curr_alpha)
+    model = Model(
+        _integrate.IF_CURR_ALPHA,
+        {"v": "mV", **CURRENTS, "isyn_exc_slope": "nA/ms", "isyn_inh_slope": "nA/ms"},
+        _if_curr_alpha,
+        relative_to_rest=True,
+    )
+    recordable = ("spikes", "v", "isyn_exc", "isyn_inh")
+    units = {**cells.IF_curr_alpha.units, **CURRENTS}  # noqa: RUF012
+
+
+class IF_cond_exp(cells.IF_cond_exp):  # type: ignore[misc]  # noqa: N801
+    __doc__ = cells.IF_cond_exp.__doc__
+    translations = _same_names(cells.IF_cond_exp)
+    model = Model(_integrate.IF_COND_EXP, {"v": "mV", **CONDUCTANCES}, _if_cond)
+
+
+class IF_cond_alpha(cells.IF_cond_alpha):  # type: ignore[misc]  # noqa: N801
+    __doc__ = cells.IF_cond_alpha.__doc__
+    translations = _same_names(cells.IF_cond_alpha)
+    model = Model(
+        _integrate.IF_COND_ALPHA,
+        {"v": "mV", **CONDUCTANCES, "gsyn_exc_slope": "uS/ms", "gsyn_inh_slope": "uS/ms"},
+        _if_cond,
+    )
+
+
+class EIF_cond_exp_isfa_ista(cells.EIF_cond_exp_isfa_ista):  # type: ignore[misc]  # noqa: N801
+    __doc__ = cells.EIF_cond_exp_isfa_ista.__doc__
+    translations = _same_names(cells.EIF_cond_exp_isfa_ista)
+    model = Model(_integrate.EIF_COND_EXP, {"v": "mV", **CONDUCTANCES, "w": "nA"}, _eif_cond_exp)
+
+
+class Izhikevich(cells.Izhikevich):  # type: ignore[misc]
+    __doc__ = cells.Izhikevich.__doc__
+    translations = _same_names(cells.Izhikevich)
+    model = Model(_integrate.IZHIKEVICH, {"v": "mV", "u": "mV/ms"}, _izhikevich)
+
+
+class SpikeSourcePoisson(cells.SpikeSourcePoisson):  # type: ignore[misc]
+    __doc__ = cells.SpikeSourcePoisson.__doc__
+    translations = _same_names(cells.SpikeSourcePoisson)
+
+
+class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
+    __doc__ = cells.SpikeSourceArray.__doc__
+    translations = _same_names(cells.SpikeSourceArray)
+
+
+CELL_TYPES = {
+    celltype.__name__: celltype
+    for celltype in (
+        IF_curr_exp,
+        IF_curr_alpha,
+        IF_cond_exp,
+        IF_cond_alpha,
+        EIF_cond_exp_isfa_ista,
+        Izhikevich,
+        SpikeSourcePoisson,
+        SpikeSourceArray,
+    )
+}

@@ -1,0 +1,368 @@
+"""The synapses of one projection: drawn again whenever they are needed, or listed.
+
+The microcircuit's 3e8 synapses are never held as a list of edges. A projection whose connector
+and parameters can be drawn by compiled code (`Drawn`) keeps the recipe and each source's
+out-degree; the draws are those of `portable_cortex.realisation.draw_edges`, bit by bit. All
+others are `Listed` as arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from portable_cortex.realisation import (
+    DELAY,
+    SOURCE,
+    TARGET,
+    WEIGHT,
+    Edges,
+    is_random,
+    quantile_function,
+)
+
+from ._philox import inverse_normal, uniform
+from ._workers import in_parallel
+
+NORMAL = {"normal", "normal_clipped", "normal_clipped_to_boundary"}
+GUIDE = 4096  # equal parts of (0, 1), each with the first delay that it may mean
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Synapses as arrays, ordered by source.
+
+    Attributes
+    ----------
+    starts : array of int64, shape (n_pre + 1,)
+        Where the synapses of each source begin.
+    targets, steps : arrays of int32
+        Index of the target; delay in time steps.
+    weights : array of float64
+        nA or uS.
+    """
+
+    starts: NDArray[np.int64]
+    targets: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    steps: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls, n_pre: int, sources: Any, targets: Any, weights: Any, delays: Any, timestep: float
+    ) -> Listed:
+        """From columns in any order; delays in ms."""
+        sources = np.asarray(sources, np.int64)
+        order = np.argsort(sources, kind="stable")
+        starts = np.zeros(n_pre + 1, np.int64)
+        np.cumsum(np.bincount(sources, minlength=n_pre), out=starts[1:])
+        steps = np.maximum(np.rint(np.asarray(delays, float) / timestep), 1)
+        return cls(
+            starts,
+            np.asarray(targets, np.int32)[order],
+            np.asarray(weights, np.float64)[order],
+            steps.astype(np.int32)[order],
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of synapses."""
+        return int(self.targets.size)
+
+    @property
+    def single(self) -> bool:
+        """Whether float32 holds all weights exactly."""
+        return bool(np.all(self.weights.astype(np.float32) == self.weights))
+
+    def possible_steps(self) -> NDArray[np.int64]:
+        """Delays that occur, in time steps."""
+        return np.unique(self.steps).astype(np.int64)
+
+    def edges(self, timestep: float) -> Edges:
+        """All synapses as `draw_edges` gives them."""
+        sources = np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
+        delays = np.round(self.steps * timestep, 9)
+        return Edges(sources, self.targets.astype(np.int64), self.weights, delays)
+
+    def count(self, first: int, last: int, where: tuple[Any, ...]) -> None:
+        """Count the synapses of some sources; `where` comes from `_synapses`."""
+        _count_listed(first, last, self.starts, self.targets, self.steps, *where)
+
+    def fill(self, first: int, last: int, where: tuple[Any, ...], table: tuple[Any, ...]) -> None:
+        """Write the synapses of some sources to their places."""
+        columns = (self.starts, self.targets, self.weights, self.steps)
+        _fill_listed(first, last, *columns, *where, *table)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A fixed total number of synapses with normally distributed or constant parameters.
+
+    Attributes
+    ----------
+    starts : array of int64, shape (n_pre + 1,)
+        Number of each source's first synapse.
+    integers : tuple
+        Keys of target, weight and delay, number of possible targets, whether a source skips itself.
+    weight : tuple of float
+        Mean, SD, probability below the lower bound, probability between the bounds, the bounds.
+    limits : array of float64
+        Uniform numbers below ``limits[i]`` mean a delay of ``shortest + i`` steps or less.
+    guide : array of int32
+        First candidate in `limits` for each part of (0, 1).
+    shortest : int
+        Smallest delay, time steps.
+    """
+
+    starts: NDArray[np.int64]
+    integers: tuple[Any, ...]
+    weight: tuple[float, ...]
+    limits: NDArray[np.float64]
+    guide: NDArray[np.int32]
+    shortest: int
+    single: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of synapses."""
+        return int(self.starts[-1])
+
+    def possible_steps(self) -> NDArray[np.int64]:
+        """Delays that may occur, in time steps."""
+        return self.shortest + np.arange(self.limits.size)
+
+    def edges(self, timestep: float) -> Edges:
+        """All synapses as `draw_edges` gives them."""
+        targets = np.empty(self.size, np.int32)
+        weights, steps = np.empty(self.size), np.empty(self.size, np.int32)
+        _draw_all(*self._recipe(), targets, weights, steps)
+        return Listed(self.starts, targets, weights, steps).edges(timestep)
+
+    def count(self, first: int, last: int, where: tuple[Any, ...]) -> None:
+        """Count the synapses of some sources; `where` comes from `_synapses`."""
+        _count_drawn(first, last, *self._recipe(), *where)
+
+    def fill(self, first: int, last: int, where: tuple[Any, ...], table: tuple[Any, ...]) -> None:
+        """Write the synapses of some sources to their places."""
+        _fill_drawn(first, last, *self._recipe(), *where, *table)
+
+    def _recipe(self) -> tuple[Any, ...]:
+        return (self.starts, self.integers, self.weight, self.limits, self.guide, self.shortest)
+
+
+def drawn(
+    connector: Any,
+    parameters: Any,
+    pre: Any,
+    post: Any,
+    *,
+    seed: int,
+    item: int,
+    timestep: float,
+    workers: int,
+) -> Drawn | None:
+    """The recipe of a projection, or None where compiled code cannot draw it."""
+    if type(connector).__name__ != "FixedTotalNumberConnector" or not connector.with_replacement:
+        return None
+    if connector.allow_self_connections not in (True, False) or connector.location_selector:
+        return None
+    if not isinstance(connector.n, int | np.integer):
+        return None
+    weight, delay = (_normal(parameters[name]) for name in ("weight", "delay"))
+    not_self = not connector.allow_self_connections and pre == post
+    n_post = post.size - not_self
+    if weight is None or delay is None or (connector.n and not n_post):
+        return None
+    key0 = np.uint64(seed)
+    key = {q: np.uint64(item * 16 + q) for q in (SOURCE, TARGET, WEIGHT, DELAY)}
+    counts = in_parallel(workers, _out_degrees, workers, key0, key[SOURCE], connector.n, pre.size)
+    starts = np.zeros(pre.size + 1, np.int64)
+    np.cumsum(np.sum(counts, axis=0), out=starts[1:])
+    shortest, limits = _delay_limits(parameters["delay"], timestep)
+    guide = np.searchsorted(limits, np.arange(GUIDE) / GUIDE, side="right").astype(np.int32)
+    integers = (key0, key[TARGET], key[WEIGHT], key[DELAY], np.int64(n_post), bool(not_self))
+    return Drawn(starts, integers, weight, limits, guide, shortest)
+
+
+def _normal(value: Any) -> tuple[float, ...] | None:
+    """Constant and normal parameters in one form; None for others."""
+    if value.operations and is_random(value):
+        return None
+    if is_random(value):
+        distribution = value.base_value
+        if distribution.name not in NORMAL:
+            return None
+        from scipy.special import ndtr
+
+        p = distribution.parameters
+        mean, sd = float(p["mu"]), float(p["sigma"])
+        low, high = float(p.get("low", -np.inf)), float(p.get("high", np.inf))
+        below, above = 0.0, 1.0
+        if distribution.name == "normal_clipped":
+            if sd == 0:
+                low, high = -np.inf, np.inf
+            else:
+                below, above = float(ndtr((low - mean) / sd)), float(ndtr((high - mean) / sd))
+        return mean, sd, below, above - below, low, high
+    if not value.is_homogeneous:
+        return None
+    return _constant(value), 0.0, 0.0, 1.0, -np.inf, np.inf
+
+
+def _constant(value: Any) -> float:
+    from copy import copy
+
+    shaped = copy(value)
+    shaped._shape = None
+    shaped.shape = (1,)
+    return float(shaped.evaluate(simplify=True))
+
+
+def _delay_limits(value: Any, timestep: float) -> tuple[int, NDArray[np.float64]]:
+    """The smallest delay, and where in (0, 1) each delay ends, by bisection."""
+
+    def steps(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        quantiles = quantile_function(value.base_value)(u)
+        return np.asarray(np.maximum(np.round(quantiles / timestep), 1.0))
+
+    if not is_random(value):
+        return max(int(np.round(_constant(value) / timestep)), 1), np.array([np.inf])
+    ends = np.array([0, 2**52 - 1], np.int64)
+    shortest, longest = steps(ends * 2.0**-52 + 2.0**-53)
+    wanted = np.arange(shortest, longest)
+    low = np.full(wanted.size, -1)  # the largest number known to mean no longer delay
+    high = np.full(wanted.size, 2**52 - 1)
+    while np.any(high - low > 1):
+        middle = (low + high) // 2
+        within = steps(middle * 2.0**-52 + 2.0**-53) <= wanted
+        low, high = np.where(within, middle, low), np.where(within, high, middle)
+    return int(shortest), np.append(high * 2.0**-52 + 2.0**-53, np.inf)
+
+
+# --- compiled -------------------------------------------------------------------------------------
+
+BATCH = 1024  # draws made at a time
+
+
+@njit(cache=True, nogil=True)
+def _out_degrees(worker: int, workers: int, key0: Any, key1: Any, n: int, n_pre: int) -> Any:
+    counts = np.zeros(n_pre, np.int64)
+    u = np.empty(BATCH)
+    for start in range(worker * BATCH, n, workers * BATCH):
+        part = u[: min(BATCH, n - start)]
+        uniform(key0, key1, start, part)
+        for i in range(part.size):
+            counts[np.uint64(part[i] * n_pre)] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _target(u: float, integers: Any, source: int) -> Any:
+    target = np.int64(u * integers[4])
+    if integers[5] and target >= source:
+        target += 1
+    return np.uint64(target)
+
+
+@njit(cache=True, nogil=True)
+def _delay(u: float, limits: Any, guide: Any) -> Any:
+    """Delay beyond the shortest, time steps."""
+    i = np.uint64(guide[np.uint64(u * GUIDE)])
+    while u >= limits[i]:
+        i += np.uint64(1)
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _weight(u: float, weight: Any) -> float:
+    mean, sd, below, between, low, high = weight
+    value = mean if sd == 0.0 else mean + sd * inverse_normal(below + u * between)
+    return np.float64(np.float32(min(max(value, low), high)))
+
+
+@njit(cache=True, nogil=True)
+def _draw_all(
+    starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
+    targets: Any, weights: Any, steps: Any,
+) -> None:  # fmt: skip
+    uniform(integers[0], integers[2], 0, weights)
+    delays = np.empty(weights.size)
+    uniform(integers[0], integers[3], 0, delays)
+    partners = np.empty(weights.size)
+    uniform(integers[0], integers[1], 0, partners)
+    for source in range(starts.size - 1):
+        for i in range(starts[source], starts[source + 1]):
+            targets[i] = _target(partners[i], integers, source)
+            weights[i] = _weight(weights[i], weight)
+            steps[i] = shortest + _delay(delays[i], limits, guide)
+
+
+@njit(cache=True, nogil=True)
+def _count_drawn(
+    first: int, last: int,
+    starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
+    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
+) -> None:  # fmt: skip
+    partners, delays = np.empty(BATCH), np.empty(BATCH)
+    for source in range(first, last):
+        row = np.uint64(rows[source])
+        for begin in range(starts[source], starts[source + 1], BATCH):
+            n = min(BATCH, starts[source + 1] - begin)
+            uniform(integers[0], integers[1], begin, partners[:n])
+            uniform(integers[0], integers[3], begin, delays[:n])
+            for i in range(n):
+                target = _target(partners[i], integers, source)
+                column = columns[np.uint64(shortest) + _delay(delays[i], limits, guide)]
+                offsets[owner[target], row, np.uint64(column)] += np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def _fill_drawn(
+    first: int, last: int,
+    starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
+    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
+    table_targets: Any, table_weights: Any,
+) -> None:  # fmt: skip
+    partners, delays, weights = np.empty(BATCH), np.empty(BATCH), np.empty(BATCH)
+    for source in range(first, last):
+        row = np.uint64(rows[source])
+        for begin in range(starts[source], starts[source + 1], BATCH):
+            n = min(BATCH, starts[source + 1] - begin)
+            uniform(integers[0], integers[1], begin, partners[:n])
+            uniform(integers[0], integers[2], begin, weights[:n])
+            uniform(integers[0], integers[3], begin, delays[:n])
+            for i in range(n):
+                target = _target(partners[i], integers, source)
+                column = columns[np.uint64(shortest) + _delay(delays[i], limits, guide)]
+                at = offsets[owner[target], row, np.uint64(column)]
+                offsets[owner[target], row, np.uint64(column)] = at + np.uint64(1)
+                table_targets[np.uint64(at)] = place[target]
+                table_weights[np.uint64(at)] = _weight(weights[i], weight)
+
+
+@njit(cache=True, nogil=True)
+def _count_listed(
+    first: int, last: int, starts: Any, targets: Any, steps: Any,
+    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
+) -> None:  # fmt: skip
+    for source in range(first, last):
+        for i in range(starts[source], starts[source + 1]):
+            offsets[owner[targets[i]], rows[source], columns[steps[i]]] += np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def _fill_listed(
+    first: int, last: int, starts: Any, targets: Any, weights: Any, steps: Any,
+    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
+    table_targets: Any, table_weights: Any,
+) -> None:  # fmt: skip
+    for source in range(first, last):
+        for i in range(starts[source], starts[source + 1]):
+            at = offsets[owner[targets[i]], rows[source], columns[steps[i]]]
+            offsets[owner[targets[i]], rows[source], columns[steps[i]]] = at + np.uint64(1)
+            table_targets[np.uint64(at)] = place[targets[i]]
+            table_weights[np.uint64(at)] = weights[i]

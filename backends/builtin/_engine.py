@@ -1,0 +1,449 @@
+"""A network in the form that the compiled time loop reads, and its run.
+
+An engine is made for one state of the network. When parameters or synapses change it gives the
+neurons' state back to the populations and is thrown away; the table of synapses stays unless the
+network itself changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _kernel, _memory, _synapses
+from ._cells import SpikeSourceArray, SpikeSourcePoisson
+from ._layout import Layout
+from ._llvm import CACHE_LINE
+from ._philox import POISSON
+from ._poisson import tables
+
+LOG_CAPACITY = 1 << 22  # spikes of a thread between two looks of Python's
+SAMPLES_CAPACITY = 1 << 22
+SLICE = 0.2  # s of wall clock between two looks of Python's, at most
+N_RECEPTORS = 2
+
+
+class Engine:
+    """Runs the network that `state` describes.
+
+    Parameters
+    ----------
+    state : State
+    progress : callable, optional
+        Told how much of the table of synapses is made, from 0 to 1.
+
+    Raises
+    ------
+    SimulationError
+        If the network does not fit into the memory that is free.
+    """
+
+    def __init__(self, state: Any, progress: Callable[[float], None] | None = None) -> None:
+        self._state = state
+        self._populations = list(state.populations)
+        self._n_threads = state.threads
+        self._layout = Layout.of(
+            [p.size for p in self._populations],
+            [not p.is_source for p in self._populations],
+            self._n_threads,
+        )
+        self._first = np.array([int(p.first_id) for p in self._populations], np.int64)
+        background = [p for p in state.projections if p.is_background]
+        if state.synapses is None:
+            state.synapses = self._synapses(progress or (lambda done: None))
+        self._tables = _RateTables(state.dt)
+        self._recorded = np.zeros(max(state.n_cells, 1), bool)
+        for population in self._populations:
+            first = int(population.first_id)
+            population.recorder.mark_spikes(self._recorded[first : first + population.size])
+        self._probes = [probe for p in self._populations for probe in p.recorder.probes()]
+        # a source may fire several times in a step
+        direct = {id(p.pre) for p in background}
+        self._threads = [self._assemble(t, background, direct) for t in range(self._n_threads)]
+        most = max(sum(self._most_spikes(t, direct)) for t in range(self._n_threads))
+        self._slice_steps = max(1, min(10_000, LOG_CAPACITY // max(most, 1)))
+        self._share(most)
+        self._remember(state.history)
+        for probe in self._probes:
+            probe.start(self._read(probe))
+        self._pool = ThreadPoolExecutor(max(1, self._n_threads - 1))
+
+    # --- making it --------------------------------------------------------------------------------
+
+    def _synapses(self, progress: Callable[[float], None]) -> _synapses.Synapses:
+        bundles = [
+            _synapses.Bundle(p.edges, *self._cells(p.pre), *self._places(p.post), p.receptor)
+            for p in self._state.projections
+            if not p.is_background
+        ]
+        plan = _synapses.plan(
+            bundles,
+            self._state.n_cells,
+            self._n_threads,
+            int(self._layout.n_local.max(initial=0)),
+            N_RECEPTORS,
+        )
+        _memory.check(plan.nbytes, plan.n_synapses)
+        return _synapses.build(plan, bundles, self._n_threads, progress)
+
+    def _cells(self, cells: Any) -> tuple[NDArray[np.int64]]:
+        return (np.array(cells.all_cells, dtype=np.int64),)
+
+    def _places(self, cells: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+        numbers = np.array(cells.all_cells, dtype=np.int64)
+        owner, place = np.empty(numbers.size, np.uint8), np.empty(numbers.size, np.uint32)
+        population = np.searchsorted(self._first, numbers, side="right") - 1
+        for p in np.unique(population):
+            own = population == p
+            owner[own], place[own] = self._layout.place(p, numbers[own] - self._first[p])
+        return owner, place
+
+    def _assemble(self, thread: int, background: list[Any], direct: set[int]) -> _kernel.Mine:
+        """Everything that belongs to one thread."""
+        state, layout = self._state, self._layout
+        groups, constants, values = [], [np.empty(0)], [np.empty(0)]
+        n_constants = n_values = 0
+        refractory = np.zeros(layout.n_local[thread], np.int32)
+        injected = {int(cell) for source in state.current_sources for cell in source._cells}
+        for number, population in enumerate(self._populations):
+            begin, end = layout.cuts[number][thread : thread + 2]
+            if not population.celltype.injectable or begin == end:
+                continue
+            model, first = population.celltype.model, int(population.first_id)
+            place = layout.places[number, thread]
+            each = any(first <= cell < first + population.size for cell in injected)
+            own = population.constants(state.dt, each)
+            own = own if own.shape[1] == 1 else own[:, begin:end]
+            block = population.engine_state()[:, begin:end]
+            refractory[place : place + end - begin] = population.refractory[begin:end]
+            numbers = (model.code, end - begin, first + begin, place, n_values, n_constants)
+            groups.append((*numbers, own.shape[1], own.shape[0], block.shape[0]))
+            constants.append(own.ravel())
+            values.append(block.ravel())
+            n_constants += own.size
+            n_values += block.size
+        scheduled = self._scheduled(thread)
+        waves = self._waves(thread)
+        probes, probe_groups = self._probe_table(thread, groups)
+        n_slots = int(state.synapses.steps.max(initial=1)) + 2
+        sources, source_tables, source_windows = self._sources(thread, direct)
+        inputs = self._background(thread, background)
+        everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
+        n_rows = max(1, sum(sum(most) for most in everywhere))
+        n_local = int(layout.n_local[thread])
+        all_values = np.concatenate(values)
+        page = _memory.one_page(N_RECEPTORS * n_local + all_values.size)
+        arrived = page[: N_RECEPTORS * n_local].reshape(N_RECEPTORS, n_local)
+        page[arrived.size :] = all_values
+        return _kernel.Mine(
+            groups=_table(groups, _kernel.GROUP_FIELDS),
+            state=page[arrived.size :],
+            refractory=refractory,
+            drive=np.zeros(n_local),
+            constants=np.concatenate(constants),
+            arrived=arrived,
+            background=inputs[0],
+            background_weights=inputs[1],
+            sources=sources,
+            source_tables=source_tables,
+            source_windows=source_windows,
+            scheduled_steps=scheduled[0],
+            scheduled_cells=scheduled[1],
+            waves=np.empty((len(waves[0]) - 1, 0)),
+            wave_begins=waves[0],
+            wave_targets=waves[1],
+            probes=probes,
+            probe_groups=probe_groups,
+            samples=np.empty(0),
+            history=np.empty((N_RECEPTORS, n_slots, n_rows), np.int32),
+            history_sizes=np.zeros((N_RECEPTORS, n_slots), np.int64),
+            scratch=np.empty(n_rows, np.int32),
+        )
+
+    def _most_spikes(self, thread: int, direct: set[int]) -> list[int]:
+        """How many spikes the parts of the populations can send in a step."""
+        most = []
+        for number, population in enumerate(self._populations):
+            begin, end = self._layout.cuts[number][thread : thread + 2]
+            n = 1
+            if isinstance(population.celltype, SpikeSourcePoisson):
+                n = 0 if id(population) in direct else self._tables.most(population)
+            elif isinstance(population.celltype, SpikeSourceArray):
+                n = population.most_simultaneous()
+            most.append(int(end - begin) * n)
+        return most
+
+    def _windows(self, population: Any) -> NDArray[np.int64]:
+        """First step (exclusive) and last step of each Poisson source."""
+        start, duration = (population.parameter(name) for name in ("start", "duration"))
+        steps = np.stack([start, start + duration], axis=1) / self._state.dt
+        return np.asarray(np.rint(np.minimum(steps, 2.0**60)), np.int64)
+
+    def _key(self, population: Any) -> tuple[int, int]:
+        return self._state.seed, 2 * population.number * 16 + POISSON
+
+    def _background(self, thread: int, projections: list[Any]) -> tuple[Any, Any]:
+        rows, weights = [], []
+        for projection in projections:
+            number, source = projection.post.number, projection.pre
+            begin, end = self._layout.cuts[number][thread : thread + 2]
+            if begin == end:
+                continue
+            weight, delay = projection.constant_values()
+            place, table = self._layout.places[number, thread], self._tables.of(source)[0]
+            how = (delay, projection.receptor, table, *self._windows(source)[0])
+            rows.append((place, end - begin, begin, *self._key(source), *how))
+            weights.append(weight)
+        return _table(rows, _kernel.BACKGROUND_FIELDS), np.array(weights, float)
+
+    def _sources(self, thread: int, direct: set[int]) -> tuple[Any, Any, Any]:
+        rows, all_tables = [], [np.empty(0, np.int32)]
+        all_windows = [np.empty((0, 2), np.int64)]
+        n_tables = 0
+        for number, population in enumerate(self._populations):
+            begin, end = self._layout.cuts[number][thread : thread + 2]
+            if not isinstance(population.celltype, SpikeSourcePoisson) or begin == end:
+                continue
+            if id(population) in direct:
+                continue
+            cell = int(population.first_id) + begin
+            rows.append((n_tables, end - begin, begin, *self._key(population), cell))
+            all_windows.append(self._windows(population)[begin:end])
+            all_tables.append(self._tables.of(population)[begin:end])
+            n_tables += end - begin
+        table = _table(rows, _kernel.SOURCE_FIELDS)
+        return table, np.concatenate(all_tables), np.concatenate(all_windows)
+
+    def _scheduled(self, thread: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Spikes of the thread's array sources, by step, then cell."""
+        steps, cells = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for number, population in enumerate(self._populations):
+            if isinstance(population.celltype, SpikeSourceArray):
+                begin, end = self._layout.cuts[number][thread : thread + 2]
+                own_steps, own_cells = population.scheduled()
+                own = (own_cells >= begin) & (own_cells < end)
+                steps.append(own_steps[own])
+                cells.append(own_cells[own] + int(population.first_id))
+        all_steps, all_cells = np.concatenate(steps), np.concatenate(cells)
+        order = np.lexsort((all_cells, all_steps))
+        return all_steps[order], all_cells[order].astype(np.int32)
+
+    def _waves(self, thread: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        begins, targets = [0], []
+        for source in self._state.current_sources:
+            if source._cells:
+                owner, place = self._places(_Numbers(source._cells))
+                targets.extend(place[owner == thread].tolist())
+            begins.append(len(targets))
+        return np.array(begins, np.int64), np.array(targets, np.int32)
+
+    def _probe_table(self, thread: int, groups: list[Any]) -> tuple[Any, Any]:
+        by_first = {int(group[2]): group for group in groups}
+        table, ranges = [], []
+        for probe in self._probes:
+            number = probe.population.number
+            begin, end = self._layout.cuts[number][thread : thread + 2]
+            own = probe.indices[(probe.indices >= begin) & (probe.indices < end)]
+            at = len(table)
+            if own.size:
+                group = by_first[int(probe.population.first_id) + int(begin)]
+                variable = group[4] + probe.variable * (end - begin)
+                table.extend((variable + own - begin).tolist())
+            ranges.append((at, len(table), probe.interval, 0))
+        return np.array(table, np.int64), _table(ranges, 4)
+
+    def _share(self, most: int) -> None:
+        synapses, state = self._state.synapses, self._state
+        limits, guides = self._tables.arrays()
+        self._shared = _kernel.Shared(
+            rows=synapses.rows,
+            steps=synapses.steps,
+            used=synapses.used,
+            offsets=synapses.offsets,
+            targets=synapses.targets,
+            weights=synapses.weights,
+            limits=limits,
+            guides=guides,
+            log=np.empty((self._n_threads, max(1, most) * self._slice_steps), np.int32),
+            log_ends=np.zeros((self._n_threads, self._slice_steps + 1), np.int64),
+            counters=np.zeros(self._n_threads * CACHE_LINE, np.int64),
+            clock=np.array([state.step], np.int64),
+            step_ms=np.array([state.dt]),
+        )
+
+    def _remember(self, history: Any) -> None:
+        """Put spikes that are on their way into the threads' histories."""
+        if history is None:
+            return
+        rows = self._shared.rows
+        n_slots = self._threads[0].history.shape[1]
+        for step, cells in history:
+            if step <= self._state.step - n_slots:
+                continue
+            for receptor in range(rows.shape[0]):
+                own = rows[receptor, cells]
+                own = own[own >= 0]
+                for mine in self._threads:
+                    mine.history[receptor, step % n_slots, : own.size] = own
+                    mine.history_sizes[receptor, step % n_slots] = own.size
+
+    # --- running it -------------------------------------------------------------------------------
+
+    def run(self, n_steps: int) -> None:
+        """Advance by so many steps, in slices; an interruption leaves what was run."""
+        slice_ = min(self._slice_steps, 100)
+        while n_steps > 0:
+            now = min(slice_, n_steps, self._fitting_samples())
+            began = time.perf_counter()
+            self._run_slice(now)
+            n_steps -= now
+            wall = max(time.perf_counter() - began, 1e-6)
+            slice_ = int(min(self._slice_steps, max(1.0, now * min(8.0, SLICE / wall))))
+
+    def _fitting_samples(self) -> int:
+        widest = sum(probe.indices.size / probe.interval for probe in self._probes)
+        return max(1, int(SAMPLES_CAPACITY / widest)) if widest else self._slice_steps
+
+    def _run_slice(self, n_steps: int) -> None:
+        start = int(self._shared.clock[0])
+        times = (start + np.arange(n_steps)) * self._state.dt
+        waves = [source.waveform(times) for source in self._state.current_sources]
+        ready = []
+        for mine in self._threads:
+            probe_groups = mine.probe_groups.copy()
+            counts = (start + n_steps) // probe_groups[:, 2] - start // probe_groups[:, 2]
+            sizes = counts * (probe_groups[:, 1] - probe_groups[:, 0])
+            probe_groups[:, 3] = np.cumsum(sizes) - sizes
+            ready.append(
+                mine._replace(
+                    waves=np.array(waves, float).reshape(len(waves), n_steps),
+                    probe_groups=probe_groups,
+                    samples=np.empty(int(sizes.sum())),
+                )
+            )
+        others = [
+            self._pool.submit(_kernel.run, thread, n_steps, ready[thread], self._shared)
+            for thread in range(1, self._n_threads)
+        ]
+        try:
+            _kernel.run(0, n_steps, ready[0], self._shared)
+            for other in others:
+                other.result()
+        finally:
+            # also when Ctrl-C comes here: the threads end their slice together
+            for other in others:
+                other.result()
+            if self._shared.clock[0] != start:
+                self._collect(start, n_steps, ready)
+                for source, wave in zip(self._state.current_sources, waves, strict=True):
+                    source.take(wave)
+
+    def _collect(self, start: int, n_steps: int, ready: list[_kernel.Mine]) -> None:
+        """Take over what a slice recorded."""
+        state, shared = self._state, self._shared
+        state.step = start + n_steps
+        if self._recorded.any():
+            steps, cells = [], []
+            for thread in range(self._n_threads):
+                ends = shared.log_ends[thread, : n_steps + 1]
+                fired = shared.log[thread, : ends[-1]]
+                keep = self._recorded[fired]
+                steps.append(np.repeat(start + 1 + np.arange(n_steps), np.diff(ends))[keep])
+                cells.append(fired[keep])
+            all_steps, all_cells = np.concatenate(steps), np.concatenate(cells)
+            order = np.lexsort((all_cells, all_steps))
+            all_steps, all_cells = all_steps[order].astype(np.int32), all_cells[order]
+            for number, population in enumerate(self._populations):
+                if population.recorder.records_spikes:
+                    cells_of = all_cells - self._first[number]
+                    own = (cells_of >= 0) & (cells_of < population.size)
+                    population.recorder.add_spikes(all_steps[own], cells_of[own])
+        for number, probe in enumerate(self._probes):
+            parts = []
+            for mine in ready:
+                begin, end, interval, at = mine.probe_groups[number]
+                n = (start + n_steps) // interval - start // interval
+                parts.append(mine.samples[at : at + n * (end - begin)].reshape(n, end - begin))
+            probe.add(np.concatenate(parts, axis=1))
+
+    def _read(self, probe: Any) -> NDArray[np.float64]:
+        """The present values of a probe."""
+        block = probe.population.engine_state()
+        return np.asarray(block[probe.variable, probe.indices])
+
+    def release(self) -> list[tuple[int, NDArray[np.int64]]]:
+        """Give the state back to the populations, and the spikes that are on their way."""
+        self._pool.shutdown()
+        for thread, mine in enumerate(self._threads):
+            for group in mine.groups:
+                _, n, cell, place, variable, *_ = group
+                number = int(np.searchsorted(self._first, cell, side="right")) - 1
+                population = self._populations[number]
+                n_variables = len(population.celltype.model.variables)
+                block = mine.state[variable : variable + n_variables * n].reshape(n_variables, n)
+                begin = self._layout.cuts[number][thread]
+                refractory = mine.refractory[place : place + n]
+                population.take_state(slice(begin, begin + n), block, refractory)
+        return self._on_their_way()
+
+    def _on_their_way(self) -> list[tuple[int, NDArray[np.int64]]]:
+        rows, mine, now = self._shared.rows, self._threads[0], self._state.step
+        n_slots = mine.history.shape[1]
+        # the cell of each row; a cell with rows for both receptors is found by its first
+        cell_of = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
+        first = rows[0] >= 0
+        cell_of[rows[0, first]] = np.flatnonzero(first)
+        second = (rows[1] >= 0) & ~first
+        cell_of[rows[1, second]] = np.flatnonzero(second)
+        on_way = []
+        for step in range(max(1, now - n_slots + 2), now + 1):
+            slot = step % n_slots
+            sent = [mine.history[r, slot, : mine.history_sizes[r, slot]] for r in (0, 1)]
+            cells = cell_of[np.concatenate(sent)]
+            on_way.append((step, np.sort(cells[cells >= 0])))
+        return on_way
+
+
+class _Numbers:
+    """Cells by number, where a population is expected."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.all_cells = numbers
+
+
+class _RateTables:
+    """One table for each rate of Poisson sources that occurs."""
+
+    def __init__(self, step: float) -> None:
+        self._step = step
+        self._means: list[float] = []
+
+    def of(self, population: Any) -> NDArray[np.int32]:
+        """Number of each source's table."""
+        means, inverse = np.unique(
+            population.parameter("rate") * self._step * 1e-3, return_inverse=True
+        )
+        numbers = []
+        for mean in means.tolist():
+            if mean not in self._means:
+                self._means.append(mean)
+            numbers.append(self._means.index(mean))
+        return np.array(numbers, np.int32)[inverse]
+
+    def most(self, population: Any) -> int:
+        """The largest number of spikes of a source in a step."""
+        largest = float(np.max(population.parameter("rate"))) * self._step * 1e-3
+        return int(tables(np.array([largest]))[0].shape[1])
+
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """Limits and guides of all tables."""
+        return tables(np.array(self._means, float))
+
+
+def _table(rows: list[Any], n_columns: int) -> NDArray[np.int64]:
+    return np.array(rows, np.int64).reshape(-1, n_columns)

@@ -1,0 +1,57 @@
+"""Which thread has which neurons.
+
+Each thread has a part of every population, so that all have the same work in every step. Parts
+begin at multiples of sixteen, the number of Poisson draws that one counter value gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Parts of all populations.
+
+    Attributes
+    ----------
+    cuts : list of array of int64, shape (threads + 1,)
+        For each population, the first neuron of each part, and its size.
+    places : array of int64, shape (populations, threads)
+        Index of a part's first neuron among the thread's neurons.
+    n_local : array of int64, shape (threads,)
+    """
+
+    cuts: list[NDArray[np.int64]]
+    places: NDArray[np.int64]
+    n_local: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sizes: list[int], neurons: list[bool], n_threads: int) -> Layout:
+        """Cut populations of these sizes; spike sources take no place among the neurons."""
+        cuts, places = [], np.zeros((len(sizes), n_threads), np.int64)
+        n_local = np.zeros(n_threads, np.int64)
+        for number, size in enumerate(sizes):
+            cut = np.rint(np.arange(n_threads + 1) * size / n_threads / BLOCK).astype(np.int64)
+            cut *= BLOCK
+            cut[-1] = size
+            cut = np.minimum(cut, size)
+            cuts.append(cut)
+            places[number] = n_local
+            if neurons[number]:
+                n_local = n_local + np.diff(cut)
+        return cls(cuts, places, n_local)
+
+    def place(
+        self, population: int, indices: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+        """Thread of each neuron of a population, and its index there."""
+        cut = self.cuts[population]
+        owner = np.searchsorted(cut[1:], indices, side="right")
+        place = self.places[population][owner] + indices - cut[owner]
+        return owner.astype(np.uint8), place.astype(np.uint32)

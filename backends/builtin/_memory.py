@@ -1,0 +1,58 @@
+"""Whether a network fits into this computer, asked before it is built."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portable_cortex.errors import SimulationError
+
+
+def free_bytes() -> int:
+    """Memory that can be had without swapping."""
+    try:
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check(needed: int, n_synapses: int) -> None:
+    """Refuse what does not fit.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes.
+    n_synapses : int
+        For the message.
+
+    Raises
+    ------
+    SimulationError
+        If less is free.
+    """
+    free = free_bytes()
+    if needed > free:
+        raise SimulationError(
+            f"{n_synapses:,} synapses need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB free: use a "
+            "smaller scale, or end other programs"
+        )
+
+
+HUGE_PAGE = 1 << 21
+
+
+def one_page(n: int) -> NDArray[np.float64]:
+    """`n` zeros that begin on a huge page, which the processor finds without looking far."""
+    # numpy asks for huge pages where an array has 4 MB or more
+    buffer = np.empty(8 * n + 2 * HUGE_PAGE, np.uint8)
+    begin = -buffer.ctypes.data % HUGE_PAGE
+    found = buffer[begin : begin + 8 * n].view(np.float64)
+    found[:] = 0.0
+    return found

@@ -1,0 +1,15 @@
+"""Compiled functions on several threads; they hold no lock of Python's while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+def in_parallel(n: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Results of ``function(worker, *arguments)`` for `n` workers, one thread each."""
+    if n == 1:
+        return [function(0, *arguments)]
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(lambda worker: function(worker, *arguments), range(n)))

@@ -1,0 +1,165 @@
+"""The built-in engine beside NEST, and how its cost grows with the work.
+
+Every measurement is a process of its own; the contestants take turns, so that a machine whose speed
+drifts slows both. Same network and Poisson drive, two threads, no recording. Ratios are ratios of
+medians.
+
+    python benchmarks/builtin_engine.py                         # beside NEST at scale 0.1
+    python benchmarks/builtin_engine.py --full                  # full scale, this engine alone
+    python benchmarks/builtin_engine.py --growth                # cost per event, scales 0.05 to 1
+    python benchmarks/builtin_engine.py --start                 # second start of a small network
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+WARMUP = 100.0  # ms
+STEPS_PER_SECOND = 10_000
+
+
+def run(
+    backend: str, scale: float, duration: float, threads: int, record: bool
+) -> dict[str, float]:
+    """One run of the microcircuit."""
+    import portable_cortex
+
+    began = time.perf_counter()
+    recording = portable_cortex.run(
+        backend=backend,
+        scale=scale,
+        warmup=WARMUP,
+        duration=duration,
+        record_spikes=record,
+        options={"threads": str(threads)},
+    )
+    about = recording.metadata
+    phases = about["phases_s"]
+    return {
+        "build": sum(phases[name] for name in ("create", "connect", "prepare")),
+        "simulate": phases["simulate"],
+        "real-time factor": about["real_time_factor"],
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "neurons": about["n_neurons"],
+        "synapses": about["n_synapses"],
+        "events": about["synaptic_events"] or 0,
+        "total": time.perf_counter() - began,
+    }
+
+
+def measure(*settings: object) -> dict[str, float]:
+    """`run` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", json.dumps(settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{settings} failed:\n{done.stderr[-2000:]}")
+    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"  {settings} {result}", file=sys.stderr)
+    return result
+
+
+def compare(scale: float, duration: float, threads: int, repeats: int) -> None:
+    """Let the engine and NEST take turns."""
+    names = ("builtin", "nest")
+    measure("builtin", scale, 1.0, threads, False)  # compiles, where that was not done before
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(repeats):
+        for name in names:
+            runs[name].append(measure(name, scale, duration, threads, False))
+    print(f"\nscale {scale:g}, {duration:g} ms after {WARMUP:g} ms, {threads} threads, "
+          f"median of {repeats} [min, max]\n")  # fmt: skip
+    print("| | builtin | nest | ratio of medians |\n|---|---|---|---|")
+    for what, unit in (("build", " s"), ("real-time factor", ""), ("memory", " GB")):
+        medians, cells = [], []
+        for name in names:
+            values = [result[what] for result in runs[name]]
+            medians.append(statistics.median(values))
+            cells.append(f"{medians[-1]:.2f}{unit} [{min(values):.2f}, {max(values):.2f}]")
+        print(f"| {what} | {cells[0]} | {cells[1]} | {medians[0] / medians[1]:.3f} |")
+
+
+def full(duration: float, threads: int) -> None:
+    """The whole network."""
+    result = measure("builtin", 1.0, duration, threads, False)
+    print(f"\n| full scale, {duration:g} ms after {WARMUP:g} ms | |\n|---|---|")
+    print(f"| build | {result['build']:.1f} s |\n| real-time factor | "
+          f"{result['real-time factor']:.2f} |\n| memory | {result['memory']:.2f} GB |\n"
+          f"| synapses | {result['synapses']:,} |")  # fmt: skip
+
+
+def growth(scales: list[float], duration: float, threads: int) -> None:
+    """Time against neuron updates and recurrent events; both costs by least squares."""
+    seconds, updates, events = [], [], []
+    print("\n| scale | neurons | synapses | events/s | real-time factor | ns per event |")
+    print("|---|---|---|---|---|---|")
+    for scale in scales:
+        result = measure("builtin", scale, duration, threads, True)
+        per_second = 1e3 / duration
+        seconds.append(result["real-time factor"])
+        updates.append(result["neurons"] * STEPS_PER_SECOND)
+        events.append(result["events"] * per_second)
+        print(
+            f"| {scale:g} | {result['neurons']:,} | {result['synapses']:,} | {events[-1]:.3g} "
+            f"| {seconds[-1]:.2f} | {1e9 * seconds[-1] / events[-1]:.1f} |",
+            flush=True,
+        )
+    work = np.column_stack([updates, events])
+    relative = work / np.array(seconds)[:, np.newaxis]  # equal weight for every scale
+    (per_update, per_event), *_ = np.linalg.lstsq(relative, np.ones(len(seconds)), rcond=None)
+    print(f"\nleast squares: {1e9 * per_update:.2f} ns an update (Poisson input included), "
+          f"{1e9 * per_event:.2f} ns an event, on {threads} threads together")  # fmt: skip
+
+
+def start(threads: int) -> None:
+    """Second start: from a new interpreter to the end of the first step."""
+    script = (
+        "import portable_cortex as pc; sim = pc.simulator('builtin');"
+        f"sim.setup(timestep=0.1, threads={threads}); p = sim.Population(100, sim.IF_curr_exp());"
+        "sim.Projection(p, p, sim.FixedProbabilityConnector(0.1), sim.StaticSynapse(weight=0.1,"
+        "delay=1.0)); p.record('spikes'); sim.run(0.1)"
+    )
+    for label in ("first", "second", "third"):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", script], check=True)
+        print(f"| {label} start | {time.perf_counter() - began:.2f} s |")
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=0.1)
+    parser.add_argument("--scales", type=float, nargs="*", default=[0.05, 0.1, 0.2, 0.5, 1.0])
+    parser.add_argument("--duration", type=float, default=1000.0, help="ms of model time")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--start", action="store_true")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(run(*json.loads(arguments.one))))
+    elif arguments.full:
+        full(arguments.duration, arguments.threads)
+    elif arguments.growth:
+        growth(arguments.scales, arguments.duration, arguments.threads)
+    elif arguments.start:
+        start(arguments.threads)
+    else:
+        compare(arguments.scale, arguments.duration, arguments.threads, arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,465 @@
+"""What only the built-in engine promises: the core's draws, NEST's spikes, any threads."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import portable_cortex
+from portable_cortex.errors import InvalidValueError, SimulationError, UnsupportedError
+from portable_cortex.realisation import WEIGHT, Stream
+
+STEP = 0.1
+
+
+def namespace(threads=2, seed=5, **settings):
+    sim = portable_cortex.simulator("builtin", options={"threads": str(threads)})
+    sim.setup(timestep=STEP, rng_seed=seed, **settings)
+    return sim
+
+
+@pytest.fixture
+def sim():
+    found = namespace()
+    yield found
+    found.end()
+
+
+def spike_times(population):
+    trains = population.get_data("spikes").segments[-1].spiketrains
+    return [np.asarray(train.rescale("ms").magnitude) for train in trains]
+
+
+def microcircuit(**changes):
+    settings = {"scale": 0.02, "duration": 100.0, "warmup": 0.0, "seed": 3} | changes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # with constant drive it may fall silent
+        return portable_cortex.run(**settings)
+
+
+def assert_same_spikes(first, second):
+    assert first.metadata["n_spikes"] > 50
+    for label in first.populations:
+        a, b = first.spikes(label), second.spikes(label)
+        np.testing.assert_allclose(a.times, b.times, atol=1e-6, err_msg=label)
+        np.testing.assert_array_equal(a.neurons, b.neurons, err_msg=label)
+
+
+# --- random numbers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("start", "n"), [(0, 17), (3, 10), (1_000_001, 999)])
+def test_compiled_generator_is_the_core_s(start, n):
+    from portable_cortex.backends.builtin._philox import uniform
+
+    out = np.empty(n)
+    uniform(np.uint64(7), np.uint64(3 * 16 + WEIGHT), start, out)
+    np.testing.assert_array_equal(out, Stream(7, 3, WEIGHT).uniform(n, start))
+
+
+def test_normal_quantiles_are_scipy_s():
+    from scipy.special import ndtri
+
+    from portable_cortex.backends.builtin._philox import inverse_normals
+
+    u = np.concatenate([Stream(1, 1, 1).uniform(100_000), 2.0 ** -np.arange(1, 53)])
+    u = np.concatenate([u, 1 - u])
+    u = u[(u > 0) & (u < 1)]
+    np.testing.assert_array_equal(inverse_normals(u), ndtri(u))
+
+
+@pytest.mark.parametrize("mean", [0.003, 0.7, 2.32, 40.0])
+def test_poisson_tables_are_the_distribution(mean):
+    from scipy import stats
+
+    from portable_cortex.backends.builtin._kernel import GUIDE, UNSURE
+    from portable_cortex.backends.builtin._poisson import tables
+
+    limits, guides = tables(np.array([mean]))
+    u = (np.arange(GUIDE) + 0.5) / GUIDE
+    sure = guides[0] != UNSURE
+    assert sure.mean() > 0.9
+    np.testing.assert_array_equal(guides[0][sure], stats.poisson.ppf(u[sure], mean))
+    finite = np.isfinite(limits[0])
+    np.testing.assert_allclose(
+        limits[0][finite], stats.poisson.cdf(np.arange(finite.sum()), mean), rtol=1e-12
+    )
+
+
+def test_background_has_the_rate_and_the_variance_of_a_poisson_process(sim):
+    """On a membrane that forgets within a step, v is the input of the last one."""
+    n, rate, weight, steps = 64, 12_800.0, 0.01, 4000
+    cells = sim.Population(n, sim.IF_curr_exp(tau_m=1e4, tau_syn_E=0.004, v_thresh=1e9, cm=1.0))
+    source = sim.Population(n, sim.SpikeSourcePoisson(rate=rate))
+    sim.Projection(
+        source, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=weight, delay=0.1)
+    )
+    cells.record("isyn_exc")
+    sim.run(steps * STEP)
+    (signal,) = cells.get_data("isyn_exc").segments[0].analogsignals
+    counts = np.rint(signal.magnitude[2:] / weight)
+    mean = rate * STEP * 1e-3
+    assert counts.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / counts.size))
+    assert counts.var() == pytest.approx(mean, rel=0.03)
+    assert abs(np.corrcoef(counts[:, 0], counts[:, 1])[0, 1]) < 5 / np.sqrt(steps)
+    assert abs(np.corrcoef(counts[1:, 0], counts[:-1, 0])[0, 1]) < 5 / np.sqrt(steps)
+
+
+def test_sources_that_are_recorded_send_what_they_would_have_sent():
+    def run(record):
+        sim = namespace()
+        source = sim.Population(40, sim.SpikeSourcePoisson(rate=8000.0))
+        cells = sim.Population(40, sim.IF_curr_exp())
+        sim.Projection(
+            source, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=0.1, delay=0.5)
+        )
+        cells.record("v")
+        if record:
+            source.record("spikes")
+        sim.run(50.0)
+        return cells.get_data("v").segments[0].analogsignals[0].magnitude
+
+    np.testing.assert_allclose(run(record=False), run(record=True), atol=1e-9)
+
+
+# --- threads --------------------------------------------------------------------------------------
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    one = microcircuit(backend="builtin", options={"threads": "1"}, record=["v:L4E:20"])
+    for threads in ("2", "3"):
+        other = microcircuit(backend="builtin", options={"threads": threads}, record=["v:L4E:20"])
+        assert_same_spikes(one, other)
+        np.testing.assert_array_equal(
+            one.signal("L4E", "v").values, other.signal("L4E", "v").values
+        )
+
+
+def test_native_and_shared_connections_are_the_same():
+    networks = []
+    for realisation in ("native", "shared"):
+        run = microcircuit(backend="builtin", realisation=realisation, duration=1.0)
+        networks.append(run.metadata["n_synapses"])
+    assert networks[0] == networks[1]
+
+
+# --- NEST -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "duration",
+    [100.0, pytest.param(1000.0, marks=pytest.mark.slow)],
+)
+def test_spikes_are_those_of_nest(duration):
+    pytest.importorskip("nest", reason="NEST is not installed")
+    settings = {
+        "n_scale": 0.02,
+        "k_scale": 0.3,
+        "drive": "dc",
+        "realisation": "shared",
+        "duration": duration,
+        "record": ["v:L4E:20", "v:L5I:5"],
+        "machine": "single-thread",
+    }
+    nest, builtin = (microcircuit(backend=b, **settings) for b in ("nest", "builtin"))
+    assert_same_spikes(nest, builtin)
+    for label in ("L4E", "L5I"):
+        difference = nest.signal(label, "v").values - builtin.signal(label, "v").values
+        assert np.abs(difference).max() < 1e-9
+
+
+CELLS = {
+    "IF_curr_exp": ({"i_offset": 0.3, "tau_syn_I": 3.0}, 0.4, 1e-9),
+    "IF_curr_alpha": ({"i_offset": 0.3, "tau_syn_I": 3.0}, 0.4, 1e-9),
+    "IF_cond_exp": ({"i_offset": 0.3}, 0.01, 1e-3),
+    "IF_cond_alpha": ({"i_offset": 0.3}, 0.01, 1e-3),
+    "EIF_cond_exp_isfa_ista": ({"i_offset": 0.6}, 0.01, 0.2),
+    "Izhikevich": ({"i_offset": 0.006}, 1.0, 1e-9),
+}
+
+
+@pytest.mark.parametrize("celltype", CELLS)
+def test_cell_types_follow_nest(celltype):
+    """The same input spikes and constant current: potentials until the first spike, and spikes."""
+    pytest.importorskip("nest", reason="NEST is not installed")
+    parameters, weight, tolerance = CELLS[celltype]
+    found = {}
+    for name in ("nest", "builtin"):
+        sim = portable_cortex.simulator(name, options={"threads": "1"})
+        sim.setup(timestep=STEP, rng_seed=1)
+        cells = sim.Population(3, getattr(sim, celltype)(**parameters))
+        if celltype == "Izhikevich":
+            cells.initialize(v=-65.0, u=-13.0)
+        source = sim.Population(1, sim.SpikeSourceArray(spike_times=[5.0, 12.0, 12.5, 40.0]))
+        sign = -1.0 if "cond" not in celltype else 1.0
+        for receptor, factor in (("excitatory", 1.0), ("inhibitory", 0.3 * sign)):
+            sim.Projection(
+                source,
+                cells,
+                sim.AllToAllConnector(),
+                sim.StaticSynapse(weight=weight * factor, delay=1.3),
+                receptor_type=receptor,
+            )
+        cells.record(["v", "spikes"])
+        sim.run(100.0)
+        segment = cells.get_data().segments[0]
+        found[name] = segment.filter(name="v")[0].magnitude, spike_times(cells)
+        sim.end()
+    (v, spikes), (own_v, own_spikes) = found["nest"], found["builtin"]
+    first = int(min(spikes[0], default=100.0) / STEP) - 5
+    assert first > 50
+    np.testing.assert_allclose(own_v[:first], v[:first], atol=tolerance)
+    assert len(spikes[0]) == len(own_spikes[0])
+    np.testing.assert_allclose(own_spikes[0], spikes[0], atol=1e-6 if tolerance < 0.1 else 0.35)
+
+
+# --- PyNN -----------------------------------------------------------------------------------------
+
+
+def test_runs_may_be_cut_in_pieces():
+    def run(pieces, change=False):
+        sim = namespace()
+        cells = sim.Population(50, sim.IF_curr_exp(i_offset=0.9))
+        cells.initialize(v=np.linspace(-70.0, -55.0, 50))
+        connector = sim.FixedNumberPreConnector(10)
+        sim.Projection(cells, cells, connector, sim.StaticSynapse(weight=0.3, delay=2.7))
+        cells.record("spikes")
+        for piece in pieces:
+            sim.run(piece)
+            if change:
+                cells.record("v")  # makes a new engine, with spikes on their way
+        return np.concatenate(spike_times(cells))
+
+    whole = run([60.0])
+    assert whole.size > 50
+    np.testing.assert_array_equal(whole, run([20.0, 0.1, 39.9]))
+    np.testing.assert_array_equal(whole, run([20.0, 0.1, 39.9], change=True))
+
+
+def test_reset_starts_again_and_keeps_the_segments(sim):
+    cells = sim.Population(3, sim.IF_curr_exp(i_offset=0.8))
+    cells.initialize(v=-60.0)
+    cells.record(["v", "spikes"])
+    sim.run(20.0)
+    sim.reset()
+    assert sim.get_current_time() == 0
+    cells.set(i_offset=1.2)
+    sim.run(10.0)
+    first, second = cells.get_data().segments
+    assert first.analogsignals[0].shape == (201, 3)
+    assert second.analogsignals[0].shape == (101, 3)
+    assert float(second.analogsignals[0][0, 0]) == -60.0
+    assert float(second.analogsignals[0][50, 0]) > float(first.analogsignals[0][50, 0])
+
+
+def test_sampling_interval_and_views(sim):
+    cells = sim.Population(10, sim.IF_curr_exp(i_offset=np.linspace(0, 1, 10)))
+    cells[2:5].record("v", sampling_interval=0.5)
+    sim.run(10.0)
+    (signal,) = cells.get_data("v").segments[0].analogsignals
+    assert signal.shape == (21, 3)
+    assert signal.array_annotations["channel_index"].tolist() == [2, 3, 4]
+    with pytest.raises(ValueError, match="multiple of the time step"):
+        sim.Population(2, sim.IF_curr_exp()).record("v", sampling_interval=0.25)
+
+
+def test_clearing_keeps_time_going(sim):
+    cells = sim.Population(2, sim.IF_curr_exp(i_offset=0.8))
+    cells.record(["v", "spikes"])
+    sim.run(10.0)
+    cells.get_data(clear=True)
+    sim.run(5.0)
+    (signal,) = cells.get_data("v").segments[0].analogsignals
+    assert signal.shape == (51, 2)
+    assert float(signal.t_start) == pytest.approx(10.0)
+
+
+def test_callbacks_may_change_parameters(sim):
+    cells = sim.Population(1, sim.IF_curr_exp(i_offset=0.0))
+    cells.record("spikes")
+
+    def switch(time):
+        cells.set(i_offset=4.0 if 19.9 < time < 39.9 else 0.0)
+        return time + 20.0
+
+    sim.run(60.0, callbacks=[switch])
+    (times,) = spike_times(cells)
+    assert times.size > 2
+    assert times.min() > 20.0
+    assert times.max() <= 40.1
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda sim: sim.DCSource(amplitude=0.5, start=10.0, stop=20.0), [0, 0.5, 0]),
+        (
+            lambda sim: sim.StepCurrentSource(times=[10.0, 20.0], amplitudes=[0.5, -0.25]),
+            [0, 0.5, -0.25],
+        ),
+        (
+            lambda sim: sim.ACSource(
+                amplitude=0.0, offset=0.5, frequency=10.0, start=10.0, stop=20.0
+            ),
+            [0, 0.5, 0],
+        ),
+        (
+            lambda sim: sim.NoisyCurrentSource(mean=0.5, stdev=0.0, start=10.0, stop=20.0),
+            [0, 0.5, 0],
+        ),
+    ],
+)  # fmt: skip
+def test_current_sources(sim, make, expected):
+    """A membrane with hardly a leak integrates the current: its slope is the amplitude."""
+    cells = sim.Population(20, sim.IF_curr_exp(tau_m=1e7, cm=1.0, v_thresh=1e9))
+    cells[3:5].inject(make(sim))
+    cells.record("v")
+    sim.run(30.0)
+    v = cells.get_data("v").segments[0].analogsignals[0].magnitude
+    np.testing.assert_allclose(v[-1, [0, 5, 19]], -65.0, atol=1e-3)
+    for third, amplitude in enumerate(expected):
+        rise = v[100 * (third + 1), 3:5] - v[100 * third, 3:5]
+        np.testing.assert_allclose(rise, 10.0 * amplitude, atol=1e-4)
+
+
+def test_currents_can_be_read_and_recorded(sim):
+    cell = sim.Population(1, sim.IF_curr_exp())
+    source = sim.StepCurrentSource(times=[1.0, 2.0], amplitudes=[0.5, 0.25])
+    cell.inject(source)
+    source.record()
+    sim.run(3.0)
+    assert source.times[1] == 2.0
+    current = source.get_data().magnitude[:, 0]
+    np.testing.assert_allclose(current, [0.0] * 10 + [0.5] * 10 + [0.25] * 11)
+    with pytest.raises(ValueError, match="ascend"):
+        sim.StepCurrentSource(times=[2.0, 1.0], amplitudes=[0.5, 0.25])
+
+
+def test_noise_is_normal_and_the_same_for_any_slices(sim):
+    cells = sim.Population(1, sim.IF_curr_exp(tau_m=1e7, cm=1.0, v_thresh=1e9))
+    cells.inject(sim.NoisyCurrentSource(mean=0.0, stdev=1.0, dt=0.1))
+    cells.record("v")
+    sim.run(100.0)
+    sim.run(300.0)
+    v = cells.get_data("v").segments[0].analogsignals[0].magnitude[:, 0]
+    noise = np.diff(v) / STEP
+    assert noise.std() == pytest.approx(1.0, rel=0.05)
+    assert abs(noise.mean()) < 5 / np.sqrt(noise.size)
+
+
+def test_synapses_can_be_changed_between_runs(sim):
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 21.0]))
+    cell = sim.Population(1, sim.IF_curr_exp(v_thresh=1e9, tau_syn_E=0.5))
+    synapse = sim.StaticSynapse(weight=0.5, delay=1.0)
+    projection = sim.Projection(source, cell, sim.OneToOneConnector(), synapse)
+    cell.record("v")
+    sim.run(20.0)
+    projection.set(weight=1.0)
+    sim.run(20.0)
+    v = cell.get_data("v").segments[0].analogsignals[0].magnitude[:, 0] + 65.0
+    first, second = v[:210].max(), (v[210:] - v[210] * np.exp(-np.arange(191) / 200.0)).max()
+    assert second == pytest.approx(2 * first, rel=1e-6)
+    assert projection.get("weight", format="list") == [(0, 0, 1.0)]
+
+
+def test_views_that_overlap_leave_out_the_cells_themselves(sim):
+    cells = sim.Population(6, sim.IF_curr_exp())
+    connector = sim.AllToAllConnector(allow_self_connections=False)
+    projection = sim.Projection(cells[:4], cells[2:], connector, sim.StaticSynapse(weight=0.1))
+    pairs = {(i, j) for i, j, _ in projection.get("weight", format="list")}
+    assert pairs == {(i, j) for i in range(4) for j in range(4)} - {(2, 0), (3, 1)}
+
+
+def test_files_of_connections_can_be_saved_and_read(sim, tmp_path):
+    cells = sim.Population(10, sim.IF_curr_exp())
+    connector = sim.FixedProbabilityConnector(0.4)
+    synapse = sim.StaticSynapse(weight=0.25, delay=1.5)
+    saved = sim.Projection(cells, cells, connector, synapse)
+    saved.save("all", str(tmp_path / "connections.txt"))
+    read = sim.Projection(
+        cells, cells, sim.FromFileConnector(str(tmp_path / "connections.txt")), sim.StaticSynapse()
+    )
+    assert read.get(["weight", "delay"], "list") == saved.get(["weight", "delay"], "list")
+
+
+def test_an_interruption_leaves_what_was_run(call, monkeypatch, tmp_path):
+    """Ctrl-C after the third report of progress."""
+    from portable_cortex import Recording
+    from portable_cortex.backends.builtin import BuiltinBackend
+
+    simulate = BuiltinBackend.simulate
+
+    def interrupted(self, sim, duration, progress):
+        def report(fraction):
+            progress(fraction)
+            if sim.get_current_time() > 60.0:
+                raise KeyboardInterrupt
+
+        simulate(self, sim, duration, report)
+
+    monkeypatch.setattr(BuiltinBackend, "simulate", interrupted)
+    status, _, err = call(
+        "run", "--backend", "builtin", "--scale", 0.02, "--warmup", 50, "--duration", 1e5,
+        "--out", "results/cut",
+    )  # fmt: skip
+    assert status == 130
+    assert "this much was written" in err
+    recording = Recording.load(tmp_path / "results/cut")
+    duration = recording.metadata["duration_ms"]
+    assert 10.0 < duration < 1e5 == recording.metadata["planned_duration_ms"]
+    assert recording.metadata["n_spikes"] > 0
+    assert all(recording.spikes(p).times.max(initial=0) <= 50.0 + duration for p in ("L4E", "L4I"))
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+def test_plasticity_is_refused(sim):
+    with pytest.raises(AttributeError, match="no plasticity"):
+        sim.STDPMechanism  # noqa: B018
+    import pyNN.mock
+
+    pyNN.mock.setup()
+    cells = sim.Population(2, sim.IF_curr_exp())
+    with pytest.raises(UnsupportedError, match="static synapses only"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), pyNN.mock.TsodyksMarkramSynapse())
+
+
+def test_unknown_cell_types_are_refused_with_the_list(sim):
+    import pyNN.mock
+
+    with pytest.raises(sim.errors.InvalidModelError, match="IF_curr_exp"):
+        sim.Population(2, pyNN.mock.HH_cond_exp())
+    with pytest.raises(AttributeError, match="IF_curr_exp"):
+        sim.HH_cond_exp  # noqa: B018
+
+
+def test_impossible_parameters_are_refused(sim):
+    with pytest.raises(sim.errors.InvalidParameterValueError, match="tau_m"):
+        sim.Population(2, sim.IF_curr_exp(tau_m=0.0))
+    cells = sim.Population(2, sim.IF_curr_exp())
+    with pytest.raises(sim.errors.ConnectionError, match="delay"):
+        sim.Projection(
+            cells, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=0.1, delay=0.01)
+        )
+    with pytest.raises(sim.errors.InvalidParameterValueError, match="ascending"):
+        sim.Population(1, sim.SpikeSourceArray(spike_times=[2.0, 1.0]))
+    with pytest.raises(sim.errors.ConnectionError, match="index out of range"):
+        sim.Projection(cells, cells, sim.FromListConnector([(0, 5, 0.1, 1.0)]))
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(InvalidValueError, match="threads"):
+        namespace(threads=0)
+    with pytest.raises(InvalidValueError, match="rng_seed"):
+        namespace(seed=-1)
+
+
+def test_too_large_networks_are_refused_before_they_are_built(monkeypatch):
+    from portable_cortex.backends.builtin import _memory
+
+    monkeypatch.setattr(_memory, "free_bytes", lambda: 200_000)
+    with pytest.raises(SimulationError, match=r"synapses need .* GB, .* GB free"):
+        microcircuit(backend="builtin", duration=1.0)
