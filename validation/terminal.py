@@ -67,9 +67,9 @@ def means(validation: Validation) -> Table:
     differ = {(t.population, t.statistic) for t in validation.comparison.different}
     duration = activity.duration if activity else 0
     table = Table(title=f"means of {duration:g} ms", caption=f"{MARK} differs" if differ else None)
-    table.add_column("population")
+    table.add_column("")
     for about in STATISTICS.values():
-        units = f"\n({about.units})" if about.units else ""
+        units = f"\n{about.units}" if about.units else ""
         table.add_column(SHORT.get(about.name, about.name) + units, justify="right")
     for population in activity.n_neurons if activity else ():
         row = [Text(clean(population))]

@@ -15,7 +15,8 @@ HEADLINES = {
     Verdict.DIFFERS: "Differs",
     Verdict.UNDECIDED: "Could not tell",
 }
-SHORT = {"cv": "CV", "lv": "LV", "cc": "CC"}  # headings of narrow columns
+# headings of narrow columns
+SHORT = {"cv": "CV", "lv": "LV", "cc": "CC", "synchrony": "synchr.", "complexity": "active"}
 POWER_OF = ("rate", "cv", "cc")  # the statistics whose power is stated in the summary
 
 
