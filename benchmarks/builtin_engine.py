@@ -110,8 +110,9 @@ def growth(scales: list[float], duration: float, threads: int) -> None:
         seconds.append(result["real-time factor"])
         updates.append(result["neurons"] * STEPS_PER_SECOND)
         events.append(result["events"] * per_second)
-        print(f"| {scale:g} | {result['neurons']:,} | {result['synapses']:,} | {events[-1]:.3g} | "
-              f"{seconds[-1]:.2f} | {1e9 * seconds[-1] / events[-1]:.1f} |", flush=True)  # fmt: skip
+        size = f"{scale:g} | {result['neurons']:,} | {result['synapses']:,}"
+        print(f"| {size} | {events[-1]:.3g} | "
+              f"{seconds[-1]:.2f} | {1e9 * seconds[-1] / events[-1]:.1f} |")  # fmt: skip
     work = np.column_stack([updates, events])
     relative = work / np.array(seconds)[:, np.newaxis]  # equal weight for every scale
     (per_update, per_event), *_ = np.linalg.lstsq(relative, np.ones(len(seconds)), rcond=None)
