@@ -18,7 +18,7 @@ TEST_BIN := $(abspath $(TEST_VENV))/bin
 .PHONY: help demo validate test lint check format clean wheel
 
 help:
-	@echo "make demo    run the microcircuit at a tenth of its size on NEST: rates and a figure"
+	@echo "make demo    run the microcircuit at a tenth of its size: rates and a figure"
 	@echo "make validate  run each simulator that can be installed, compare it with the NEST reference"
 	@echo "make test    build the wheel, install it into $(TEST_VENV), test it there"
 	@echo "make lint    format, lint and types"
@@ -27,7 +27,7 @@ help:
 	@echo "make clean   remove what these commands made"
 
 demo: $(VENV)/installed
-	$(VENV)/bin/portable-cortex run --backend nest --scale 0.1 --out results/demo --overwrite
+	$(VENV)/bin/portable-cortex run --scale 0.1 --out results/demo --overwrite
 
 validate: $(VENV)/installed
 	$(VENV)/bin/pip install --quiet '.[all]'
@@ -67,7 +67,7 @@ $(VENV)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	rm -rf build *.egg-info
 	$(VENV)/bin/pip install --quiet --upgrade pip
-	$(VENV)/bin/pip install --quiet --upgrade '.[nest]'
+	$(VENV)/bin/pip install --quiet --upgrade .
 	touch $@
 
 $(TEST_VENV)/installed: pyproject.toml

@@ -21,7 +21,7 @@ BUILTIN = {
     "mock": "portable_cortex.backends.mock:MockBackend",
 }
 
-DEFAULT_BACKEND = "nest"
+DEFAULT_BACKEND = "builtin"
 
 
 def backend_names() -> tuple[str, ...]:
