@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,10 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE; repeatable.")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Where a backend with several targets runs: its option `target`."),
+    ] = None,
     duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
     warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
     timestep: Annotated[float, typer.Option(help="Time step, ms.")] = 0.1,
@@ -122,7 +127,7 @@ def run(
         parameters=parameters,
         backend=backend,
         machine=machine,
-        options=_pairs(option, "--option"),
+        options={**_pairs(option, "--option"), **({"target": target} if target else {})},
         seed=seed,
         timestep=timestep,
         warmup=warmup,
@@ -169,16 +174,30 @@ def _show(recording: Recording, folder: Path) -> None:
         ("energy", f"{e['joules']:.4g} J ({e['kind']}, {e['scope']}, {e['source']})")
         for e in about["energy"]
     ]
+    factor = about["real_time_factor"]
     for what, value in (
         ("network", f"{about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses"),
         ("wall-clock (s)", phases),
-        ("real-time factor", f"{about['real_time_factor']:.2f} (simulate phase)"),
+        *_nested(about["machine_report"].get("mapping", {})),
+        (
+            "real-time factor",
+            "none: nothing was simulated" if factor is None else f"{factor:.2f} (simulate phase)",
+        ),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB (this process)"),
         *energies,
         ("written to", str(folder)),
         ("figure", str(folder / FIGURE)),
     ):
         out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
+    for doubt in about["warnings"]:
+        _complain("yellow", "Doubtful", doubt)
+
+
+def _nested(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A machine's mapping, a line for each figure."""
+    shown = {name.replace("_", " "): value for name, value in report.items()}
+    lines = [f"{name} {value:,.10g}" for name, value in shown.items()]
+    return [("mapping" if i == 0 else "", line) for i, line in enumerate(lines)]
 
 
 @app.command()

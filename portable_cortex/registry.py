@@ -17,6 +17,7 @@ GROUP = "portable_cortex.backends"
 
 BUILTIN = {
     "nest": "portable_cortex.backends.nest:NestBackend",
+    "spinnaker": "portable_cortex.backends.spinnaker:SpinnakerBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
 }
 

@@ -100,9 +100,22 @@ def examine(folder: str | Path, against: str | Path | None = None) -> Validation
         return Validation(str(folder), _undecided(str(error), str(against or "")))
     named = str(against) if against is not None else None
     if named is not None and named not in reference_names() and Path(named).is_dir():
-        return _against_recording(folder, recording, named)
+        return _doubted(_against_recording(folder, recording, named))
     reference = load_reference(named) if named is not None else _fitting(recording)
-    return _against_reference(folder, recording, reference)
+    return _doubted(_against_reference(folder, recording, reference))
+
+
+def _doubted(validation: Validation) -> Validation:
+    """Undecided if a machine said that it did not run the network as described."""
+    recordings = [r for r in (validation.recording, validation.other) if r is not None]
+    found = [r.metadata.get("warnings") for r in recordings]
+    doubts = [str(text) for texts in found if isinstance(texts, list) for text in texts]
+    if not doubts:
+        return validation
+    more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+    reason = f"the machine did not run the network as described: {doubts[0]}{more}"
+    comparison = replace(validation.comparison, verdict=Verdict.UNDECIDED, reason=reason)
+    return replace(validation, comparison=comparison)
 
 
 def load_sound(folder: str | Path) -> Recording:
