@@ -154,7 +154,7 @@ class SpinnakerBackend(Backend):
             raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> Exception:
-        """sPyNNaker's errors about size, with what to do."""
+        """SPyNNaker's errors about size, with what to do."""
         kind, text = type(error).__name__, " ".join(str(error).split())
         if kind == "SynapseRowTooBigException":
             return UnsupportedError(f"{text} (option neurons_per_core)")
@@ -187,13 +187,13 @@ class SpinnakerBackend(Backend):
             return super().signal(population, variable)
 
     def phases(self) -> Mapping[str, float]:
-        """sPyNNaker's own: mapping, data generation, loading, run, extraction."""
+        """SPyNNaker's own: mapping, data generation, loading, run, extraction."""
         from . import _report
 
         return _report.phases()
 
     def energy(self) -> Energy | None:
-        """sPyNNaker's model of it; none for a virtual machine."""
+        """SPyNNaker's model of it; none for a virtual machine."""
         if not self.simulates or not sum(self._simulated):
             return None
         from . import _report

@@ -173,7 +173,7 @@ def _limit_cores(settings: Mapping[str, Any]) -> None:
 
 
 def _simulator() -> Any:
-    """sPyNNaker's own object: PyNN's functions add up floats on the way to it."""
+    """SPyNNaker's own object: PyNN's functions add up floats on the way to it."""
     return vars(spynnaker)["__simulator"]
 
 

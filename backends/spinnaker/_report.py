@@ -24,7 +24,8 @@ from portable_cortex.backend import Energy
 # messages of sPyNNaker that say that the network was not run as described
 DOUBT = re.compile(
     r"saturated|lost packets|dropped|missed|too late|later than|skipped|overload|blocked"
-    r"|may mean that the simulation does not work|still executing|fell behind|error status|no master pop entry",
+    r"|may mean that the simulation does not work|still executing|fell behind|error status"
+    r"|no master pop entry",
     re.IGNORECASE,
 )
 
@@ -151,7 +152,7 @@ def doubts(texts: Iterable[str]) -> list[str]:
 
 
 def energy(share: float) -> Energy:
-    """sPyNNaker's model of the energy of the machine while it ran.
+    """Energy of the machine while it ran, by sPyNNaker's model.
 
     Parameters
     ----------
