@@ -199,7 +199,7 @@ class SpinnakerBackend(Backend):
         from . import _report
 
         with self._sim.logged():
-            return _report.energy(self._simulated[-1] / sum(self._simulated))
+            return Energy(**_report.energy(self._simulated[-1] / sum(self._simulated)))
 
     def details(self) -> Mapping[str, Any]:
         """The mapping in numbers, what was rounded, and what sPyNNaker said."""

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any
 
 import numpy as np
-import spynnaker.pyNN as spynnaker
+import spynnaker.pyNN as spynnaker  # noqa: N813
 from pyNN.parameters import ParameterSpace
 
 

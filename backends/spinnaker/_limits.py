@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import spynnaker.pyNN as spynnaker
+import spynnaker.pyNN as spynnaker  # noqa: N813
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
 from portable_cortex.errors import UnsupportedError

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import spynnaker.pyNN as spynnaker
+import spynnaker.pyNN as spynnaker  # noqa: N813
 from pyNN import common
 from spinn_utilities.config_holder import add_default_cfg, clear_cfg_files, set_cfg_files
 from spinn_utilities.data.utils_data_writer import UtilsDataWriter
@@ -98,9 +98,13 @@ def configure(settings: Mapping[str, Any], target: Target, folder: Path) -> None
 @contextlib.contextmanager
 def logged() -> Iterator[None]:
     """Write to the run's log what sPyNNaker would print."""
-    with (state.folder / LOG).open("a", encoding="utf-8") as log:
-        with contextlib.redirect_stderr(log), contextlib.redirect_stdout(log):
-            yield
+    path = state.folder / LOG
+    with (
+        path.open("a", encoding="utf-8") as log,
+        contextlib.redirect_stderr(log),
+        contextlib.redirect_stdout(log),
+    ):
+        yield
 
 
 def _configs() -> None:

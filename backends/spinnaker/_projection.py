@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import spynnaker.pyNN as spynnaker
+import spynnaker.pyNN as spynnaker  # noqa: N813
 from spynnaker.pyNN.models.common.param_generator_data import is_param_generatable
 from spynnaker.pyNN.models.neural_projections.connectors import (
     AbstractGenerateConnectorOnMachine,

@@ -10,7 +10,7 @@ from typing import Any
 
 import neo
 import numpy as np
-import spynnaker.pyNN as spynnaker
+import spynnaker.pyNN as spynnaker  # noqa: N813
 from spynnaker.pyNN.models.neuron import PopulationVertex
 from spynnaker.pyNN.models.recorder import Recorder as _Recorder
 from spynnaker.pyNN.utilities.neo_buffer_database import NeoBufferDatabase

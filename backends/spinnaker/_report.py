@@ -19,8 +19,6 @@ from spinn_front_end_common.interface.provenance import (
 from spinnman.model.enums import ExecutableType
 from spynnaker.pyNN.data import SpynnakerDataView
 
-from portable_cortex.backend import Energy
-
 # messages of sPyNNaker that say that the network was not run as described
 DOUBT = re.compile(
     r"saturated|lost packets|dropped|missed|too late|later than|skipped|overload|blocked"
@@ -151,22 +149,27 @@ def doubts(texts: Iterable[str]) -> list[str]:
     return [text for text in texts if DOUBT.search(text)]
 
 
-def energy(share: float) -> Energy:
+def energy(share: float) -> dict[str, Any]:
     """Energy of the machine while it ran, by sPyNNaker's model.
 
     Parameters
     ----------
     share : float
         Fraction of the time that counts.
+
+    Returns
+    -------
+    dict
+        Fields of `portable_cortex.Energy`.
     """
     used = compute_energy_used()
     frames = f"{used.n_frames} frames" if used.n_frames else "no frame"
-    return Energy(
-        float(used.exec_energy_j) * share,
-        "modelled",
-        f"{used.n_boards} boards",
-        "sPyNNaker",
-        f"a model, no measurement: power of {used.n_boards} boards, {frames}, "
-        f"{used.n_active_cores} cores taken as always active, and of packets; {share:.0%} of the "
-        "energy since the start, for the simulate phase's share of the time",
-    )
+    return {
+        "joules": float(used.exec_energy_j) * share,
+        "kind": "modelled",
+        "scope": f"{used.n_boards} board{'s' if used.n_boards > 1 else ''}",
+        "source": "sPyNNaker",
+        "note": f"a model, no measurement: power of the boards, {frames}, {used.n_active_cores} "
+        f"cores taken as always active, and of packets; {share:.0%} of the energy since the "
+        "start, for the simulate phase's share of the time",
+    }
