@@ -1,4 +1,4 @@
-"""The command line: ``portable-cortex run | validate | benchmark | backends | ...``."""
+"""The command line: ``portable-cortex run | validate | benchmark | submit | jobs | ...``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .errors import InvalidValueError, PortableCortexError
 from .experiment import REALISATIONS, Experiment, RecordRequest
 from .machine import DEFAULT_MACHINE, load_machine, machine_names
 from .model_loader import MODELS, ModelWarning, load_model
+from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
 from .recording import FIGURE, Recording, check_output
 from .registry import DEFAULT_BACKEND, backend_names, load_backend
@@ -121,13 +122,15 @@ def run(
         }.items()
         if value is not None
     }  # fmt: skip
-    parameters.update({name: _json(value) for name, value in _pairs(param, "--param").items()})
+    parameters.update(
+        {name: json_or_text(value) for name, value in pairs(param, "--param").items()}
+    )
     experiment = Experiment(
         model=model,
         parameters=parameters,
         backend=backend,
         machine=machine,
-        options={**_pairs(option, "--option"), **({"target": target} if target else {})},
+        options={**pairs(option, "--option"), **({"target": target} if target else {})},
         seed=seed,
         timestep=timestep,
         warmup=warmup,
@@ -304,6 +307,10 @@ def benchmark(
         raise typer.Exit(1)
 
 
+app.command()(submit)
+app.add_typer(jobs, name="jobs")
+
+
 @app.command()
 def backends() -> None:
     """List the backends: whether they are usable here, and what they can do."""
@@ -370,7 +377,8 @@ def models() -> None:
     out.print("A model of your own is a Python file with build(sim, ...): --model path/to/mine.py")
 
 
-def _pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
+def pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
+    """Read repeated options of the form NAME=VALUE."""
     pairs = {}
     for text in texts or []:
         name, equals, value = text.partition("=")
@@ -380,7 +388,8 @@ def _pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
     return pairs
 
 
-def _json(text: str) -> Any:
+def json_or_text(text: str) -> Any:
+    """A value as JSON, or the bare word that it is."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
