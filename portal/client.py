@@ -192,10 +192,12 @@ class Client:
         except (UnreachableError, ServerError) as error:
             if isinstance(error, MaintenanceError) or isinstance(error.__cause__, _NOT_SENT):
                 raise
-            with contextlib.suppress(PortalError):
-                found = self.list_jobs(tag=tag, size=1)
-                if found:
-                    return found[0]
+            for pause in (0.0, 2.0, 8.0):  # it may still be on its way
+                self._sleep(pause)
+                with contextlib.suppress(PortalError):
+                    found = self.list_jobs(tag=tag, size=1)
+                    if found:
+                        return found[0]
             raise SubmissionUnknownError(
                 f"{error}; the job may have been accepted all the same and is not submitted again: "
                 f"look for it with `portable-cortex jobs list --tag {tag}` before you do"
