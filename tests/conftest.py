@@ -22,6 +22,13 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
         "dynamics": "mock has no membrane equations: its spikes are made up",
         "set_synapses": "pyNN.mock has no Projection.set",
     },
+    "spinnaker": {
+        "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",
+        "assemblies": "sPyNNaker has no assemblies, and views of consecutive neurons only",
+        "last_sample": "a core samples at the beginning of a step: there is none of the end",
+        "float64": "weights have 16 bits, membrane potentials s16.15",
+        "any_weights": "rows of more than 255 synapses to a core, or weights of 200 nA beside 0.1",
+    },
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import importlib
 import shutil
 import tempfile
@@ -32,7 +34,7 @@ class SpinnakerOptions(BackendOptions):
     """number of boards; as many as the network needs unless given"""
     time_scale_factor: int = Field(default=1, ge=1)
     """how much slower than real time the machine runs"""
-    neurons_per_core: int = Field(default=64, ge=1)
+    neurons_per_core: int = Field(default=64, ge=1, le=256)
     """neurons (and Poisson sources) on a core, at most"""
     synapse_cores: int | None = Field(default=None, ge=0)
     """cores that process the synapses of a neuron core; chosen by sPyNNaker unless given"""
@@ -111,8 +113,12 @@ class SpinnakerBackend(Backend):
     def simulator(self, options: SpinnakerOptions) -> Any:
         """`_namespace`, with a configuration of its own in a folder of its own."""
         self._options, self._target = options, Target.parse(options.target)
+        if self._target.kind == "portal":
+            raise UnsupportedError(
+                "target 'portal' is for jobs: send the network there with `portable-cortex submit`"
+            )
         if self._target.kind == "emulated":
-            self._target = Target("board", self._emulated(options.version))
+            self._target = Target("board", _emulated_board(options.version))
         if options.reports is None:
             self._folder = Path(tempfile.mkdtemp(prefix="portable-cortex-spinnaker-"))
             self._ends.callback(shutil.rmtree, self._folder, ignore_errors=True)
@@ -123,17 +129,6 @@ class SpinnakerBackend(Backend):
 
         _namespace.configure(options.model_dump(), self._target, self._folder)
         return _namespace
-
-    def _emulated(self, version: int) -> str:
-        try:
-            emulator = importlib.import_module(EMULATOR)
-        except ImportError as error:
-            raise BackendUnavailableError(
-                f"target 'emulated' needs {EMULATOR}, which cannot be imported ({error}): choose "
-                f"another --option target=..., one of {', '.join(FORMS)}"
-            ) from error
-        board = self._ends.enter_context(emulator.EmulatedBoard(version=version))
-        return str(board.address)
 
     def setup(self, sim: Any, *, timestep: float, seed: int) -> None:
         """Read the configuration; nothing is sent yet."""
@@ -231,3 +226,19 @@ class SpinnakerBackend(Backend):
             sim.end()
         finally:
             self._ends.close()
+
+
+@functools.cache
+def _emulated_board(version: int) -> str:
+    """Address of an emulated board, which stays until this process ends, as real ones do."""
+    try:
+        emulator = importlib.import_module(EMULATOR)
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"target 'emulated' needs {EMULATOR}, which cannot be imported ({error}): choose "
+            f"another --option target=..., one of {', '.join(FORMS)}"
+        ) from error
+    boards = contextlib.ExitStack()
+    board = boards.enter_context(emulator.EmulatedBoard(version=version))
+    atexit.register(boards.close)
+    return str(board.address)

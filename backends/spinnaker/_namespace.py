@@ -31,7 +31,7 @@ from spinn_utilities.data.utils_data_writer import UtilsDataWriter
 from spinn_utilities.log import FormatAdapter
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
-from portable_cortex.errors import InvalidValueError, UnsupportedError
+from portable_cortex.errors import UnsupportedError
 
 from ._config import FILE, configuration
 from ._connectors import (  # noqa: F401  # names of the namespace
@@ -137,11 +137,6 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     -------
     int
         0.
-
-    Raises
-    ------
-    InvalidValueError
-        For more neurons a core than a model allows.
     """
     settings = state.settings
     state.seed = int(extra.pop("seed", extra.pop("rng_seed", 1)))
@@ -164,12 +159,6 @@ def _limit_cores(settings: Mapping[str, Any]) -> None:
     n = settings["neurons_per_core"]
     for name in ("IF_curr_exp", "IF_cond_exp", "IF_curr_alpha", "IF_curr_delta", "Izhikevich"):
         model = getattr(spynnaker, name)
-        most = int(model.absolute_max_atoms_per_core)
-        if n > most:
-            raise InvalidValueError(
-                f"neurons_per_core must be at most {most} for {name}, not {n}: its state must fit "
-                "into the memory of a core"
-            )
         spynnaker.set_number_of_neurons_per_core(model, n)
         spynnaker.set_number_of_synapse_cores(model, settings["synapse_cores"])
         spynnaker.set_allow_delay_extensions(model, settings["delay_extensions"])
@@ -259,6 +248,16 @@ class Population(spynnaker.Population):  # type: ignore[misc]  # sPyNNaker's typ
     def initialize(self, **initial_values: Any) -> None:
         """Set initial values of state variables; see PyNN's ``initialize``."""
         super().initialize(**{name: unseeded(value) for name, value in initial_values.items()})
+
+    def get(self, parameter_names: Any, gather: bool = True, simplify: bool = True) -> Any:
+        """Values of parameters; one value where all neurons have the same and `simplify` is set."""
+        names = [parameter_names] if isinstance(parameter_names, str) else list(parameter_names)
+        found = []
+        for name in names:
+            values = np.asarray(list(super().get(name)), dtype=float)
+            same = simplify and (values == values[0]).all()
+            found.append(float(values[0]) if same else values)
+        return found[0] if isinstance(parameter_names, str) else found
 
     @property
     def celltype(self) -> Any:
