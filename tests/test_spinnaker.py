@@ -182,8 +182,8 @@ def test_passwords_are_not_taken_into_options():
 
 @pytest.mark.parametrize(
     "options",
-    [{"version": "4"}, {"boards": "0"}, {"time_scale_factor": "0"}, {"neurons_per_core": "0"}, {"neurons_per_core": "257"},
-     {"spikes_per_second": "0"}, {"nonsense": "1"}],
+    [{"version": "4"}, {"boards": "0"}, {"time_scale_factor": "0"}, {"neurons_per_core": "0"},
+     {"neurons_per_core": "257"}, {"spikes_per_second": "0"}, {"nonsense": "1"}],
 )  # fmt: skip
 def test_options_are_checked(options):
     with pytest.raises(InvalidValueError, match=next(iter(options))):
@@ -342,7 +342,7 @@ def on_board():
 
     target = f"board:{BOARD}" if BOARD else "emulated"
     backend = load_backend("spinnaker")
-    options = {"target": target, "version": "3", "overrun_seconds": "600"}
+    options = {"target": target, "version": "3"}
     sim = backend.simulator(load_machine("local").options_for(backend, options))
     backend.setup(sim, timestep=STEP, seed=7)
     neuron = PD14.neuron.as_pynn()
@@ -453,7 +453,7 @@ def test_energy_phases_and_doubts(on_board):
 def test_microcircuit_on_a_board(tmp_path):
     target = f"board:{BOARD}" if BOARD else "emulated"
     recording = portable_cortex.run(
-        backend="spinnaker", options={"target": target, "overrun_seconds": "600"},
+        backend="spinnaker", options={"target": target},
         scale=0.02, duration=200.0, warmup=50.0, seed=3,
     )  # fmt: skip
     nest = portable_cortex.run(backend="nest", scale=0.02, duration=200.0, warmup=50.0, seed=4)

@@ -117,7 +117,10 @@ class SpinnakerBackend(Backend):
             raise UnsupportedError(
                 "target 'portal' is for jobs: send the network there with `portable-cortex submit`"
             )
+        settings = options.model_dump()
         if self._target.kind == "emulated":
+            # it may be far slower than real time, and is not to be taken for stuck
+            settings["overrun_seconds"] = options.overrun_seconds or 3600
             self._target = Target("board", _emulated_board(options.version))
         if options.reports is None:
             self._folder = Path(tempfile.mkdtemp(prefix="portable-cortex-spinnaker-"))
@@ -127,7 +130,7 @@ class SpinnakerBackend(Backend):
             self._folder.mkdir(parents=True, exist_ok=True)
         from . import _namespace
 
-        _namespace.configure(options.model_dump(), self._target, self._folder)
+        _namespace.configure(settings, self._target, self._folder)
         return _namespace
 
     def setup(self, sim: Any, *, timestep: float, seed: int) -> None:
@@ -178,8 +181,11 @@ class SpinnakerBackend(Backend):
 
     def signal(self, population: Any, variable: str) -> Signal:
         """Samples from the beginning of each step; there is none of the end of the last."""
+        from ._recording import recorded_signal
+
         with self._sim.logged():
-            return super().signal(population, variable)
+            values, neurons, interval, unit = recorded_signal(population, variable)
+        return Signal(values, neurons, 0.0, interval, unit)
 
     def phases(self) -> Mapping[str, float]:
         """SPyNNaker's own: mapping, data generation, loading, run, extraction."""

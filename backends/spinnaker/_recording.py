@@ -29,6 +29,17 @@ def recorded_spikes(population: Any) -> tuple[Any, Any]:
     return neurons.astype(np.int64), np.round(times + offset(population._vertex), 9)
 
 
+def recorded_signal(population: Any, variable: str) -> tuple[Any, Any, float, str]:
+    """Samples (a row a moment), their neurons, the interval (ms) and the unit."""
+    with NeoBufferDatabase() as db:
+        table = db.spinnaker_get_data(population._recorder.recording_label, variable)
+    table = np.asarray(table, dtype=float).reshape(-1, 3)  # neuron, time, value
+    neurons, times = np.unique(table[:, 0]), np.unique(table[:, 1])
+    values = table[np.lexsort((table[:, 0], table[:, 1])), 2].reshape(times.size, neurons.size)
+    interval = float(times[1] - times[0]) if times.size > 1 else float(spynnaker.get_time_step())
+    return values, neurons.astype(np.int64), round(interval, 9), population.find_units(variable)
+
+
 class Recorder(_Recorder):  # type: ignore[misc]  # sPyNNaker's types are its own
     """Gives Neo blocks with corrected spike times."""
 
