@@ -1,7 +1,7 @@
 """Mapping the microcircuit onto SpiNNaker without a machine: size of the machine, time, memory.
 
-The peer is plain sPyNNaker with a virtual board and the same description: it generates all synapses on
-the host. Every measurement is a process of its own.
+The peer is plain sPyNNaker with a virtual board and the same description: it generates all
+synapses on the host. Every measurement is a process of its own.
 
     python benchmarks/spinnaker_mapping.py --scales 0.1 1
 """

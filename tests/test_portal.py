@@ -641,6 +641,20 @@ def test_commands_from_submission_to_verdict(there, call, monkeypatch, tmp_path)
     assert SECRET not in out + err
 
 
+@needs_nest
+@pytest.mark.slow
+def test_a_fetched_job_is_validated_by_the_reference(there, call, monkeypatch, tmp_path):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    arguments = ("--collab", "my-collab", "--scale", 0.1, "--duration", 2000, "--seed", 77)
+    assert call("submit", *arguments)[0] == 0
+    (tmp_path / "machine").mkdir()
+    assert server.run_job(there, tmp_path / "machine").returncode == 0
+    assert call("jobs", "fetch", 101, "--out", "there")[0] == 0
+    status, out, _ = call("validate", "there")
+    assert status == 0, out
+
+
 def test_interrupted_waiting_says_how_to_come_back(there, call, monkeypatch):
     monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
 
