@@ -148,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not is_provider and self.headers.get("Authorization") != f"Bearer {portal.token}":
             raise _Refusal(401, "Invalid or expired token")
         with portal.lock:
+            if path == "/userinfo":  # of EBRAINS' identity service
+                return 200, {"sub": "1", "preferred_username": portal.user}
             if path == "/jobs/" and method == "POST":
                 return 201, self._create(body)
             if path == "/jobs/":
@@ -191,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _query(self, query):
         found = sorted(self.portal.jobs.values(), key=lambda job: -job["id"])
-        for name in ("status", "collab", "hardware_platform"):
+        for name in ("status", "collab", "hardware_platform", "user_id"):
             if name in query:
                 found = [job for job in found if job[name] in query[name]]
         if "tags" in query:

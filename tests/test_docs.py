@@ -39,7 +39,8 @@ COMMANDS = [
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
-    if ".backends.nest._" not in info.name  # these need NEST, and are not public
+    # these need a simulator, and are not public
+    if not re.search(r"\.backends\.(nest|spinnaker)\._", info.name)
 )
 
 

@@ -740,3 +740,26 @@ def test_interface_as_any_server_speaks_it(any_server):
         pytest.raises(errors.AuthenticationError),
     ):
         stranger.list_jobs()
+
+
+def test_the_official_client_speaks_to_the_same_server(there, client, tmp_path, monkeypatch):
+    nmpi = pytest.importorskip("nmpi.nmpi_user", reason="needs hbp-neuromorphic-platform")
+    monkeypatch.setattr(nmpi, "TOKENFILE", str(tmp_path / "token"))  # not in the home directory
+    official = nmpi.Client(
+        token=SECRET, job_service=there.url, user_info_endpoint=f"{there.url}/userinfo"
+    )
+    address = official.submit_job("import this", "SpiNNaker", "my-collab", tags=["a-tag"])
+    assert official.job_status(address) == "submitted"
+    assert official.queued_jobs() == [address]
+    (seen,) = client.list_jobs(tag="a-tag")
+    assert seen.resource_uri == address
+    ours = client.submit("import that", collab="my-collab", tag="b-tag")
+    assert official.get_job(ours.id)["code"] == "import that"
+    for change, message in (({"collab_id": "theirs"}, "403"), ({"platform": "Loihi"}, "403")):
+        given = {"platform": "SpiNNaker", "collab_id": "my-collab", **change}
+        with pytest.raises(Exception, match=message):
+            official.submit_job("import x", **given)
+    with pytest.raises(Exception, match="No such job"):
+        official.get_job(7)
+    client.cancel(ours.id)
+    assert official.job_status(ours.id) == "removed"

@@ -5,6 +5,8 @@ What needs a board runs on an emulated one, or on the board whose address is in 
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import importlib.util
 import json
 import os
@@ -330,6 +332,14 @@ def test_a_doubtful_run_is_not_judged(mock_reference, mock_run, tmp_path):
     assert found.verdict is Verdict.UNDECIDED
     assert "weights saturated" in found.reason
     assert found.tests
+
+
+@pytest.mark.parametrize("name", ["_report", "_target"])
+def test_docstrings(name):
+    module = importlib.import_module(f"portable_cortex.backends.spinnaker.{name}")
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert result.failed == 0
 
 
 # --- on a board ---------------------------------------------------------------------------------
