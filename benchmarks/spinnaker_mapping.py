@@ -97,9 +97,8 @@ def main() -> None:
                 print(f"scale {scale:g}, {what}: fails with {error}")
                 continue
             for name in runs[0]:
-                print(
-                    f"scale {scale:g}, {what}: {name} {statistics.median(r[name] for r in runs):.6g}"
-                )
+                value = statistics.median(run[name] for run in runs)
+                print(f"scale {scale:g}, {what}: {name} {value:.6g}")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class SpinnakerBackend(Backend):
     capabilities = Capabilities(
         arithmetic="s16.15 fixed point",
         timesteps=(0.1, 10.0),
-        delays=(1, 144.0),
+        delays=(1, 12.7),  # with 64 neurons a core at 0.1 ms, without extensions
         weights="16 bit, scaled for each population",
         cell_types=(
             "IF_curr_exp",

@@ -17,7 +17,9 @@ import atexit
 import contextlib
 import logging
 import math
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +109,22 @@ def logged() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Take back what sPyNNaker does to interrupts, which it answers by leaving the process."""
+    hook = sys.excepthook
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        sys.excepthook = hook
+        if main:
+            signal.signal(signal.SIGINT, handler)
+
+
 def _configs() -> None:
     """In place of sPyNNaker's own: its defaults, then the file of the run."""
     from spinn_front_end_common.interface.config_setup import add_spinnaker_cfg
@@ -180,7 +198,7 @@ def run(simtime: float, callbacks: Any = None) -> float:
     duration = n * step
     while math.ceil(duration / step) > n:  # sPyNNaker rounds up
         duration = math.nextafter(duration, 0.0)
-    with logged():
+    with logged(), _own_signals():
         _simulator().run(duration)
     return float(spynnaker.get_current_time())
 
