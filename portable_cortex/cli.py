@@ -139,18 +139,18 @@ def run(
         record=[RecordRequest.parse(text) for text in record or []],
         record_spikes=not no_record,
     )
-    target = check_output(
+    place = check_output(
         folder or Path("results") / f"{Path(model).stem}-{backend}", overwrite=overwrite
     )
     try:
         with ConsoleReporter(out) as reporter:
             recording = experiment.run(reporter)
-            reporter.phase("write", f"{target}")
-            recording.save(target, overwrite=overwrite, figure=True)
+            reporter.phase("write", f"{place}")
+            recording.save(place, overwrite=overwrite, figure=True)
     except KeyboardInterrupt:
         _complain("red", "Interrupted", "nothing was written.")
         raise typer.Exit(130) from None
-    _show(recording, target)
+    _show(recording, place)
 
 
 def _show(recording: Recording, folder: Path) -> None:

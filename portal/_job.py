@@ -183,7 +183,7 @@ def _run(job: Mapping[str, Any], kind: Any, folder: Path) -> dict[str, bytes]:
             interval[1] = time.time()
     with clock("readout"):
         spikes = {
-            label: _after_warmup(*system.spikes(population), experiment)
+            label: _after_warmup(system.spikes(population), experiment)
             for label, population in network.populations.items()
             if experiment["record_spikes"]
         }
@@ -200,8 +200,9 @@ def _run(job: Mapping[str, Any], kind: Any, folder: Path) -> dict[str, bytes]:
     return {"run.json": text.encode(), "spikes.npz": packed.getvalue()}
 
 
-def _after_warmup(neurons: Any, times: Any, experiment: Mapping[str, Any]) -> tuple[Any, Any]:
+def _after_warmup(spikes: tuple[Any, Any], experiment: Mapping[str, Any]) -> tuple[Any, Any]:
     """Spikes in (warmup, warmup + duration], sorted by time and neuron."""
+    neurons, times = spikes
     half = 0.5 * experiment["timestep"]
     low, high = experiment["warmup"], experiment["warmup"] + experiment["duration"]
     keep = (times > low + half) & (times < high + half)

@@ -27,7 +27,9 @@ def configuration(settings: Mapping[str, Any], target: Target, folder: Path) -> 
     folder : Path
         Where sPyNNaker puts its reports and databases.
     """
-    machine: dict[str, Any] = {"version": settings["version"]}
+    machine: dict[str, Any] = {}
+    if target.kind != "portal":  # which describes its machine in the job's own file
+        machine["version"] = settings["version"]
     if target.kind == "virtual":
         machine["virtual_board"] = True
     elif target.kind == "board":
@@ -37,7 +39,7 @@ def configuration(settings: Mapping[str, Any], target: Target, folder: Path) -> 
     machine["enable_reinjection"] = settings["reinjection"]
     if settings["overrun_seconds"] is not None:
         machine["post_simulation_overrun_before_error"] = settings["overrun_seconds"]
-    sections = {
+    sections: dict[str, dict[str, Any]] = {
         "Mode": {"mode": "Production"},
         "Logging": {"instantiate": False},
         "Machine": machine,
@@ -60,9 +62,6 @@ def configuration(settings: Mapping[str, Any], target: Target, folder: Path) -> 
             "display_algorithm_timings": False,
         },
     }
-    if target.kind == "portal":
-        # the portal has described its machine in the job's own file
-        del sections["Machine"]["version"]
     return "\n".join(
         f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
         for section, keys in sections.items()
