@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import io
 import json
@@ -266,6 +267,53 @@ def test_a_failed_job_says_why(there, client, tmp_path):
     with pytest.raises(errors.JobFailedError):
         client.wait(job.id)
     assert not (tmp_path / "there").exists()
+
+
+BOARD = "portable_cortex.backends.spinnaker_board"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("spynnaker") is None or importlib.util.find_spec(BOARD) is None,
+    reason=f"needs sPyNNaker and {BOARD}, which stands in for the portal's machine",
+)
+def test_the_script_runs_on_spinnaker(there, client, tmp_path):
+    """With sPyNNaker's own programs, on an emulated board that the job's folder describes."""
+    model = tmp_path / "mine.py"
+    model.write_text(
+        "def build(sim):\n"
+        "    a = sim.Population(20, sim.IF_curr_exp(i_offset=2.0, tau_refrac=2.0), label='a')\n"
+        "    b = sim.Population(10, sim.IF_curr_exp(), label='b')\n"
+        "    sim.Projection(a, b, sim.FixedTotalNumberConnector(300),"
+        " sim.StaticSynapse(weight=2.0, delay=1.0))\n"
+        "    return {'a': a, 'b': b}\n"
+    )
+    given = experiment(
+        model=model, parameters={}, duration=40.0, warmup=10.0, options={"time_scale_factor": "1"}
+    )
+    job = portal.submit(client, given, collab="my-collab")
+    folder, home = tmp_path / "machine", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    with importlib.import_module(BOARD).EmulatedBoard(version=3) as board:
+        (folder / "spynnaker.cfg").write_text(
+            f"[Machine]\nmachine_name = {board.address}\nversion = 3\n"
+            "post_simulation_overrun_before_error = 3600\n"
+        )
+        environment = {**os.environ, "HOME": str(home), "MPLCONFIGDIR": str(home)}
+        done = server.run_job(there, folder, system="spiNNaker", environment=environment)
+    assert done.returncode == 0, done.stderr
+    (outputs,) = there.jobs[job.id]["output_data"]["files"]  # one archive, nothing else
+    assert not (home / ".spynnaker.cfg").exists()
+    recording = portal.fetch(client, job.id, tmp_path / "out")
+    about = recording.metadata
+    assert about["backend"] == "spinnaker"
+    assert about["n_synapses"] == 300
+    assert about["machine_report"]["mapping"]["boards"] == 1
+    assert about["energy"][0]["kind"] == "modelled"
+    assert about["warnings"] == []
+    # all are driven alike: at rest from -65 mV, threshold at -50 mV, and 10 ms are discarded
+    neurons = recording.spikes("a").neurons
+    assert np.bincount(neurons, minlength=20).min() == np.bincount(neurons, minlength=20).max() > 0
 
 
 def test_waiting_has_an_end(there, client):
