@@ -403,7 +403,7 @@ def on_board():
 
 @needs_board
 def test_spikes_are_stamped_as_in_nest(on_board):
-    np.testing.assert_allclose(on_board["driven"], [6.4, 14.8, 23.2, 31.6])
+    np.testing.assert_allclose(on_board["driven"], [6.4, 14.8, 23.2, 31.6, 40.0])
     np.testing.assert_allclose(on_board["source"], [10.0])
 
 
