@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -241,6 +241,19 @@ class Backend(ABC):
     def energy(self) -> Energy | None:
         """The machine's own figure for the simulate phase, where it has one."""
         return None
+
+    @property
+    def simulates(self) -> bool:
+        """False where a network is built and nothing runs: then there is nothing to record."""
+        return True
+
+    def details(self) -> Mapping[str, Any]:
+        """What the machine reports about the run besides, as JSON can hold it; for ``run.json``."""
+        return {}
+
+    def doubts(self) -> Sequence[str]:
+        """What the machine did not do as described, so that the result is not to be trusted."""
+        return ()
 
     def end(self, sim: Any) -> None:
         """Release what the simulator holds."""

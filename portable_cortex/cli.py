@@ -1,4 +1,4 @@
-"""The command line: ``portable-cortex run | validate | benchmark | backends | ...``."""
+"""The command line: ``portable-cortex run | validate | benchmark | submit | jobs | ...``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .errors import InvalidValueError, PortableCortexError, UnsupportedError
 from .experiment import REALISATIONS, Experiment, RecordRequest
 from .machine import DEFAULT_MACHINE, load_machine, machine_names
 from .model_loader import MODELS, ModelWarning, load_model
+from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
 from .recording import FIGURE, Recording, check_output
 from .registry import DEFAULT_BACKEND, backend_names, load_backend
@@ -89,6 +90,10 @@ def run(
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE; repeatable.")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Where a backend with several targets runs: its option `target`."),
+    ] = None,
     duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
     warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
     timestep: Annotated[float, typer.Option(help="Time step, ms.")] = 0.1,
@@ -123,13 +128,15 @@ def run(
         }.items()
         if value is not None
     }  # fmt: skip
-    parameters.update({name: _json(value) for name, value in _pairs(param, "--param").items()})
+    parameters.update(
+        {name: json_or_text(value) for name, value in pairs(param, "--param").items()}
+    )
     experiment = Experiment(
         model=model,
         parameters=parameters,
         backend=backend,
         machine=machine,
-        options=_pairs(option, "--option"),
+        options={**pairs(option, "--option"), **({"target": target} if target else {})},
         seed=seed,
         timestep=timestep,
         warmup=warmup,
@@ -138,19 +145,19 @@ def run(
         record=[RecordRequest.parse(text) for text in record or []],
         record_spikes=not no_record,
     )
-    target = check_output(
+    place = check_output(
         folder or Path("results") / f"{Path(model).stem}-{backend}", overwrite=overwrite
     )
     try:
         with ConsoleReporter(out) as reporter:
             recording = experiment.run(reporter)
-            reporter.phase("write", f"{target}")
+            reporter.phase("write", f"{place}")
             if parallel.rank() == 0:
-                recording.save(target, overwrite=overwrite, figure=True)
+                recording.save(place, overwrite=overwrite, figure=True)
     except KeyboardInterrupt:
         _complain("red", "Interrupted", "nothing was written.")
         raise typer.Exit(130) from None
-    _show(recording, target)
+    _show(recording, place)
     if "planned_duration_ms" in recording.metadata:
         ran = f"after {recording.metadata['duration_ms']:g} ms: this much was written."
         _complain("red", "Interrupted", ran)
@@ -181,16 +188,30 @@ def _show(recording: Recording, folder: Path) -> None:
         ("energy", f"{e['joules']:.4g} J ({e['kind']}, {e['scope']}, {e['source']})")
         for e in about["energy"]
     ]
+    factor = about["real_time_factor"]
     for what, value in (
         ("network", f"{about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses"),
         ("wall-clock (s)", phases),
-        ("real-time factor", f"{about['real_time_factor']:.2f} (simulate phase)"),
+        *_nested(about["machine_report"].get("mapping", {})),
+        (
+            "real-time factor",
+            "none: nothing was simulated" if factor is None else f"{factor:.2f} (simulate phase)",
+        ),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
         *energies,
         ("written to", str(folder)),
         ("figure", str(folder / FIGURE)),
     ):
         out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
+    for doubt in about["warnings"]:
+        _complain("yellow", "Doubtful", doubt)
+
+
+def _nested(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A machine's mapping, a line for each figure."""
+    shown = {name.replace("_", " "): value for name, value in report.items()}
+    lines = [f"{name} {value:,.10g}" for name, value in shown.items()]
+    return [("mapping" if i == 0 else "", line) for i, line in enumerate(lines)]
 
 
 def _processes(about: Mapping[str, Any]) -> str:
@@ -312,6 +333,10 @@ def benchmark(
         raise typer.Exit(1)
 
 
+app.command()(submit)
+app.add_typer(jobs, name="jobs")
+
+
 @app.command()
 def sweep(
     seeds: Annotated[str, typer.Option(help="Seeds, e.g. 1-10 or 1,2,5-8.")] = "1",
@@ -397,7 +422,7 @@ def sweep(
     from .sweep_pool import DaskPool, LocalPool
 
     given = {"backend": backend, "machine": machine, "realisation": realisation}
-    parameters = {"scale": scale, "drive": drive, **_values(param, "--param", _json)}
+    parameters = {"scale": scale, "drive": drive, **_values(param, "--param", json_or_text)}
     over: dict[str, list[Any]] = {
         **{name: values for name, values in given.items() if values},
         **({"timestep": timestep} if timestep else {}),
@@ -415,7 +440,7 @@ def sweep(
     )
     pool: LocalPool | DaskPool | None = LocalPool(jobs) if jobs is not None else None
     if cluster is not None:
-        options = {k: _json(v) for k, v in _pairs(cluster_option, "--cluster-option").items()}
+        options = {k: json_or_text(v) for k, v in pairs(cluster_option, "--cluster-option").items()}
         pool = DaskPool(cluster, jobs or 1, threads or 1, options)
     elif cluster_option:
         raise InvalidValueError("--cluster-option needs --cluster slurm")
@@ -509,7 +534,8 @@ def models() -> None:
     out.print("A model of your own is a Python file with build(sim, ...): --model path/to/mine.py")
 
 
-def _pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
+def pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
+    """Read repeated options of the form NAME=VALUE."""
     pairs = {}
     for text in texts or []:
         name, equals, value = text.partition("=")
@@ -523,12 +549,13 @@ def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> d
     """Values by name, where a name can be given several times."""
     found: dict[str, list[Any]] = {}
     for text in texts or []:
-        for name, value in _pairs([text], flag).items():
+        for name, value in pairs([text], flag).items():
             found.setdefault(name, []).append(read(value))
     return found
 
 
-def _json(text: str) -> Any:
+def json_or_text(text: str) -> Any:
+    """A value as JSON, or the bare word that it is."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -254,12 +255,14 @@ class Experiment:
                 shared_seed=self.seed if self.realisation == "shared" else None,
                 on_progress=lambda label: reporter.phase("build", label),
             )
+            recording = self.record_spikes and backend.simulates
             self._start_recording(network, backend)
             reporter.phase("prepare")
             with clock("prepare"):
                 backend.prepare(sim)
+            metering = Metering((time.time(), time.time()))
             for phase, duration in (("warmup", self.warmup), ("simulate", self.duration)):
-                if duration:
+                if duration and backend.simulates:
                     reporter.phase(phase, fraction=0.0)
                     with metered(meter if phase == "simulate" else None) as metering, clock(phase):
                         try:
@@ -274,7 +277,7 @@ class Experiment:
                 spikes = {
                     label: done._after_warmup(backend.spikes(population))
                     for label, population in network.populations.items()
-                    if self.record_spikes
+                    if recording
                 }
                 signals = {
                     (r.population, r.variable): self._signal_after_warmup(
@@ -309,6 +312,11 @@ class Experiment:
             )
 
     def _start_recording(self, network: Network, backend: Backend) -> None:
+        if self.record and not backend.simulates:
+            raise UnsupportedError(
+                f"backend {backend.name!r} simulates nothing with these options: there is no "
+                f"{self.record[0].variable} to record"
+            )
         for request in self.record:
             if request.population not in network.populations:
                 raise UnknownNameError("population", request.population, network.populations)
@@ -367,10 +375,12 @@ class Experiment:
             "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
             "published_rates": dict(published),
             "phases_s": {**clock.seconds, **backend.phases()},
-            "real_time_factor": clock.seconds["simulate"] / seconds,
+            "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
             "processes": parallel.processes(),
             "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
             "energy": [asdict(energy) for energy in energies],
+            "warnings": list(backend.doubts()),
+            "machine_report": dict(backend.details()),
             "simulate_interval_unix": list(metering.interval_unix),
             "versions": provenance.versions(backend.distributions),
             "computer": provenance.computer(),

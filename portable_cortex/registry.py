@@ -18,6 +18,7 @@ GROUP = "portable_cortex.backends"
 BUILTIN = {
     "builtin": "portable_cortex.backends.builtin:BuiltinBackend",
     "nest": "portable_cortex.backends.nest:NestBackend",
+    "spinnaker": "portable_cortex.backends.spinnaker:SpinnakerBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
     "neuron": "portable_cortex.backends.neuron:NeuronBackend",
     "brian2": "portable_cortex.backends.brian2:Brian2Backend",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from portable_cortex import Backend, backend_names, cli, load_backend
+from portable_cortex.errors import BackendUnavailableError
 from portable_cortex.machine import load_machine
 
 # Threads that wait for each other by spinning starve each other on a busy machine.
@@ -22,7 +23,17 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
         "dynamics": "mock has no membrane equations: its spikes are made up",
         "set_synapses": "pyNN.mock has no Projection.set",
     },
+    "spinnaker": {
+        "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",
+        "assemblies": "sPyNNaker has no assemblies, and views of consecutive neurons only",
+        "last_sample": "a core samples at the beginning of a step: there is none of the end",
+        "float64": "weights have 16 bits, membrane potentials s16.15",
+        "long_rows": "a source has at most 256 synapses onto a core",
+    },
 }
+
+# Backends whose contract tests take minutes, with the reason.
+SLOW = {"spinnaker": "it maps, loads and reads out an emulated board in each test"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,6 +76,9 @@ def backend(backend_name: str, request: pytest.FixtureRequest) -> Backend:
     found = backend.availability()
     if not found.available:
         pytest.skip(f"{backend_name} is not installed here: {found.install}")
+    asked = request.config.getoption("--slow") or request.config.getoption("--backend")
+    if backend_name in SLOW and not asked:
+        pytest.skip(f"{SLOW[backend_name]}: run with --slow or --backend {backend_name}")
     for marker in request.node.iter_markers("needs"):
         for what in marker.args:
             reason = UNSUPPORTED.get(backend_name, {}).get(what)
@@ -76,7 +90,10 @@ def backend(backend_name: str, request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture
 def sim(backend: Backend):
     """The backend's namespace, set up with a step of 0.1 ms."""
-    namespace = backend.simulator(load_machine("single-thread").options_for(backend))
+    try:
+        namespace = backend.simulator(load_machine("single-thread").options_for(backend))
+    except BackendUnavailableError as error:  # of the target, e.g. no board
+        pytest.skip(str(error))
     backend.setup(namespace, timestep=0.1, seed=7)
     yield namespace
     backend.end(namespace)

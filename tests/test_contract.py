@@ -68,6 +68,7 @@ def test_parameters_may_differ_between_neurons(sim):
     assert population.get("v_thresh") == pytest.approx(-45.0)
 
 
+@pytest.mark.needs("last_sample")
 def test_initial_potential_is_the_first_sample(sim):
     population = sim.Population(3, sim.IF_curr_exp())
     population.initialize(v=np.array([-70.0, -65.0, -60.0]))
@@ -200,6 +201,7 @@ def test_list_without_parameters_takes_those_of_the_synapse(sim):
     np.testing.assert_allclose(edges(projection), [[0, 1, 0.5, 0.7], [2, 3, 0.5, 0.7]])
 
 
+@pytest.mark.needs("long_rows")
 def test_random_weights_and_delays(sim):
     pre, post = populations(sim, 100, 100)
     rng = sim.NumpyRNG(seed=3)
@@ -259,6 +261,7 @@ def test_two_projections_between_the_same_neurons_stay_apart(sim):
     np.testing.assert_allclose(edges(second)[:, 2:], [[0.2, 2.0]] * 50)
 
 
+@pytest.mark.needs("assemblies")
 def test_views_and_assemblies_can_be_connected(sim):
     pre, post = populations(sim)
     view = sim.Projection(
@@ -299,7 +302,7 @@ def test_synapses_can_be_changed(sim):
 # --- dynamics ---------------------------------------------------------------------------------
 
 
-@pytest.mark.needs("dynamics")
+@pytest.mark.needs("dynamics", "float64")
 def test_membrane_potential_follows_the_equation(sim):
     """One synaptic current on a resting membrane, against its closed form."""
     neuron = PD14.neuron
@@ -471,6 +474,7 @@ def test_same_seed_same_run_other_seed_other_run(backend):
     assert not np.array_equal(first.spikes("L4E").times, other.spikes("L4E").times)
 
 
+@pytest.mark.needs("last_sample")
 def test_signals_are_recorded(backend):
     recording = run(backend, record=["v:L4E:5"])
     signal = recording.signal("L4E", "v")
@@ -481,6 +485,7 @@ def test_signals_are_recorded(backend):
     assert np.all((signal.values > -120.0) & (signal.values < 0.0))
 
 
+@pytest.mark.needs("float64")
 def test_shared_realisation_is_the_same_everywhere(backend, sim):
     """What the backend holds is what the core drew, synapse by synapse."""
     from portable_cortex.clock import Clock

@@ -143,6 +143,8 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
     'of another run of the same settings (mock, seed 2)'
     """
     about = metadata_of(run)
+    if about.get("real_time_factor", 0.0) is None:
+        raise OutputError("the run has no cost: its machine is virtual, nothing was simulated")
     try:
         model_seconds = about["duration_ms"] * 1e-3
         seconds = dict.fromkeys(about["phases_s"], model_seconds)

@@ -145,14 +145,27 @@ def examine(
         return Validation(names, _undecided(trouble, named or "", runs.length), runs.first)
     if named is None or named in reference_names() or not Path(named).is_dir():
         reference = load_reference(named) if named is not None else _fitting(runs.first)
-        return _against_reference(runs, reference, progress)
+        return _doubted(_against_reference(runs, reference, progress), runs)
     if is_run(Path(named)):
-        return _against_recording(runs, named, progress)
+        return _doubted(_against_recording(runs, named, progress), runs)
     try:
         reference = _reference_of(named, runs.length, progress)
     except OutputError as error:
         return Validation(names, _undecided(str(error), named, runs.length), runs.first)
-    return _against_reference(runs, reference, progress)
+    return _doubted(_against_reference(runs, reference, progress), runs)
+
+
+def _doubted(validation: Validation, runs: _Runs) -> Validation:
+    """Undecided if a machine said that it did not run the network as described."""
+    recordings = [*runs.recordings, *([validation.other] if validation.other else [])]
+    found = [recording.metadata.get("warnings") for recording in recordings]
+    doubts = [str(text) for texts in found if isinstance(texts, list) for text in texts]
+    if not doubts:
+        return validation
+    more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+    reason = f"the machine did not run the network as described: {doubts[0]}{more}"
+    comparison = replace(validation.comparison, verdict=Verdict.UNDECIDED, reason=reason)
+    return replace(validation, comparison=comparison)
 
 
 def _loaded(folder: str, progress: Progress) -> Recording:

@@ -1,0 +1,250 @@
+"""SpiNNaker, through sPyNNaker: boards, an allocation service, or a machine that is not there."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from portable_cortex.backend import Backend, BackendOptions, Capabilities, Energy, Progress
+from portable_cortex.errors import BackendUnavailableError, SimulationError, UnsupportedError
+from portable_cortex.sonata import Signal, Spikes, by_time
+
+from ._target import FORMS, Target
+
+EMULATOR = "portable_cortex.backends.spinnaker_board"
+
+
+class SpinnakerOptions(BackendOptions):
+    """Options of the ``spinnaker`` backend."""
+
+    target: str = "emulated"
+    """where to run: virtual, emulated, board:HOST, spalloc:URL or portal"""
+    version: int = 5
+    """of the boards: 3 (4 chips) or 5 (48 chips)"""
+    boards: int | None = Field(default=None, ge=1)
+    """number of boards; as many as the network needs unless given"""
+    time_scale_factor: int = Field(default=1, ge=1)
+    """how much slower than real time the machine runs"""
+    neurons_per_core: int = Field(default=64, ge=1, le=256)
+    """neurons (and Poisson sources) on a core, at most"""
+    synapse_cores: int | None = Field(default=None, ge=0)
+    """cores that process the synapses of a neuron core; chosen by sPyNNaker unless given"""
+    delay_extensions: bool = False
+    """whether cores are added for longer delays"""
+    spikes_per_second: float = Field(default=30.0, gt=0)
+    """expected rate of a neuron, from which the scale of its weights is chosen"""
+    ring_buffer_sigma: float = Field(default=5.0, ge=0)
+    """standard deviations of the input that the scale of the weights leaves room for"""
+    incoming_spike_buffer: int = Field(default=1024, ge=1)
+    """spikes that a core can hold back"""
+    drop_late_spikes: bool = False
+    """whether spikes that are too late for their step are dropped"""
+    reinjection: bool = True
+    """whether dropped packets are sent again"""
+    overrun_seconds: int | None = Field(default=None, ge=1)
+    """how long to wait for a board after the end of a run; sPyNNaker's 5 s unless given"""
+    reports: str | None = None
+    """folder in which sPyNNaker's configuration, log, reports and databases are kept"""
+
+    @field_validator("target")
+    @classmethod
+    def _known_target(cls, value: str) -> str:
+        Target.parse(value)
+        return value
+
+    @field_validator("version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value not in (3, 5):
+            raise ValueError("the version of a board is 3 (4 chips) or 5 (48 chips)")
+        return value
+
+
+class SpinnakerBackend(Backend):
+    """SpiNNaker boards as sPyNNaker drives them."""
+
+    name = "spinnaker"
+    summary = "SpiNNaker through sPyNNaker: boards, an allocation service, or mapping only"
+    module = "spynnaker"
+    distributions = ("sPyNNaker", "SpiNNFrontEndCommon")
+    requirement = "portable-cortex[spinnaker]"
+    Options = SpinnakerOptions
+    capabilities = Capabilities(
+        arithmetic="s16.15 fixed point",
+        timesteps=(0.1, 10.0),
+        delays=(1, 12.7),  # with 64 neurons a core at 0.1 ms, without extensions
+        weights="16 bit, scaled for each population",
+        cell_types=(
+            "IF_curr_exp",
+            "IF_curr_alpha",
+            "IF_curr_delta",
+            "IF_cond_exp",
+            "Izhikevich",
+            "SpikeSourcePoisson",
+            "SpikeSourceArray",
+        ),
+        plasticity=True,
+    )
+
+    def __init__(self) -> None:
+        self._options = SpinnakerOptions()
+        self._target = Target("virtual")
+        self._folder: Path | None = None
+        self._ends = contextlib.ExitStack()
+        self._sim: Any = None
+        self._simulated: list[float] = []  # ms, run by run
+        self._notes: list[str] = []
+        self._messages: list[str] | None = None
+
+    @property
+    def simulates(self) -> bool:
+        """False for a virtual machine: the network is mapped and that is all."""
+        return self._target.kind != "virtual"
+
+    def simulator(self, options: SpinnakerOptions) -> Any:
+        """`_namespace`, with a configuration of its own in a folder of its own."""
+        self._options, self._target = options, Target.parse(options.target)
+        if self._target.kind == "portal":
+            raise UnsupportedError(
+                "target 'portal' is for jobs: send the network there with `portable-cortex submit`"
+            )
+        settings = options.model_dump()
+        if self._target.kind == "emulated":
+            # it may be far slower than real time, and is not to be taken for stuck
+            settings["overrun_seconds"] = options.overrun_seconds or 3600
+            self._target = Target("board", _emulated_board(options.version))
+        if options.reports is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="portable-cortex-spinnaker-"))
+            self._ends.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        else:
+            self._folder = Path(options.reports).absolute()
+            self._folder.mkdir(parents=True, exist_ok=True)
+        from . import _namespace
+
+        _namespace.configure(settings, self._target, self._folder)
+        return _namespace
+
+    def setup(self, sim: Any, *, timestep: float, seed: int) -> None:
+        """Read the configuration; nothing is sent yet."""
+        self._sim = sim
+        sim.setup(timestep=timestep, seed=seed)
+
+    def prepare(self, sim: Any) -> None:
+        """Check the limits of the machine, then map, load and generate the network."""
+        from . import _limits
+
+        self._notes = _limits.check(
+            sim.SpynnakerDataView.iterate_projections(),
+            delay_extensions=self._options.delay_extensions,
+        )
+        try:
+            sim.prepare_once()
+        except Exception as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> Exception:
+        """SPyNNaker's errors about size, with what to do."""
+        kind, text = type(error).__name__, " ".join(str(error).split())
+        if kind == "SynapseRowTooBigException":
+            return UnsupportedError(f"{text} (option neurons_per_core)")
+        if kind in ("PacmanPlaceException", "SpinnMachineException", "PacmanValueError"):
+            return UnsupportedError(
+                f"the network does not fit onto {self._options.boards or 'these'} boards of "
+                f"version {self._options.version}: {text[:500]}; give more boards, or fewer "
+                "neurons by a smaller scale"
+            )
+        return SimulationError(f"sPyNNaker gave up: {kind}: {text[:1000]}")
+
+    def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
+        """In one piece: the machine runs by itself, and each stop costs a read-out."""
+        if self.simulates:
+            sim.run(duration)
+        self._simulated.append(duration)
+        progress(1.0)
+
+    def spikes(self, population: Any) -> Spikes:
+        """Straight from the database of the read-out."""
+        from ._recording import recorded_spikes
+
+        with self._sim.logged():
+            neurons, times = recorded_spikes(population)
+        return by_time(times, neurons)
+
+    def signal(self, population: Any, variable: str) -> Signal:
+        """Samples from the beginning of each step; there is none of the end of the last."""
+        from ._recording import recorded_signal
+
+        with self._sim.logged():
+            values, neurons, interval, unit = recorded_signal(population, variable)
+        return Signal(values, neurons, 0.0, interval, unit)
+
+    def phases(self) -> Mapping[str, float]:
+        """SPyNNaker's own: mapping, data generation, loading, run, extraction."""
+        from . import _report
+
+        return _report.phases()
+
+    def energy(self) -> Energy | None:
+        """SPyNNaker's model of it; none for a virtual machine."""
+        if not self.simulates or not sum(self._simulated):
+            return None
+        from . import _report
+
+        with self._sim.logged():
+            return Energy(**_report.energy(self._simulated[-1] / sum(self._simulated)))
+
+    def details(self) -> Mapping[str, Any]:
+        """The mapping in numbers, what was rounded, and what sPyNNaker said."""
+        from . import _mapping, _report
+
+        return {
+            "target": self._options.target,
+            "mapping": {**_report.mapping(), **_report.compressed(_mapping.Mapper.compressed)},
+            "rounding": self._notes,
+            "messages": self._said(),
+        }
+
+    def doubts(self) -> list[str]:
+        """Saturated weights, lost and late packets, overruns."""
+        from . import _report
+
+        return _report.doubts(self._said())
+
+    def _said(self) -> list[str]:
+        from . import _report
+
+        if self._messages is None:
+            self._messages = _report.messages() if self.simulates else []
+        return self._messages
+
+    def end(self, sim: Any) -> None:
+        """Release the machine and the emulated board; remove what was not to be kept."""
+        try:
+            sim.end()
+        finally:
+            self._ends.close()
+
+
+@functools.cache
+def _emulated_board(version: int) -> str:
+    """Address of an emulated board, which stays until this process ends, as real ones do."""
+    try:
+        emulator = importlib.import_module(EMULATOR)
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"target 'emulated' needs {EMULATOR}, which cannot be imported ({error}): choose "
+            f"another --option target=..., one of {', '.join(FORMS)}"
+        ) from error
+    boards = contextlib.ExitStack()
+    board = boards.enter_context(emulator.EmulatedBoard(version=version))
+    atexit.register(boards.close)
+    return str(board.address)

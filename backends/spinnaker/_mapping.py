@@ -1,0 +1,42 @@
+"""sPyNNaker's own flow of work, watched; and mapped onto a virtual machine as onto a real one.
+
+Told that the machine is virtual, sPyNNaker generates all synapses on the host, to show them when
+asked. That needs the memory of the whole network and fails for FixedTotalNumberConnector. Here
+synapses stay what they are on a board: a few numbers for the board's own generators.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar
+
+from spinn_utilities.config_holder import get_config_bool
+from spynnaker.pyNN.spinnaker import SpiNNaker
+
+# modules that ask whether the machine is virtual in order to generate synapses on the host
+_ASKING = (
+    "spynnaker.pyNN.models.projection",
+    "spynnaker.pyNN.models.neural_projections.synapse_information",
+)
+
+
+def _is_set(section: str, option: str) -> bool | None:
+    found = get_config_bool(section, option)
+    return False if (section, option) == ("Machine", "virtual_board") else found
+
+
+class Mapper(SpiNNaker):  # type: ignore[misc]  # sPyNNaker's types are its own
+    """Keeps the routing tables as the host compressed them."""
+
+    __slots__ = ()
+    compressed: ClassVar[Any] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for name in _ASKING:
+            sys.modules[name].get_config_bool = _is_set  # type: ignore[attr-defined]
+        Mapper.compressed = None
+        super().__init__(*args, **kwargs)
+
+    def _report_compressed(self, compressed: Any) -> None:
+        Mapper.compressed = compressed
+        super()._report_compressed(compressed)

@@ -1,0 +1,173 @@
+"""Projections: the delays and signs of the other simulators, and synapses that can be read.
+
+A neuron that crosses its threshold in a step sends its spike within that step, and a delay of d
+steps brings it into the step d later; on NEST's grid the spike leaves at the end of its step. So a
+delay between neurons is one step longer on the machine. Spike sources send at the beginning of
+their step, as in NEST, and their delays stay.
+
+The board's generators cut delays off to whole steps where PyNN's simulators round them to the
+nearest (0.3 ms becomes 0.2 ms at steps of 0.1 ms, the mean of random delays is half a step short).
+Half a step more makes up for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import spynnaker.pyNN as spynnaker  # noqa: N813
+from spynnaker.pyNN.models.common.param_generator_data import is_param_generatable
+from spynnaker.pyNN.models.neural_projections.connectors import (
+    AbstractGenerateConnectorOnMachine,
+    FromListConnector,
+    MultapseConnector,
+)
+from spynnaker.pyNN.models.neuron import PopulationVertex
+
+from portable_cortex.errors import InvalidValueError, UnsupportedError
+
+from ._connectors import StaticSynapse, n_synapses, shifted
+
+DISTRIBUTIONS = "uniform, normal, normal_clipped, normal_clipped_to_boundary"
+
+
+def is_generated_on_machine(connector: Any, synapse: Any) -> bool:
+    """Whether the board draws the synapses; if not, the host does, and loads them."""
+    return isinstance(connector, AbstractGenerateConnectorOnMachine) and all(
+        is_param_generatable(value) for value in (synapse.weight, synapse.delay)
+    )
+
+
+class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untyped
+    __doc__ = spynnaker.SpiNNakerProjection.__doc__
+
+    def __init__(
+        self,
+        presynaptic_population: Any,
+        postsynaptic_population: Any,
+        connector: Any,
+        synapse_type: Any = None,
+        source: Any = None,
+        receptor_type: str | None = None,
+        space: Any = None,
+        label: str | None = None,
+    ) -> None:
+        self.connector = connector
+        synapse = synapse_type or StaticSynapse()
+        step = float(spynnaker.get_time_step())
+        self._later = step if isinstance(presynaptic_population._vertex, PopulationVertex) else 0.0
+        what = label or (
+            f"projection {presynaptic_population.label}→{postsynaptic_population.label}"
+        )
+        if isinstance(synapse, StaticSynapse):
+            on_machine = is_generated_on_machine(connector, synapse)
+            if isinstance(connector, MultapseConnector) and not on_machine:
+                raise UnsupportedError(
+                    f"{what}: the board draws FixedTotalNumberConnector with weights and delays "
+                    f"that are constant or {DISTRIBUTIONS}; for others use realisation 'shared'"
+                )
+            if isinstance(connector, FromListConnector):
+                _delay_list(connector, self._later)
+            try:
+                synapse = synapse.delayed(self._later + (0.5 * step if on_machine else 0.0))
+            except KeyError:
+                raise UnsupportedError(
+                    f"{what}: delays can be constant or {DISTRIBUTIONS}, not "
+                    f"{synapse.delay.name}; use realisation 'shared'"
+                ) from None
+        super().__init__(
+            presynaptic_population,
+            postsynaptic_population,
+            connector,
+            synapse,
+            source,
+            receptor_type or "excitatory",
+            space,
+            label,
+        )
+
+    @property
+    def receptor_type(self) -> str:
+        """Which of the target's receptors the synapses act on."""
+        return str(self._synapse_information.receptor_type)
+
+    def size(self, gather: bool = True) -> int:
+        """Number of synapses; where chance decides, those that the machine has drawn."""
+        known = n_synapses(self.connector, self.pre, self.post)
+        return len(self.get("weight", format="list")) if known is None else known
+
+    def __len__(self) -> int:
+        return self.size()
+
+    def get(
+        self,
+        attribute_names: Any,
+        format: str,  # noqa: A002  # PyNN's name
+        gather: bool = True,
+        with_address: bool = True,
+        multiple_synapses: str = "sum",
+    ) -> Any:
+        """Values of all synapses, read from the machine; see PyNN's ``Projection.get``.
+
+        Weights are what the machine holds: rounded to 16 bits.
+        """
+        names = [attribute_names] if isinstance(attribute_names, str) else list(attribute_names)
+        table = np.array(
+            [tuple(row) for row in self._from_machine([n for n in names if n != "source"])],
+            dtype=float,
+        ).reshape(-1, 2 + len(names))
+        for column, name in enumerate(names, start=2):
+            if name == "weight" and self.receptor_type == "inhibitory":
+                if not self.post.conductance_based:
+                    table[:, column] *= -1.0
+            elif name == "delay":
+                table[:, column] = np.round(table[:, column] - self._later, 6)
+        if format == "list":
+            return (
+                [(int(i), int(j), *rest) for i, j, *rest in table.tolist()]
+                if with_address
+                else (table[:, 2:].tolist())
+            )
+        if format != "array":
+            raise InvalidValueError(f"format must be 'list' or 'array', not {format!r}")
+        arrays = [
+            _matrix(table[:, [0, 1, column]], self.pre.size, self.post.size, multiple_synapses)
+            for column in range(2, table.shape[1])
+        ]
+        return arrays[0] if isinstance(attribute_names, str) else arrays
+
+    def _from_machine(self, names: list[str]) -> Any:
+        from . import _namespace
+
+        _namespace.prepare_once()
+        with _namespace.logged():
+            return super().get(names, format="list", multiple_synapses="last")
+
+    def set(self, **attributes: Any) -> None:
+        """Not on SpiNNaker: synapses are drawn when the network is loaded."""
+        raise UnsupportedError(
+            "sPyNNaker has no Projection.set: give weights and delays to the synapse type"
+        )
+
+
+def _delay_list(connector: Any, by: float) -> None:
+    names = connector.column_names or ("weight", "delay")
+    if "delay" in names and by:
+        rows = np.array(connector.conn_list, dtype=float)
+        column = 2 + list(names).index("delay")
+        rows[:, column] = shifted(rows[:, column], by)
+        connector.conn_list = rows
+
+
+def _matrix(rows: Any, n_pre: int, n_post: int, multiple_synapses: str) -> Any:
+    combine = {"sum": np.add, "min": np.minimum, "max": np.maximum}
+    i, j, values = rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2]
+    matrix = np.full((n_pre, n_post), np.nan)  # pairs without a synapse stay not-a-number
+    if multiple_synapses in combine:
+        matrix[i, j] = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
+        combine[multiple_synapses].at(matrix, (i, j), values)
+    elif multiple_synapses == "first":
+        matrix[i[::-1], j[::-1]] = values[::-1]
+    else:
+        matrix[i, j] = values
+    return matrix

@@ -1,0 +1,243 @@
+"""``portable-cortex submit`` and ``portable-cortex jobs ...``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .errors import InvalidValueError
+from .experiment import REALISATIONS, Experiment
+
+if TYPE_CHECKING:
+    from .portal import Client, Job
+
+out = Console()
+
+jobs = typer.Typer(help="Jobs at the EBRAINS job portal.", no_args_is_help=True)
+
+JobId = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.", min=1)]
+Command = Annotated[
+    str | None,
+    typer.Option(help="Command that prints the EBRAINS token; EBRAINS_TOKEN unless given."),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(help="Address of the portal; EBRAINS_PORTAL_URL or EBRAINS' own unless given."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a run that the folder holds.")
+]
+Deadline = Annotated[
+    float | None, typer.Option(help="Minutes to wait at most; for ever unless given.", min=0.0)
+]
+
+
+def _client(token_command: str | None, url: str | None) -> Client:
+    from .portal import DEFAULT_URL, Client, find_token
+
+    address = url or os.environ.get("EBRAINS_PORTAL_URL") or DEFAULT_URL
+    return Client(find_token(token_command), address)
+
+
+def _wait(client: Client, job_id: int, minutes: float | None) -> Job:
+    """Wait; Ctrl-C leaves the job as it is."""
+
+    def show(job: Job) -> None:
+        out.print(f"job {job.id} is {job.status}", highlight=False)
+
+    try:
+        return client.wait(
+            job_id, deadline=None if minutes is None else 60 * minutes, on_status=show
+        )
+    except KeyboardInterrupt:
+        out.print(
+            f"\njob {job_id} goes on. Come back with: portable-cortex jobs fetch {job_id}",
+            soft_wrap=True,
+            highlight=False,
+        )
+        raise typer.Exit(130) from None
+
+
+def submit(
+    collab: Annotated[str, typer.Option(help="EBRAINS collab whose quota is used.")],
+    backend: Annotated[str, typer.Option(help="What runs it at the portal.")] = "spinnaker",
+    platform: Annotated[str, typer.Option(help="Machine at the portal.")] = "SpiNNaker",
+    machine: Annotated[
+        str, typer.Option(help="Machine by name, or a .toml file, for the backend's options.")
+    ] = "spinnaker-portal",
+    model: Annotated[str, typer.Option(help="Model by name, or a Python file.")] = "pd14",
+    scale: Annotated[
+        float | None, typer.Option(help="Fraction of the neurons and in-degrees.")
+    ] = None,
+    drive: Annotated[str | None, typer.Option(help="Background input: poisson or dc.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="Any other parameter of the model, NAME=VALUE (JSON); repeatable."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE; repeatable.")
+    ] = None,
+    duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
+    warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
+    timestep: Annotated[float, typer.Option(help="Time step, ms.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers, 1 or more.")] = 1,
+    realisation: Annotated[str, typer.Option(help=" or ".join(REALISATIONS))] = "native",
+    hours: Annotated[
+        int | None, typer.Option(help="Hours after which the machine ends the job.", min=1)
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the job, and fetch its recording.")
+    ] = False,
+    deadline: Deadline = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="With --wait: folder for the results.")
+    ] = None,
+    overwrite: Overwrite = False,
+    script: Annotated[
+        Path | None, typer.Option(help="Write the job's script there, and submit nothing.")
+    ] = None,
+    token_command: Command = None,
+    url: Url = None,
+) -> None:
+    """Submit a network to SpiNNaker through the EBRAINS job portal."""
+    from .cli import json_or_text, pairs
+    from .portal import make_script
+    from .portal import submit as submit_job
+    from .recording import check_output
+
+    parameters: dict[str, Any] = {
+        name: value for name, value in {"scale": scale, "drive": drive}.items() if value is not None
+    }
+    parameters.update({name: json_or_text(text) for name, text in pairs(param, "--param").items()})
+    experiment = Experiment(
+        model=model,
+        parameters=parameters,
+        backend=backend,
+        machine=machine,
+        options=pairs(option, "--option"),
+        seed=seed,
+        timestep=timestep,
+        warmup=warmup,
+        duration=duration,
+        realisation=realisation,
+    )
+    if script is not None:
+        script.write_text(make_script(experiment).code, encoding="utf-8")
+        out.print(f"written to {script}: try it with `python {script} nest`", soft_wrap=True)
+        return
+    if folder is not None:
+        check_output(folder, overwrite=overwrite)
+    with _client(token_command, url) as client:
+        job = submit_job(client, experiment, collab=collab, platform=platform, hours=hours)
+        out.print(f"submitted as job {job.id}", highlight=False)
+        if not wait:
+            out.print(
+                f"fetch its results with: portable-cortex jobs fetch {job.id}", soft_wrap=True
+            )
+            return
+        _wait(client, job.id, deadline)
+        _fetch(client, job.id, folder, overwrite)
+
+
+def _fetch(client: Client, job_id: int, folder: Path | None, overwrite: bool) -> None:
+    from .portal import fetch as fetch_job
+
+    target = folder or Path("results") / f"job-{job_id}"
+    recording = fetch_job(client, job_id, target, overwrite=overwrite)
+    for label, rate in recording.rates().items():
+        out.print(f"{label:17}{rate:.3f} spikes/s", markup=False, highlight=False)
+    out.print(f"{'written to':17}{target}", soft_wrap=True, markup=False, highlight=False)
+    for doubt in recording.metadata.get("warnings", ()):
+        out.print(Text.assemble(("Doubtful: ", "yellow"), str(doubt)), soft_wrap=True)
+
+
+@jobs.command("list")
+def list_jobs(
+    size: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 10,
+    status: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    collab: Annotated[str | None, typer.Option(help="Only those of this collab.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    token_command: Command = None,
+    url: Url = None,
+) -> None:
+    """List jobs, newest first."""
+    from .portal.client import STATES
+
+    if status is not None and status not in STATES:
+        raise InvalidValueError(f"the state must be one of {', '.join(STATES)}, not {status!r}")
+    with _client(token_command, url) as client:
+        found = client.list_jobs(size=size, status=status, collab=collab, tag=tag)
+    table = Table("job", "state", "platform", "collab", "submitted")
+    for job in found:
+        table.add_row(*(_cell(v) for v in (job.id, job.status, job.hardware_platform, job.collab,
+                                           job.timestamp_submission)))  # fmt: skip
+    out.print(table)
+
+
+@jobs.command()
+def show(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
+    """Show what the portal knows about a job."""
+    with _client(token_command, url) as client:
+        job = client.job(job_id)
+    about = job.model_dump(exclude={"code", "log", "output_data"})
+    about["output"] = [file.url for file in job.output_data.files] if job.output_data else []
+    for name, value in about.items():
+        if value not in (None, "", [], ()):
+            shown = value if isinstance(value, str | int) else json.dumps(value, default=str)
+            out.print(_line(name, shown), soft_wrap=True, highlight=False)
+
+
+@jobs.command()
+def log(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
+    """Print the log of a job."""
+    from .portal.client import printable
+
+    with _client(token_command, url) as client:
+        text = client.log(job_id)
+    out.print(Text(printable(text)), soft_wrap=True)
+
+
+@jobs.command()
+def fetch(
+    job_id: JobId,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder; results/job-ID unless given.")
+    ] = None,
+    overwrite: Overwrite = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has finished.")] = False,
+    deadline: Deadline = None,
+    token_command: Command = None,
+    url: Url = None,
+) -> None:
+    """Download what a job recorded; then validate it as any other run."""
+    with _client(token_command, url) as client:
+        if wait:
+            _wait(client, job_id, deadline)
+        _fetch(client, job_id, folder, overwrite)
+
+
+@jobs.command()
+def cancel(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
+    """Remove a job from the queue."""
+    with _client(token_command, url) as client:
+        client.cancel(job_id)
+    out.print(f"job {job_id} is removed", highlight=False)
+
+
+def _line(name: str, value: Any) -> Text:
+    from .portal.client import printable
+
+    return Text(f"{name.replace('_', ' '):24}{printable(str(value))}")
+
+
+def _cell(value: Any) -> Text:
+    from .portal.client import printable
+
+    return Text(printable("" if value is None else str(value)))

@@ -1,0 +1,265 @@
+"""What runs at the portal: build, run, and write one archive. Part of every submitted script.
+
+Beside the standard library it needs PyNN, numpy, scipy and the simulator only, whatever the rest
+of the package needs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import io
+import json
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portable_cortex import provenance
+from portable_cortex.clock import Clock
+from portable_cortex.model_loader import load_model
+from portable_cortex.network import Network, build_network
+
+SYSTEMS = "spiNNaker, nest"
+
+
+class Nest:
+    """NEST on one thread: for trying a job out before it is submitted."""
+
+    name = "nest"
+    distributions = ("nest-simulator",)
+
+    def __init__(self, settings: Mapping[str, Any], folder: Path) -> None:
+        self.sim: Any = importlib.import_module("portable_cortex.backends.nest._namespace")
+
+    def setup(self, timestep: float, seed: int) -> None:
+        """Make the simulator ready."""
+        self.sim.setup(timestep, rng_seed=seed)
+
+    def prepare(self) -> list[str]:
+        """Do what is left before the first step; what was rounded."""
+        self.sim.prepare()
+        return []
+
+    def spikes(self, population: Any) -> tuple[Any, Any]:
+        """Neurons and times, ms."""
+        neurons, times = population.recorded_spikes()
+        return np.asarray(neurons, np.int64), np.asarray(times, float)
+
+    def report(self, share: float) -> dict[str, Any]:
+        """Parts of ``run.json`` that only this simulator knows."""
+        return {"phases": {}, "energy": [], "warnings": [], "machine_report": {}}
+
+
+class Spinnaker:
+    """The machine that the portal gives, or the target that the settings name."""
+
+    name = "spinnaker"
+    distributions = ("sPyNNaker", "SpiNNFrontEndCommon")
+
+    def __init__(self, settings: Mapping[str, Any], folder: Path) -> None:
+        package = "portable_cortex.backends.spinnaker"
+        target = importlib.import_module(f"{package}._target").Target.parse(settings["target"])
+        self.sim: Any = importlib.import_module(f"{package}._namespace")
+        self._limits: Any = importlib.import_module(f"{package}._limits")
+        self._report: Any = importlib.import_module(f"{package}._report")
+        self._settings = settings
+        self._rounding: list[str] = []
+        self.sim.configure(settings, target, folder)
+
+    def setup(self, timestep: float, seed: int) -> None:
+        """Read the configuration."""
+        self.sim.setup(timestep, seed=seed)
+
+    def prepare(self) -> list[str]:
+        """Check the limits, map, load; what was rounded."""
+        projections = self.sim.SpynnakerDataView.iterate_projections()
+        extensions = self._settings["delay_extensions"]
+        self._rounding = self._limits.check(projections, delay_extensions=extensions)
+        self.sim.prepare_once()
+        return self._rounding
+
+    def spikes(self, population: Any) -> tuple[Any, Any]:
+        """Neurons and times, ms."""
+        recording = importlib.import_module("portable_cortex.backends.spinnaker._recording")
+        neurons, times = recording.recorded_spikes(population)
+        return neurons, times
+
+    def report(self, share: float) -> dict[str, Any]:
+        """Mapping, provenance, phases and energy."""
+        said = self._report.messages()
+        return {
+            "phases": self._report.phases(),
+            "energy": [self._report.energy(share)],
+            "warnings": self._report.doubts(said),
+            "machine_report": {
+                "target": self._settings["target"],
+                "mapping": self._report.mapping(),
+                "rounding": self._rounding,
+                "messages": said,
+            },
+        }
+
+
+def main(job: Mapping[str, Any], system: str) -> int:
+    """Run the job on a system by name, and write the archive into the current folder.
+
+    Returns
+    -------
+    int
+        Exit status; the archive of a failed job holds the error.
+    """
+    found = {"spinnaker": Spinnaker, "nest": Nest}.get(system.lower())
+    if found is None:
+        print(f"unknown system {system!r}: valid are {SYSTEMS}", file=sys.stderr)
+        return 2
+    folder = Path(tempfile.mkdtemp(prefix="portable-cortex-job-"))
+    files: dict[str, bytes] = {}
+    try:
+        files = _run(job, found, folder)
+    except Exception:
+        text = traceback.format_exc()
+        print(text, file=sys.stderr)
+        files = {"error.txt": text.encode()}
+        return 1
+    finally:
+        _write(Path(f"{job['archive']}.zip"), files, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _write(path: Path, files: Mapping[str, bytes], folder: Path) -> None:
+    """One archive, under its final name only when it is whole."""
+    partial = path.with_suffix(".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        for name in ("spynnaker.cfg", "spynnaker.log"):
+            if (folder / name).exists():
+                archive.write(folder / name, name)
+    partial.replace(path)
+
+
+def _run(job: Mapping[str, Any], kind: Any, folder: Path) -> dict[str, bytes]:
+    experiment = job["experiment"]
+    clock, started = Clock(), datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017  # 3.10
+    model = load_model(job["model_file"] or experiment["model"])
+    parameters = dict(experiment["parameters"])
+    if "seed" in model.parameters:
+        parameters["seed"] = experiment["seed"]
+    with clock("import"):
+        system = kind(job["options"], folder)
+    with clock("setup"):
+        system.setup(experiment["timestep"], experiment["seed"])
+    network = build_network(
+        model,
+        parameters,
+        system.sim,
+        backend_name=system.name,
+        clock=clock,
+        shared_seed=experiment["seed"] if experiment["realisation"] == "shared" else None,
+        on_progress=lambda label: None,
+    )
+    if experiment["record_spikes"]:
+        for population in network.populations.values():
+            population.record("spikes")
+    with clock("prepare"):
+        system.prepare()
+    interval = [0.0, 0.0]
+    for phase in ("warmup", "simulate"):
+        duration = experiment["warmup" if phase == "warmup" else "duration"]
+        if duration:
+            print(f"{phase}: {duration:g} ms", flush=True)
+            interval[0] = time.time()
+            with clock(phase):
+                system.sim.run(duration)
+            interval[1] = time.time()
+    with clock("readout"):
+        spikes = {
+            label: _after_warmup(system.spikes(population), experiment)
+            for label, population in network.populations.items()
+            if experiment["record_spikes"]
+        }
+    about = _metadata(experiment, job, model, parameters, system, network, spikes, clock)
+    about["simulate_interval_unix"] = interval
+    about["started"] = started.isoformat(timespec="seconds")
+    system.sim.end()
+    columns = {}
+    for number, (neurons, times) in enumerate(spikes.values()):
+        columns[f"neurons_{number}"], columns[f"times_{number}"] = neurons, times
+    packed = io.BytesIO()
+    np.savez(packed, **columns)
+    text = json.dumps(about, indent=2, allow_nan=False, default=_plain)
+    return {"run.json": text.encode(), "spikes.npz": packed.getvalue()}
+
+
+def _after_warmup(spikes: tuple[Any, Any], experiment: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Spikes in (warmup, warmup + duration], sorted by time and neuron."""
+    neurons, times = spikes
+    half = 0.5 * experiment["timestep"]
+    low, high = experiment["warmup"], experiment["warmup"] + experiment["duration"]
+    keep = (times > low + half) & (times < high + half)
+    neurons, times = neurons[keep], times[keep]
+    order = np.lexsort((neurons, times))
+    return neurons[order], times[order]
+
+
+def _metadata(
+    experiment: Mapping[str, Any],
+    job: Mapping[str, Any],
+    model: Any,
+    parameters: Mapping[str, Any],
+    system: Any,
+    network: Network,
+    spikes: Mapping[str, tuple[Any, Any]],
+    clock: Clock,
+) -> dict[str, Any]:
+    """The contents of ``run.json``, as `portable_cortex.Experiment` has them."""
+    sizes = {label: int(p.size) for label, p in network.populations.items()}
+    counts = {p: np.bincount(n, minlength=sizes[p]) for p, (n, _) in spikes.items()}
+    seconds = experiment["duration"] * 1e-3
+    report = system.report(experiment["duration"] / (experiment["warmup"] + experiment["duration"]))
+    published = model.published_rates(**parameters) if model.published_rates else {}
+    return {
+        "backend": system.name,
+        "machine": "portal",
+        "options": dict(job["options"]) if system.name == "spinnaker" else {},
+        "model": experiment["model"],
+        "parameters": {**model.parameters, **parameters},
+        "realisation": experiment["realisation"],
+        "seed": experiment["seed"],
+        "timestep_ms": experiment["timestep"],
+        "warmup_ms": experiment["warmup"],
+        "duration_ms": experiment["duration"],
+        "populations": sizes,
+        "n_neurons": network.n_neurons,
+        "n_synapses": network.n_synapses,
+        "n_spikes": sum(int(c.sum()) for c in counts.values()) if spikes else None,
+        "synaptic_events": network.synaptic_events(counts) if spikes else None,
+        "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
+        "published_rates": dict(published),
+        "phases_s": {**clock.seconds, **report["phases"]},
+        "real_time_factor": clock.seconds["simulate"] / seconds,
+        "peak_memory_bytes": provenance.peak_memory_bytes(),
+        "energy": report["energy"],
+        "warnings": report["warnings"],
+        "machine_report": report["machine_report"],
+        "versions": {
+            **provenance.versions(system.distributions),
+            "portable-cortex": job["version"],
+        },
+        "computer": provenance.computer(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return str(value)

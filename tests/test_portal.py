@@ -1,0 +1,813 @@
+"""The job portal: against a server on this computer, whose machine really runs the jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+import portable_cortex
+from portable_cortex import Experiment, Recording, portal
+from portable_cortex.errors import (
+    InvalidValueError,
+    OutputExistsError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from portable_cortex.portal import errors
+from portable_cortex.portal.client import OutputFile, check_url
+from portable_cortex.portal.download import download, read_archive, to_recording
+
+SECRET = "a-token"
+NEST = importlib.util.find_spec("nest") is not None
+needs_nest = pytest.mark.skipif(not NEST, reason="NEST, which stands in for SpiNNaker, is missing")
+
+
+def _load(name):
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+server = _load("portal_server")
+
+
+@pytest.fixture
+def there():
+    with server.Portal() as running:
+        yield running
+
+
+@pytest.fixture
+def client(there):
+    token = portal.Token(SECRET)
+    with portal.Client(token, there.url, timeout=0.5, sleep=lambda s: None) as made:
+        yield made
+
+
+def experiment(**changes):
+    settings = {
+        "backend": "spinnaker",
+        "machine": "spinnaker-portal",
+        "parameters": {"scale": 0.02},
+        "duration": 200.0,
+        "warmup": 50.0,
+        "seed": 3,
+    }
+    return Experiment(**{**settings, **changes})
+
+
+def packed(**files):
+    """An archive in memory."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "."), content)
+    return out.getvalue()
+
+
+def result(**changes):
+    """The contents of a small, sound archive."""
+    about = {
+        "backend": "spinnaker",
+        "model": "pd14",
+        "populations": {"a": 3, "b": 2},
+        "warmup_ms": 10.0,
+        "duration_ms": 90.0,
+        "timestep_ms": 0.1,
+        "n_spikes": 3,
+        "published_rates": {},
+        "rates": {"a": 7.4, "b": 5.5},
+        "warnings": [],
+        **changes,
+    }
+    columns = io.BytesIO()
+    np.savez(
+        columns,
+        neurons_0=np.array([2, 0]),
+        times_0=np.array([20.0, 30.0]),
+        neurons_1=np.array([1]),
+        times_1=np.array([99.9]),
+    )
+    return {"run.json": json.dumps(about).encode(), "spikes.npz": columns.getvalue()}
+
+
+NAME = f"portable-cortex-{'0' * 32}.zip"
+
+
+def finished(there, content, **about):
+    """A finished job whose only file is `content`."""
+    url = there.serve(NAME, content)
+    files = [{"url": url, "path": None, "size": None, "hash": None, **about}]
+    return there.add(status="finished", output_data={"repository": "r", "files": files})
+
+
+# --- the script ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """A Python that has PyNN and NEST, and neither this package nor what else it needs."""
+    code = (
+        "import sys, runpy\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('pydantic', 'typer', 'rich', 'httpx', 'h5py',"
+        " 'jinja2', 'matplotlib'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path = [Without()] + [f for f in sys.meta_path if 'editable' not in repr(f)]\n"
+        "sys.path_hooks = [h for h in sys.path_hooks if 'editable' not in repr(h)]\n"
+        "import site, os\n"
+        "sys.path = [p for p in sys.path"
+        " if not os.path.exists(os.path.join(p, 'portable_cortex', 'cli.py'))]\n"
+        "sys.path_importer_cache.clear()\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    return (sys.executable, "-c", code)
+
+
+@needs_nest
+def test_the_script_alone_gives_the_same_network_and_spikes(tmp_path, bare):
+    script = portal.make_script(experiment())
+    (tmp_path / "run.py").write_text(script.code, encoding="utf-8")
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run(
+        [*bare, "run.py", "nest"],
+        cwd=tmp_path, capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"run.py", f"{script.archive}.zip"}
+    files = read_archive(tmp_path / f"{script.archive}.zip")
+    found = to_recording(files, {})
+    here = portable_cortex.run(
+        backend="nest", machine="single-thread", scale=0.02, duration=200.0, warmup=50.0, seed=3
+    )
+    assert found.metadata["n_synapses"] == here.metadata["n_synapses"] == 119_548
+    assert found.metadata["n_neurons"] == here.metadata["n_neurons"]
+    assert found.rates() == here.rates()
+    assert set(here.metadata) - set(found.metadata) == set()
+    for label in here.populations:
+        np.testing.assert_array_equal(found.spikes(label).times, here.spikes(label).times)
+        np.testing.assert_array_equal(found.spikes(label).neurons, here.spikes(label).neurons)
+
+
+def test_the_environment_of_that_test_lacks_the_package(tmp_path, bare):
+    (tmp_path / "probe.py").write_text(
+        "try:\n    import portable_cortex\nexcept ImportError:\n    print('absent')\n"
+    )
+    done = subprocess.run(
+        [*bare, "probe.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "absent\n"
+
+
+def test_the_script_is_one_that_the_portal_takes():
+    script = portal.make_script(experiment())
+    assert "import" in script.code
+    assert not script.code.startswith("http")
+    assert script.code.isascii()
+    assert len(script.code) < 200_000
+    assert script.archive in script.code
+    assert portal.make_script(experiment()).archive != script.archive
+
+
+def test_an_unknown_system_is_said(tmp_path):
+    (tmp_path / "run.py").write_text(portal.make_script(experiment()).code)
+    done = subprocess.run(
+        [sys.executable, "run.py", "brainscales"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "valid are spiNNaker, nest" in done.stderr
+
+
+def test_a_model_of_a_user_travels_along(tmp_path):
+    model = tmp_path / "mine.py"
+    model.write_text("def build(sim, *, n=3):\n    return {'x': sim.Population(n, None)}\n")
+    code = portal.make_script(experiment(model=model, parameters={"n": 4})).code
+    assert "def build(sim, *, n=3)" in code
+    assert str(tmp_path) not in code
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"backend": "nest", "machine": "local"}, UnknownNameError),
+        ({"parameters": {"scale": 0.02, "nonsense": 1}}, UnknownNameError),
+        ({"options": {"neurons_per_core": "none"}}, InvalidValueError),
+        ({"record": [portable_cortex.RecordRequest("v", "L4E", 1)]}, UnsupportedError),
+    ],
+)
+def test_what_cannot_be_submitted_is_said_before(changes, error):
+    with pytest.raises(error):
+        portal.make_script(experiment(**changes))
+
+
+# --- submitting and following -------------------------------------------------------------------
+
+
+@needs_nest
+def test_from_submission_to_a_recording(there, client, tmp_path):
+    job = portal.submit(client, experiment(), collab="my-collab", hours=2)
+    assert there.jobs[job.id]["hardware_config"] == {"timeout": 2}
+    with pytest.raises(errors.JobNotFinishedError, match="is submitted"):
+        portal.fetch(client, job.id, tmp_path / "early")
+    (tmp_path / "machine").mkdir()
+    seen = []
+    thread = threading.Thread(target=server.run_job, args=(there, tmp_path / "machine"))
+    thread.start()
+    patient = portal.Client(portal.Token(SECRET), there.url)
+    done = patient.wait(job.id, interval=0.05, longest_interval=0.2, on_status=seen.append)
+    thread.join()
+    assert done.status == "finished"
+    assert [j.status for j in seen][-1] == "finished"
+    recording = portal.fetch(client, job.id, tmp_path / "there")
+    assert recording.metadata["n_synapses"] == 119_548
+    again = Recording.load(tmp_path / "there")
+    assert again.rates() == recording.rates()
+    assert {p.name for p in (tmp_path / "there").iterdir()} == {
+        "run.json", "spikes.h5", "activity.png"
+    }  # fmt: skip
+    about = again.metadata["portal"]
+    (served,) = [c for p, (_, c) in there.files.items() if p.endswith(about["archive"])]
+    assert about["archive_sha256"] == hashlib.sha256(served).hexdigest()
+    assert about["job"] == job.id
+    with pytest.raises(OutputExistsError):
+        portal.fetch(client, job.id, tmp_path / "there")
+    for path in (tmp_path / "there").iterdir():
+        assert SECRET.encode() not in path.read_bytes()
+
+
+@needs_nest
+def test_a_failed_job_says_why(there, client, tmp_path):
+    model = tmp_path / "mine.py"
+    model.write_text("def build(sim):\n    raise RuntimeError('no such \\x1b[31mthing')\n")
+    job = portal.submit(client, experiment(model=model, parameters={}), collab="my-collab")
+    (tmp_path / "machine").mkdir()
+    assert server.run_job(there, tmp_path / "machine").returncode == 1
+    with pytest.raises(errors.JobFailedError, match="no such") as caught:
+        portal.fetch(client, job.id, tmp_path / "there")
+    assert "\x1b" not in str(caught.value)
+    with pytest.raises(errors.JobFailedError):
+        client.wait(job.id)
+    assert not (tmp_path / "there").exists()
+
+
+BOARD = "portable_cortex.backends.spinnaker_board"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("spynnaker") is None or importlib.util.find_spec(BOARD) is None,
+    reason=f"needs sPyNNaker and {BOARD}, which stands in for the portal's machine",
+)
+def test_the_script_runs_on_spinnaker(there, client, tmp_path):
+    """With sPyNNaker's own programs, on an emulated board that the job's folder describes."""
+    model = tmp_path / "mine.py"
+    model.write_text(
+        "def build(sim):\n"
+        "    a = sim.Population(20, sim.IF_curr_exp(i_offset=2.0, tau_refrac=2.0), label='a')\n"
+        "    b = sim.Population(10, sim.IF_curr_exp(), label='b')\n"
+        "    sim.Projection(a, b, sim.FixedTotalNumberConnector(300),"
+        " sim.StaticSynapse(weight=2.0, delay=1.0))\n"
+        "    return {'a': a, 'b': b}\n"
+    )
+    given = experiment(
+        model=model, parameters={}, duration=40.0, warmup=10.0, options={"time_scale_factor": "1"}
+    )
+    job = portal.submit(client, given, collab="my-collab")
+    folder, home = tmp_path / "machine", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    with importlib.import_module(BOARD).EmulatedBoard(version=3) as board:
+        (folder / "spynnaker.cfg").write_text(
+            f"[Machine]\nmachine_name = {board.address}\nversion = 3\n"
+            "post_simulation_overrun_before_error = 3600\n"
+        )
+        environment = {**os.environ, "HOME": str(home), "MPLCONFIGDIR": str(home)}
+        done = server.run_job(there, folder, system="spiNNaker", environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert len(there.jobs[job.id]["output_data"]["files"]) == 1  # the archive, nothing else
+    assert not (home / ".spynnaker.cfg").exists()
+    recording = portal.fetch(client, job.id, tmp_path / "out")
+    about = recording.metadata
+    assert about["backend"] == "spinnaker"
+    assert about["n_synapses"] == 300
+    assert about["machine_report"]["mapping"]["boards"] == 1
+    assert about["energy"][0]["kind"] == "modelled"
+    assert about["warnings"] == []
+    # all are driven alike: at rest from -65 mV, threshold at -50 mV, and 10 ms are discarded
+    neurons = recording.spikes("a").neurons
+    assert np.bincount(neurons, minlength=20).min() == np.bincount(neurons, minlength=20).max() > 0
+
+
+def test_waiting_has_an_end(there, client):
+    number = there.add(status="running")
+    with pytest.raises(errors.JobNotFinishedError, match=f"jobs fetch {number}"):
+        client.wait(number, deadline=0.0)
+
+
+def test_list_show_log_and_cancel(there, client):
+    numbers = [there.add(log="line\n", tags=[f"tag-{i}"]) for i in range(12)]
+    assert [job.id for job in client.list_jobs()] == numbers[:1:-1]
+    assert [job.id for job in client.list_jobs(size=3, from_index=1)] == numbers[-2:-5:-1]
+    assert [job.id for job in client.list_jobs(tag="tag-4")] == [numbers[4]]
+    assert client.log(numbers[0]) == "line\n"
+    client.cancel(numbers[0])
+    assert client.job(numbers[0]).status == "removed"
+    with pytest.raises(errors.JobFailedError, match="was removed"):
+        client.wait(numbers[0])
+
+
+# --- what the portal refuses --------------------------------------------------------------------
+
+
+def test_a_token_that_is_not_valid(there):
+    with (
+        portal.Client(portal.Token("other"), there.url) as stranger,
+        pytest.raises(errors.AuthenticationError, match="expired"),
+    ):
+        stranger.list_jobs()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"collab": "theirs"}, "permission"),
+        ({"platform": "Loihi"}, "Loihi"),
+    ],
+)
+def test_forbidden(client, changes, message):
+    with pytest.raises(errors.ForbiddenError, match=message):
+        client.submit("import x", **{"collab": "my-collab", "tag": "tag", **changes})
+
+
+def test_quota(there, client):
+    there.collabs["my-collab"] = 0.0
+    with pytest.raises(errors.ForbiddenError, match="not enough quota"):
+        client.submit("import x", collab="my-collab", tag="tag")
+
+
+def test_no_such_job(client):
+    with pytest.raises(errors.NoSuchJobError, match="job 7"):
+        client.job(7)
+
+
+def test_a_wrong_field_is_named(client):
+    with pytest.raises(errors.RejectedJobError, match="collab: Field required"):
+        client.submit("import x", collab="", tag="tag")
+
+
+def test_reading_is_repeated(there, client):
+    number = there.add()
+    there.faults[:] = ["500", "cut", "502"]
+    assert client.job(number).id == number
+    assert len(there.requests) == 4
+
+
+def test_reading_is_given_up(there, client):
+    there.faults[:] = ["500"] * 9
+    with pytest.raises(errors.ServerError, match="500") as caught:
+        client.list_jobs()
+    assert SECRET not in str(caught.value)  # the server sent it back
+    assert len(there.requests) == 4
+
+
+def test_maintenance(there, client):
+    there.faults[:] = ["maintenance"]
+    with pytest.raises(errors.MaintenanceError, match="until noon"):
+        client.list_jobs()
+    assert len(there.requests) == 1
+    there.faults[:] = ["maintenance"]
+    with pytest.raises(errors.MaintenanceError):
+        client.submit("import x", collab="my-collab", tag="tag")
+    assert not there.jobs
+
+
+def test_slow_answers(there, client):
+    there.faults[:] = ["slow"] * 4
+    with pytest.raises(errors.UnreachableError, match="in time"):
+        client.list_jobs()
+
+
+def test_something_else_answers(there, client):
+    there.faults[:] = ["html"]
+    with pytest.raises(errors.ServerError, match="no JSON"):
+        client.list_jobs()
+
+
+def test_nobody_answers():
+    with (
+        portal.Client(portal.Token(SECRET), "http://127.0.0.1:9", sleep=lambda s: None) as lonely,
+        pytest.raises(errors.UnreachableError),
+    ):
+        lonely.submit("import x", collab="my-collab", tag="tag")
+
+
+@pytest.mark.parametrize("fault", ["500", "cut"])
+def test_a_lost_submission_is_not_repeated(there, client, fault):
+    there.faults[:] = [fault]
+    with pytest.raises(errors.SubmissionUnknownError, match="--tag a-tag"):
+        client.submit("import x", collab="my-collab", tag="a-tag")
+    assert not there.jobs
+    assert [r[0] for r in there.requests].count("POST") == 1
+
+
+def test_a_submission_that_is_answered_too_late_is_found(there):
+    there.faults[:] = ["slow"]
+    token, pause = portal.Token(SECRET), threading.Event()
+    with portal.Client(
+        token, there.url, timeout=0.5, sleep=lambda s: pause.wait(min(s, 1.5))
+    ) as client:
+        job = client.submit("import x", collab="my-collab", tag="a-tag")
+    assert list(there.jobs) == [job.id]
+    assert [r[0] for r in there.requests].count("POST") == 1
+
+
+def test_a_submission_whose_answer_was_cut_off_is_found(there, client):
+    there.faults[:] = ["cut after"]
+    job = client.submit("import x", collab="my-collab", tag="a-tag")
+    assert job.id in there.jobs
+    assert len(there.jobs) == 1
+
+
+def test_errors_and_their_causes_hold_no_token():
+    def fail(request):
+        raise httpx.ReadError(f"failed with {request.headers['authorization']}", request=request)
+
+    with (
+        portal.Client(
+            portal.Token(SECRET), transport=httpx.MockTransport(fail), sleep=lambda s: None
+        ) as client,
+        pytest.raises(errors.UnreachableError) as caught,
+    ):
+        client.list_jobs()
+    error = caught.value
+    while error is not None:
+        assert SECRET not in f"{error} {error!r} {vars(error)}"
+        error = error.__cause__
+
+
+@pytest.mark.parametrize("url", ["http://portal.example", "ftp://x", "https://a:b@portal.example"])
+def test_a_token_is_sent_to_safe_addresses_only(url):
+    with pytest.raises(InvalidValueError):
+        check_url(url)
+
+
+def test_redirects_are_not_followed():
+    def elsewhere(request):
+        return httpx.Response(302, headers={"location": "https://evil.example"})
+
+    with (
+        portal.Client(portal.Token(SECRET), transport=httpx.MockTransport(elsewhere)) as client,
+        pytest.raises(errors.RequestError, match="302"),
+    ):
+        client.list_jobs()
+
+
+# --- tokens -------------------------------------------------------------------------------------
+
+
+def test_token_from_the_environment_or_a_command(monkeypatch):
+    monkeypatch.delenv("EBRAINS_TOKEN", raising=False)
+    with pytest.raises(errors.TokenError, match="EBRAINS_TOKEN"):
+        portal.find_token()
+    monkeypatch.setenv("EBRAINS_TOKEN", "from-there\n")
+    assert portal.find_token().header() == {"Authorization": "Bearer from-there"}
+    command = f"{sys.executable} -c \"print('from-command')\""
+    assert portal.find_token(command).header() == {"Authorization": "Bearer from-command"}
+
+
+@pytest.mark.parametrize("code", ["print('s3cret'); exit(1)", "pass"])
+def test_a_token_command_that_fails_tells_nothing(code):
+    with pytest.raises(errors.TokenError, match="gave no token") as caught:
+        portal.find_token(f'{sys.executable} -c "{code}"')
+    assert "exit status" in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["", "no-such-command-here", "'"])
+def test_a_token_command_that_cannot_be_run(command):
+    with pytest.raises(errors.TokenError, match="could not be run"):
+        portal.find_token(command)
+
+
+@pytest.mark.parametrize("secret", ["", "two words", "line\nbreak", "ümlaut"])
+def test_no_token(secret):
+    with pytest.raises(errors.TokenError):
+        portal.Token(secret)
+
+
+# --- hostile results ----------------------------------------------------------------------------
+
+
+def test_a_sound_archive(there, client, tmp_path):
+    number = finished(there, packed(**{k.replace(".", "__"): v for k, v in result().items()}))
+    recording = portal.fetch(client, number, tmp_path / "out")
+    np.testing.assert_array_equal(recording.spikes("a").times, [20.0, 30.0])
+    np.testing.assert_array_equal(recording.spikes("a").neurons, [2, 0])
+    # the token goes to the portal's interface, not to where the files are
+    assert ("GET", f"/files/0/{NAME}", "") in there.requests
+
+
+def test_purged_results(there, client, tmp_path):
+    url = there.serve(NAME, b"gone", status=404)
+    files = [{"url": url, "path": None}]
+    number = there.add(status="finished", output_data={"repository": "r", "files": files})
+    with pytest.raises(errors.PurgedError, match="100 days"):
+        portal.fetch(client, number, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("outputs", [None, {"repository": "r", "files": []}])
+def test_no_results(there, client, tmp_path, outputs):
+    number = there.add(status="finished", output_data=outputs)
+    with pytest.raises(errors.DownloadError, match="no archive"):
+        portal.fetch(client, number, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "url", [f"file:///etc/{NAME}", f"/etc/{NAME}", f"ftp://x/{NAME}", f"//x/../{NAME}"]
+)
+def test_addresses_that_are_none(url, tmp_path):
+    with pytest.raises(errors.DownloadError, match="no address"):
+        download(OutputFile(url=url), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [({"size": 3}, "announced"), ({"hash": "sha256:" + "0" * 64}, "SHA-256")],
+)
+def test_sizes_and_checksums_are_compared(there, client, tmp_path, about, message):
+    number = finished(there, packed(run__json=b"{}"), **about)
+    with pytest.raises(errors.DownloadError, match=message):
+        portal.fetch(client, number, tmp_path / "out")
+
+
+def test_a_file_that_is_too_large(there, client, tmp_path):
+    number = finished(there, b"x" * 5000)
+    with pytest.raises(errors.DownloadError, match="larger than 4,000 bytes"):
+        portal.fetch(client, number, tmp_path / "out", largest=4000)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/evil", "a/b", "..", ".hidden", "a\\b", "C:evil", "x" * 200, "a b"]
+)
+def test_names_in_an_archive(name):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(errors.DownloadError, match="no name for a file"):
+        read_archive(out)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFDIR, stat.S_IFIFO])
+def test_links_and_folders_in_an_archive(kind):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        member = zipfile.ZipInfo("run.json")
+        member.external_attr = (kind | 0o777) << 16
+        archive.writestr(member, "/etc/passwd")
+    with pytest.raises(errors.DownloadError, match="no plain file"):
+        read_archive(out)
+
+
+def test_an_archive_that_unpacks_to_too_much():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("run.json", b"0" * 100_000)
+    with pytest.raises(errors.DownloadError, match="more than 5,000"):
+        read_archive(out, largest=5000)
+
+
+def test_an_archive_of_many_files_or_of_one_twice():
+    many = packed(**{f"f{i}": b"" for i in range(101)})
+    with pytest.raises(errors.DownloadError, match="too many"):
+        read_archive(io.BytesIO(many))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("run.json", "{}")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("run.json", "{}")
+    with pytest.raises(errors.DownloadError, match="no name"):
+        read_archive(out)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04nonsense", b"<html>"])
+def test_a_damaged_archive(content):
+    with pytest.raises(errors.DownloadError, match="damaged"):
+        read_archive(io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"populations": None},
+        {"populations": {"a": "many"}},
+        {"populations": {"a": 1, "b": 2}},
+        {"populations": {"a": 3, "b": 2, "c": 1}},
+        {"warmup_ms": "none"},
+        {"warmup_ms": 25.0},
+        {"duration_ms": 50.0},
+        {"duration_ms": float("nan")},
+    ],
+)
+def test_a_recording_that_is_none(changes):
+    with pytest.raises(errors.DownloadError, match="not what a job writes"):
+        to_recording(result(**changes), {})
+
+
+def test_spikes_that_would_run_code():
+    columns = io.BytesIO()
+    np.savez(columns, neurons_0=np.array([print], dtype=object), times_0=np.array([20.0]))
+    with pytest.raises(errors.DownloadError):
+        to_recording({**result(), "spikes.npz": columns.getvalue()}, {})
+
+
+def test_an_archive_of_a_failed_job():
+    with pytest.raises(errors.DownloadError, match="ValueError: no"):
+        to_recording({"error.txt": b"Traceback ...\nValueError: no"}, {})
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+
+@needs_nest
+def test_commands_from_submission_to_verdict(there, call, monkeypatch, tmp_path):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    (tmp_path / "machine").mkdir()
+
+    def provide():
+        while not there.jobs:
+            threading.Event().wait(0.05)
+        server.run_job(there, tmp_path / "machine")
+
+    provider = threading.Thread(target=provide)
+    provider.start()
+    status, out, err = call(
+        "submit", "--collab", "my-collab", "--scale", 0.02, "--duration", 200, "--warmup", 50,
+        "--seed", 3, "--wait", "--out", "there",
+    )  # fmt: skip
+    provider.join()
+    assert status == 0, err
+    assert "submitted as job 101" in out
+    assert "job 101 is finished" in out
+    status, _, err = call(
+        "run", "--backend", "nest", "--machine", "single-thread", "--scale", 0.02,
+        "--duration", 200, "--warmup", 50, "--seed", 3, "--out", "here",
+    )  # fmt: skip
+    assert status == 0, err
+    status, out, _ = call("validate", "there", "--against", "here")
+    assert "Traceback" not in out
+    assert status in (0, 2), out  # 2: too short to tell, in the one case that it is not the same
+    status, out, _ = call("jobs", "list")
+    assert "finished" in out
+    status, out, _ = call("jobs", "show", 101)
+    assert status == 0
+    assert "SpiNNaker" in out
+    status, out, _ = call("jobs", "log", 101)
+    assert "simulate: 200 ms" in out
+    status, out, _ = call("jobs", "cancel", 101)
+    assert there.jobs[101]["status"] == "removed"
+    assert SECRET not in out + err
+
+
+@needs_nest
+@pytest.mark.slow
+def test_a_fetched_job_is_validated_by_the_reference(there, call, monkeypatch, tmp_path):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    arguments = ("--collab", "my-collab", "--scale", 0.1, "--duration", 2000, "--seed", 77)
+    assert call("submit", *arguments)[0] == 0
+    (tmp_path / "machine").mkdir()
+    assert server.run_job(there, tmp_path / "machine").returncode == 0
+    assert call("jobs", "fetch", 101, "--out", "there")[0] == 0
+    status, out, _ = call("validate", "there")
+    assert status == 0, out
+
+
+def test_interrupted_waiting_says_how_to_come_back(there, call, monkeypatch):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(portal.Client, "wait", interrupted)
+    status, out, _ = call(
+        "submit", "--collab", "my-collab", "--url", there.url, "--scale", 0.02, "--wait"
+    )
+    assert status == 130
+    assert "portable-cortex jobs fetch 101" in out
+    assert there.jobs[101]["status"] == "submitted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("jobs", "list", "--status", "done"), "submitted"),
+        (("jobs", "list", "--url", "http://evil.example"), "https"),
+        (("jobs", "show", 5), "no job 5"),
+        (("submit", "--collab", "my-collab", "--machine", "nowhere"), "nowhere"),
+        (("submit", "--collab", " ", "--scale", 0.02), "collab"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(there, call, monkeypatch, arguments, message):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    status, _, err = call(*arguments)
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_script_is_written_without_a_token(call, monkeypatch, tmp_path):
+    monkeypatch.delenv("EBRAINS_TOKEN", raising=False)
+    status, _, err = call("submit", "--collab", "c", "--scale", 0.02, "--script", "run.py")
+    assert status == 0, err
+    assert "PAYLOAD" in (tmp_path / "run.py").read_text()
+
+
+# --- any server ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def any_server(there):
+    """Address, token and provider's key of a server: NMPI_TEST_* or the one on this computer."""
+    given = [os.environ.get(f"NMPI_TEST_{name}") for name in ("URL", "TOKEN", "API_KEY")]
+    if given[0]:
+        yield given
+    else:
+        yield [there.url, there.token, there.api_key]
+
+
+def test_interface_as_any_server_speaks_it(any_server):
+    url, token, key = any_server
+    collab = os.environ.get("NMPI_TEST_COLLAB", "my-collab")
+    platform = os.environ.get("NMPI_TEST_PLATFORM", "SpiNNaker")
+    tag = portal.make_script(experiment()).archive
+    with portal.Client(portal.Token(token), url) as client:
+        job = client.submit("import this", collab=collab, platform=platform, tag=tag)
+        assert job.status == "submitted"
+        assert [j.id for j in client.list_jobs(tag=tag)] == [job.id]
+        with pytest.raises(errors.JobNotFinishedError):
+            portal.fetch(client, job.id, "nowhere")
+        if key:
+            outputs = {"repository": "test", "files": [{"url": "https://example.org/x.txt"}]}
+            with httpx.Client(base_url=url, headers={"x-api-key": key}) as provider:
+                for change in (
+                    {"status": "running"},
+                    {"status": "finished", "output_data": outputs},
+                ):
+                    provider.put(f"/jobs/{job.id}", json=change).raise_for_status()
+            assert client.wait(job.id, deadline=60).output_data.files[0].path is None
+            with pytest.raises(errors.DownloadError, match=r"x\.txt"):
+                portal.fetch(client, job.id, "nowhere")
+        client.cancel(job.id)
+        assert client.job(job.id).status == "removed"
+        with pytest.raises(errors.NoSuchJobError):
+            client.job(10**9)
+    with (
+        portal.Client(portal.Token("nonsense"), url) as stranger,
+        pytest.raises(errors.AuthenticationError),
+    ):
+        stranger.list_jobs()
+
+
+def test_the_official_client_speaks_to_the_same_server(there, client, tmp_path, monkeypatch):
+    nmpi = pytest.importorskip("nmpi.nmpi_user", reason="needs hbp-neuromorphic-platform")
+    monkeypatch.setattr(nmpi, "TOKENFILE", str(tmp_path / "token"))  # not in the home directory
+    official = nmpi.Client(
+        token=SECRET, job_service=there.url, user_info_endpoint=f"{there.url}/userinfo"
+    )
+    address = official.submit_job("import this", "SpiNNaker", "my-collab", tags=["a-tag"])
+    assert official.job_status(address) == "submitted"
+    assert official.queued_jobs() == [address]
+    (seen,) = client.list_jobs(tag="a-tag")
+    assert seen.resource_uri == address
+    ours = client.submit("import that", collab="my-collab", tag="b-tag")
+    assert official.get_job(ours.id)["code"] == "import that"
+    for change, message in (({"collab_id": "theirs"}, "403"), ({"platform": "Loihi"}, "403")):
+        given = {"platform": "SpiNNaker", "collab_id": "my-collab", **change}
+        with pytest.raises(Exception, match=message):
+            official.submit_job("import x", **given)
+    with pytest.raises(Exception, match="No such job"):
+        official.get_job(7)
+    client.cancel(ours.id)
+    assert official.job_status(ours.id) == "removed"

@@ -1,0 +1,473 @@
+"""The SpiNNaker backend: mapping onto a machine that is not there, limits, configuration.
+
+What needs a board runs on an emulated one, or on the board whose address is in SPINNAKER_BOARD.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import portable_cortex
+from portable_cortex import load_backend
+from portable_cortex.backends.spinnaker import EMULATOR, SpinnakerOptions
+from portable_cortex.backends.spinnaker._config import configuration
+from portable_cortex.backends.spinnaker._target import FORMS, Target
+from portable_cortex.errors import (
+    BackendUnavailableError,
+    InvalidValueError,
+    OutputError,
+    UnsupportedError,
+)
+from portable_cortex.machine import load_machine
+from portable_cortex.recording import Recording
+from portable_cortex.validation.comparison import Verdict
+from portable_cortex.validation.cost import cost_of
+from portable_cortex.validation.validate import examine
+
+BACKEND = load_backend("spinnaker")
+pytestmark = pytest.mark.skipif(
+    not BACKEND.availability().available, reason=BACKEND.availability().install
+)
+BOARD = os.environ.get("SPINNAKER_BOARD")
+needs_board = pytest.mark.skipif(
+    not BOARD and importlib.util.find_spec(EMULATOR) is None,
+    reason=f"no board: {EMULATOR} is not installed and SPINNAKER_BOARD is not set",
+)
+STEP = 0.1
+
+
+def virtual(**changes):
+    settings = {"scale": 0.02, "duration": 100.0, "warmup": 0.0, "seed": 3}
+    machine = changes.pop("machine", "spinnaker-van-albada-2018")
+    options = {"target": "virtual", **changes.pop("options", {})}
+    settings |= changes
+    return portable_cortex.run(backend="spinnaker", machine=machine, options=options, **settings)
+
+
+@pytest.fixture(scope="module")
+def mapped():
+    return virtual()
+
+
+# --- mapping ------------------------------------------------------------------------------------
+
+
+def test_microcircuit_is_mapped(mapped):
+    about = mapped.metadata
+    found = about["machine_report"]["mapping"]
+    assert about["n_neurons"] == 1544
+    assert about["n_synapses"] == 119_548
+    assert found["machine_boards"] == found["boards"] == 1
+    # 64 neurons, and 64 Poisson sources, a core
+    assert found["cores"] >= 2 * np.ceil(np.array(list(mapped.n_neurons.values())) / 64).sum()
+    assert found["chips"] * 18 >= found["cores"] + found["monitor_cores"] * found["chips"] / 48
+    assert 0 < found["routing_entries_largest"] <= found["routing_entries_available"]
+    # at least a word a synapse is reserved, and nothing like it is generated on the host
+    assert found["reserved_bytes"] > 4 * 119_548 > found["generated_bytes"]
+    assert found["time_scale_factor"] == 20
+    assert {"spinnaker_mapping", "spinnaker_data_generation"} <= set(about["phases_s"])
+
+
+def test_a_virtual_machine_simulates_nothing(mapped):
+    assert mapped.spike_trains == {}
+    assert mapped.metadata["real_time_factor"] is None
+    assert mapped.metadata["energy"] == []
+    assert "simulate" not in mapped.metadata["phases_s"]
+    with pytest.raises(OutputError, match="virtual"):
+        cost_of(mapped)
+    with pytest.raises(UnsupportedError, match="simulates nothing"):
+        virtual(record=["v:L4E:1"])
+
+
+def test_more_neurons_a_core_need_fewer_cores(mapped):
+    fewer = virtual(options={"neurons_per_core": 32}).metadata["machine_report"]["mapping"]
+    assert fewer["cores"] > 1.5 * mapped.metadata["machine_report"]["mapping"]["cores"]
+
+
+def test_what_does_not_fit_is_said():
+    with pytest.raises(UnsupportedError, match="does not fit"):
+        virtual(scale=0.1, options={"version": 3, "boards": 1})
+
+
+def test_other_models_are_mapped():
+    found = virtual(model="brunel2000", scale=0.04)
+    assert found.metadata["n_synapses"] == 500 * 50
+
+
+def test_on_the_command_line(call):
+    status, out, err = call(
+        "run", "--backend", "spinnaker", "--target", "virtual", "--scale", 0.02,
+        "--warmup", 0, "--duration", 100, "--out", "there",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "boards 1" in out
+    assert "nothing was simulated" in out
+    assert Recording.load("there").metadata["machine_report"]["target"] == "virtual"
+
+
+# --- configuration ------------------------------------------------------------------------------
+
+
+def test_home_and_current_folder_stay_as_they_are(tmp_path):
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    for folder in (home, here):  # of another machine, and with an error in it
+        name = ".spynnaker.cfg" if folder is home else "spynnaker.cfg"
+        (folder / name).write_text("[Machine]\nmachine_name = elsewhere\n[Nonsense]\nx = 1\n")
+    reports = tmp_path / "reports"
+    code = (
+        "import portable_cortex\n"
+        "r = portable_cortex.run(backend='spinnaker', machine='spinnaker-van-albada-2018',"
+        f" scale=0.02, duration=10.0, warmup=0.0, options={{'reports': {str(reports)!r}}})\n"
+        "print(r.metadata['machine_report']['mapping']['boards'])"
+    )
+    environment = {**os.environ, "HOME": str(home), "MPLCONFIGDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=here, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1\n"
+    assert done.stderr == ""
+    assert [p.name for p in home.iterdir() if p.name != ".cache"] == [".spynnaker.cfg"]
+    assert [p.name for p in here.iterdir()] == ["spynnaker.cfg"]
+    kept = (reports / "spynnaker.cfg").read_text()
+    assert "virtual_board = True" in kept
+    assert "elsewhere" not in kept
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("virtual", "virtual_board = True"),
+        ("board:192.168.240.1", "machine_name = 192.168.240.1"),
+        ("spalloc:https://spinnaker.example/spalloc", "spalloc_server = https://spinnaker.example"),
+        ("spalloc:spinnaker.example", "spalloc_server = spinnaker.example"),
+        ("portal", "[Machine]"),
+    ],
+)
+def test_targets_become_configuration(target, expected, tmp_path):
+    text = configuration(SpinnakerOptions().model_dump(), Target.parse(target), tmp_path)
+    assert expected in text
+    assert ("version = 5" in text) == (target != "portal")
+    for other in ("virtual_board", "machine_name", "spalloc_server"):
+        assert (other in text) == (other in expected)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "board", "board:", "board:a b", "virtual:", "portal:x", "spalloc:", "spalloc:ftp://x",
+     "board:../x", "nowhere", "board:-x"],
+)  # fmt: skip
+def test_unknown_targets(target):
+    with pytest.raises(InvalidValueError) as caught:
+        virtual(options={"target": target})
+    for form in FORMS:
+        assert form in str(caught.value)
+
+
+def test_passwords_are_not_taken_into_options():
+    with pytest.raises(InvalidValueError, match="SPALLOC_PASSWORD") as caught:
+        Target.parse("spalloc:https://me:s3cret@spinnaker.example/spalloc")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"version": "4"}, {"boards": "0"}, {"time_scale_factor": "0"}, {"neurons_per_core": "0"},
+     {"neurons_per_core": "257"}, {"spikes_per_second": "0"}, {"nonsense": "1"}],
+)  # fmt: skip
+def test_options_are_checked(options):
+    with pytest.raises(InvalidValueError, match=next(iter(options))):
+        virtual(options=options)
+
+
+def test_portal_is_for_the_portal():
+    with pytest.raises(UnsupportedError, match="portable-cortex submit"):
+        virtual(options={"target": "portal"})
+
+
+def test_no_emulator_is_said(monkeypatch):
+    from portable_cortex.backends import spinnaker
+
+    monkeypatch.setattr(spinnaker, "EMULATOR", "portable_cortex.backends.nowhere")
+    with pytest.raises(BackendUnavailableError, match="board:HOST"):
+        virtual(options={"target": "emulated", "version": "3"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["spinnaker-van-albada-2018", "spinnaker-rhodes-2019", "spin3", "spin5", "spinnaker-portal"],
+)
+def test_machine_files(name):
+    machine = load_machine(name)
+    assert machine.backends == ("spinnaker",)
+    Target.parse(machine.options_for(BACKEND).target)
+    with pytest.raises(UnsupportedError, match="not 'mock'"):
+        machine.options_for(load_backend("mock"))
+
+
+def test_published_settings():
+    slow = load_machine("spinnaker-van-albada-2018").options_for(BACKEND)
+    assert (slow.time_scale_factor, slow.neurons_per_core, slow.synapse_cores) == (20, 64, 0)
+    real_time = load_machine("spinnaker-rhodes-2019").options_for(BACKEND)
+    assert (real_time.time_scale_factor, real_time.boards) == (1, 12)
+    assert not slow.reinjection
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+MODEL = """
+def build(sim, *, delay={delay}, weight={weight}, strong=0.1):
+    cells = sim.Population(100, sim.IF_curr_exp(), label="a")
+    other = sim.Population(100, sim.IF_curr_exp(), label="b")
+    sim.Projection(cells, other, sim.AllToAllConnector(),
+                   sim.StaticSynapse(weight=weight, delay=delay), label="a→b")
+    sim.Projection(other, other, sim.OneToOneConnector(),
+                   sim.StaticSynapse(weight=strong, delay=1.0), label="b→b")
+    return {{"a": cells, "b": other}}
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    def write(delay="1.0", weight="0.1"):
+        path = tmp_path / "mine.py"
+        path.write_text(MODEL.format(delay=delay, weight=weight))
+        return path
+
+    return write
+
+
+def test_delays_beyond_the_machine(model):
+    with pytest.raises(UnsupportedError, match=r"a→b: delays reach 20.* holds 12\.7 ms"):
+        portable_cortex.run(
+            backend="spinnaker", machine="spinnaker-van-albada-2018", model=model(delay="20.0"),
+            warmup=0.0, duration=10.0,
+        )  # fmt: skip
+
+
+def test_longer_delays_with_extensions(model):
+    found = portable_cortex.run(
+        backend="spinnaker", machine="spinnaker-van-albada-2018", model=model(delay="20.0"),
+        warmup=0.0, duration=10.0, options={"delay_extensions": "true"},
+    )  # fmt: skip
+    assert found.metadata["n_synapses"] == 10_100
+
+
+def test_weights_that_vanish(model):
+    with pytest.raises(UnsupportedError, match="would become zero"):
+        portable_cortex.run(
+            backend="spinnaker", machine="spinnaker-van-albada-2018", model=model(),
+            warmup=0.0, duration=10.0, weight=1e-5, strong=200.0,
+        )  # fmt: skip
+
+
+def test_weights_that_become_coarse_are_recorded(model, mapped):
+    found = portable_cortex.run(
+        backend="spinnaker", machine="spinnaker-van-albada-2018", model=model(),
+        warmup=0.0, duration=10.0, weight=0.1, strong=200.0,
+    )  # fmt: skip
+    (note,) = found.metadata["machine_report"]["rounding"]
+    assert note.startswith("a→b: weights of about 0.1 are rounded to multiples of ")
+    assert mapped.metadata["machine_report"]["rounding"] == []
+
+
+def test_distributions_that_the_board_cannot_draw(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def build(sim):\n"
+        "    cells = sim.Population(10, sim.IF_curr_exp(), label='a')\n"
+        "    weight = sim.RandomDistribution('lognormal', mu=0.1, sigma=0.1)\n"
+        "    sim.Projection(cells, cells, sim.FixedTotalNumberConnector(20),"
+        " sim.StaticSynapse(weight=weight, delay=1.0))\n"
+        "    return {'a': cells}\n"
+    )
+    with pytest.raises(UnsupportedError, match="use realisation 'shared'"):
+        portable_cortex.run(
+            backend="spinnaker", machine="spinnaker-van-albada-2018", model=path,
+            warmup=0.0, duration=10.0,
+        )  # fmt: skip
+
+
+# --- doubts -------------------------------------------------------------------------------------
+
+
+def test_doubts_are_told_from_notes():
+    from portable_cortex.backends.spinnaker._report import doubts, one_of_each
+
+    said = one_of_each(
+        [
+            "The weights from the synapses for L4E(0:63) saturated 3 times. ",
+            "The weights from the synapses for L4E(64:127) saturated 5 times. ",
+            "The input buffer for L4E lost packets on 2 occasions.",
+            "A Timer tick callback in L4E was still executing when the next was fired 3 times.",
+            "On L4E, 7 packets arrived too late to be processed in a given time step.",
+            "The router on 0, 0 has dropped 3 multicast route packets.",
+            "A maximum of 2 background tasks were queued on L4E.",
+        ]
+    )
+    assert said[0].endswith("(and 1 more like it)")
+    assert doubts(said) == said[:-1]
+
+
+def test_a_doubtful_run_is_not_judged(mock_reference, mock_run, tmp_path):
+    sound = Recording.load(mock_run)
+    assert examine(mock_run, mock_reference).comparison.verdict is Verdict.AGREES
+    doubtful = Recording(
+        sound.n_neurons, sound.spike_trains, {**sound.metadata, "warnings": ["weights saturated"]}
+    ).save(tmp_path / "doubtful")
+    found = examine(doubtful, mock_reference).comparison
+    assert found.verdict is Verdict.UNDECIDED
+    assert "weights saturated" in found.reason
+    assert found.tests
+
+
+@pytest.mark.parametrize("name", ["_report", "_target"])
+def test_docstrings(name):
+    module = importlib.import_module(f"portable_cortex.backends.spinnaker.{name}")
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert result.failed == 0
+
+
+# --- on a board ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def on_board():
+    """One network on a board: neurons driven by a current and by each other, read out."""
+    from portable_cortex.parameters import PD14
+
+    target = f"board:{BOARD}" if BOARD else "emulated"
+    backend = load_backend("spinnaker")
+    options = {"target": target, "version": "3"}
+    sim = backend.simulator(load_machine("local").options_for(backend, options))
+    backend.setup(sim, timestep=STEP, seed=7)
+    neuron = PD14.neuron.as_pynn()
+    found = {}
+    driven = sim.Population(1, sim.IF_curr_exp(**neuron, i_offset=0.8), label="driven")
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[10.0]), label="source")
+    relay, target_, psp = (
+        sim.Population(1, sim.IF_curr_exp(**neuron), label=n) for n in ("relay", "target", "psp")
+    )
+    for population in (driven, relay, target_, psp):
+        population.initialize(v=-65.0)
+    one = sim.OneToOneConnector
+    sim.Projection(source, relay, one(), sim.StaticSynapse(weight=200.0, delay=1.0))
+    sim.Projection(relay, target_, one(), sim.StaticSynapse(weight=200.0, delay=2.3))
+    sim.Projection(source, psp, one(), sim.StaticSynapse(weight=0.0878, delay=1.5))
+    a, b = (sim.Population(64, sim.IF_curr_exp(**neuron), label=n) for n in "ab")
+    normal = sim.RandomDistribution("normal_clipped", mu=1.5, sigma=0.75, low=0.05, high=np.inf)
+    drawn = sim.Projection(
+        a, b, sim.FixedTotalNumberConnector(8000), sim.StaticSynapse(weight=0.1, delay=normal)
+    )
+    inhibitory = sim.Projection(
+        a, b, one(), sim.StaticSynapse(weight=-0.4, delay=0.3), receptor_type="inhibitory"
+    )
+    rows = [[0, 19, 0.5, 2.0], [3, 5, 0.125, 0.3], [3, 5, 0.25, 1.5]]
+    listed = sim.Projection(
+        a, b, sim.FromListConnector(rows, column_names=("weight", "delay")), sim.StaticSynapse()
+    )
+    for population in (driven, source, relay, target_):
+        population.record("spikes")
+    psp.record("v")
+    backend.prepare(sim)
+    backend.simulate(sim, 20.0, lambda done: None)
+    backend.simulate(sim, 20.0, lambda done: None)
+    for population in (driven, source, relay, target_):
+        found[population.label] = backend.spikes(population).times
+        (train,) = population.get_data("spikes").segments[0].spiketrains
+        np.testing.assert_allclose(train.rescale("ms").magnitude, found[population.label])
+    found["v"] = backend.signal(psp, "v")
+    for name, projection in (("drawn", drawn), ("inhibitory", inhibitory), ("listed", listed)):
+        table = np.array(projection.get(["weight", "delay"], format="list"), dtype=float)
+        found[name] = table[np.lexsort(table.T[::-1])]
+        assert len(projection) == len(table)
+    found["energy"], found["phases"] = backend.energy(), dict(backend.phases())
+    found["details"], found["doubts"] = dict(backend.details()), list(backend.doubts())
+    backend.end(sim)
+    return found
+
+
+@needs_board
+def test_spikes_are_stamped_as_in_nest(on_board):
+    np.testing.assert_allclose(on_board["driven"], [6.4, 14.8, 23.2, 31.6, 40.0])
+    np.testing.assert_allclose(on_board["source"], [10.0])
+
+
+@needs_board
+def test_delays_last_as_in_nest(on_board):
+    # a spike at 10 arrives after 1 ms and makes its target fire within the next step
+    np.testing.assert_allclose(on_board["relay"], [11.1])
+    np.testing.assert_allclose(on_board["target"], [11.1 + 2.3 + STEP])
+
+
+@needs_board
+def test_membrane_potential(on_board):
+    from portable_cortex.parameters import PD14
+
+    n = PD14.neuron
+    signal = on_board["v"]
+    t = np.maximum(np.arange(len(signal.values)) * STEP - 11.5, 0)
+    expected = 0.0878 / n.cm * n.tau_m * n.tau_syn / (n.tau_m - n.tau_syn)
+    expected *= np.exp(-t / n.tau_m) - np.exp(-t / n.tau_syn)
+    np.testing.assert_allclose(signal.values[:, 0] - n.v_rest, expected, atol=2e-3)
+
+
+@needs_board
+def test_delays_are_rounded_not_cut_off(on_board):
+    delays = on_board["drawn"][:, 3]
+    assert len(delays) == 8000
+    # cut at -1.9333 SD: mean 1.5 + 0.75 * 0.0633; cut off to steps it would be 1.5
+    assert delays.mean() == pytest.approx(1.5475, abs=4 * 0.70 / np.sqrt(8000))
+    assert delays.min() == pytest.approx(STEP)
+    np.testing.assert_allclose(delays / STEP, np.round(delays / STEP), atol=1e-6)
+    np.testing.assert_allclose(on_board["inhibitory"][:, 3], 0.3)
+
+
+@needs_board
+def test_weights_have_their_sign_and_16_bits(on_board):
+    np.testing.assert_allclose(on_board["inhibitory"][:, 2], -0.4, rtol=1e-3)
+    np.testing.assert_allclose(
+        on_board["listed"], [[0, 19, 0.5, 2.0], [3, 5, 0.125, 0.3], [3, 5, 0.25, 1.5]], rtol=2e-2
+    )
+
+
+@needs_board
+def test_energy_phases_and_doubts(on_board):
+    energy = on_board["energy"]
+    assert energy.kind == "modelled"
+    assert "no measurement" in energy.note
+    assert energy.joules > 0
+    for phase in ("mapping", "data_generation", "loading", "run", "extraction"):
+        assert on_board["phases"][f"spinnaker_{phase}"] > 0
+    assert on_board["details"]["mapping"]["boards"] == 1
+    assert on_board["doubts"] == []
+    json.dumps(on_board["details"])
+
+
+@needs_board
+@pytest.mark.slow
+def test_microcircuit_on_a_board(tmp_path):
+    target = f"board:{BOARD}" if BOARD else "emulated"
+    recording = portable_cortex.run(
+        backend="spinnaker", options={"target": target},
+        scale=0.02, duration=200.0, warmup=50.0, seed=3,
+    )  # fmt: skip
+    nest = portable_cortex.run(backend="nest", scale=0.02, duration=200.0, warmup=50.0, seed=4)
+    assert recording.metadata["warnings"] == []
+    counts = [sum(s.times.size for s in r.spike_trains.values()) for r in (recording, nest)]
+    # some 280 spikes each; half as many again would be more than chance
+    assert counts[0] == pytest.approx(counts[1], rel=0.5)
