@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pyNN import parameters as pynn_parameters
 
 from .errors import InvalidValueError
 from .model_loader import warn_model
@@ -186,7 +185,9 @@ def _pulses(sim: Any, onsets: Sequence[float], seed: int) -> list[Any]:
     # at most one spike a step, as on every grid-based simulator
     fires = rng.random((thalamus.size, len(onsets), steps)) < thalamus.rate * step * 1e-3
     times = np.asarray(sorted(onsets), dtype=float)[:, np.newaxis] + step * np.arange(1, steps + 1)
-    return [pynn_parameters.Sequence(np.unique(np.round(times[f], 9))) for f in fires]
+    from pyNN.parameters import Sequence  # slow to import
+
+    return [Sequence(np.unique(np.round(times[f], 9))) for f in fires]
 
 
 def _warn_if_silent(scaled: ScaledMicrocircuit) -> None:

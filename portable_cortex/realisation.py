@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pyNN.connectors import FromListConnector
-from scipy import stats
 from scipy.special import ndtr, ndtri
 
 from .errors import UnsupportedError
@@ -101,6 +99,8 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
     UnsupportedError
         For a distribution that PyNN does not have either.
     """
+    from scipy import stats  # slow to import
+
     name, p = distribution.name, distribution.parameters
 
     def normal(u: FloatArray) -> FloatArray:
@@ -160,6 +160,8 @@ def draw_edges(
         For a connector or a parameter that is not in the list above.
     """
     given: dict[str, FloatArray] = {}
+    from pyNN.connectors import FromListConnector  # slow to import: whoever draws has it already
+
     if isinstance(connector, FromListConnector):
         rows, columns = listed_synapses(connector)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
