@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any
 
 from portable_cortex.errors import PortableCortexError
@@ -36,7 +37,7 @@ def main(settings: dict[str, Any]) -> None:
         if not line:
             server.stop()
         elif line.startswith(b"report"):
-            _say(server.monitor.report())
+            _say({"cpu_s": time.process_time()} | server.monitor.report())
 
     server.watch(0, command)
     _say({"addresses": server.addresses})

@@ -11,7 +11,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from portable_cortex.errors import SimulationError
+from portable_cortex.errors import InvalidValueError, SimulationError
 
 from .geometry import geometry
 from .native import library
@@ -93,12 +93,37 @@ class EmulatedBoard:
         """Chips of the machine."""
         return len(self._geometry.places)
 
+    @property
+    def configuration(self) -> str:
+        """What to put into ``spynnaker.cfg``.
+
+        With time to finish: sPyNNaker takes a machine for hung that is 5 s late, which an emulated one
+        under load can well be.
+        """
+        return (
+            f"[Machine]\nmachine_name = {self.address}\nversion = {self.version}\n"
+            "post_simulation_overrun_before_error = 3600\n"
+        )
+
+    def wait(self) -> None:
+        """Wait until the process ends by itself.
+
+        Raises
+        ------
+        SimulationError
+            If it does: it should serve until this process closes it.
+        """
+        if self._process is not None:
+            status = self._process.wait()
+            raise SimulationError(f"the process of the emulated board ended ({status})")
+
     def __enter__(self) -> EmulatedBoard:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __package__, json.dumps(self._settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for this process, which then ends the other
         )
         try:
             answer = self._answer(_START_S)
@@ -107,8 +132,6 @@ class EmulatedBoard:
             raise
         if "error" in answer:
             self.close()
-            from portable_cortex.errors import InvalidValueError
-
             raise InvalidValueError(answer["error"])
         self._addresses = answer["addresses"]
         return self

@@ -67,6 +67,7 @@ typedef struct Core {
     Queue inbox;
     /* counts */
     uint64_t cycles, interrupts, transfers, sent, lost, overruns, tick_cycles, busiest;
+    uint64_t quiet; /* ticks of timer 1 in a row on which next to nothing was done */
 } Core;
 
 typedef struct Chip {

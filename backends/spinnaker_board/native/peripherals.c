@@ -6,6 +6,7 @@
 #include "machine.h"
 #include <string.h>
 
+enum { QUIET_CYCLES = 100 }; /* a tick of a timer on which a core does no more than look around */
 enum { POLL = 60 }; /* cycles that looking at a timer is taken to cost */
 enum { MULTICAST = 0, FIXED_ROUTE = 3 }; /* types of packet */
 enum { ENABLED = 0x80, INTERRUPTS = 0x20, ONE_SHOT = 1 }; /* timer control */
@@ -24,6 +25,7 @@ static void update_timers(Core *c)
         if (i == 0) {
             if (t->raised && t->control & INTERRUPTS) c->overruns++;
             if (c->tick_cycles > c->busiest) c->busiest = c->tick_cycles;
+            c->quiet = c->tick_cycles > QUIET_CYCLES ? 0 : c->quiet + 1;
             c->tick_cycles = 0;
         }
         t->raised = 1;
