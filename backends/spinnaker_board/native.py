@@ -39,8 +39,11 @@ _SIGNATURES = {
     "chip_load": (_U32, (_POINTER, _U32, _INT, _U32)),
     "chip_store": (None, (_POINTER, _U32, _INT, _U32, _U32, _U64)),
     "core_prepare": (_POINTER, (_POINTER, _U32, _U32)),
+    "core_memory": (_POINTER, (_POINTER, _U32, _U32)),
     "core_start": (None, (_POINTER, _U32, _U32, _U32, _U32, _U64)),
     "core_stop": (None, (_POINTER, _U32, _U32)),
+    "core_step": (None, (_POINTER, _U32, _U32, _U64)),
+    "core_registers": (None, (_POINTER, _U32, _U32, _POINTER, _INT)),
     "core_report": (None, (_POINTER, _U32, _U32, _POINTER)),
 }
 
@@ -188,6 +191,25 @@ class Machine:
         found = CoreReport()
         self._library.core_report(self._handle, chip, core, ctypes.addressof(found))
         return found
+
+    def step(self, chip: int, core: int, cycles: int = 1) -> None:
+        """Run one core alone."""
+        self._library.core_step(self._handle, chip, core, cycles)
+
+    def registers(self, chip: int, core: int) -> list[int]:
+        """r0 to r14, address of the next instruction, program status."""
+        found = (_U32 * 17)()
+        self._library.core_registers(self._handle, chip, core, found, 0)
+        return list(found)
+
+    def set_registers(self, chip: int, core: int, values: Sequence[int]) -> None:
+        """Set what `registers` gives; the mode must stay."""
+        self._library.core_registers(self._handle, chip, core, (_U32 * 17)(*values), 1)
+
+    def tcm(self, chip: int, core: int) -> npt.NDArray[np.uint8]:
+        """A core's instruction memory, and its data memory behind it."""
+        address = self._library.core_memory(self._handle, chip, core)
+        return _array(address, ITCM_SIZE + DTCM_SIZE)
 
     def interrupt(self, chip: int, cores: int) -> None:
         """Raise the CPU interrupt of the cores whose bits are set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import selectors
 import socket
@@ -282,8 +283,11 @@ def _bind(n_boards: int, address: str | None) -> tuple[list[socket.socket], list
         firsts = [f"127.0.{i}.{j}" for i in range(8) for j in range(2, 255)]
     else:
         firsts = [address]
-        parts = address.split(".")
-        if len(parts) != 4 or parts[0] != "127" or not all(p.isdigit() for p in parts):
+        try:
+            loopback = ipaddress.IPv4Address(address).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
             raise InvalidValueError(
                 f"an emulated board listens on the loopback network only (127.0.0.2, say), "
                 f"not on {address!r}"

@@ -268,6 +268,8 @@ uint8_t *core_prepare(Machine *m, uint32_t chip, uint32_t p)
     return memset(c->itcm, 0, ITCM_SIZE + DTCM_SIZE);
 }
 
+uint8_t *core_memory(Machine *m, uint32_t chip, uint32_t p) { return m->chip[chip].core[p].itcm; }
+
 void core_start(Machine *m, uint32_t chip, uint32_t p, uint32_t entry, uint32_t r0, uint64_t now)
 {
     Core *c = &m->chip[chip].core[p];
