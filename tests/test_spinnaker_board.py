@@ -125,7 +125,9 @@ BLOCKS = st.builds(
     | 13 << 16 | which,
     *[st.booleans()] * 4, st.integers(1, 0x1FFF),
 )  # fmt: skip
-CONDITIONAL = st.builds(lambda word, c: word & 0x0FFFFFFF | c << 28, DATA_PROCESSING, st.integers(0, 13))
+CONDITIONAL = st.builds(
+    lambda word, c: word & 0x0FFFFFFF | c << 28, DATA_PROCESSING, st.integers(0, 13)
+)
 ARM = st.one_of(
     DATA_PROCESSING, COMPARE, MULTIPLY, SIGNAL, SATURATING, CLZ, STATUS, LOADS, HALVES, BLOCKS,
     CONDITIONAL,
@@ -193,7 +195,9 @@ def compare(reference, processor, code, values, flags, size, thumb):
     expected, memory = reference.run(wire, registers, len(code), size, thumb)
     tcm = processor.tcm(0, 1)
     tcm[0x100 : 0x100 + len(wire)] = np.frombuffer(wire, np.uint8)
-    tcm[native.ITCM_SIZE : native.ITCM_SIZE + 4096] = np.frombuffer(bytes(range(256)) * 16, np.uint8)
+    tcm[native.ITCM_SIZE : native.ITCM_SIZE + 4096] = np.frombuffer(
+        bytes(range(256)) * 16, np.uint8
+    )
     processor.set_registers(0, 1, registers)
     processor.step(0, 1, len(code))
     assert [hex(x) for x in processor.registers(0, 1)] == [hex(x) for x in expected]
@@ -515,7 +519,7 @@ def test_the_board_answers_spinnmans_own_client(board):
 
     def exchange(request):
         connection.send(connection.get_scp_data(request, 0, 0))
-        result, _, data, offset = connection.receive_scp_response()
+        _result, _, data, offset = connection.receive_scp_response()
         response = request.get_scp_response()
         response.read_bytestring(data, offset)
         return response
@@ -537,7 +541,9 @@ def test_rubbish_and_clients_that_disappear_do_not_stop_the_server(board):
             client.sendto(wire, (board.address, 17893))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(10.0)
-        request = Datagram(0x87, 0xFF, 0, 0xFF, (0, 0), (0, 0), struct.pack("<2H", 0, 3) + bytes(12))
+        request = Datagram(
+            0x87, 0xFF, 0, 0xFF, (0, 0), (0, 0), struct.pack("<2H", 0, 3) + bytes(12)
+        )
         client.sendto(b"\0\0" + request.pack(), (board.address, 17893))
         assert b"SC&MP" in client.recv(2048)
 
@@ -551,7 +557,7 @@ def test_an_address_in_use_is_refused_and_another_found(board):
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "0.0.0.0", "127.0.0.1", "nonsense"])
 def test_only_the_loopback_network_is_served(address):
-    with pytest.raises(InvalidValueError, match="127.0.0.2"), EmulatedBoard(3, address=address):
+    with pytest.raises(InvalidValueError, match=r"127\.0\.0\.2"), EmulatedBoard(3, address=address):
         pass
 
 

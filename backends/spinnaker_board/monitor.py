@@ -136,7 +136,9 @@ class Monitor:
 
     # messages
 
-    def receive(self, message: Datagram, sender: tuple[str, int] | None, board: int) -> bytes | None:
+    def receive(
+        self, message: Datagram, sender: tuple[str, int] | None, board: int
+    ) -> bytes | None:
         """Take a message in; gives the answer to its sender, if there is one now."""
         root = self.geometry.boards[board]
         place = root if message.to_place == (255, 255) else message.to_place
@@ -231,8 +233,12 @@ class Monitor:
     def _fill(self, chip: Chip, request: Request) -> bytes:
         address, value, size = request.arguments
         end = address + size
-        if address & 3 or size & 3 or size > 1 << 27 or not chip.write(address, b"") or (
-            size and not chip.write(end - 4, words(value))
+        if (
+            address & 3
+            or size & 3
+            or size > 1 << 27
+            or not chip.write(address, b"")
+            or (size and not chip.write(end - 4, words(value)))
         ):
             raise Refusal(Result.ARGUMENT)
         chip.write(address, words(value) * (size // 4))
