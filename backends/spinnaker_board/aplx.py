@@ -1,4 +1,4 @@
-"""Programs in APLX format: a table of what to copy and fill, and where to begin (SARK, ``sark_base.c``)."""
+"""Programs in APLX format: what to copy and fill, and where to begin (SARK's loader)."""
 
 from __future__ import annotations
 

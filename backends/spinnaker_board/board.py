@@ -97,8 +97,8 @@ class EmulatedBoard:
     def configuration(self) -> str:
         """What to put into ``spynnaker.cfg``.
 
-        With time to finish: sPyNNaker takes a machine for hung that is 5 s late, which an emulated one
-        under load can well be.
+        With time to finish: sPyNNaker takes a machine for hung that is 5 s late, which an emulated
+        one under load can well be.
         """
         return (
             f"[Machine]\nmachine_name = {self.address}\nversion = {self.version}\n"
@@ -161,7 +161,7 @@ class EmulatedBoard:
         process.stdout.close()
 
     def report(self) -> dict[str, Any]:
-        """What the machine has done: see the documentation for what means something for hardware."""
+        """What each core has done; docs/emulated_board.md says what it means for hardware."""
         if self._process is None or self._process.stdin is None:
             raise SimulationError("the emulated board is not running: use it in a with statement")
         self._process.stdin.write("report\n")

@@ -140,14 +140,14 @@ class Chip:
         if window is not None:
             window[:] = np.frombuffer((value & 0xFFFFFFFF).to_bytes(4, "little"), np.uint8)
 
-    def _get(self, offset: int, format: str = "I") -> int:
+    def _get(self, offset: int, code: str = "I") -> int:
         """Read a system variable."""
-        found: int = struct.unpack_from("<" + format, self._sysram, _SV + offset)[0]
+        found: int = struct.unpack_from("<" + code, self._sysram, _SV + offset)[0]
         return found
 
-    def _set(self, offset: int, format: str, *values: int) -> None:
+    def _set(self, offset: int, code: str, *values: int) -> None:
         """Write system variables."""
-        struct.pack_into("<" + format, self._sysram, _SV + offset, *values)
+        struct.pack_into("<" + code, self._sysram, _SV + offset, *values)
 
     # the state at the start
 

@@ -100,7 +100,7 @@ def geometry(version: int, width: int | None = None, height: int | None = None) 
     version : int
         3: a board of 4 chips; 5: boards of 48 chips.
     width, height : int, optional
-        Chips in the bounding box. One board unless given. With 1 and 1, a board with one working chip.
+        Chips in the bounding box: one board unless given. 1 and 1: a board with one working chip.
 
     Raises
     ------

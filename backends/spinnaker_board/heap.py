@@ -1,8 +1,9 @@
 """The monitor's allocators, word for word where the programs on the cores look for them.
 
-Programs allocate from the same heaps as the monitor (``sark_xalloc``), so block headers must stand as in
-SARK: a heap is four words (free list, first block, last block, free bytes); a block begins with the
-address of the next block and, if free, that of the next free block, else ``0xffff``, application, tag.
+Programs allocate from the same heaps as the monitor (``sark_xalloc``), so block headers must stand
+as in SARK: a heap is four words (free list, first block, last block, free bytes); a block begins
+with the address of the next block and, if free, that of the next free block, else ``0xffff``,
+application, tag.
 """
 
 from __future__ import annotations

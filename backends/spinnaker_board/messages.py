@@ -1,4 +1,4 @@
-"""SDP and SCP, SpiNNaker's datagrams and the monitor's commands in them (SpiNNaker AppNotes 4, 5)."""
+"""SDP, SpiNNaker's datagrams, and SCP, the monitor's commands in them (AppNotes 4 and 5)."""
 
 from __future__ import annotations
 

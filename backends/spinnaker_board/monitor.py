@@ -1,7 +1,7 @@
 """The monitor system (SCAMP 4) at the level of its commands: SpiNNaker AppNote 5 and SARK's source.
 
-It is emulated, not run: the monitor's core holds no program. What the programs on the other cores see of
-it, in memory and in their mailboxes, is in `chip`.
+It is emulated, not run: the monitor's core holds no program. What the programs on the other cores
+see of it, in memory and in their mailboxes, is in `chip`.
 """
 
 from __future__ import annotations

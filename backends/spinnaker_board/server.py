@@ -243,7 +243,7 @@ class Server:
             reverse.socket.close()
 
     def tag_info(self, board: int, tag: int) -> bytes:
-        """What a tag is set to: address, MAC, port, time-out, flags, count, and a reverse tag's core."""
+        """What a tag is set to, as in the machine's reply."""
         ip, port, flags, rx_port, to_port, (x, y) = "0.0.0.0", 0, 0, 0, 0, (0, 0)
         if (board, tag) in self._tags:
             known = self._tags[board, tag]
