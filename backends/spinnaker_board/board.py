@@ -94,6 +94,11 @@ class EmulatedBoard:
         return len(self._geometry.places)
 
     @property
+    def pid(self) -> int | None:
+        """Number of the process that runs the board, if it runs."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def configuration(self) -> str:
         """What to put into ``spynnaker.cfg``.
 

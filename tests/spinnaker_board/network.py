@@ -3,7 +3,7 @@
 import json
 import sys
 
-import spynnaker.pyNN as sim
+import spynnaker.pyNN as sim  # noqa: N813
 
 sim.setup(timestep=1.0)
 sources = sim.Population(3, sim.SpikeSourceArray([[5.0, 25.0], [6.0], [7.0]]))
