@@ -557,8 +557,8 @@ def test_an_address_in_use_is_refused_and_another_found(board):
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "0.0.0.0", "127.0.0.1", "nonsense"])
 def test_only_the_loopback_network_is_served(address):
-    with pytest.raises(InvalidValueError, match=r"127\.0\.0\.2"), EmulatedBoard(3, address=address):
-        pass
+    with pytest.raises(InvalidValueError, match=r"127\.0\.0\.2"):
+        EmulatedBoard(3, address=address)
 
 
 def test_a_board_that_does_not_run_has_no_address():

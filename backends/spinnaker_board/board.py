@@ -15,6 +15,7 @@ from portable_cortex.errors import InvalidValueError, SimulationError
 
 from .geometry import geometry
 from .native import library
+from .server import check_address
 
 _START_S, _STOP_S = 60.0, 5.0
 
@@ -68,6 +69,8 @@ class EmulatedBoard:
         real_time: bool = False,
     ) -> None:
         self._geometry = geometry(version, width, height)
+        if address is not None:
+            check_address(address)
         library()
         self.version = version
         self._settings = {

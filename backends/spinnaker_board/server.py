@@ -277,25 +277,35 @@ def _bound(address: str, port: int) -> socket.socket | None:
     return found
 
 
+def check_address(address: str) -> None:
+    """Refuse an address on which no board can listen.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is not one of the loopback network, or the one that the host software reserves.
+    """
+    try:
+        loopback = ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise InvalidValueError(
+            f"an emulated board listens on the loopback network only (127.0.0.2, say), "
+            f"not on {address!r}"
+        )
+    if address == "127.0.0.1":
+        raise InvalidValueError(
+            "SpiNNaker's host software takes 127.0.0.1 for a virtual machine: use 127.0.0.2"
+        )
+
+
 def _bind(n_boards: int, address: str | None) -> tuple[list[socket.socket], list[socket.socket]]:
     """Sockets for commands and for booting on consecutive loopback addresses."""
     if address is None:
         firsts = [f"127.0.{i}.{j}" for i in range(8) for j in range(2, 255)]
     else:
         firsts = [address]
-        try:
-            loopback = ipaddress.IPv4Address(address).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback:
-            raise InvalidValueError(
-                f"an emulated board listens on the loopback network only (127.0.0.2, say), "
-                f"not on {address!r}"
-            )
-        if address == "127.0.0.1":
-            raise InvalidValueError(
-                "SpiNNaker's host software takes 127.0.0.1 for a virtual machine: use 127.0.0.2"
-            )
     for first in firsts:
         head, last = first.rsplit(".", 1)
         if int(last) + n_boards > 255:
