@@ -12,10 +12,8 @@ projection = sim.Projection(
     sources, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=5.0, delay=2.0)
 )
 driven = sim.Population(1, sim.IF_curr_exp(i_offset=0.5))
-poisson = sim.Population(
-    100, sim.SpikeSourcePoisson(rate=50.0), additional_parameters={"seed": 3}
-)
-pre = sim.Population(1, sim.SpikeSourceArray([[10.0]]))
+poisson = sim.Population(100, sim.SpikeSourcePoisson(rate=50.0), additional_parameters={"seed": 3})
+pre = sim.Population(1, sim.SpikeSourceArray([[10.0, 100.0]]))
 driver = sim.Population(1, sim.SpikeSourceArray([[20.0]]))
 post = sim.Population(1, sim.IF_curr_exp())
 sim.Projection(driver, post, sim.OneToOneConnector(), sim.StaticSynapse(weight=20.0, delay=1.0))
