@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import subprocess
 import sys
@@ -36,8 +35,8 @@ class EmulatedBoard:
     address : str, optional
         Loopback address of the first board; the first that is free unless given.
     threads : int, optional
-        Threads of the host that run the cores; as many as it has unless given. The results do not
-        depend on it.
+        Threads of the host that run the cores, one unless given; more help only where as many
+        processors are idle. The results do not depend on it.
     real_time : bool
         Let virtual time pass no faster than the clock on the wall, which live input and output
         need. Otherwise the machine runs as fast as it can.
@@ -78,7 +77,7 @@ class EmulatedBoard:
             "width": width,
             "height": height,
             "address": address,
-            "threads": threads or len(os.sched_getaffinity(0)),
+            "threads": threads or 1,
             "real_time": real_time,
         }
         self._process: subprocess.Popen[str] | None = None

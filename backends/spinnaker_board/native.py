@@ -28,7 +28,7 @@ _POINTER, _U32, _U64, _INT = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, 
 _SIGNATURES = {
     "machine_new": (_POINTER, (_U32, _POINTER, _U32)),
     "machine_free": (None, (_POINTER,)),
-    "machine_run": (_INT, (_POINTER, _U64)),
+    "machine_run": (_INT, (_POINTER, _U64, ctypes.c_double)),
     "machine_now": (_U64, (_POINTER,)),
     "machine_busy": (_INT, (_POINTER,)),
     "chip_sdram": (_POINTER, (_POINTER, _U32)),
@@ -161,9 +161,12 @@ class Machine:
         now = self.now
         return now if self.busy else (now // CYCLES_PER_MS + 1) * CYCLES_PER_MS
 
-    def run(self, until: int) -> int:
-        """Advance to `until` (cycles): IDLE, ATTENTION or USED_UP, as in ``machine.c``."""
-        return int(self._library.machine_run(self._handle, until))
+    def run(self, until: int, seconds: float = 3600.0) -> int:
+        """Advance to `until` (cycles), for so many seconds on the wall at most.
+
+        Gives IDLE, ATTENTION or USED_UP, as in ``machine.c``.
+        """
+        return int(self._library.machine_run(self._handle, until, seconds))
 
     def start(self, chip: int, core: int, program: Program, r0: int) -> None:
         """Load a program into a core and let it run."""

@@ -122,7 +122,7 @@ class Server:
                     continue
                 if not active:
                     target = max(target, machine.now) + CYCLES_PER_MS
-                    if machine.run(target) == ATTENTION:
+                    if machine.run(target, _REST_S) == ATTENTION:
                         self.monitor.collect()
                 continue
             target = max(target, machine.now) + stride
@@ -130,7 +130,7 @@ class Server:
             if self._real_time:
                 passed = int((started - origin[1]) * 1000 * CYCLES_PER_MS)
                 target = min(target, origin[0] + passed)
-            result = machine.run(target)
+            result = machine.run(target, 10 * _SLICE_S)
             took = time.perf_counter() - started
             if result == ATTENTION:
                 self.monitor.collect()

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 enum { QUIET_TICKS = 50 };
 enum { SPINS = 2000 }; /* before a waiting thread gives way */
@@ -120,6 +121,13 @@ static void exchange(Machine *m, uint32_t thread)
         if (m->owner[i] == thread && m->chip[i].next_event < w->first) w->first = m->chip[i].next_event;
 }
 
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
 typedef struct {
     Machine *m;
     uint32_t thread;
@@ -153,8 +161,12 @@ static void *work(void *argument)
         job->result = attention ? ATTENTION : first == NEVER ? IDLE : USED_UP;
         if (attention || first >= job->until) return NULL;
         uint64_t start = first / WINDOW * WINDOW;
-        if (job->thread == 0) m->now = start;
+        if (job->thread == 0) {
+            m->now = start;
+            m->late = seconds() > m->deadline;
+        }
         barrier(job, &round);
+        if (m->late) return NULL;
         run_window(m, job->thread, start);
         barrier(job, &round);
         exchange(m, job->thread);
@@ -162,9 +174,12 @@ static void *work(void *argument)
     }
 }
 
-/* Advance to `until`, or until a core wants the monitor (ATTENTION), or nothing is left (IDLE). */
-int machine_run(Machine *m, uint64_t until)
+/* Advance to `until`, or until a core wants the monitor (ATTENTION), or nothing is left (IDLE), or
+ * for so many seconds on the wall, so that the network is not kept waiting. */
+int machine_run(Machine *m, uint64_t until, double most)
 {
+    m->deadline = seconds() + most;
+    m->late = false;
     atomic_uint arrived = 0;
     pthread_t threads[64];
     Job job[64];

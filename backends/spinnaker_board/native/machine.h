@@ -95,6 +95,8 @@ typedef struct Machine {
     Worker *worker;
     uint32_t *owner; /* the worker that runs each chip */
     uint64_t now;
+    double deadline; /* by the host's clock */
+    bool late;
 } Machine;
 
 /* Where the memories of a chip stand in the address space of its cores; NULL: none there. */
