@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import sys
@@ -532,6 +533,43 @@ def models() -> None:
         table.add_row(name, escape(about), escape(parameters))
     out.print(table)
     out.print("A model of your own is a Python file with build(sim, ...): --model path/to/mine.py")
+
+
+@app.command()
+def emulate(
+    version: Annotated[
+        int, typer.Option(help="Version of the SpiNNaker boards: 3 (4 chips) or 5 (48 chips).")
+    ] = 5,
+    width: Annotated[
+        int | None, typer.Option(help="Chips in a row; one board unless given, 12: three boards.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(help="Chips in a column.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Loopback address; the first that is free unless given.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of this host; one unless given.")
+    ] = None,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="No faster than the clock: for live input, output.")
+    ] = False,
+) -> None:
+    """Serve an emulated SpiNNaker board for unmodified sPyNNaker scripts, until Ctrl-C."""
+    from .backends.spinnaker_board import EmulatedBoard
+
+    with EmulatedBoard(
+        version,
+        width=width,
+        height=height,
+        address=address,
+        threads=threads,
+        real_time=real_time,
+    ) as board:
+        out.print(f"emulating {board.n_chips} chips; put this into spynnaker.cfg:\n", markup=False)
+        out.print(board.configuration, soft_wrap=True, markup=False, highlight=False)
+        out.print("Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            board.wait()
 
 
 def pairs(texts: list[str] | None, flag: str) -> dict[str, str]:

@@ -1,0 +1,135 @@
+/* The state of an emulated SpiNNaker machine: chips, cores, packets under way.
+ * Times are cycles of the 200 MHz processor clock. */
+#ifndef MACHINE_H
+#define MACHINE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define N_CORES 18 /* of a chip, the monitor (0) included */
+#define N_LINKS 6
+#define N_ROUTES 1024
+#define SDRAM_SIZE (1u << 27)
+#define SYSRAM_SIZE (1u << 15)
+#define ITCM_SIZE (1u << 15)
+#define DTCM_SIZE (1u << 16)
+#define CYCLES_PER_US 200u
+#define CYCLES_PER_MS (1000u * CYCLES_PER_US)
+#define NEVER (1ull << 62)
+#define WINDOW (10 * CYCLES_PER_US) /* the shortest time from chip to chip */
+#define QUANTUM (5 * CYCLES_PER_US) /* for which a core runs before another of its chip */
+
+enum { OFF, READY, ASLEEP };
+
+/* lines of the interrupt controller */
+enum { I_TIMER1 = 4, I_TIMER2 = 5, I_CC_READY = 6, I_CC_NOT_BUSY = 11, I_DMA_DONE = 12,
+       I_CPU = 18, I_CC_TX_EMPTY = 23, I_MULTICAST = 24, I_FIXED_ROUTE = 27 };
+
+typedef struct {
+    uint64_t arrival, order; /* order: sending core, then its count of packets */
+    uint32_t target, key, data;
+    uint8_t payload, fixed;
+} Packet;
+
+typedef struct { /* grows; `head` is the first packet still here */
+    Packet *packets;
+    uint32_t head, tail, capacity;
+} Queue;
+
+typedef struct {
+    uint32_t load, background, control, raised;
+    uint64_t next;
+} Timer;
+
+/* what is reported of a core; the same in Python (native.py) */
+typedef struct {
+    uint64_t state, time, pc, cycles, interrupts, transfers, packets_sent, packets_lost,
+        overruns, busiest;
+} Report;
+
+typedef struct Core {
+    /* processor */
+    uint32_t r[16], pc, cpsr, bank[6][2], spsr[6], user_r8[5], fiq_r8[5], control_register;
+    uint64_t time;
+    int state;
+    uint8_t *itcm, *dtcm;
+    struct Chip *chip;
+    struct Machine *machine;
+    uint32_t number, index; /* in its chip, in the machine */
+    /* vectored interrupt controller */
+    uint32_t enable, select, soft, default_vector, vector[16], vector_control[16];
+    int level, levels[32], depth;
+    Timer timer[2];
+    /* DMA controller */
+    uint32_t dma_system, dma_tcm, dma_control, dma_done;
+    /* communications controller */
+    uint32_t cc_control, cc_data, cc_payload;
+    Queue inbox;
+    /* counts */
+    uint64_t cycles, interrupts, transfers, sent, lost, overruns, tick_cycles, busiest;
+    uint64_t quiet; /* ticks of timer 1 in a row on which next to nothing was done */
+} Core;
+
+typedef struct Chip {
+    struct Machine *machine;
+    uint32_t index;
+    uint8_t *sdram, *sysram;
+    uint32_t locks, flags, irq, mailbox, fixed_route;
+    uint32_t route[N_ROUTES], key[N_ROUTES], mask[N_ROUTES], n_routes;
+    uint32_t router[0x400], p2p[0x2000];
+    int32_t neighbour[N_LINKS];
+    uint64_t next_event, clock_ms;
+    Queue queue;
+    Core core[N_CORES];
+} Chip;
+
+typedef struct {
+    Queue out; /* packets to other chips, sent within a window */
+    uint64_t first;
+    bool attention;
+} __attribute__((aligned(128))) Worker;
+
+typedef struct Machine {
+    uint32_t n_chips, n_threads;
+    Chip *chip;
+    Worker *worker;
+    uint32_t *owner; /* the worker that runs each chip */
+    uint64_t now;
+    double deadline; /* by the host's clock */
+    bool late;
+} Machine;
+
+/* Where the memories of a chip stand in the address space of its cores; NULL: none there. */
+static inline uint8_t *locate(Core *c, uint32_t address)
+{
+    if ((address & ~(DTCM_SIZE - 1)) == 0x400000) return c->dtcm + (address & (DTCM_SIZE - 1));
+    if (address < ITCM_SIZE) return c->itcm + address;
+    if (address >> 29 == 3) return c->chip->sdram + (address & (SDRAM_SIZE - 1));
+    if ((address >> 24 & 0xef) == 0xe5 && (address & 0xffffff) < SYSRAM_SIZE)
+        return c->chip->sysram + (address & (SYSRAM_SIZE - 1));
+    return NULL;
+}
+
+/* thumb.c */
+extern uint32_t thumb_to_arm[1 << 16];
+void thumb_prepare(void);
+/* arm.c */
+void core_reset(Core *core, uint32_t entry, uint32_t r0);
+void core_run(Core *core, uint64_t limit);
+/* peripherals.c */
+bool load_register(Core *core, uint32_t address, uint32_t *value);
+bool store_register(Core *core, uint32_t address, uint32_t value);
+uint32_t load_system(Chip *chip, uint32_t offset);
+void store_system(Chip *chip, uint32_t offset, uint32_t value, uint64_t now);
+uint32_t load_router(Chip *chip, uint32_t offset);
+void store_router(Chip *chip, uint32_t offset, uint32_t value);
+void interrupt_cores(Chip *chip, uint32_t mask, uint64_t now);
+uint32_t raised(Core *core);
+int interrupting(Core *core);
+uint32_t enter_vector(Core *core);
+void wake(Core *core, uint64_t now);
+/* network.c */
+void push(Queue *queue, const Packet *packet);
+void insert(Queue *queue, const Packet *packet);
+void send_packet(Core *core, uint32_t key, bool fixed);
+#endif
