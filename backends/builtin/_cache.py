@@ -10,9 +10,13 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from numba.core import config
 
+from portable_cortex.cache import cache_folder
+
+settings: Any = config
 DECORATED = re.compile(rb"^@(njit|intrinsic)", re.MULTILINE)
 
 
@@ -30,9 +34,8 @@ def prepare() -> None:
             for old in (*cache.glob("*.nbi"), *cache.glob("*.nbc"), *cache.glob("*.stamp")):
                 old.unlink(missing_ok=True)
             stamp.touch()
-    elif not config.CACHE_DIR:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        config.CACHE_DIR = str(Path(root) / "portable-cortex" / version)
+    elif not settings.CACHE_DIR:
+        settings.CACHE_DIR = str(cache_folder("builtin") / version)
 
 
 prepare()
