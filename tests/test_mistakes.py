@@ -36,6 +36,9 @@ def made(checkout, tmp_path_factory):
     return made
 
 
+FIVE = range(301, 306)
+
+
 def against_the_reference(folders):
     return examine(folders, "pd14-0.1-poisson").comparison
 
@@ -59,3 +62,28 @@ def test_a_large_mistake_is_found_in_one_run_of_two_seconds(made, call, mistake,
     status, out, _ = call("validate", folder, "--against", "pd14-0.1-poisson")
     assert status == 1
     assert "Differs" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "floored_in_degrees",
+        "rounded_probabilities",
+        "no_delay_variance",
+        "background_1_percent",
+        "weights_2_percent",
+        "inhibitory_delay",
+        "one_step_late",
+    ],
+)
+def test_a_small_mistake_is_found_in_five_runs_of_ten_seconds(made, call, mistake):
+    folders = [made(mistake, seed, 10_000.0) for seed in FIVE]
+    status, out, _ = call("validate", *folders, "--against", "pd14-0.1-poisson")
+    assert status == 1, out
+
+
+@pytest.mark.slow
+def test_five_honest_networks_agree(made):
+    result = against_the_reference([made("none", seed, 10_000.0) for seed in FIVE])
+    assert result.verdict is Verdict.AGREES, result.reason
