@@ -317,4 +317,5 @@ def _joint_test(
 
 
 def _log(distances: FloatArray) -> FloatArray:
-    return np.log(np.maximum(distances, 1e-6))
+    logs: FloatArray = np.log(np.maximum(distances, 1e-6))
+    return logs

@@ -298,7 +298,7 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         """Free the connections in NEURON."""
         self._list = None
         if not self._static:
-            self._connections = {}
+            self._connections: dict[Any, Any] = {}
 
 
 def _refuse(synapse_type: Any, post: Any) -> None:
