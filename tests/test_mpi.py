@@ -69,7 +69,12 @@ MICROCIRCUIT = (
 def one_and_two(mpirun, arguments, folder):
     """The same network in one and in two processes; gives what mpirun printed."""
     alone = subprocess.run(
-        [COMMAND, *arguments, "--out", "1"], cwd=folder, capture_output=True, text=True, check=False
+        [COMMAND, *arguments, "--out", "1"],
+        cwd=folder,
+        env=dict(os.environ),  # without what MPI adds to that of this process, if it has started
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert alone.returncode == 0, alone.stderr
     both = mpirun(2, *arguments, "--out", "2", folder=folder)
