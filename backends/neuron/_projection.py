@@ -28,8 +28,8 @@ WEIGHT_BITS = 40
 A sum of thousands of weights that differ by no more than a factor of a thousand has 53 bits.
 """
 
-# NEURON has no call that makes many connections. Its interpreter makes one in 5 us, Python in 9,
-# and keeps half of the bytes.
+# NEURON has no call that makes many connections; its interpreter makes them without a Python
+# object each.
 # The margin keeps events in their step in spite of rounding errors; and among processes NEURON
 # wants delays that are longer than a step.
 h("""
