@@ -1,7 +1,7 @@
 """The microcircuit on NEURON: this package beside plain pyNN.neuron, build and simulate.
 
     python benchmarks/neuron_build_and_simulate.py --scale 0.01 --repeats 3
-    python benchmarks/neuron_build_and_simulate.py --synapses 1000000 --repeats 3
+    python benchmarks/neuron_build_and_simulate.py --synapses 500000 --repeats 3
 
 Plain pyNN.neuron is what its user would write: the same description (`portable_cortex.model.build`)
 in the namespace ``pyNN.neuron``. It compiles its mechanisms into the folder in which PyNN is
