@@ -35,8 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# of several processes that mpirun started, the first speaks for all
-out = Console(quiet=parallel.rank() > 0)
+# of several processes that mpirun started, the first speaks for all; Open MPI gives it a terminal
+# of its own, whatever its own output goes to
+out = Console(quiet=parallel.rank() > 0, force_terminal=False if parallel.processes() > 1 else None)
 err = Console(stderr=True, quiet=parallel.rank() > 0)
 
 

@@ -121,11 +121,11 @@ def has_started() -> bool:
 def let_first_speak() -> None:
     """Wait to be ended by mpirun, as happens when process 0 fails for the same reason.
 
-    Whoever fails first ends the others, and process 0 must have said why. Returns after a minute if
-    it has not failed.
+    Whoever fails first ends the others, and process 0 must have said why. Returns after a while if
+    it has not failed: where the processes are connected, it may wait for this one.
     """
-    if rank() > 0 and not has_started():
-        time.sleep(60.0)
+    if rank() > 0:
+        time.sleep(10.0 if has_started() else 60.0)
 
 
 def abort() -> None:

@@ -17,9 +17,11 @@ from typing import Any
 
 from pyNN import common
 
+from portable_cortex.quiet import quiet
+
 from ._population import Population
 from ._projection import Projection
-from ._pynn import nest, pynn_nest, quiet, simulator
+from ._pynn import nest, pynn_nest, simulator
 from ._synapse_models import SynapseModels
 
 default_threads = 1

@@ -56,7 +56,7 @@ class NeuronBackend(Backend):
 
     def signal(self, population: Any, variable: str) -> Signal:
         """Samples from the recorded neurons of all processes."""
-        found = population.recorder.samples(variable)
+        found: Signal = population.recorder.samples(variable)
         neurons = parallel.joined(found.neurons)
         order = np.argsort(neurons, kind="stable")
         return found._replace(

@@ -19,8 +19,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
+from portable_cortex.cache import cache_folder
 from portable_cortex.errors import BackendUnavailableError, OutputError
 from portable_cortex.provenance import cores
 
@@ -34,12 +33,6 @@ def sources() -> list[Path]:
     assert found.origin is not None
     pynn = Path(found.origin).parent / "neuron" / "nmodl"
     return sorted(pynn.glob("*.mod")) + sorted(OWN.glob("*.mod"))
-
-
-def cache_folder() -> Path:
-    """Where compiled mechanisms are kept; nothing in it but what can be made again."""
-    given = os.environ.get("PORTABLE_CORTEX_CACHE")
-    return Path(given or platformdirs.user_cache_path("portable-cortex")) / "neuron"
 
 
 def compiled() -> Path:
@@ -56,7 +49,7 @@ def compiled() -> Path:
         Where the cache cannot be written.
     """
     files = sources()
-    target = cache_folder() / _key(files)
+    target = cache_folder("neuron") / _key(files)
     if target.is_dir():
         return target
     _require_compiler()

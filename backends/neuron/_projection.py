@@ -28,8 +28,8 @@ WEIGHT_BITS = 40
 A sum of thousands of weights that differ by no more than a factor of a thousand has 53 bits.
 """
 
-# NEURON has no call that makes many connections. Its interpreter makes one in 5 us, Python in 9,
-# and keeps half of the bytes.
+# NEURON has no call that makes many connections; its interpreter makes them without a Python
+# object each.
 # The margin keeps events in their step in spite of rounding errors; and among processes NEURON
 # wants delays that are longer than a step.
 h("""
@@ -298,7 +298,7 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         """Free the connections in NEURON."""
         self._list = None
         if not self._static:
-            self._connections = {}
+            self._connections: dict[Any, Any] = {}
 
 
 def _refuse(synapse_type: Any, post: Any) -> None:
