@@ -133,14 +133,14 @@ def test_poisson_drive_has_mean_and_variance_of_a_poisson_process(sim):
 
 def test_several_drives_of_one_neuron_add_up(sim):
     target = sim.Population(3, sim.IF_curr_exp(v_thresh=1e6, tau_syn_E=5.0))
-    for rate, cells in ((1000.0, target), (3000.0, target[1:]), (0.0, target[:1])):
+    for rate, cells in ((10_000.0, target), (30_000.0, target[1:]), (0.0, target[:1])):
         source = sim.Population(cells.size, sim.SpikeSourcePoisson(rate=rate))
         synapse = sim.StaticSynapse(weight=0.001, delay=1.0)
         sim.Projection(source, cells, sim.OneToOneConnector(), synapse, receptor_type="excitatory")
     target.record("isyn_exc")
-    sim.run(1000.0)
+    sim.run(150.0)
     mean = target.get_data().segments[0].analogsignals[0].magnitude[500:].mean(axis=0)
-    np.testing.assert_allclose(mean, 0.001 * 5e-3 * np.array([1000, 4000, 4000]), rtol=0.2)
+    np.testing.assert_allclose(mean, 0.001 * 5e-3 * np.array([10_000, 40_000, 40_000]), rtol=0.2)
 
 
 def test_explicit_poisson_source_cannot_be_too_fast(sim):
