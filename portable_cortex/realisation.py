@@ -23,8 +23,8 @@ from .errors import UnsupportedError
 
 FloatArray = NDArray[np.float64]
 
-CHUNK = 1 << 20
-"""Draws made at a time, to bound the memory of intermediate results."""
+CHUNK = 1 << 18
+"""Draws made at a time: few enough that intermediate results stay in the cache."""
 
 # The quantities that are drawn for one object.
 SOURCE, TARGET, WEIGHT, DELAY, STATE = range(5)

@@ -25,6 +25,8 @@ needs_nest = pytest.mark.skipif(
     not portable_cortex.load_backend("nest").availability().available,
     reason="NEST, to compare with, is not installed",
 )
+# some populations are below threshold: both simulators must agree on that too
+quiet_dc = pytest.mark.filterwarnings("ignore:with constant .dc. drive")
 
 NUMPY = {"mode": "runtime", "target": "numpy"}
 COMPILED = {"mode": "cpp_standalone", "threads": "2"}
@@ -120,7 +122,7 @@ def test_poisson_drive_has_mean_and_variance_of_a_poisson_process(sim):
         receptor_type="excitatory",
     )
     target.record("isyn_exc")
-    sim.run(60.0)
+    sim.run(55.0)
     signal = target.get_data().segments[0].analogsignals[0].magnitude
     arrived = np.round(signal[1:] - signal[:-1] * np.exp(-0.1 / 0.05), 6)  # by step
     np.testing.assert_allclose(arrived, np.round(arrived), atol=1e-6)
@@ -133,14 +135,14 @@ def test_poisson_drive_has_mean_and_variance_of_a_poisson_process(sim):
 
 def test_several_drives_of_one_neuron_add_up(sim):
     target = sim.Population(3, sim.IF_curr_exp(v_thresh=1e6, tau_syn_E=5.0))
-    for rate, cells in ((1000.0, target), (3000.0, target[1:]), (0.0, target[:1])):
+    for rate, cells in ((10_000.0, target), (30_000.0, target[1:]), (0.0, target[:1])):
         source = sim.Population(cells.size, sim.SpikeSourcePoisson(rate=rate))
         synapse = sim.StaticSynapse(weight=0.001, delay=1.0)
         sim.Projection(source, cells, sim.OneToOneConnector(), synapse, receptor_type="excitatory")
     target.record("isyn_exc")
-    sim.run(1000.0)
+    sim.run(150.0)
     mean = target.get_data().segments[0].analogsignals[0].magnitude[500:].mean(axis=0)
-    np.testing.assert_allclose(mean, 0.001 * 5e-3 * np.array([1000, 4000, 4000]), rtol=0.2)
+    np.testing.assert_allclose(mean, 0.001 * 5e-3 * np.array([10_000, 40_000, 40_000]), rtol=0.2)
 
 
 def test_explicit_poisson_source_cannot_be_too_fast(sim):
@@ -395,10 +397,11 @@ def test_no_process_is_left(compiled_run):
 
 
 @needs_nest
+@quiet_dc
 def test_same_spikes_as_nest(cache):
     """The shared realisation with constant current: every spike at the same step."""
     settings = {
-        "n_scale": 0.1,
+        "n_scale": 0.03,
         "k_scale": 0.3,
         "drive": "dc",
         "realisation": "shared",
@@ -408,7 +411,7 @@ def test_same_spikes_as_nest(cache):
     }
     expected = spikes(portable_cortex.run(backend="nest", options={"threads": "2"}, **settings))
     recording = portable_cortex.run(backend="brian2", options=COMPILED, **settings)
-    assert len(expected) > 1000
+    assert len(expected) > 500
     np.testing.assert_array_equal(spikes(recording), expected)
     phases = recording.metadata["phases_s"]
     assert phases["compile"] > 0
@@ -416,6 +419,7 @@ def test_same_spikes_as_nest(cache):
 
 
 @needs_nest
+@quiet_dc
 def test_same_spikes_as_nest_at_run_time():
     settings = {
         "scale": 0.02,

@@ -54,7 +54,7 @@ class Brian2Backend(Backend):
 
     def simulator(self, options: Brian2Options) -> Any:
         """`_namespace`; networks are run as the options say."""
-        from . import _namespace
+        from . import _namespace, _program  # noqa: F401  # Brian2 itself, in the phase "import"
         from ._simulator import state
 
         state.options = options

@@ -20,16 +20,11 @@ from pathlib import Path
 import brian2
 from brian2.codegen.cpp_prefs import get_compiler_and_args
 
+from portable_cortex.cache import cache_folder
 from portable_cortex.errors import BackendUnavailableError, SimulationError
 from portable_cortex.provenance import cores
 
 KEPT_DAYS = 30
-
-
-def cache_folder() -> Path:
-    """Where object files are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "portable-cortex" / "brian2"
 
 
 def _compiler() -> list[str]:
@@ -63,7 +58,7 @@ def compile_program(folder: Path, sources: Iterable[str], openmp: bool) -> None:
     _, flags = get_compiler_and_args()
     flags = [*flags, "-Wno-write-strings", *(["-fopenmp"] if openmp else [])]
     includes = [f"-I{path}" for path in brian2.prefs["codegen.cpp.include_dirs"]]
-    cache = cache_folder()
+    cache = cache_folder("brian2")
     cache.mkdir(parents=True, exist_ok=True)
     _forget_old(cache)
     common = hashlib.sha256(" ".join([*_compiler(), *flags, *includes]).encode())

@@ -88,7 +88,7 @@ def located(lowered: Lowered, cells: Any, index: Array) -> list[tuple[Cells, Arr
     for population, members in members_of:
         home = lowered.home(population)
         assert home is not None
-        own = (
+        own: Any = (
             slice(None)
             if len(members_of) == 1
             else (index >= start) & (index < start + members.size)

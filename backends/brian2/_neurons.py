@@ -28,8 +28,8 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
             if parameter == "tau_refrac":
                 values = values + state.dt
             model.add(CAPACITANCE if parameter == "cm" else parameter, unit, values * scale)
-    pulses = [_pulse(current, cells) for current in state.currents]
-    pulses = [pulse for pulse in pulses if pulse is not None]
+    found = [_pulse(current, cells) for current in state.currents]
+    pulses = [pulse for pulse in found if pulse is not None]
     if pulses:
         model.text += "i_injected : amp\n"
         currents.append("i_injected")

@@ -20,6 +20,7 @@ class _Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     """Says what is to be recorded; asks the running program for it."""
 
     _simulator = _simulator
+    sampling_interval: Any
 
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         state.change("a recording")

@@ -78,7 +78,8 @@ class Program(ABC):
 
 def start(state: State) -> Program:
     """Lower a described network and make it ready for its first step."""
-    gc.collect()  # Brian2 numbers its objects around those that are still there
+    if brian2.BrianObject.__instances__():
+        gc.collect()  # Brian2 numbers its objects around those that are still there
     if state.options.mode == "runtime":
         return _Runtime(state)
     from ._standalone import Standalone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,14 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
 
     @staticmethod
     def _steps(delays: Any) -> np.ndarray[Any, Any]:
-        return np.maximum(np.round(delays / state.dt), 1).astype(np.int32)
+        steps: np.ndarray[Any, Any] = np.maximum(np.round(delays / state.dt), 1).astype(np.int32)
+        return steps
 
     def __len__(self) -> int:
         return int(self.sources.size)
 
     def _columns(self, names: list[str]) -> list[np.ndarray[Any, Any]]:
-        columns = {
+        columns: dict[str, Callable[[], np.ndarray[Any, Any]]] = {
             "presynaptic_index": lambda: self.sources,
             "postsynaptic_index": lambda: self.targets,
             "weight": lambda: self.weights.astype(float),
