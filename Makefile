@@ -6,13 +6,14 @@ TEST_VENV ?= .venv-test
 # Arguments for pytest, e.g. TESTS='--slow -k recording'
 TESTS ?=
 
-# The backends that are installed and simulate (mock makes its spikes up)
+# The backends that are installed and simulate (mock makes its spikes up, and on an emulated board a
+# tenth of the scale takes hours)
 SIMULATORS := import portable_cortex as p; \
   print(*(b.name for b in map(p.load_backend, p.backend_names()) \
-  if b.availability().available and b.capabilities.dynamics))
+  if b.availability().available and b.capabilities.dynamics and b.name != "spinnaker"))
 
 HERE := $(CURDIR)
-SOURCES := pyproject.toml $(shell find portable_cortex backends hardware_configs validation -type f -not -name '*.pyc')
+SOURCES := pyproject.toml $(shell find portable_cortex backends hardware_configs portal validation -type f -not -name '*.pyc')
 TEST_BIN := $(abspath $(TEST_VENV))/bin
 
 .PHONY: help demo validate test lint check format clean wheel
@@ -40,7 +41,8 @@ validate: $(VENV)/installed
 	done; exit $$status
 
 test: wheel
-	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) $(HERE)/tests $(TESTS)
+	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) \
+	  -n 2 --dist loadfile $(HERE)/tests $(TESTS)
 
 lint: wheel
 	$(TEST_BIN)/ruff format --check .
