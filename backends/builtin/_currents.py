@@ -133,7 +133,8 @@ class StepCurrentSource(_CurrentSource, electrodes.StepCurrentSource):  # type: 
         """The amplitude of the last time that has come."""
         changes, amplitudes = self.__dict__["_times"], self.__dict__["_amplitudes"]
         last = np.searchsorted(changes, times + 0.5 * _simulator.state.dt, side="right")
-        return np.concatenate([[0.0], amplitudes])[last]
+        levels: F64 = np.concatenate([[0.0], amplitudes])
+        return levels[last]
 
 
 class ACSource(_CurrentSource, electrodes.ACSource):  # type: ignore[misc]

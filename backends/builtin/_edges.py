@@ -150,7 +150,7 @@ class Drawn:
         """Write the synapses of some sources to their places."""
         _fill_drawn(first, last, *self._recipe(), *where, *table)
 
-    def _recipe(self) -> tuple[Any, ...]:
+    def _recipe(self) -> tuple[Any, Any, Any, Any, Any, Any]:
         return (self.starts, self.integers, self.weight, self.limits, self.guide, self.shortest)
 
 
@@ -225,7 +225,7 @@ def _constant(value: Any) -> float:
 def _delay_limits(value: Any, timestep: float) -> tuple[int, NDArray[np.float64]]:
     """The smallest delay, and where in (0, 1) each delay ends, by bisection."""
 
-    def steps(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    def steps(u: NDArray[Any]) -> NDArray[np.float64]:
         quantiles = quantile_function(value.base_value)(u)
         return np.asarray(np.maximum(np.round(quantiles / timestep), 1.0))
 

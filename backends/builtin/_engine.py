@@ -77,7 +77,7 @@ class Engine:
 
     def _synapses(self, progress: Callable[[float], None]) -> _synapses.Synapses:
         bundles = [
-            _synapses.Bundle(p.edges, *self._cells(p.pre), *self._places(p.post), p.receptor)
+            _synapses.Bundle(p.edges, self._cells(p.pre), *self._places(p.post), p.receptor)
             for p in self._state.projections
             if not p.is_background
         ]
@@ -91,8 +91,8 @@ class Engine:
         _memory.check(plan.nbytes, plan.n_synapses)
         return _synapses.build(plan, bundles, self._n_threads, progress)
 
-    def _cells(self, cells: Any) -> tuple[NDArray[np.int64]]:
-        return (np.array(cells.all_cells, dtype=np.int64),)
+    def _cells(self, cells: Any) -> NDArray[np.int64]:
+        return np.array(cells.all_cells, dtype=np.int64)
 
     def _places(self, cells: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
         numbers = np.array(cells.all_cells, dtype=np.int64)
@@ -244,7 +244,8 @@ class Engine:
 
     def _probe_table(self, thread: int, groups: list[Any]) -> tuple[Any, Any]:
         by_first = {int(group[2]): group for group in groups}
-        table, ranges = [], []
+        table: list[int] = []
+        ranges = []
         for probe in self._probes:
             number = probe.population.number
             begin, end = self._layout.cuts[number][thread : thread + 2]

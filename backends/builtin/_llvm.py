@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import extending, njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from . import _cache  # noqa: F401  # before the first function is compiled
+
+_get_or_insert: Any = cgutils.get_or_insert_function  # numba leaves it untyped
+
+
+def intrinsic(code: Callable[..., Any]) -> Any:
+    """Numba's `intrinsic`; what it makes is called without the typing context, so it is Any."""
+    return extending.intrinsic(code)
 
 
 @intrinsic
@@ -40,7 +47,7 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         pointer = _element(context, builder, signature, arguments)
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        function = _get_or_insert(builder.module, kind, "llvm.prefetch.p0")
         # read, keep in all levels, data
         hints = [ir.Constant(number, value) for value in (0, 3, 1)]
         builder.call(function, [builder.bitcast(pointer, byte), *hints])
@@ -72,7 +79,7 @@ def _load(typingctx: Any, array: Any, index: Any) -> Any:
 def _give_way(typingctx: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
-        function = cgutils.get_or_insert_function(builder.module, kind, "sched_yield")
+        function = _get_or_insert(builder.module, kind, "sched_yield")
         builder.call(function, [])
         return context.get_dummy_value()
 

@@ -96,7 +96,7 @@ _TAIL = 0.13533528323661269189  # exp(-2)
 
 @njit(cache=True)
 def _polynomial(x: float, coefficients: Any) -> float:
-    value = coefficients[0]
+    value: float = coefficients[0]
     for coefficient in coefficients[1:]:
         value = value * x + coefficient
     return value
@@ -105,7 +105,7 @@ def _polynomial(x: float, coefficients: Any) -> float:
 @njit(cache=True)
 def _monic(x: float, coefficients: Any) -> float:
     """A polynomial whose first coefficient is 1 and not listed."""
-    value = x + coefficients[0]
+    value: float = x + coefficients[0]
     for coefficient in coefficients[1:]:
         value = value * x + coefficient
     return value

@@ -68,7 +68,11 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
     def _make(self) -> Drawn | Listed:
         """The synapses: by compiled code, by the core, or by PyNN's connector."""
         state, parameters = _simulator.state, self.synapse_type.parameter_space
-        key = {"seed": state.edges_seed, "item": 2 * self._number + 1, "timestep": state.dt}
+        key: dict[str, Any] = {
+            "seed": state.edges_seed,
+            "item": 2 * self._number + 1,
+            "timestep": state.dt,
+        }
         self._check_weights(parameters["weight"])
         delay = parameters["delay"]
         if delay.is_homogeneous and not is_random(delay):
@@ -323,7 +327,8 @@ def _overlap(connector: Any, pre: Any, post: Any) -> bool:
     """Whether some, but not all, pairs of a cell with itself are to be left out."""
     if getattr(connector, "allow_self_connections", True) or pre == post:
         return False
-    return np.intersect1d(*(np.array(c.all_cells, dtype=np.int64) for c in (pre, post))).size > 0
+    first, second = (np.array(c.all_cells, dtype=np.int64) for c in (pre, post))
+    return np.intersect1d(first, second).size > 0
 
 
 def _check_delay(delay: float) -> None:

@@ -139,7 +139,8 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         if len(self._spikes) != 1:
             empty = (np.empty(0, np.int64), np.empty(0, np.int64))
             columns = zip(empty, *self._spikes, strict=True)
-            self._spikes = [tuple(np.concatenate(c).astype(np.int64) for c in columns)]  # type: ignore[list-item]
+            steps, neurons = (np.concatenate(c).astype(np.int64) for c in columns)
+            self._spikes = [(steps, neurons)]
         return self._spikes[0]
 
     def forget(self) -> None:

@@ -43,7 +43,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
         self.edges_seed = self.seed
         self._min_delay = None if min_delay == "auto" else float(min_delay)
         self.max_delay = float("inf") if max_delay == "auto" else float(max_delay)
-        self.recorders = set()
+        self.recorders: set[Any] = set()
         self.write_on_end: list[Any] = []
         self.populations: list[Any] = []
         self.projections: list[Any] = []

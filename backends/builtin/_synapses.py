@@ -92,8 +92,8 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Memory of the table."""
-        per_synapse = np.dtype(self.target_type).itemsize + np.dtype(self.weight_type).itemsize
-        offsets = int(np.prod(self.offsets_shape)) * np.dtype(self.offsets_type).itemsize
+        per_synapse: int = np.dtype(self.target_type).itemsize + np.dtype(self.weight_type).itemsize
+        offsets: int = int(np.prod(self.offsets_shape)) * np.dtype(self.offsets_type).itemsize
         return self.n_synapses * per_synapse + offsets
 
 

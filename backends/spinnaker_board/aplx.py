@@ -23,7 +23,7 @@ def read_program(read: Callable[[int, int], bytes | None], address: int) -> Prog
     address : int
         Where the table begins.
     """
-    pieces = []
+    pieces: list[tuple[int, bytes]] = []
     for at in range(address, address + _MAX_ENTRIES * _ENTRY.size, _ENTRY.size):
         entry = read(at, _ENTRY.size)
         if entry is None:

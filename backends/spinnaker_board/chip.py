@@ -142,12 +142,12 @@ class Chip:
 
     def _get(self, offset: int, code: str = "I") -> int:
         """Read a system variable."""
-        found: int = struct.unpack_from("<" + code, self._sysram, _SV + offset)[0]
+        found: int = struct.unpack_from("<" + code, self._sysram.data, _SV + offset)[0]
         return found
 
     def _set(self, offset: int, code: str, *values: int) -> None:
         """Write system variables."""
-        struct.pack_into("<" + code, self._sysram, _SV + offset, *values)
+        struct.pack_into("<" + code, self._sysram.data, _SV + offset, *values)
 
     # the state at the start
 
@@ -264,7 +264,7 @@ class Chip:
         elif mask:
             for p in cores:
                 block = self._block(p)
-                struct.pack_into("<I", block, _V_TO_CORE, signal)
+                struct.pack_into("<I", block.data, _V_TO_CORE, signal)
                 block[_V_TO_CORE_COMMAND] = _M_SIGNAL
             self.machine.interrupt(self.index, mask)
 
@@ -274,7 +274,7 @@ class Chip:
             self.apps[p] = 0
             self._waiting[p].clear()
             self.set_state(p, IDLE, 0)
-            struct.pack_into("<I", self._block(p), _V_IOBUF, 0)
+            struct.pack_into("<I", self._block(p).data, _V_IOBUF, 0)
 
     def _forget(self, app: int) -> None:
         """Free what an application had."""
@@ -304,7 +304,7 @@ class Chip:
         message = waiting.popleft()
         self._set(0x68, "I", self.word(buffer))
         self.write(buffer + 4, struct.pack("<2H", len(message), 0) + message)
-        struct.pack_into("<I", block, _V_TO_CORE, buffer)
+        struct.pack_into("<I", block.data, _V_TO_CORE, buffer)
         block[_V_TO_CORE_COMMAND] = _M_MESSAGE
         self.machine.interrupt(self.index, 1 << core)
 
@@ -327,7 +327,7 @@ class Chip:
     def _take(self, core: int) -> bytes | None:
         block = self._block(core)
         command = block[_V_TO_MONITOR_COMMAND]
-        (buffer,) = struct.unpack_from("<I", block, _V_TO_MONITOR)
+        (buffer,) = struct.unpack_from("<I", block.data, _V_TO_MONITOR)
         block[_V_TO_MONITOR_COMMAND] = _M_IDLE
         size = self.word(buffer + 4) & 0xFFFF
         message = self.read(buffer + 8, size) if size <= _MESSAGE_SIZE - 8 else None

@@ -89,7 +89,8 @@ class Geometry:
         for i, (x, y) in enumerate(self.places):
             routes[x << 8 | y] = self.next_hops[place, i]
         packed = routes.reshape(-1, 8) << np.arange(0, 24, 3, dtype=np.uint32)
-        return packed.sum(axis=1).astype(np.uint32)
+        words: npt.NDArray[np.uint32] = packed.sum(axis=1).astype(np.uint32)
+        return words
 
 
 def geometry(version: int, width: int | None = None, height: int | None = None) -> Geometry:
