@@ -25,7 +25,13 @@ from .model_loader import MODELS, ModelWarning, load_model
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
 from .recording import FIGURE, Recording, check_output
-from .registry import DEFAULT_BACKEND, backend_names, load_backend
+from .registry import (
+    DEFAULT_BACKEND,
+    EMULATED_BOARD,
+    backend_names,
+    load_backend,
+    load_target,
+)
 from .scaling import DRIVES
 
 app = typer.Typer(
@@ -556,9 +562,7 @@ def emulate(
     ] = False,
 ) -> None:
     """Serve an emulated SpiNNaker board for unmodified sPyNNaker scripts, until Ctrl-C."""
-    from .backends.spinnaker_board import EmulatedBoard
-
-    with EmulatedBoard(
+    with load_target(EMULATED_BOARD)(
         version,
         width=width,
         height=height,

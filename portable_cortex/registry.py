@@ -26,6 +26,9 @@ BUILTIN = {
 
 DEFAULT_BACKEND = "builtin"
 
+# no backend, but what one runs on
+EMULATED_BOARD = "portable_cortex.backends.spinnaker_board:EmulatedBoard"
+
 
 def backend_names() -> tuple[str, ...]:
     """Names of all registered backends, built-in ones first.
@@ -66,7 +69,18 @@ def load_backend(name: str) -> Backend:
 
 def _target(name: str) -> Any:
     if name in BUILTIN:
-        module, _, attribute = BUILTIN[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return load_target(BUILTIN[name])
     (point, *_) = importlib.metadata.entry_points(group=GROUP, name=name)
     return point.load()
+
+
+def load_target(import_string: str) -> Any:
+    """What an import string such as ``"package.module:name"`` names.
+
+    Examples
+    --------
+    >>> load_target("math:pi")
+    3.141592653589793
+    """
+    module, _, attribute = import_string.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -66,7 +66,9 @@ def test_importing_imports_no_simulator():
 
 
 def test_the_rules_below_see_all_files():
-    assert {"mock", "nest"} <= set(NAMES) == set(NAMES) & set(backend_names())
+    boards = {"spinnaker_board"}  # what a backend runs on
+    assert {"mock", "nest"} | boards <= set(NAMES)
+    assert set(NAMES) - boards <= set(backend_names())
     assert {"experiment.py", "model.py", "cli.py"} <= {p.name for p in CORE_FILES}
     assert {"_namespace.py"} <= {p.name for p in BACKEND_FILES}
 
