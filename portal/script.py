@@ -23,7 +23,8 @@ BACKENDS = ("spinnaker",)
 
 # Modules of the core that a job needs; none of them needs more than PyNN, numpy and scipy.
 _CORE = (
-    "brunel2000 clock errors model model_loader network parameters provenance realisation scaling"
+    "brunel2000 clock errors model model_loader network parameters provenance quiet realisation "
+    "scaling"
 ).split()
 _NAMESPACES = ("nest", "spinnaker")
 
