@@ -154,7 +154,7 @@ def test_help(call, arguments):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--backend", "mokc"), ["'mokc'", "nest, mock", "did you mean 'mock'"]),
+        (("--backend", "mokc"), ["'mokc'", "builtin, nest", "did you mean 'mock'"]),
         (("--model", "brunel"), ["'brunel'", "pd14, brunel2000", ".py"]),
         (("--model", "nowhere.py"), ["no model file nowhere.py"]),
         (("--machine", "laptop"), ["'laptop'", "local, rapl, single-thread", ".toml"]),

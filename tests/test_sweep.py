@@ -204,11 +204,11 @@ def test_threads(tmp_path):
     if not load_backend("nest").availability().available:
         pytest.skip("nest is not installed here")
     (tmp_path / "mine.toml").write_text('description = "mine"\n[options.nest]\nthreads = 3\n')
-    base = Experiment(parameters={"scale": 0.01})
+    base = Experiment(backend="nest", parameters={"scale": 0.01})
     from portable_cortex.sweep import _planned
 
     def threads(asked=None, **settings):
-        experiment = Experiment(parameters={"scale": 0.01}, **settings)
+        experiment = Experiment(backend="nest", parameters={"scale": 0.01}, **settings)
         return _planned(experiment, asked, tmp_path).settings["options"]["threads"]
 
     assert base.backend == "nest"
