@@ -18,10 +18,10 @@ GROUP = "portable_cortex.backends"
 BUILTIN = {
     "builtin": "portable_cortex.backends.builtin:BuiltinBackend",
     "nest": "portable_cortex.backends.nest:NestBackend",
+    "brian2": "portable_cortex.backends.brian2:Brian2Backend",
+    "neuron": "portable_cortex.backends.neuron:NeuronBackend",
     "spinnaker": "portable_cortex.backends.spinnaker:SpinnakerBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
-    "neuron": "portable_cortex.backends.neuron:NeuronBackend",
-    "brian2": "portable_cortex.backends.brian2:Brian2Backend",
 }
 
 DEFAULT_BACKEND = "builtin"

@@ -236,7 +236,7 @@ def test_an_existing_benchmark_is_kept(call, tmp_path):
     ("arguments", "said"),
     [
         (("--backends", "mokc"), ["'mokc'", "did you mean 'mock'"]),
-        (("--backends", ""), ["backend", "valid are builtin, nest, mock"]),
+        (("--backends", ""), ["backend", "valid are builtin, nest"]),
         (("--backends", "mock,mock"), ["different names"]),
         (("--repeats", "0"), ["repeats"]),
         (("--duration", "0.25"), ["multiple of the time step"]),
