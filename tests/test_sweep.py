@@ -416,7 +416,7 @@ if [ "$1" = --test-only ]; then
     exit 0
 fi
 cp "$1" "{folder}/script"
-setsid bash "$1" > "{folder}/job.log" 2>&1 &
+setsid bash "{folder}/script" > "{folder}/job.log" 2>&1 &
 echo "Submitted batch job $!"
 """
 SCANCEL = """#!/bin/bash
