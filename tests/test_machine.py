@@ -78,7 +78,10 @@ def test_a_given_option_wins_over_the_file_and_the_file_over_the_default(write):
         ('description = "x"\nbackends = [1]', ["backends", "string", "1"]),
         ('description = "x"\noptions = 1', ["options", "1"]),
         ('description = "x"\nname = "y"', ["name"]),
-        ('description = "x"\nbackends = ["nset"]', ["'nset'", "valid are builtin, nest", "did you mean"]),
+        (
+            'description = "x"\nbackends = ["nset"]',
+            ["'nset'", "valid are builtin, nest", "did you mean"],
+        ),
         ('description = "x"\n[options.nset]\nthreads = 1', ["'nset'", "valid are builtin, nest"]),
         (
             'description = "x"\n[options.nest]\nthread = 1',
