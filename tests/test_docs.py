@@ -40,7 +40,7 @@ MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
     # these need their simulators, and are not public
-    if not re.search(r"\.backends\.(brian2|nest|neuron|spinnaker)\._", info.name)
+    if not re.search(r"\.backends\.(brian2|nest|neuron|spinnaker|spinnaker_board)\._", info.name)
 )
 
 

@@ -124,18 +124,19 @@ def finished(there, content, **about):
 def bare():
     """A Python that has PyNN and NEST, and neither this package nor what else it needs."""
     code = (
-        "import sys, runpy\n"
+        "import importlib.machinery, sys, runpy\n"
         "class Without:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.partition('.')[0] in ('pydantic', 'typer', 'rich', 'httpx', 'h5py',"
         " 'jinja2', 'matplotlib'):\n"
         "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path = [Without()] + [f for f in sys.meta_path if 'editable' not in repr(f)]\n"
-        "sys.path_hooks = [h for h in sys.path_hooks if 'editable' not in repr(h)]\n"
-        "import site, os\n"
-        "sys.path = [p for p in sys.path"
-        " if not os.path.exists(os.path.join(p, 'portable_cortex', 'cli.py'))]\n"
-        "sys.path_importer_cache.clear()\n"
+        "        if name == 'portable_cortex':\n"  # the archive's, never the installed one
+        "            archives = [p for p in sys.path if p.endswith('.zip')]\n"
+        "            spec = importlib.machinery.PathFinder.find_spec(name, archives)\n"
+        "            if spec is None:\n"
+        "                raise ModuleNotFoundError(name)\n"
+        "            return spec\n"
+        "sys.meta_path.insert(0, Without())\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
