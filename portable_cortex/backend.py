@@ -12,9 +12,9 @@ import importlib.metadata
 import importlib.util
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -23,8 +23,13 @@ from . import parallel
 from .errors import BackendUnavailableError, InvalidValueError, UnsupportedError
 from .sonata import Signal, Spikes, by_time
 
-Progress = Callable[[float], None]
-"""Told how much of a phase is done, from 0 to 1."""
+
+class Progress(Protocol):
+    """Told how far a phase is."""
+
+    def __call__(self, fraction: float | None, detail: str = "", /) -> None:
+        """Done is this much, from 0 to 1, or nobody knows how much; `detail` says what goes on."""
+
 
 ENERGY_KINDS = ("measured", "modelled", "assumed")
 
@@ -195,7 +200,7 @@ class Backend(ABC):
         """Make the simulator ready for one network."""
         sim.setup(timestep=timestep, rng_seed=seed)
 
-    def prepare(self, sim: Any) -> None:
+    def prepare(self, sim: Any, progress: Progress) -> None:
         """Do what the simulator leaves to do between the network and its first step."""
         sim.run(0)
 

@@ -259,7 +259,7 @@ class Experiment:
             self._start_recording(network, backend)
             reporter.phase("prepare")
             with clock("prepare"):
-                backend.prepare(sim)
+                backend.prepare(sim, partial(_report, reporter, "prepare"))
             metering = Metering((time.time(), time.time()))
             for phase, duration in (("warmup", self.warmup), ("simulate", self.duration)):
                 if duration and backend.simulates:
@@ -387,8 +387,8 @@ class Experiment:
         }
 
 
-def _report(reporter: Reporter, phase: str, fraction: float) -> None:
-    reporter.phase(phase, fraction=fraction)
+def _report(reporter: Reporter, phase: str, fraction: float | None, detail: str = "") -> None:
+    reporter.phase(phase, detail, fraction)
 
 
 class _Running:

@@ -91,7 +91,7 @@ class ConsoleReporter:
         assert self._task is not None
         self._progress.update(self._task, detail=detail)
         if fraction is not None:
-            self._progress.update(self._task, completed=fraction)
+            self._progress.update(self._task, completed=fraction, total=1.0)
 
     def _finish(self) -> None:
         if self._task is not None:

@@ -383,7 +383,7 @@ def on_board():
     for population in (driven, source, relay, target_):
         population.record("spikes")
     psp.record("v")
-    backend.prepare(sim)
+    backend.prepare(sim, lambda fraction, detail="": None)
     backend.simulate(sim, 20.0, lambda done: None)
     backend.simulate(sim, 20.0, lambda done: None)
     for population in (driven, source, relay, target_):

@@ -60,9 +60,10 @@ class Brian2Backend(Backend):
         state.options = options
         return _namespace
 
-    def prepare(self, sim: Any) -> None:
+    def prepare(self, sim: Any, progress: Progress) -> None:
         """Lower the network to Brian2, compile it, and start the program."""
         began = time.perf_counter()
+        progress(None, "lowering and compiling the network")
         sim.run(0)
         compiling = sim.compile_seconds()
         self._phases = {

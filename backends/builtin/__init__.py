@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
 from portable_cortex.provenance import cores
 from portable_cortex.sonata import Spikes
 
@@ -53,9 +55,21 @@ class BuiltinBackend(Backend):
         _namespace.default_threads = options.threads
         return _namespace
 
-    def prepare(self, sim: Any) -> None:
-        """Make the table of synapses, and compile."""
-        sim.run(0)
+    def prepare(self, sim: Any, progress: Progress) -> None:
+        """Make the table of synapses, and compile what was not compiled before."""
+        from ._compiling import compiling
+
+        began = time.perf_counter()
+        with compiling(lambda: progress(None, "compiling the engine, once")) as compiled:
+            sim.state.prepare(progress)
+        self._phases = {
+            "prepare": time.perf_counter() - began - compiled.seconds,
+            "compile": compiled.seconds,
+        }
+
+    def phases(self) -> Mapping[str, float]:
+        """Compiling, apart from the rest of ``prepare``."""
+        return self._phases
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from the engine's arrays."""

@@ -158,6 +158,8 @@ class NoisyCurrentSource(_CurrentSource, electrodes.NoisyCurrentSource):  # type
     def waveform(self, times: F64) -> F64:
         """One normal number for each interval ``dt``: a function of seed, source and interval."""
         own, state = self.__dict__, _simulator.state
+        if not times.size:
+            return times
         interval = max(1, round(float(own["_dt"]) / state.dt))
         numbers = np.rint(times / state.dt).astype(np.int64) // interval
         draws = np.empty(int(numbers[-1] - numbers[0]) + 1)

@@ -8,12 +8,13 @@ network itself changed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from portable_cortex.backend import Progress
 
 from . import _kernel, _memory, _synapses
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
@@ -34,7 +35,7 @@ class Engine:
     Parameters
     ----------
     state : State
-    progress : callable, optional
+    progress : Progress
         Told how much of the table of synapses is made, from 0 to 1.
 
     Raises
@@ -43,7 +44,7 @@ class Engine:
         If the network does not fit into the memory that is free.
     """
 
-    def __init__(self, state: Any, progress: Callable[[float], None] | None = None) -> None:
+    def __init__(self, state: Any, progress: Progress) -> None:
         self._state = state
         self._populations = list(state.populations)
         self._n_threads = state.threads
@@ -55,7 +56,7 @@ class Engine:
         self._first = np.array([int(p.first_id) for p in self._populations], np.int64)
         background = [p for p in state.projections if p.is_background]
         if state.synapses is None:
-            state.synapses = self._synapses(progress or (lambda done: None))
+            state.synapses = self._synapses(progress)
         self._tables = _RateTables(state.dt)
         self._recorded = np.zeros(max(state.n_cells, 1), bool)
         for population in self._populations:
@@ -72,10 +73,11 @@ class Engine:
         for probe in self._probes:
             probe.start(self._read(probe))
         self._pool = ThreadPoolExecutor(max(1, self._n_threads - 1))
+        self._run_slice(0)  # compiled now, not in the first step
 
     # --- making it --------------------------------------------------------------------------------
 
-    def _synapses(self, progress: Callable[[float], None]) -> _synapses.Synapses:
+    def _synapses(self, progress: Progress) -> _synapses.Synapses:
         bundles = [
             _synapses.Bundle(p.edges, self._cells(p.pre), *self._places(p.post), p.receptor)
             for p in self._state.projections

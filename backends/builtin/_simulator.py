@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyNN import common
 
+from portable_cortex.backend import Progress
+
+from ._compiling import compiling, say
+
 if TYPE_CHECKING:
     from ._engine import Engine
     from ._synapses import Synapses
@@ -102,7 +106,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
         if structure:
             self.synapses = None
 
-    def prepare(self, progress: Any = None) -> None:
+    def prepare(self, progress: Progress) -> None:
         """Make the engine, unless it is there."""
         from ._engine import Engine
 
@@ -119,7 +123,9 @@ class State(common.control.BaseState):  # type: ignore[misc]
     def run_until(self, tstop: float) -> None:
         """Advance to `tstop` ms."""
         self.running = True
-        self.prepare()
+        if self.engine is None:
+            with compiling(say):
+                self.prepare(lambda fraction, detail="": None)
         assert self.engine is not None
         self.engine.run(round(tstop / self.dt) - self.step)
 

@@ -17,6 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from portable_cortex.backend import Progress
+
 from ._edges import Drawn, Listed
 from ._workers import in_parallel
 
@@ -133,16 +135,14 @@ def _steps(bundle: Bundle) -> NDArray[np.int64]:
     return bundle.edges.possible_steps() if bundle.edges.size else np.empty(0, np.int64)
 
 
-def build(
-    plan: Plan, bundles: Sequence[Bundle], workers: int, progress: Callable[[float], None]
-) -> Synapses:
+def build(plan: Plan, bundles: Sequence[Bundle], workers: int, progress: Progress) -> Synapses:
     """Make the table: count, then place.
 
     Parameters
     ----------
     workers : int
         Threads; the result does not depend on their number.
-    progress : callable
+    progress : Progress
         Told how much is done, from 0 to 1.
     """
     offsets = np.zeros(plan.offsets_shape, plan.offsets_type)

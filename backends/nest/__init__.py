@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from portable_cortex import parallel
-from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.provenance import cores
 from portable_cortex.sonata import Spikes, by_time
@@ -72,7 +72,7 @@ class NestBackend(Backend):
             )
         parallel.communicator()
 
-    def prepare(self, sim: Any) -> None:
+    def prepare(self, sim: Any, progress: Progress) -> None:
         """What NEST would otherwise do in its first step."""
         sim.prepare()
 

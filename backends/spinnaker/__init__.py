@@ -138,7 +138,7 @@ class SpinnakerBackend(Backend):
         self._sim = sim
         sim.setup(timestep=timestep, seed=seed)
 
-    def prepare(self, sim: Any) -> None:
+    def prepare(self, sim: Any, progress: Progress) -> None:
         """Check the limits of the machine, then map, load and generate the network."""
         from . import _limits
 
