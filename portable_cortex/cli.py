@@ -18,6 +18,29 @@ from rich.table import Table
 from rich.text import Text
 
 from . import __version__, parallel
+from .cli_options import (
+    DRIVE_HELP,
+    OPTION_HELP,
+    PARAM_HELP,
+    SCALE_HELP,
+    Drive,
+    Duration,
+    MachineName,
+    ModelName,
+    NoRecord,
+    Option,
+    Overwrite,
+    Param,
+    Realisation,
+    Record,
+    Scale,
+    Seed,
+    Timestep,
+    Warmup,
+    json_or_text,
+    model_parameters,
+    pairs,
+)
 from .errors import InvalidValueError, PortableCortexError, UnsupportedError
 from .experiment import REALISATIONS, Experiment, RecordRequest
 from .machine import DEFAULT_MACHINE, load_machine, machine_names
@@ -32,7 +55,6 @@ from .registry import (
     load_backend,
     load_target,
 )
-from .scaling import DRIVES
 
 app = typer.Typer(
     help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
@@ -69,76 +91,40 @@ def _root(
 
 @app.command()
 def run(
-    model: Annotated[
-        str, typer.Option(help=f"{', '.join(MODELS)}, or a Python file with build(sim, ...).")
-    ] = "pd14",
+    model: ModelName = "pd14",
     backend: Annotated[
         str, typer.Option(help="Simulator or machine; `portable-cortex backends` lists them.")
     ] = DEFAULT_BACKEND,
-    machine: Annotated[
-        str, typer.Option(help="Machine by name (`portable-cortex hardware`), or a .toml file.")
-    ] = DEFAULT_MACHINE,
-    scale: Annotated[
-        float | None,
-        typer.Option(help="Fraction of the neurons and in-degrees. The model's own unless given."),
-    ] = None,
+    machine: MachineName = DEFAULT_MACHINE,
+    scale: Scale = None,
     n_scale: Annotated[
         float | None, typer.Option(help="Fraction of the neurons, where it differs.")
     ] = None,
     k_scale: Annotated[
         float | None, typer.Option(help="Fraction of the in-degrees, where it differs.")
     ] = None,
-    drive: Annotated[
-        str | None, typer.Option(help=f"Background input: {' or '.join(DRIVES)}.")
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(help="Any other parameter of the model, NAME=VALUE (JSON); repeatable."),
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE; repeatable.")
-    ] = None,
+    drive: Drive = None,
+    param: Param = None,
+    option: Option = None,
     target: Annotated[
         str | None,
         typer.Option(help="Where a backend with several targets runs: its option `target`."),
     ] = None,
-    duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
-    warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
-    timestep: Annotated[float, typer.Option(help="Time step, ms.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers, 1 or more.")] = 1,
-    realisation: Annotated[
-        str,
-        typer.Option(
-            help=f"{' or '.join(REALISATIONS)}: the network drawn by the backend, or by the core, "
-            "identically for every backend."
-        ),
-    ] = "native",
-    record: Annotated[
-        list[str] | None,
-        typer.Option(help="Also record VARIABLE:POPULATION:COUNT, e.g. v:L4E:10; repeatable."),
-    ] = None,
-    no_record: Annotated[
-        bool, typer.Option("--no-record", help="Record no spikes, to measure performance.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a run that the folder holds.")
-    ] = False,
+    duration: Duration = 1000.0,
+    warmup: Warmup = 500.0,
+    timestep: Timestep = 0.1,
+    seed: Seed = 1,
+    realisation: Realisation = "native",
+    record: Record = None,
+    no_record: NoRecord = False,
+    overwrite: Overwrite = False,
     folder: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for the results. results/MODEL-BACKEND unless given."),
     ] = None,
 ) -> None:
     """Build a network, run it, and write its activity, its cost and a figure."""
-    parameters: dict[str, Any] = {
-        name: value
-        for name, value in {
-            "scale": scale, "n_scale": n_scale, "k_scale": k_scale, "drive": drive
-        }.items()
-        if value is not None
-    }  # fmt: skip
-    parameters.update(
-        {name: json_or_text(value) for name, value in pairs(param, "--param").items()}
-    )
+    parameters = model_parameters(param, scale=scale, n_scale=n_scale, k_scale=k_scale, drive=drive)
     experiment = Experiment(
         model=model,
         parameters=parameters,
@@ -274,22 +260,15 @@ def benchmark(
     backends: Annotated[
         str, typer.Option(help="Backends, separated by commas; the first is the yardstick.")
     ],
-    scale: Annotated[
-        float | None,
-        typer.Option(help="Fraction of the neurons and in-degrees. The model's own unless given."),
-    ] = None,
+    scale: Scale = None,
     repeats: Annotated[int, typer.Option(help="Runs of each backend.")] = 3,
     duration: Annotated[float, typer.Option(help="Model time to measure, ms.")] = 10_000.0,
     warmup: Annotated[float, typer.Option(help="Model time before it, ms.")] = 500.0,
-    drive: Annotated[
-        str | None, typer.Option(help=f"Background input: {' or '.join(DRIVES)}.")
-    ] = None,
+    drive: Drive = None,
     machine: Annotated[
         str, typer.Option(help="Machine by name, or a .toml file; it says what measures energy.")
     ] = DEFAULT_MACHINE,
-    model: Annotated[
-        str, typer.Option(help=f"{', '.join(MODELS)}, or a Python file with build(sim, ...).")
-    ] = "pd14",
+    model: ModelName = "pd14",
     seed: Annotated[
         int, typer.Option(help="Seed of the first run of each; repeats take the next ones.")
     ] = 1,
@@ -297,9 +276,7 @@ def benchmark(
         Path | None,
         typer.Option(help="Recorded run of the same settings, for the number of synaptic events."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a benchmark that the folder holds.")
-    ] = False,
+    overwrite: Overwrite = False,
     folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
         "results/benchmark"
     ),
@@ -307,13 +284,12 @@ def benchmark(
     """Run backends in turn, without recording, and compare their time, memory and energy."""
     from .validation import benchmark as measuring
 
-    given = {"scale": scale, "drive": drive}
     plan = measuring.Plan(
         backends=tuple(name.strip() for name in backends.split(",")),
         repeats=repeats,
         model=model,
         machine=machine,
-        parameters={name: value for name, value in given.items() if value is not None},
+        parameters=model_parameters(None, scale=scale, drive=drive),
         warmup=warmup,
         duration=duration,
         seed=seed,
@@ -354,20 +330,14 @@ def sweep(
     ] = None,
     scale: Annotated[
         list[float] | None,
-        typer.Option(
-            help="Fraction of the neurons and in-degrees. The model's own unless given. *"
-        ),
+        typer.Option(help=f"{SCALE_HELP} *"),
     ] = None,
-    drive: Annotated[
-        list[str] | None, typer.Option(help=f"Background input: {' or '.join(DRIVES)}. *")
-    ] = None,
+    drive: Annotated[list[str] | None, typer.Option(help=f"{DRIVE_HELP} *")] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option(help="Any other parameter of the model, NAME=VALUE (JSON). *"),
+        typer.Option(help=f"{PARAM_HELP}. *"),
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE. *")
-    ] = None,
+    option: Annotated[list[str] | None, typer.Option(help=f"{OPTION_HELP}. *")] = None,
     machine: Annotated[
         list[str] | None,
         typer.Option(help=f"Machine by name, or a .toml file. {DEFAULT_MACHINE} unless given. *"),
@@ -379,18 +349,11 @@ def sweep(
     timestep: Annotated[
         list[float] | None, typer.Option(help="Time step, ms. 0.1 unless given. *")
     ] = None,
-    model: Annotated[
-        str, typer.Option(help=f"{', '.join(MODELS)}, or a Python file with build(sim, ...).")
-    ] = "pd14",
-    duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
-    warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
-    record: Annotated[
-        list[str] | None,
-        typer.Option(help="Also record VARIABLE:POPULATION:COUNT, e.g. v:L4E:10; repeatable."),
-    ] = None,
-    no_record: Annotated[
-        bool, typer.Option("--no-record", help="Record no spikes, to measure performance.")
-    ] = False,
+    model: ModelName = "pd14",
+    duration: Duration = 1000.0,
+    warmup: Warmup = 500.0,
+    record: Record = None,
+    no_record: NoRecord = False,
     jobs: Annotated[
         int | None,
         typer.Option(help="Runs at once. As many as the cores allow unless given; on SLURM, 1."),
@@ -577,17 +540,6 @@ def emulate(
             board.wait()
 
 
-def pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
-    """Read repeated options of the form NAME=VALUE."""
-    pairs = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InvalidValueError(f"{flag} takes NAME=VALUE, not {text!r}")
-        pairs[name] = value
-    return pairs
-
-
 def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> dict[str, list[Any]]:
     """Values by name, where a name can be given several times."""
     found: dict[str, list[Any]] = {}
@@ -595,14 +547,6 @@ def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> d
         for name, value in pairs([text], flag).items():
             found.setdefault(name, []).append(read(value))
     return found
-
-
-def json_or_text(text: str) -> Any:
-    """A value as JSON, or the bare word that it is."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text  # a bare word
 
 
 def _complain(colour: str, kind: str, text: str) -> None:

@@ -12,8 +12,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .cli_options import (
+    Drive,
+    Duration,
+    MachineName,
+    ModelName,
+    Option,
+    Overwrite,
+    Param,
+    Realisation,
+    Scale,
+    Seed,
+    Timestep,
+    Warmup,
+    model_parameters,
+    pairs,
+)
 from .errors import InvalidValueError
-from .experiment import REALISATIONS, Experiment
+from .experiment import Experiment
 
 if TYPE_CHECKING:
     from .portal import Client, Job
@@ -30,9 +46,6 @@ Command = Annotated[
 Url = Annotated[
     str | None,
     typer.Option(help="Address of the portal; EBRAINS_PORTAL_URL or EBRAINS' own unless given."),
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a run that the folder holds.")
 ]
 Deadline = Annotated[
     float | None, typer.Option(help="Minutes to wait at most; for ever unless given.", min=0.0)
@@ -69,26 +82,17 @@ def submit(
     collab: Annotated[str, typer.Option(help="EBRAINS collab whose quota is used.")],
     backend: Annotated[str, typer.Option(help="What runs it at the portal.")] = "spinnaker",
     platform: Annotated[str, typer.Option(help="Machine at the portal.")] = "SpiNNaker",
-    machine: Annotated[
-        str, typer.Option(help="Machine by name, or a .toml file, for the backend's options.")
-    ] = "spinnaker-portal",
-    model: Annotated[str, typer.Option(help="Model by name, or a Python file.")] = "pd14",
-    scale: Annotated[
-        float | None, typer.Option(help="Fraction of the neurons and in-degrees.")
-    ] = None,
-    drive: Annotated[str | None, typer.Option(help="Background input: poisson or dc.")] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(help="Any other parameter of the model, NAME=VALUE (JSON); repeatable."),
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="Option of the backend, NAME=VALUE; repeatable.")
-    ] = None,
-    duration: Annotated[float, typer.Option(help="Model time to record, ms.")] = 1000.0,
-    warmup: Annotated[float, typer.Option(help="Model time to discard before it, ms.")] = 500.0,
-    timestep: Annotated[float, typer.Option(help="Time step, ms.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers, 1 or more.")] = 1,
-    realisation: Annotated[str, typer.Option(help=" or ".join(REALISATIONS))] = "native",
+    machine: MachineName = "spinnaker-portal",
+    model: ModelName = "pd14",
+    scale: Scale = None,
+    drive: Drive = None,
+    param: Param = None,
+    option: Option = None,
+    duration: Duration = 1000.0,
+    warmup: Warmup = 500.0,
+    timestep: Timestep = 0.1,
+    seed: Seed = 1,
+    realisation: Realisation = "native",
     hours: Annotated[
         int | None, typer.Option(help="Hours after which the machine ends the job.", min=1)
     ] = None,
@@ -107,18 +111,13 @@ def submit(
     url: Url = None,
 ) -> None:
     """Submit a network to SpiNNaker through the EBRAINS job portal."""
-    from .cli import json_or_text, pairs
     from .portal import make_script
     from .portal import submit as submit_job
     from .recording import check_output
 
-    parameters: dict[str, Any] = {
-        name: value for name, value in {"scale": scale, "drive": drive}.items() if value is not None
-    }
-    parameters.update({name: json_or_text(text) for name, text in pairs(param, "--param").items()})
     experiment = Experiment(
         model=model,
-        parameters=parameters,
+        parameters=model_parameters(param, scale=scale, drive=drive),
         backend=backend,
         machine=machine,
         options=pairs(option, "--option"),
