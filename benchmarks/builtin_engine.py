@@ -1,11 +1,11 @@
-"""The built-in engine beside NEST, and how its cost grows with the work.
+"""The built-in engine beside NEST and Brian2, and how its cost grows with the work.
 
 Every measurement is a process of its own; the contestants take turns, so that a machine whose speed
 drifts slows both. Same network and Poisson drive, two threads, no recording. Ratios are ratios of
 medians.
 
-    python benchmarks/builtin_engine.py                         # beside NEST at scale 0.1
-    python benchmarks/builtin_engine.py --full                  # full scale, this engine alone
+    python benchmarks/builtin_engine.py                         # beside them at scale 0.1
+    python benchmarks/builtin_engine.py --full --duration 300   # full scale, with one run of NEST
     python benchmarks/builtin_engine.py --growth                # cost per event, scales 0.05 to 1
     python benchmarks/builtin_engine.py --start                 # second start of a small network
 """
@@ -18,11 +18,20 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
+from brian2_build_and_simulate import measure as measure_brian2
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+GROWTH = Path(__file__).with_name("builtin_growth.png")
 
 WARMUP = 100.0  # ms
+UNITS = {"build": " s", "real-time factor": "", "memory": " GB"}
 STEPS_PER_SECOND = 10_000
 
 
@@ -70,33 +79,47 @@ def measure(*settings: object) -> dict[str, float]:
     return result
 
 
+def summary(runs: list[dict[str, float]], what: str, unit: str) -> tuple[float, str]:
+    """Median, and the text with the range."""
+    values = [run[what] for run in runs]
+    median = statistics.median(values)
+    return median, f"{median:.2f}{unit} [{min(values):.2f}, {max(values):.2f}]"
+
+
 def compare(scale: float, duration: float, threads: int, repeats: int) -> None:
-    """Let the engine and NEST take turns."""
-    names = ("builtin", "nest")
+    """Let the engine, NEST and a script in Brian2's own terms take turns."""
+    names = ("builtin", "nest", "Brian2 by hand")
     measure("builtin", scale, 1.0, threads, False)  # compiles, where that was not done before
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for _ in range(repeats):
-        for name in names:
-            runs[name].append(measure(name, scale, duration, threads, False))
-    print(f"\nscale {scale:g}, {duration:g} ms after {WARMUP:g} ms, {threads} threads, "
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(repeats):
+            for name in names[:2]:
+                runs[name].append(measure(name, scale, duration, threads, False))
+            other = measure_brian2("by hand", scale, duration, threads, folder)
+            other["real-time factor"] = other["simulate"] / (duration * 1e-3)
+            print(f"  {names[2]} {other}", file=sys.stderr)
+            runs[names[2]].append(other)
+    print(f"\nscale {scale:g}, {duration:g} ms, {threads} threads, "
           f"median of {repeats} [min, max]\n")  # fmt: skip
-    print("| | builtin | nest | ratio of medians |\n|---|---|---|---|")
-    for what, unit in (("build", " s"), ("real-time factor", ""), ("memory", " GB")):
-        medians, cells = [], []
-        for name in names:
-            values = [result[what] for result in runs[name]]
-            medians.append(statistics.median(values))
-            cells.append(f"{medians[-1]:.2f}{unit} [{min(values):.2f}, {max(values):.2f}]")
-        print(f"| {what} | {cells[0]} | {cells[1]} | {medians[0] / medians[1]:.3f} |")
+    print(
+        f"| | {' | '.join(names)} | NEST / builtin | Brian2 / builtin |\n|---|---|---|---|---|---|"
+    )
+    for what, unit in UNITS.items():
+        medians, cells = zip(*(summary(runs[name], what, unit) for name in names), strict=True)
+        ratios = [f"{median / medians[0]:.2f}" for median in medians[1:]]
+        print(f"| {' | '.join([what, *cells, *ratios])} |")
 
 
-def full(duration: float, threads: int) -> None:
-    """The whole network."""
-    result = measure("builtin", 1.0, duration, threads, False)
-    print(f"\n| full scale, {duration:g} ms after {WARMUP:g} ms | |\n|---|---|")
-    print(f"| build | {result['build']:.1f} s |\n| real-time factor | "
-          f"{result['real-time factor']:.2f} |\n| memory | {result['memory']:.2f} GB |\n"
-          f"| synapses | {result['synapses']:,} |")  # fmt: skip
+def full(duration: float, threads: int, repeats: int) -> None:
+    """The whole network: `repeats` runs of this engine, and one of NEST, which takes minutes."""
+    runs = [measure("builtin", 1.0, duration, threads, False) for _ in range(repeats)]
+    nest = measure("nest", 1.0, duration, threads, False)
+    print(f"\nscale 1, {runs[0]['synapses']:,} synapses, {duration:g} ms after {WARMUP:g} ms, "
+          f"{threads} threads, builtin: median of {repeats} [min, max]\n")  # fmt: skip
+    print("| | builtin | nest | NEST / builtin |\n|---|---|---|---|")
+    for what, unit in UNITS.items():
+        median, cell = summary(runs, what, unit)
+        print(f"| {what} | {cell} | {nest[what]:.2f}{unit} | {nest[what] / median:.1f} |")
 
 
 def growth(scales: list[float], duration: float, threads: int) -> None:
@@ -120,6 +143,28 @@ def growth(scales: list[float], duration: float, threads: int) -> None:
     (per_update, per_event), *_ = np.linalg.lstsq(relative, np.ones(len(seconds)), rcond=None)
     print(f"\nleast squares: {1e9 * per_update:.2f} ns an update (Poisson input included), "
           f"{1e9 * per_event:.2f} ns an event, on {threads} threads together")  # fmt: skip
+    plot(np.array(scales), np.array(seconds), work, np.array([per_update, per_event]))
+
+
+def plot(scales: Array, seconds: Array, work: Array, costs: Array) -> None:
+    """Wall-clock time a second, and the cost of an event, over the work there is."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    events = work[:, 1]
+    left.loglog(events, seconds, "o", label="measured")
+    left.loglog(events, work @ costs, label="updates and events by least squares")
+    left.loglog(events, work[:, 0] * costs[0], ":", color="C1", label="updates alone")
+    left.set_ylabel("real-time factor")
+    left.legend(frameon=False)
+    right.semilogx(events, 1e9 * seconds / events, "o-")
+    right.set_ylabel("ns a recurrent event, updates included")
+    right.set_ylim(0)
+    for axes in (left, right):
+        axes.set_xlabel("recurrent events in a second of model time")
+        axes.spines[["top", "right"]].set_visible(False)
+        for scale, x, y in zip(scales, events, axes.lines[0].get_ydata(), strict=True):
+            axes.annotate(f"scale {scale:g}", (x, y), (4, -12), textcoords="offset points", size=8)
+    figure.savefig(GROWTH, dpi=150)
+    print(GROWTH)
 
 
 def start(threads: int) -> None:
@@ -152,7 +197,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(run(*json.loads(arguments.one))))
     elif arguments.full:
-        full(arguments.duration, arguments.threads)
+        full(arguments.duration, arguments.threads, arguments.repeats)
     elif arguments.growth:
         growth(arguments.scales, arguments.duration, arguments.threads)
     elif arguments.start:
