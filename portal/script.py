@@ -24,7 +24,7 @@ BACKENDS = ("spinnaker",)
 # Modules of the core that a job needs; none of them needs more than PyNN, numpy and scipy.
 _CORE = (
     "brunel2000 clock errors model model_loader network parameters provenance quiet realisation "
-    "scaling"
+    "scaling synapses"
 ).split()
 _NAMESPACES = ("nest", "spinnaker")
 

@@ -13,6 +13,7 @@ from pyNN.space import Space
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.realisation import draw_edges, is_random
+from portable_cortex.synapses import as_matrix, listed_columns
 
 from . import _simulator
 from ._cells import StaticSynapse
@@ -56,7 +57,7 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         )
         state.change("a projection")
         if isinstance(connector, FromListConnector):
-            _check_list(connector, self)
+            listed_columns(connector, self)  # checked
         edges = draw_edges(
             connector,
             synapse_type,
@@ -97,19 +98,10 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
     def _get_attributes_as_arrays(
         self, names: list[str], multiple_synapses: str = "sum"
     ) -> list[Any]:
-        combine = {"sum": np.add, "min": np.minimum, "max": np.maximum}
-        arrays = []
-        for values in self._columns([name.removesuffix("s") for name in names]):
-            array = np.full(self.shape, np.nan)
-            if multiple_synapses in combine:
-                start = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
-                array[self.sources, self.targets] = start
-                combine[multiple_synapses].at(array, (self.sources, self.targets), values)
-            else:
-                order = slice(None, None, -1 if multiple_synapses == "first" else 1)
-                array[self.sources[order], self.targets[order]] = values[order]
-            arrays.append(array)
-        return arrays
+        return [
+            as_matrix(self.sources, self.targets, values, self.shape, multiple_synapses)
+            for values in self._columns([name.removesuffix("s") for name in names])
+        ]
 
     def _set_attributes(self, parameter_space: Any) -> None:
         state.change("synapses")
@@ -129,21 +121,3 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         value.shape = self.shape
         matrix = np.broadcast_to(value.evaluate(), self.shape)
         return np.asarray(matrix[self.sources, self.targets], dtype=float)
-
-
-def _check_list(connector: Any, projection: Any) -> None:
-    from portable_cortex.realisation import listed_synapses
-
-    table, columns = listed_synapses(connector)
-    unknown = set(columns) - set(projection.synapse_type.get_parameter_names())
-    if unknown:
-        raise ValueError(
-            f"{', '.join(sorted(unknown))} is not a valid parameter for "
-            f"{type(projection.synapse_type).__name__}"
-        )
-    for what, index, size in (
-        ("source", table[:, 0], projection.pre.size),
-        ("target", table[:, 1], projection.post.size),
-    ):
-        if index.size and (index.min() < 0 or index.max() >= size):
-            raise errors.ConnectionError(f"{what} index out of range")

@@ -13,15 +13,14 @@ from pyNN.connectors import AllToAllConnector, FromListConnector, OneToOneConnec
 from pyNN.space import Space
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.realisation import Edges, draw_edges, is_random, listed_synapses
+from portable_cortex.realisation import Edges, draw_edges, is_random
+from portable_cortex.synapses import as_matrix, listed_columns
 
 from . import _simulator
 from ._cells import SpikeSourcePoisson
 from ._edges import Drawn, Listed, drawn
 from ._population import Assembly, Population
 from ._synapse_types import StaticSynapse
-
-COMBINE = {"sum": np.add, "min": np.minimum, "max": np.maximum}
 
 
 class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
@@ -107,29 +106,12 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         return Listed.of(self.pre.size, sources, targets, weights, delays, dt)
 
     def _list(self, connector: Any) -> Listed:
-        table, names = listed_synapses(connector)
-        unknown = set(names) - set(self.synapse_type.get_parameter_names())
-        if unknown:
-            raise ValueError(
-                f"{', '.join(sorted(unknown))} is not a valid parameter for "
-                f"{type(self.synapse_type).__name__}"
-            )
-        sources, targets = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
-        for what, index, size in (
-            ("source", sources, self.pre.size),
-            ("target", targets, self.post.size),
-        ):
-            if index.size and (index.min() < 0 or index.max() >= size):
-                raise errors.ConnectionError(
-                    f"{what} index out of range: {index.min()} to {index.max()} were given, "
-                    f"valid are 0 to {size - 1}"
-                )
-        columns = {name: table[:, 2 + number] for number, name in enumerate(names)}
+        sources, targets, columns = listed_columns(connector, self)
         for name in {"weight", "delay"} - set(columns):
             value = copy(self.synapse_type.parameter_space[name])
             value._shape = None
-            value.shape = (len(table),)
-            columns[name] = np.broadcast_to(value.evaluate(simplify=False), len(table))
+            value.shape = (sources.size,)
+            columns[name] = np.broadcast_to(value.evaluate(simplify=False), sources.size)
         self.synapse_type.parameter_checks["weight"](columns["weight"], self)
         return self._listed(sources, targets, columns["weight"], columns["delay"])
 
@@ -238,18 +220,7 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         self, names: list[str], multiple_synapses: str = "sum"
     ) -> list[NDArray[np.float64]]:
         i, j, *columns = self._values(["presynaptic_index", "postsynaptic_index", *names])
-        arrays = []
-        for values in columns:
-            array = np.full(self.shape, np.nan)  # pairs without a synapse stay so
-            if multiple_synapses in COMBINE:
-                array[i, j] = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
-                COMBINE[multiple_synapses].at(array, (i, j), values)
-            elif multiple_synapses == "first":
-                array[i[::-1], j[::-1]] = values[::-1]
-            else:
-                array[i, j] = values
-            arrays.append(array)
-        return arrays
+        return [as_matrix(i, j, values, self.shape, multiple_synapses) for values in columns]
 
     def _set_attributes(self, parameter_space: Any) -> None:
         sources, targets, weights, delays = self._all()

@@ -10,7 +10,7 @@ from pyNN import common, errors
 from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
-from portable_cortex.realisation import listed_synapses
+from portable_cortex.synapses import as_matrix, listed_columns
 
 from . import _lowering
 from ._population import Population
@@ -128,26 +128,12 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             self._set_attributes(self.synapse_type.native_parameters, late)
 
     def _connect_list(self, connector: Any) -> None:
-        table, column_names = listed_synapses(connector)
-        if table.size == 0:
+        sources, targets, columns = listed_columns(connector, self)
+        if sources.size == 0:
             return
-        unknown = set(column_names) - set(self.synapse_type.get_parameter_names())
-        if unknown:
-            raise ValueError(
-                f"{', '.join(sorted(unknown))} is not a valid parameter for "
-                f"{type(self.synapse_type).__name__}"
-            )
-        sources, targets = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
-        for what, index, size in (
-            ("source", sources, self.pre.size),
-            ("target", targets, self.post.size),
-        ):
-            if index.min() < 0 or index.max() >= size:
-                raise errors.ConnectionError(f"{what} index out of range")
-        columns = {name: table[:, 2 + number] for number, name in enumerate(column_names)}
         for name in {"weight", "delay"} - set(columns):
             value = copy(self.synapse_type.parameter_space[name])
-            value.shape = (len(table),)
+            value.shape = (sources.size,)
             columns[name] = value.evaluate(simplify=False)
         self._connect_arrays(sources, targets, columns["weight"] * PICO, columns["delay"])
 
@@ -247,24 +233,10 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
     ) -> list[Any]:
         if not self._static:
             return list(super()._get_attributes_as_arrays(names, multiple_synapses))
-        combine = {"sum": np.add, "min": np.minimum, "max": np.maximum}
         names = [name.removesuffix("s") for name in names]  # PyNN also takes the plural
         columns = self._columns(["presynaptic_index", "postsynaptic_index", *names])
         i, j = columns["presynaptic_index"].astype(int), columns["postsynaptic_index"].astype(int)
-        arrays = []
-        for name in names:
-            values = columns[name].astype(float)
-            array = np.full((self.pre.size, self.post.size), np.nan)
-            if multiple_synapses in combine:
-                # pairs without a synapse stay not-a-number
-                array[i, j] = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
-                combine[multiple_synapses].at(array, (i, j), values)
-            elif multiple_synapses == "first":
-                array[i[::-1], j[::-1]] = values[::-1]
-            else:
-                array[i, j] = values
-            arrays.append(array)
-        return arrays
+        return [as_matrix(i, j, columns[name], self.shape, multiple_synapses) for name in names]
 
     def _set_attributes(self, parameter_space: Any, names: list[str] | None = None) -> None:
         if not self._static:

@@ -14,6 +14,7 @@ from pyNN.space import Space
 from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.realisation import DELAY, WEIGHT, Stream, draw_edges, evaluate
+from portable_cortex.synapses import as_matrix
 
 from ._population import Population
 from ._pynn import h, pynn_neuron, simulator
@@ -263,6 +264,23 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
             "delay": self._delays,
         }
         return list(zip(*(columns[name].tolist() for name in names), strict=True))
+
+    def _get_attributes_as_arrays(
+        self, names: list[str], multiple_synapses: str = "sum"
+    ) -> list[Any]:
+        if not self._static:
+            return list(super()._get_attributes_as_arrays(names, multiple_synapses))
+        columns = {"weight": self._weights, "delay": self._delays}
+        return [
+            as_matrix(
+                self._sources,
+                self._targets,
+                columns[name.removesuffix("s")],
+                self.shape,
+                multiple_synapses,
+            )
+            for name in names
+        ]
 
     def _set_attributes(self, parameter_space: Any) -> None:
         if not self._static:

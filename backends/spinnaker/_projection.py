@@ -25,6 +25,7 @@ from spynnaker.pyNN.models.neural_projections.connectors import (
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
 from portable_cortex.errors import InvalidValueError, UnsupportedError
+from portable_cortex.synapses import as_matrix
 
 from ._connectors import StaticSynapse, n_synapses, shifted
 
@@ -130,8 +131,10 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
             )
         if format != "array":
             raise InvalidValueError(f"format must be 'list' or 'array', not {format!r}")
+        sources, targets = table[:, 0].astype(int), table[:, 1].astype(int)
+        shape = self.pre.size, self.post.size
         arrays = [
-            _matrix(table[:, [0, 1, column]], self.pre.size, self.post.size, multiple_synapses)
+            as_matrix(sources, targets, table[:, column], shape, multiple_synapses)
             for column in range(2, table.shape[1])
         ]
         return arrays[0] if isinstance(attribute_names, str) else arrays
@@ -157,17 +160,3 @@ def _delay_list(connector: Any, by: float) -> None:
         column = 2 + list(names).index("delay")
         rows[:, column] = shifted(rows[:, column], by)
         connector.conn_list = rows
-
-
-def _matrix(rows: Any, n_pre: int, n_post: int, multiple_synapses: str) -> Any:
-    combine = {"sum": np.add, "min": np.minimum, "max": np.maximum}
-    i, j, values = rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2]
-    matrix = np.full((n_pre, n_post), np.nan)  # pairs without a synapse stay not-a-number
-    if multiple_synapses in combine:
-        matrix[i, j] = {"sum": 0.0, "min": np.inf, "max": -np.inf}[multiple_synapses]
-        combine[multiple_synapses].at(matrix, (i, j), values)
-    elif multiple_synapses == "first":
-        matrix[i[::-1], j[::-1]] = values[::-1]
-    else:
-        matrix[i, j] = values
-    return matrix
