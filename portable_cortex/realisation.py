@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from .errors import UnsupportedError
 
@@ -99,17 +98,17 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
     UnsupportedError
         For a distribution that PyNN does not have either.
     """
-    from scipy import stats  # slow to import
+    from scipy import special, stats  # slow to import
 
     name, p = distribution.name, distribution.parameters
 
     def normal(u: FloatArray) -> FloatArray:
-        return np.asarray(p["mu"] + p["sigma"] * ndtri(u))
+        return np.asarray(p["mu"] + p["sigma"] * special.ndtri(u))
 
     def normal_clipped(u: FloatArray) -> FloatArray:
         if p["sigma"] == 0:
             return np.full_like(u, p["mu"])
-        low, high = (ndtr((p[bound] - p["mu"]) / p["sigma"]) for bound in ("low", "high"))
+        low, high = (special.ndtr((p[bound] - p["mu"]) / p["sigma"]) for bound in ("low", "high"))
         return np.clip(normal(low + u * (high - low)), p["low"], p["high"])
 
     functions: dict[str, Callable[[FloatArray], FloatArray]] = {

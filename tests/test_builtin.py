@@ -337,6 +337,20 @@ def test_currents_can_be_read_and_recorded(sim):
         sim.StepCurrentSource(times=[2.0, 1.0], amplitudes=[0.5, 0.25])
 
 
+def test_steps_of_a_current_are_on_the_grid(sim):
+    source = sim.StepCurrentSource(times=[0.41, 0.42, 0.86], amplitudes=[0.5, -0.5, 0.25])
+    np.testing.assert_allclose(source.times, [0.4, 0.9])
+    np.testing.assert_allclose(source.amplitudes, [-0.5, 0.25])
+
+
+def test_constant_weights_are_kept_as_they_were_given(sim):
+    cells = sim.Population(20, sim.IF_curr_exp())
+    synapse = sim.StaticSynapse(weight=0.05, delay=1.0)
+    for connector in (sim.FixedProbabilityConnector(0.5), sim.FixedNumberPreConnector(5)):
+        projection = sim.Projection(cells, cells, connector, synapse)
+        assert set(projection.get("weight", format="list", with_address=False)) == {0.05}
+
+
 def test_noise_is_normal_and_the_same_for_any_slices(sim):
     cells = sim.Population(1, sim.IF_curr_exp(tau_m=1e7, cm=1.0, v_thresh=1e9))
     cells.inject(sim.NoisyCurrentSource(mean=0.0, stdev=1.0, dt=0.1))

@@ -112,7 +112,7 @@ class StepCurrentSource(_CurrentSource, electrodes.StepCurrentSource):  # type: 
     )
 
     def set_native_parameters(self, parameters: Any) -> None:
-        """Take new values from now on.
+        """Take new values from now on; times are rounded to steps, of equal ones the last counts.
 
         Raises
         ------
@@ -128,6 +128,11 @@ class StepCurrentSource(_CurrentSource, electrodes.StepCurrentSource):  # type: 
                 f"StepCurrentSource needs as many amplitudes as times: {amplitudes.size} and "
                 f"{changes.size} were given"
             )
+        dt = _simulator.state.dt
+        steps = np.ceil(changes / dt - 0.5)
+        last = np.append(np.diff(steps) > 0, np.ones(min(steps.size, 1), bool))
+        self.__dict__["_times"] = np.round(steps[last] * dt, 9)
+        self.__dict__["_amplitudes"] = amplitudes[last]
 
     def waveform(self, times: F64) -> F64:
         """The amplitude of the last time that has come."""

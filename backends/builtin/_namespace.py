@@ -82,7 +82,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
 
 def draw_shared(seed: int) -> None:
     """Draw connections with this seed: they are those of the core's `shared` realisation."""
-    state.edges_seed = seed
+    state.shared_seed = seed
 
 
 def end(compatible_output: bool = True) -> None:

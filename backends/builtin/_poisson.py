@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import errors
-from scipy import stats
 
 from ._kernel import GUIDE, UNSURE
 
@@ -39,7 +38,9 @@ def tables(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
             f"not {largest:g} times: use several sources, or a smaller time step"
         )
     n = int(largest + 12 * np.sqrt(largest) + 30)
-    limits = stats.poisson.cdf(np.arange(n), means[:, np.newaxis])
+    from scipy.special import pdtr  # slow to import, and not for networks without such sources
+
+    limits = pdtr(np.arange(n), means[:, np.newaxis])
     limits[limits >= 1.0 - 2.0**-53] = np.inf
     limits = limits[:, : np.isfinite(limits).any(axis=0).sum() + 1]
     limits[:, -1] = np.inf

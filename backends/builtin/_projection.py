@@ -68,7 +68,7 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         """The synapses: by compiled code, by the core, or by PyNN's connector."""
         state, parameters = _simulator.state, self.synapse_type.parameter_space
         key: dict[str, Any] = {
-            "seed": state.edges_seed,
+            "seed": state.seed if state.shared_seed is None else state.shared_seed,
             "item": 2 * self._number + 1,
             "timestep": state.dt,
         }
@@ -91,7 +91,8 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
                 pass  # PyNN's own connector can
             else:
                 weights = found.weights
-                if not hasattr(connector, "rng") and not is_random(parameters["weight"]):
+                rounded = state.shared_seed is not None and hasattr(connector, "rng")
+                if not rounded and not is_random(parameters["weight"]):
                     weights = np.full(weights.size, _number(parameters["weight"]))
                 return self._listed(found.sources, found.targets, weights, found.delays)
         connector.connect(self)  # calls _convergent_connect for each target

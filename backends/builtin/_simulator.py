@@ -44,7 +44,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
     ) -> None:
         """Forget the network."""
         self.dt, self.seed, self.threads = float(dt), int(seed), int(threads)
-        self.edges_seed = self.seed
+        self.shared_seed: int | None = None
         self._min_delay = None if min_delay == "auto" else float(min_delay)
         self.max_delay = float("inf") if max_delay == "auto" else float(max_delay)
         self.recorders: set[Any] = set()
