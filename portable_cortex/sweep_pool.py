@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -180,8 +181,11 @@ class DaskPool:
             raise SimulationError(f"no Dask scheduler answers at {self.where}: {error}") from error
 
     def _slurm(self, jobs: int) -> Any:
+        interrupted = signal.getsignal(signal.SIGINT)
         from dask_jobqueue import SLURMCluster
 
+        # its import lets Ctrl-C end the process, silently and with status 0
+        signal.signal(signal.SIGINT, interrupted)
         given = {
             "cores": 1,  # one thread of Dask, which waits for one run; the run has the cores
             "processes": 1,

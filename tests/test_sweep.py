@@ -446,6 +446,7 @@ def test_slurm(slurm, call, tmp_path):
     script = (slurm / "script").read_text()
     for line in ("-p short", "--cpus-per-task=3", "--mem=2G", "-t 00:10:00"):
         assert f"#SBATCH {line}\n" in script
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # Ctrl-C still interrupts
 
 
 @pytest.mark.parametrize(
