@@ -195,7 +195,7 @@ def resident_bytes(pid: int) -> int:
 def measure(name: str, scale: float, duration: float, threads: int, cache: str) -> dict[str, float]:
     """One run in a process of its own, with the peak memory of all its processes."""
     settings = json.dumps([name, scale, duration, threads, cache])
-    environment = {**os.environ, "XDG_CACHE_HOME": cache, "OMP_WAIT_POLICY": "passive"}
+    environment = {**os.environ, "XDG_CACHE_HOME": cache}
     process = subprocess.Popen(
         [sys.executable, __file__, "--one", settings],
         stdout=subprocess.PIPE,
@@ -260,6 +260,7 @@ def main() -> None:
                     name, arguments.scale, arguments.duration, arguments.threads, cache
                 )
                 runs.setdefault((state, name), []).append(result)
+                result["build + simulate"] = result["build"] + result["simulate"]
                 print(f"  {state} {name:24} {result}", file=sys.stderr, flush=True)
     print(f"\nscale {arguments.scale:g}, {arguments.duration:g} ms, {arguments.threads} threads, "
           f"cold once, warm median of {arguments.repeats} [min, max]\n")  # fmt: skip
@@ -267,7 +268,8 @@ def main() -> None:
         return
     print(f"| | phase | {names[0]} | {names[1]} | ratio |\n|---|---|---|---|---|")
     for state in ("cold", "warm"):
-        for phase, unit in (("build", "s"), ("compile", "s"), ("simulate", "s"), ("memory", "GB")):
+        for phase in ("build", "compile", "simulate", "build + simulate", "memory"):
+            unit = "GB" if phase == "memory" else "s"
             medians, columns = [], []
             for name in names:
                 values = [run[phase] for run in runs[state, name]]

@@ -26,6 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from brian2_build_and_simulate import measure as measure_brian2
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 Array = NDArray[np.float64]
 GROWTH = Path(__file__).with_name("builtin_growth.png")
@@ -123,7 +124,7 @@ def full(duration: float, threads: int, repeats: int) -> None:
 
 
 def growth(scales: list[float], duration: float, threads: int) -> None:
-    """Time against neuron updates and recurrent events; both costs by least squares."""
+    """Time against steps, neuron updates and recurrent events; their costs by least squares."""
     seconds, updates, events = [], [], []
     print("\n| scale | neurons | synapses | events/s | real-time factor | ns per event |")
     print("|---|---|---|---|---|---|")
@@ -138,32 +139,36 @@ def growth(scales: list[float], duration: float, threads: int) -> None:
             f"| {seconds[-1]:.2f} | {1e9 * seconds[-1] / events[-1]:.1f} |",
             flush=True,
         )
-    work = np.column_stack([updates, events])
+    work = np.column_stack([np.full(len(scales), STEPS_PER_SECOND), updates, events])
     relative = work / np.array(seconds)[:, np.newaxis]  # equal weight for every scale
-    (per_update, per_event), *_ = np.linalg.lstsq(relative, np.ones(len(seconds)), rcond=None)
-    print(f"\nleast squares: {1e9 * per_update:.2f} ns an update (Poisson input included), "
-          f"{1e9 * per_event:.2f} ns an event, on {threads} threads together")  # fmt: skip
-    plot(np.array(scales), np.array(seconds), work, np.array([per_update, per_event]))
+    costs, _ = nnls(relative, np.ones(len(seconds)))
+    per_step, per_update, per_event = costs
+    print(f"\nleast squares: {1e6 * per_step:.1f} µs a step, {1e9 * per_update:.2f} ns an update "
+          f"(Poisson input included), {1e9 * per_event:.2f} ns an event; {threads} threads "
+          "together")  # fmt: skip
+    plot(scales, np.array(seconds), work, costs)
 
 
-def plot(scales: Array, seconds: Array, work: Array, costs: Array) -> None:
-    """Wall-clock time a second, and the cost of an event, over the work there is."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    events = work[:, 1]
-    left.loglog(events, seconds, "o", label="measured")
-    left.loglog(events, work @ costs, label="updates and events by least squares")
-    left.loglog(events, work[:, 0] * costs[0], ":", color="C1", label="updates alone")
+def plot(scales: list[float], seconds: Array, work: Array, costs: Array) -> None:
+    """Wall-clock time over the work there is, and what takes it."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    left.loglog(work[:, 2], work @ costs, color="0.6", label="least squares")
+    left.loglog(work[:, 2], seconds, "o", label="measured")
+    left.set_xlabel("recurrent events in a second of model time")
     left.set_ylabel("real-time factor")
     left.legend(frameon=False)
-    right.semilogx(events, 1e9 * seconds / events, "o-")
-    right.set_ylabel("ns a recurrent event, updates included")
-    right.set_ylim(0)
+    places, bottom = np.arange(len(scales)), np.zeros(len(scales))
+    for what, part in zip(("steps", "neuron updates", "recurrent events"), work.T, strict=True):
+        cost = costs[len(right.containers)] * part / (work @ costs)
+        right.bar(places, cost, bottom=bottom, label=what)
+        bottom += cost
+    right.set_xticks(places, [f"{scale:g}" for scale in scales])
+    right.set_xlabel("scale")
+    right.set_ylabel("share of the time")
+    right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     for axes in (left, right):
-        axes.set_xlabel("recurrent events in a second of model time")
         axes.spines[["top", "right"]].set_visible(False)
-        for scale, x, y in zip(scales, events, axes.lines[0].get_ydata(), strict=True):
-            axes.annotate(f"scale {scale:g}", (x, y), (4, -12), textcoords="offset points", size=8)
-    figure.savefig(GROWTH, dpi=150)
+    figure.savefig(GROWTH, dpi=120)
     print(GROWTH)
 
 

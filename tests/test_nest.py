@@ -360,6 +360,30 @@ def test_shared_realisation_does_not_depend_on_threads():
             np.testing.assert_allclose(a, b, atol=1e-9)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("connector", ["OneToOneConnector", "AllToAllConnector"])
+def test_poisson_sources_may_get_different_rates(when, connector):
+    """They are one generator until then, whatever they are connected to."""
+    sim = portable_cortex.simulator("nest", options={"threads": "1"})
+    sim.setup(timestep=0.1, rng_seed=3)
+    sources = sim.Population(20, sim.SpikeSourcePoisson(rate=10.0))
+    targets = sim.Population(20, sim.IF_curr_exp(tau_refrac=0.1))
+    if when == "before":
+        sources[:10].set(rate=100.0)
+    synapse = sim.StaticSynapse(weight=1e-6, delay=1.0)
+    projection = sim.Projection(sources, targets, getattr(sim, connector)(), synapse)
+    if when == "after":
+        sources.set(rate=[100.0] * 10 + [10.0] * 10)
+    sources.record("spikes")
+    sim.run(2000.0)
+    counts = [len(train) for train in sources.get_data("spikes").segments[0].spiketrains]
+    # 10 sources in 2 s: 2000 and 200 spikes
+    assert sum(counts[:10]) == pytest.approx(2000, abs=5 * np.sqrt(2000))
+    assert sum(counts[10:]) == pytest.approx(200, abs=5 * np.sqrt(200))
+    assert len(projection.get("weight", format="list")) == len(projection)
+    np.testing.assert_allclose(sources.get("rate"), [100.0] * 10 + [10.0] * 10)
+
+
 def test_nests_own_words_reach_the_user(tmp_path):
     """An error of the simulator is a SimulationError that says what NEST said."""
     script = tmp_path / "longdelay.py"

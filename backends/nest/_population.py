@@ -168,9 +168,13 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         return str(self.celltype.nest_name[simulator.state.spike_precision])
 
     def __getattr__(self, name: str) -> Any:
-        if name not in self._LATE or self.__dict__.get("_generator") is None:
+        if self.__dict__.get("_generator") is not None:
+            if name == "node_collection_source":  # asked for by views, whose parameters may differ
+                self._separate()
+            elif name in self._LATE:
+                self._make_sources()
+        if name not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._make_sources()
         return self.__dict__[name]
 
     def _make_sources(self) -> None:
@@ -184,6 +188,24 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         nodes = nest.Create("parrot_neuron_ps" if off_grid else "parrot_neuron", self.size)
         self.__dict__.update(_cells(self, nodes))
         self.first_id, self.last_id = self.all_cells[0], self.all_cells[-1]
+
+    def _separate(self) -> None:
+        """Give each Poisson source a generator of its own: their parameters are to differ."""
+        if self._connected:
+            raise errors.ConnectionError(
+                f"population {self.label!r} has been run as one generator: give its sources "
+                "different parameters before the first run"
+            )
+        if "node_collection" not in self.__dict__:
+            self._make_sources()
+        generator, self._generator = self._generator, None
+        names = self.celltype.native_parameters.keys()
+        parameters = {name: generator.get(name) for name in names}
+        self.node_collection_source = nest.Create(self._model, self.size, params=parameters)
+        self._connect_sources()
+        self._connected = True
+        if self._direct is not None:
+            self._direct.connect_generator(generator)
 
     def _connect_parrot_neurons(self) -> None:
         """Called by PyNN before a run, and by a projection whose synapses are asked for."""
@@ -199,14 +221,11 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             self._direct.connect_generator(self._generator)
 
     def _set_parameters(self, parameter_space: Any) -> None:
+        if self._generator is not None and not parameter_space.is_homogeneous:
+            self._separate()
         if self._generator is None:
             super()._set_parameters(parameter_space)
             return
-        if not parameter_space.is_homogeneous:
-            raise errors.InvalidParameterValueError(
-                f"population {self.label!r} was created with one rate for all of its sources: "
-                "create it with the different rates"
-            )
         parameters = build_params(parameter_space, None, size=self.size)
         simulator.state.set_status(self._generator, parameters)
 
