@@ -191,6 +191,9 @@ def draw_edges(
     )
 
 
+_BY_PAIR = ("AllToAllConnector", "FixedProbabilityConnector")  # decide for each pair of neurons
+
+
 def _pairs(
     connector: Any, pre: Any, post: Any, seed: int, item: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -204,7 +207,13 @@ def _pairs(
         raise UnsupportedError("the shared realisation knows no locations on a cell")
     # Where a neuron may not choose itself there is one partner less, and the partners from the
     # neuron itself on are counted one further.
-    not_self = not allow_self and pre == post
+    own = itself(connector, pre, post)
+    not_self = own is not None and np.array_equal(own, np.arange(post.size))
+    if own is not None and not not_self and kind not in _BY_PAIR:
+        raise UnsupportedError(
+            f"the shared realisation cannot draw {kind} with allow_self_connections=False between "
+            "populations that have some of their neurons in common"
+        )
     n_pre, n_post = pre.size - not_self, post.size - not_self
     source_draws = Stream(seed, item, SOURCE)
     target_draws = Stream(seed, item, TARGET)
@@ -231,13 +240,13 @@ def _pairs(
         targets = np.repeat(np.arange(post.size), n)
         chosen = _choose(source_draws, post.size, n, n_pre, connector.with_replacement)
         return _by_source(skip_self(targets, chosen), targets)
-    if kind in ("AllToAllConnector", "FixedProbabilityConnector"):
+    if kind in _BY_PAIR:
         probability = getattr(connector, "p_connect", 1.0)
         hits: list[NDArray[np.intp]] = []
         for source in range(pre.size):
             hit = target_draws.uniform(post.size, source * post.size) < probability
-            if not_self:
-                hit[source] = False
+            if own is not None and own[source] >= 0:
+                hit[own[source]] = False
             hits.append(np.flatnonzero(hit))
         return np.repeat(np.arange(pre.size), [h.size for h in hits]), np.concatenate(hits)
     raise UnsupportedError(
@@ -245,6 +254,20 @@ def _pairs(
         "FixedProbability, FixedNumberPre, FixedNumberPost, FixedTotalNumber (with replacement), "
         "FromList and FromFile connectors; use realisation 'native'"
     )
+
+
+def itself(connector: Any, pre: Any, post: Any) -> NDArray[np.int64] | None:
+    """Index of each source among the targets, -1 for those that are not there.
+
+    None where that does not matter: self-connections are allowed, or no source is a target.
+    """
+    if getattr(connector, "allow_self_connections", True):
+        return None
+    if pre == post:
+        return np.arange(post.size)
+    places = {int(cell): index for index, cell in enumerate(post.all_cells)}
+    found = np.array([places.get(int(cell), -1) for cell in pre.all_cells], np.int64)
+    return found if np.any(found >= 0) else None
 
 
 def _number(connector: Any, n_partners: int) -> int:

@@ -358,6 +358,15 @@ def test_self_connections_between_equal_parts_of_a_population(sim, cells, draw):
     assert set(pairs(edges)) == {(i, j) for i in range(5) for j in range(5) if i != j}
 
 
+def test_self_connections_between_parts_that_share_neurons(sim, cells, draw):
+    connector = sim.AllToAllConnector(allow_self_connections=False)
+    edges = draw(connector, cells[:4], cells[2:7])
+    assert set(pairs(edges)) == {(i, j) for i in range(4) for j in range(5)} - {(2, 0), (3, 1)}
+    for kind in ("FixedNumberPreConnector", "FixedNumberPostConnector"):
+        with pytest.raises(UnsupportedError, match="in common"):
+            draw(getattr(sim, kind)(2, allow_self_connections=False), cells[:4], cells[2:7])
+
+
 def test_a_single_neuron_has_no_partner_but_itself(sim, draw):
     # There is no such network; targets beyond the population would be the worst of answers.
     single = sim.Population(1, sim.IF_curr_exp())

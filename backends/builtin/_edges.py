@@ -22,6 +22,7 @@ from portable_cortex.realisation import (
     WEIGHT,
     Edges,
     is_random,
+    itself,
     quantile_function,
 )
 
@@ -173,8 +174,11 @@ def drawn(
     if not isinstance(connector.n, int | np.integer):
         return None
     weight, delay = (_normal(parameters[name]) for name in ("weight", "delay"))
-    not_self = not connector.allow_self_connections and pre == post
+    own = itself(connector, pre, post)
+    not_self = own is not None and np.array_equal(own, np.arange(post.size))
     n_post = post.size - not_self
+    if own is not None and not not_self:
+        return None  # some, but not all, sources are targets
     if weight is None or delay is None or (connector.n and not n_post):
         return None
     key0 = np.uint64(seed)

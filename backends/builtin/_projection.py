@@ -77,14 +77,12 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         if delay.is_homogeneous and not is_random(delay):
             _check_delay(_number(delay))
         connector = self._connector
-        overlap = _overlap(connector, self.pre, self.post)
-        if not overlap:
-            recipe = drawn(connector, parameters, self.pre, self.post, workers=state.threads, **key)
-            if recipe is not None:
-                return recipe
+        recipe = drawn(connector, parameters, self.pre, self.post, workers=state.threads, **key)
+        if recipe is not None:
+            return recipe
         if isinstance(connector, FromListConnector):
             return self._list(connector)
-        if _drawable(connector, parameters) and not overlap:
+        if _drawable(connector, parameters):
             try:
                 found = draw_edges(connector, self.synapse_type, self.pre, self.post, **key)
             except UnsupportedError:
@@ -293,14 +291,6 @@ def _parts(cells: Any) -> list[Any]:
     """The populations of a population, view or assembly."""
     parts = cells.populations if isinstance(cells, Assembly) else [cells]
     return [getattr(part, "grandparent", part) for part in parts]
-
-
-def _overlap(connector: Any, pre: Any, post: Any) -> bool:
-    """Whether some, but not all, pairs of a cell with itself are to be left out."""
-    if getattr(connector, "allow_self_connections", True) or pre == post:
-        return False
-    first, second = (np.array(c.all_cells, dtype=np.int64) for c in (pre, post))
-    return np.intersect1d(first, second).size > 0
 
 
 def _check_delay(delay: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,7 +78,9 @@ class _Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untyp
         cells, times = self.spikes()
         kept = np.isin(cells, np.array(ids, dtype=np.int64))
         order = np.argsort(times[kept], kind="stable")
-        return cells[kept][order], np.minimum(times[kept][order], simulator.state.t)
+        # NEURON's clock has rounding errors, and Neo wants all times within the segment
+        first, last = float(self._recording_start_time), simulator.state.t
+        return cells[kept][order], np.clip(times[kept][order], first, max(first, last))
 
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
         cells, _ = self.spikes()
@@ -175,7 +178,7 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
         """Set the drive of the targets from the sources' parameters."""
         assert self._unbuilt is not None
         assert self._drives is not None
-        columns = {name: np.asarray(self._unbuilt[name]) for name in self._unbuilt.keys()}  # noqa: SIM118 (no dict)
+        columns = {name: self._column(name) for name in self._unbuilt.keys()}  # noqa: SIM118 (no dict)
         for index, cell, delay in self._drives.drive_targets():
             values = {name: float(column[index]) for name, column in columns.items()}
             cell.drive_interval = values["_interval"]
@@ -197,13 +200,20 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
     def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
         if self._unbuilt is None:
             return super()._get_native_parameters(*names, component_label=component_label)
-        values = {name: np.asarray(self._unbuilt[name])[self._mask_local] for name in names}
+        values = {name: self._column(name)[self._mask_local] for name in names}
         return ParameterSpace(values, shape=(self.local_size,))
 
+    def _column(self, name: str) -> Any:
+        """A parameter of the sources that have no cells of their own."""
+        assert self._unbuilt is not None
+        return np.broadcast_to(self._unbuilt[name], self.size)
+
     def release(self) -> None:
-        """Free the cells in NEURON."""
+        """Free the cells in NEURON; what was recorded can still be read."""
         for cell in self.all_cells:
-            cell.__dict__.pop("_cell", None)
+            model = cell.__dict__.pop("_cell", None)
+            if getattr(model, "traces", None):
+                cell._cell = SimpleNamespace(traces=model.traces, recording_time=1)
 
 
 def _seed(stream: Any, cell: int, what: int) -> None:

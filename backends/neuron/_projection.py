@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,14 +55,35 @@ proc portable_set() { local i
 """)
 
 
-@dataclass(frozen=True)
-class Synapse:
-    """One synapse of a projection: a copy, in PyNN's units."""
+class Synapse(common.Connection):  # type: ignore[misc]  # PyNN is untyped
+    """One synapse of a projection, in PyNN's units: it can be read and changed.
 
-    presynaptic_index: int
-    postsynaptic_index: int
-    weight: float
-    delay: float
+    Parameters
+    ----------
+    projection : Projection
+    number : int
+        Its place among the projection's synapses of this process.
+    """
+
+    def __init__(self, projection: Projection, number: int) -> None:
+        self._projection, self._number = projection, number
+
+    def _get(self, name: str) -> Any:
+        return self._projection._columns[name][self._number]
+
+    def _set(self, name: str, value: float) -> None:
+        values = self._projection._columns[name].copy()
+        values[self._number] = value
+        self._projection._replace({name: values})
+
+    presynaptic_index = property(lambda self: int(self._get("presynaptic_index")))
+    postsynaptic_index = property(lambda self: int(self._get("postsynaptic_index")))
+    weight = property(
+        lambda self: float(self._get("weight")), lambda self, value: self._set("weight", value)
+    )
+    delay = property(
+        lambda self: float(self._get("delay")), lambda self, value: self._set("delay", value)
+    )
 
     def as_tuple(self, *names: str) -> tuple[Any, ...]:
         """Values of some attributes."""
@@ -110,7 +130,7 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         self._draw(connector)
         if self._can_drive(connector):
             for index, cell, _ in self.drive_targets():
-                cell.drive_weight = self._weights[index == self._targets][0]
+                cell.drive_weight = _rounded(self._weights[index == self._targets][0])
             self.post.driven = True
             self.pre.drive(self)
         else:
@@ -155,7 +175,8 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         self._numbers = kept
         self._sources = sources[kept].astype(np.int32)
         self._targets = targets[kept].astype(np.int32)
-        self._weights, self._delays = _rounded(weights[kept]), self._on_grid(delays[kept])
+        self._weights = np.array(weights[kept], dtype=float)
+        self._delays = self._on_grid(delays[kept])
 
     def _convergent_connect(
         self,
@@ -226,7 +247,7 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
                 _vector(numbers[self._sources[part]]),
                 _vector(position[self._targets[part]]),
                 cells,
-                _vector(self._weights[part]),
+                _vector(_rounded(self._weights[part])),
                 _vector(self._delays[part]),
                 self._list,
             )
@@ -251,18 +272,21 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         """Synapses of this process, one by one."""
         if not self._static:
             return iter(super().connections)
-        columns = (self._sources, self._targets, self._weights, self._delays)
-        return (Synapse(*row) for row in zip(*(c.tolist() for c in columns), strict=True))
+        return (Synapse(self, number) for number in range(len(self)))
 
-    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
-        if not self._static:
-            return list(super()._get_attributes_as_list(names))
-        columns = {
+    @property
+    def _columns(self) -> dict[str, Any]:
+        return {
             "presynaptic_index": self._sources,
             "postsynaptic_index": self._targets,
             "weight": self._weights,
             "delay": self._delays,
         }
+
+    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
+        if not self._static:
+            return list(super()._get_attributes_as_list(names))
+        columns = self._columns
         return list(zip(*(columns[name].tolist() for name in names), strict=True))
 
     def _get_attributes_as_arrays(
@@ -270,23 +294,15 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
     ) -> list[Any]:
         if not self._static:
             return list(super()._get_attributes_as_arrays(names, multiple_synapses))
-        columns = {"weight": self._weights, "delay": self._delays}
-        return [
-            as_matrix(
-                self._sources,
-                self._targets,
-                columns[name.removesuffix("s")],
-                self.shape,
-                multiple_synapses,
-            )
-            for name in names
-        ]
+        i, j, columns = self._sources, self._targets, self._columns
+        values = (columns[name.removesuffix("s")] for name in names)
+        return [as_matrix(i, j, column, self.shape, multiple_synapses) for column in values]
 
     def _set_attributes(self, parameter_space: Any) -> None:
         if not self._static:
             super()._set_attributes(parameter_space)
             return
-        quantities = {"weight": WEIGHT, "delay": DELAY}
+        quantities, changed = {"weight": WEIGHT, "delay": DELAY}, {}
         for name in parameter_space.keys():  # noqa: SIM118 (no dict)
             value = parameter_space[name]
             if value.is_homogeneous or hasattr(value.base_value, "rng"):
@@ -295,15 +311,20 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
             else:
                 dense = np.broadcast_to(value.evaluate(), self.shape)
                 values = np.asarray(dense[self._sources, self._targets], dtype=float)
+            changed[name] = values
+        self._replace(changed)
+
+    def _replace(self, changed: dict[str, Any]) -> None:
+        """Take weights and delays of all synapses, and pass them on to NEURON."""
+        for name, values in changed.items():
             self._check(name, values)
-            if name == "weight":
-                self._weights = _rounded(values)
-            else:
-                self._delays = self._on_grid(values)
+        self._weights = np.asarray(changed.get("weight", self._weights), dtype=float)
+        self._delays = self._on_grid(changed.get("delay", self._delays))
+        weights = _rounded(self._weights)
         if self._list is not None:
-            h.portable_set(self._list, _vector(self._weights), _vector(self._delays))
+            h.portable_set(self._list, _vector(weights), _vector(self._delays))
         else:
-            for (_, cell, _), weight in zip(self.drive_targets(), self._weights, strict=True):
+            for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
                 cell.drive_weight = weight
             self.pre._push_drive()
 

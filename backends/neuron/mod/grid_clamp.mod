@@ -2,7 +2,7 @@ TITLE Current into a neuron that is integrated on the time grid, in the terms of
 
 NEURON {
     POINT_PROCESS GridClamp
-    RANGE delay, dur, amp
+    RANGE delay, dur, amp, i
     POINTER target
 }
 
@@ -18,10 +18,13 @@ PARAMETER {
 
 ASSIGNED {
     target (nA)
+    i (nA)                    : as recorded
 }
 
 BEFORE BREAKPOINT {           : in the middle of a step
+    i = 0
     if (t >= delay && t < delay + dur) {
-        target = target + amp
+        i = amp
     }
+    target = target + i
 }
