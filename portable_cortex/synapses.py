@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyNN import errors
+from pyNN import common, errors
 
 from .realisation import listed_synapses
 
@@ -79,3 +79,82 @@ def listed_columns(
                 f"valid are 0 to {size - 1}"
             )
     return sources, targets, {name: table[:, 2 + k] for k, name in enumerate(names)}
+
+
+class Connection(common.Connection):  # type: ignore[misc]  # PyNN is untyped
+    """One synapse of a projection, in PyNN's units: it can be read and changed.
+
+    Parameters
+    ----------
+    projection : Projection
+        Has ``column(name)``, the values of all its synapses (indices, weight, delay), and
+        ``replace(name, values)``, which changes weights or delays.
+    number : int
+        The synapse's place among them.
+
+    Raises
+    ------
+    IndexError
+        If there is no such synapse.
+    """
+
+    def __init__(self, projection: Any, number: int) -> None:
+        if not -len(projection) <= number < len(projection):
+            raise IndexError(f"{projection} has {len(projection)} synapses, no number {number}")
+        self._projection, self._number = projection, number
+
+    def _get(self, name: str) -> Any:
+        return self._projection.column(name)[self._number]
+
+    def _set(self, name: str, value: float) -> None:
+        values = np.array(self._projection.column(name), dtype=float)
+        values[self._number] = value
+        self._projection.replace(name, values)
+
+    presynaptic_index = property(lambda self: int(self._get("presynaptic_index")))
+    postsynaptic_index = property(lambda self: int(self._get("postsynaptic_index")))
+    weight = property(
+        lambda self: float(self._get("weight")), lambda self, value: self._set("weight", value)
+    )
+    delay = property(
+        lambda self: float(self._get("delay")), lambda self, value: self._set("delay", value)
+    )
+
+    def as_tuple(self, *names: str) -> tuple[Any, ...]:
+        """Values by name."""
+        return tuple(getattr(self, name) for name in names)
+
+
+class CollectingProjection:
+    """A projection that PyNN's own connectors fill: they call it for each target.
+
+    Mix it into PyNN's ``Projection``; `collect` then gives what they would have connected.
+    """
+
+    def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
+        """Sources, targets, weights and delays (PyNN's units), target by target."""
+        self._collected: list[tuple[Any, ...]] = []
+        connector.connect(self)
+        columns = zip(*self._collected, strict=True) if self._collected else ([[]],) * 4
+        sources, targets, weights, delays = (np.concatenate(list(c)) for c in columns)
+        self._collected = []
+        return sources.astype(np.int64), targets.astype(np.int64), weights, delays
+
+    def _convergent_connect(
+        self,
+        presynaptic_indices: Any,
+        postsynaptic_index: int,
+        location_selector: Any = None,
+        **parameters: Any,
+    ) -> None:
+        if location_selector is not None:
+            raise NotImplementedError("this simulator has no locations on a cell")
+        n = len(presynaptic_indices)
+        self._collected.append(
+            (
+                presynaptic_indices,
+                np.full(n, postsynaptic_index),
+                np.broadcast_to(parameters["weight"], n),
+                np.broadcast_to(parameters["delay"], n),
+            )
+        )

@@ -123,7 +123,7 @@ class StaticSynapse(synapse_types.StaticSynapse):  # type: ignore[misc]
     translations = _unchanged(synapse_types.StaticSynapse.default_parameters)
 
     def _get_minimum_delay(self) -> float:
-        return float(state.min_delay)
+        return float(state.least_delay or state.dt)
 
 
 class DCSource(electrodes.DCSource):  # type: ignore[misc]

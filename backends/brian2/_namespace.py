@@ -9,18 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyNN import common, errors, random, space
+from pyNN import common, connectors, errors, random, space
 from pyNN.common.control import DEFAULT_MAX_DELAY, DEFAULT_MIN_DELAY, DEFAULT_TIMESTEP
-from pyNN.connectors import (
-    AllToAllConnector,
-    FixedNumberPostConnector,
-    FixedNumberPreConnector,
-    FixedProbabilityConnector,
-    FixedTotalNumberConnector,
-    FromFileConnector,
-    FromListConnector,
-    OneToOneConnector,
-)
+from pyNN.connectors import FixedProbabilityConnector
 from pyNN.network import Network
 from pyNN.random import NumpyRNG, RandomDistribution
 from pyNN.recording import get_io
@@ -43,23 +34,18 @@ from ._population import Assembly, Population, PopulationView
 from ._projection import Projection
 from ._simulator import state
 
+_CONNECTORS = [name for name in vars(connectors) if name.endswith("Connector")]
+globals().update({name: getattr(connectors, name) for name in _CONNECTORS})
+
 __all__ = [
-    "AllToAllConnector",
     "Assembly",
     "DCSource",
-    "FixedNumberPostConnector",
-    "FixedNumberPreConnector",
-    "FixedProbabilityConnector",
-    "FixedTotalNumberConnector",
-    "FromFileConnector",
-    "FromListConnector",
     "IF_cond_alpha",
     "IF_cond_exp",
     "IF_curr_alpha",
     "IF_curr_exp",
     "Network",
     "NumpyRNG",
-    "OneToOneConnector",
     "Population",
     "PopulationView",
     "Projection",
@@ -71,7 +57,17 @@ __all__ = [
     "errors",
     "random",
     "space",
+    *_CONNECTORS,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise AttributeError(
+        f"the brian2 backend has no {name!r}. Cell types: {', '.join(list_standard_models())}; "
+        "current sources: DCSource; synapses: StaticSynapse (there is no plasticity)"
+    )
 
 
 def setup(
@@ -95,7 +91,7 @@ def setup(
     """
     common.setup(timestep, min_delay, **extra)
     state.clear()
-    state.dt, state.min_delay = timestep, timestep if min_delay == "auto" else min_delay
+    state.dt, state.least_delay = timestep, None if min_delay == "auto" else min_delay
     state.max_delay = extra.get("max_delay", DEFAULT_MAX_DELAY)
     state.seed = int(extra.get("rng_seed", 1))
     return 0

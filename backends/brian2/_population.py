@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from pyNN import common, errors, recording
-from pyNN.parameters import ParameterSpace, simplify
+from pyNN.parameters import ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
@@ -100,6 +100,7 @@ class _Described:
         for name, value in parameter_space.items():
             changed = population.parameters[name].copy()
             changed[index] = value
+            _check_order({name: changed})
             population.parameters[name] = changed
 
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
@@ -147,7 +148,8 @@ class Population(_Described, common.Population):  # type: ignore[misc]
         parameters = copy(self.celltype.native_parameters)
         parameters.shape = (self.size,)
         parameters.evaluate(simplify=False)
-        self.parameters: dict[str, np.ndarray[Any, Any]] = parameters.as_dict()
+        self.parameters = {n: _each(v, self.size) for n, v in parameters.as_dict().items()}
+        _check_order(self.parameters)
         self.initial: dict[str, np.ndarray[Any, Any]] = {}
         state.populations.append(self)
 
@@ -161,3 +163,18 @@ class Population(_Described, common.Population):  # type: ignore[misc]
         """Indices of the neurons that fired, and when (ms)."""
         neurons, times = self.recorder.spikes()
         return neurons, times
+
+
+def _each(value: Any, size: int) -> np.ndarray[Any, Any]:
+    """A value for each cell: a number, or a whole sequence."""
+    if isinstance(value, Sequence):
+        values = np.empty(size, dtype=object)
+        values.fill(value)
+        return values
+    return np.array(np.broadcast_to(value, size))
+
+
+def _check_order(parameters: dict[str, np.ndarray[Any, Any]]) -> None:
+    for times in parameters.get("spike_times", ()):
+        if np.any(np.diff(np.asarray(getattr(times, "value", times), dtype=float)) < 0):
+            raise errors.InvalidParameterValueError("spike times must be in ascending order")

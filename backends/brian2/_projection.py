@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,19 @@ from pyNN.space import Space
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.realisation import draw_edges, is_random
-from portable_cortex.synapses import as_matrix, listed_columns
+from portable_cortex.synapses import (
+    CollectingProjection,
+    Connection,
+    as_matrix,
+    listed_columns,
+)
 
 from . import _simulator
 from ._cells import StaticSynapse
 from ._simulator import state
 
 
-class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
+class Projection(CollectingProjection, common.Projection):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = common.Projection.__doc__
     _simulator = _simulator
     _static_synapse_class = StaticSynapse
@@ -58,21 +63,27 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         state.change("a projection")
         if isinstance(connector, FromListConnector):
             listed_columns(connector, self)  # checked
-        edges = draw_edges(
-            connector,
-            synapse_type,
-            self.pre,
-            self.post,
-            seed=state.seed,
-            item=len(state.projections),
-            timestep=state.dt,
-        )
-        synapse_type.parameter_checks["weight"](edges.weights, self)
-        self.sources = edges.sources.astype(np.int32)
-        self.targets = edges.targets.astype(np.int32)
-        self.weights = edges.weights.astype(np.float32)
-        self.delay_steps = self._steps(edges.delays)
+        sources, targets, weights, delays = self._draw(connector)
+        synapse_type.parameter_checks["weight"](weights, self)
+        self.sources = sources.astype(np.int32)
+        self.targets = targets.astype(np.int32)
+        self.weights = weights.astype(np.float32)
+        self.delay_steps = self._steps(delays)
         state.projections.append(self)
+
+    def _draw(self, connector: Any) -> Any:
+        try:
+            return draw_edges(
+                connector,
+                self.synapse_type,
+                self.pre,
+                self.post,
+                seed=state.seed,
+                item=len(state.projections),
+                timestep=state.dt,
+            )
+        except UnsupportedError:  # what the core cannot draw, PyNN can, one target after another
+            return self.collect(connector)
 
     @staticmethod
     def _steps(delays: Any) -> np.ndarray[Any, Any]:
@@ -81,6 +92,24 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
 
     def __len__(self) -> int:
         return int(self.sources.size)
+
+    @property
+    def connections(self) -> Iterator[Connection]:
+        """The synapses, one after the other."""
+        return (Connection(self, number) for number in range(len(self)))
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """Values of all synapses."""
+        return self._columns([name])[0]
+
+    def replace(self, name: str, values: Any) -> None:
+        """Change all weights or delays."""
+        state.change("synapses")
+        if name == "weight":
+            self.synapse_type.parameter_checks["weight"](values, self)
+            self.weights = np.asarray(values, np.float32)
+        else:
+            self.delay_steps = self._steps(values)
 
     def _columns(self, names: list[str]) -> list[np.ndarray[Any, Any]]:
         columns: dict[str, Callable[[], np.ndarray[Any, Any]]] = {
@@ -104,14 +133,8 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         ]
 
     def _set_attributes(self, parameter_space: Any) -> None:
-        state.change("synapses")
         for name, value in parameter_space.items():
-            values = self._values(value)
-            if name == "weight":
-                self.synapse_type.parameter_checks["weight"](values, self)
-                self.weights = values.astype(np.float32)
-            else:
-                self.delay_steps = self._steps(values)
+            self.replace(name, self._values(value))
 
     def _values(self, value: LazyArray) -> np.ndarray[Any, Any]:
         """A value for each synapse: drawn for each, or looked up in a matrix."""

@@ -28,7 +28,8 @@ class State(common.control.BaseState):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.mpi_rank, self.num_processes = 0, 1
-        self.dt, self.min_delay, self.seed = 0.1, 0.1, 1
+        self.dt, self.seed = 0.1, 1
+        self.least_delay: float | None = None  # None: that of the projections
         self.program: Program | None = None
         self.clear()
 
@@ -61,6 +62,14 @@ class State(common.control.BaseState):  # type: ignore[misc]
                 "compiled at the first run; do it before, or after reset()"
             )
         self._drop()
+
+    @property
+    def min_delay(self) -> float:
+        """The smallest delay that ``setup()`` was told, or that there is, ms."""
+        if self.least_delay is not None:
+            return self.least_delay
+        steps = [int(p.delay_steps.min()) for p in self.projections if len(p)]
+        return round(min(steps, default=1) * self.dt, 9)
 
     @property
     def t(self) -> float:

@@ -14,7 +14,12 @@ from pyNN.space import Space
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.realisation import Edges, draw_edges, is_random
-from portable_cortex.synapses import as_matrix, listed_columns
+from portable_cortex.synapses import (
+    CollectingProjection,
+    Connection,
+    as_matrix,
+    listed_columns,
+)
 
 from . import _simulator
 from ._cells import SpikeSourcePoisson
@@ -23,7 +28,7 @@ from ._population import Assembly, Population
 from ._synapse_types import StaticSynapse
 
 
-class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
+class Projection(CollectingProjection, common.Projection):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = common.Projection.__doc__
     _simulator = _simulator
     _static_synapse_class = StaticSynapse
@@ -57,7 +62,6 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
         self.receptor = tuple(self.post.receptor_types).index(self.receptor_type)
         state = _simulator.state
         self._number = len(state.projections)
-        self._columns: list[tuple[Any, ...]] = []
         self.edges: Drawn | Listed = self._make()
         self._check_delays(self.edges)
         for part in _parts(self.pre):
@@ -93,10 +97,7 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
                 if not rounded and not is_random(parameters["weight"]):
                     weights = np.full(weights.size, _number(parameters["weight"]))
                 return self._listed(found.sources, found.targets, weights, found.delays)
-        connector.connect(self)  # calls _convergent_connect for each target
-        columns = [np.concatenate(c) for c in zip(*self._columns, strict=True)] or [np.empty(0)] * 4
-        self._columns = []
-        return self._listed(*columns)
+        return self._listed(*self.collect(connector))
 
     def _listed(self, sources: Any, targets: Any, weights: Any, delays: Any) -> Listed:
         if np.size(delays):
@@ -113,25 +114,6 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
             columns[name] = np.broadcast_to(value.evaluate(simplify=False), sources.size)
         self.synapse_type.parameter_checks["weight"](columns["weight"], self)
         return self._listed(sources, targets, columns["weight"], columns["delay"])
-
-    def _convergent_connect(
-        self,
-        presynaptic_indices: Any,
-        postsynaptic_index: int,
-        location_selector: Any = None,
-        **parameters: Any,
-    ) -> None:
-        if location_selector is not None:
-            raise NotImplementedError("the builtin simulator has no locations on a cell")
-        n = len(presynaptic_indices)
-        self._columns.append(
-            (
-                presynaptic_indices,
-                np.full(n, postsynaptic_index),
-                np.broadcast_to(parameters["weight"], n),
-                np.broadcast_to(parameters["delay"], n),
-            )
-        )
 
     # --- checks -----------------------------------------------------------------------------------
 
@@ -239,6 +221,15 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
             columns[name] = np.array(new, float)
         self._replace(sources, targets, columns)
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Values of all synapses."""
+        return self._values([name])[0]
+
+    def replace(self, name: str, values: Any) -> None:
+        """Change all weights or delays."""
+        sources, targets, weights, delays = self._all()
+        self._replace(sources, targets, {"weight": weights, "delay": delays, name: values})
+
     def _replace(self, sources: Any, targets: Any, columns: dict[str, Any]) -> None:
         edges = self._listed(sources, targets, columns["weight"], columns["delay"])
         self._check_delays(edges)
@@ -247,44 +238,6 @@ class Projection(common.Projection):  # type: ignore[misc]  # PyNN is untyped
 
     def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
         raise errors.NonExistentParameterError(variable, "StaticSynapse", [])
-
-
-class Connection(common.Connection):  # type: ignore[misc]
-    """One synapse of a projection.
-
-    Parameters
-    ----------
-    projection : Projection
-    number : int
-        Its place among the projection's synapses.
-    """
-
-    def __init__(self, projection: Projection, number: int) -> None:
-        if not -len(projection) <= number < len(projection):
-            raise IndexError(f"{projection} has {len(projection)} synapses, no number {number}")
-        self._projection, self._number = projection, number
-
-    def _get(self, name: str) -> Any:
-        return self._projection._values([name])[0][self._number]
-
-    def _set(self, name: str, value: float) -> None:
-        sources, targets, weights, delays = self._projection._all()
-        columns = {"weight": np.array(weights), "delay": np.array(delays)}
-        columns[name][self._number] = value
-        self._projection._replace(sources, targets, columns)
-
-    presynaptic_index = property(lambda self: int(self._get("presynaptic_index")))
-    postsynaptic_index = property(lambda self: int(self._get("postsynaptic_index")))
-    weight = property(
-        lambda self: float(self._get("weight")), lambda self, value: self._set("weight", value)
-    )
-    delay = property(
-        lambda self: float(self._get("delay")), lambda self, value: self._set("delay", value)
-    )
-
-    def as_tuple(self, *names: str) -> tuple[Any, ...]:
-        """Values by name."""
-        return tuple(getattr(self, name) for name in names)
 
 
 def _parts(cells: Any) -> list[Any]:

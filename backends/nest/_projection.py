@@ -10,7 +10,7 @@ from pyNN import common, errors
 from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
-from portable_cortex.synapses import as_matrix, listed_columns
+from portable_cortex.synapses import CollectingProjection, as_matrix, listed_columns
 
 from . import _lowering
 from ._population import Population
@@ -19,7 +19,7 @@ from ._pynn import nest, pynn_nest, simulator
 PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
 
 
-class Projection(pynn_nest.Projection):  # type: ignore[misc]
+class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[misc]
     __doc__ = pynn_nest.Projection.__doc__
 
     def __init__(
@@ -49,7 +49,6 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             return
         common.Projection.__init__(self, *arguments)
         self._size = 0
-        self._collected: list[tuple[Any, ...]] = []
         self._background: dict[str, Any] | None = None  # weight and delay, until a run
         self._port, self._sign = _receptor(self)
         # in PyNN's units: translating them would copy the state of every random generator
@@ -67,8 +66,7 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             elif isinstance(connector, FromListConnector):
                 self._connect_list(connector)
             else:
-                connector.connect(self)  # calls _convergent_connect for each target
-                self._connect_collected()
+                self._connect_arrays(*self.collect(connector))
         except nest.NESTError as error:
             raise errors.ConnectionError(f"projection {self.label}: {error}") from error
 
@@ -137,39 +135,16 @@ class Projection(pynn_nest.Projection):  # type: ignore[misc]
             columns[name] = value.evaluate(simplify=False)
         self._connect_arrays(sources, targets, columns["weight"] * PICO, columns["delay"])
 
-    def _convergent_connect(
-        self,
-        presynaptic_indices: Any,
-        postsynaptic_index: int,
-        location_selector: Any = None,
-        **parameters: Any,
-    ) -> None:
-        if not self._static:
-            super()._convergent_connect(
-                presynaptic_indices, postsynaptic_index, location_selector, **parameters
-            )
-            return
-        if location_selector is not None:
-            raise NotImplementedError("NEST has no multi-compartment models in PyNN")
-        n = len(presynaptic_indices)
-        self._collected.append(
-            (
-                presynaptic_indices,
-                np.full(n, postsynaptic_index),
-                np.broadcast_to(parameters["weight"], n),
-                np.broadcast_to(parameters["delay"], n),
-            )
-        )
-
-    def _connect_collected(self) -> None:
-        if self._collected:
-            columns = (np.concatenate(c) for c in zip(*self._collected, strict=True))
-            self._connect_arrays(*columns)
-            self._collected = []
+    def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
+        # plastic synapses go PyNN's own way
+        base = CollectingProjection if self._static else pynn_nest.Projection
+        base._convergent_connect(self, *arguments, **parameters)
 
     def _connect_arrays(self, sources: Any, targets: Any, weights: Any, delays: Any) -> None:
         """Make one synapse for each element, in a single call."""
         n = len(sources)
+        if not n:
+            return
         self._assign_model(n)
         spec: dict[str, Any] = {
             "synapse_model": self._model,

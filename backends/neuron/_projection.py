@@ -13,7 +13,7 @@ from pyNN.space import Space
 from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.realisation import DELAY, WEIGHT, Stream, draw_edges, evaluate
-from portable_cortex.synapses import as_matrix
+from portable_cortex.synapses import CollectingProjection, Connection, as_matrix
 
 from ._population import Population
 from ._pynn import h, pynn_neuron, simulator
@@ -55,42 +55,7 @@ proc portable_set() { local i
 """)
 
 
-class Synapse(common.Connection):  # type: ignore[misc]  # PyNN is untyped
-    """One synapse of a projection, in PyNN's units: it can be read and changed.
-
-    Parameters
-    ----------
-    projection : Projection
-    number : int
-        Its place among the projection's synapses of this process.
-    """
-
-    def __init__(self, projection: Projection, number: int) -> None:
-        self._projection, self._number = projection, number
-
-    def _get(self, name: str) -> Any:
-        return self._projection._columns[name][self._number]
-
-    def _set(self, name: str, value: float) -> None:
-        values = self._projection._columns[name].copy()
-        values[self._number] = value
-        self._projection._replace({name: values})
-
-    presynaptic_index = property(lambda self: int(self._get("presynaptic_index")))
-    postsynaptic_index = property(lambda self: int(self._get("postsynaptic_index")))
-    weight = property(
-        lambda self: float(self._get("weight")), lambda self, value: self._set("weight", value)
-    )
-    delay = property(
-        lambda self: float(self._get("delay")), lambda self, value: self._set("delay", value)
-    )
-
-    def as_tuple(self, *names: str) -> tuple[Any, ...]:
-        """Values of some attributes."""
-        return tuple(getattr(self, name) for name in names)
-
-
-class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyped
+class Projection(CollectingProjection, pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = pynn_neuron.Projection.__doc__
 
     def __init__(
@@ -158,11 +123,7 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
                 # without the core's rounding to 24 bits
                 weights = evaluate(given, sources.size, Stream(0, 0, WEIGHT), lambda: weights)
         except UnsupportedError:  # what the core cannot draw, PyNN can, one target after another
-            self._collected: list[tuple[Any, ...]] = []
-            connector.connect(self)
-            columns = zip(*self._collected, strict=True) if self._collected else ([[]],) * 4
-            sources, targets, weights, delays = (np.concatenate(c) for c in columns)
-            del self._collected
+            sources, targets, weights, delays = self.collect(connector)
         for index, cells, what in ((sources, self.pre, "source"), (targets, self.post, "target")):
             if index.size and (index.min() < 0 or index.max() >= cells.size):
                 raise errors.ConnectionError(f"{what} index out of range")
@@ -178,27 +139,10 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         self._weights = np.array(weights[kept], dtype=float)
         self._delays = self._on_grid(delays[kept])
 
-    def _convergent_connect(
-        self,
-        presynaptic_indices: Any,
-        postsynaptic_index: int,
-        location_selector: Any = None,
-        **parameters: Any,
-    ) -> None:
-        if not self._static:
-            super()._convergent_connect(
-                presynaptic_indices, postsynaptic_index, location_selector, **parameters
-            )
-            return
-        n = len(presynaptic_indices)
-        self._collected.append(
-            (
-                np.asarray(presynaptic_indices, dtype=np.int64),
-                np.full(n, postsynaptic_index),
-                np.broadcast_to(parameters["weight"], n),
-                np.broadcast_to(parameters["delay"], n),
-            )
-        )
+    def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
+        # plastic synapses and locations on a cell go PyNN's own way
+        base = CollectingProjection if self._static else pynn_neuron.Projection
+        base._convergent_connect(self, *arguments, **parameters)
 
     def _check(self, name: str, values: Any) -> None:
         check = getattr(self.synapse_type, "parameter_checks", {}).get(name)
@@ -272,7 +216,15 @@ class Projection(pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyp
         """Synapses of this process, one by one."""
         if not self._static:
             return iter(super().connections)
-        return (Synapse(self, number) for number in range(len(self)))
+        return (Connection(self, number) for number in range(len(self)))
+
+    def column(self, name: str) -> Any:
+        """Values of the synapses of this process."""
+        return self._columns[name]
+
+    def replace(self, name: str, values: Any) -> None:
+        """Change the weights or delays of this process."""
+        self._replace({name: values})
 
     @property
     def _columns(self) -> dict[str, Any]:
