@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from .errors import UnsupportedError
 
@@ -99,7 +98,8 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
     UnsupportedError
         For a distribution that PyNN does not have either.
     """
-    from scipy import stats  # slow to import
+    from scipy import stats  # slow to import, and not everywhere that a submitted job runs
+    from scipy.special import ndtr, ndtri
 
     name, p = distribution.name, distribution.parameters
 

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 STATES = ("submitted", "validated", "running", "mapped", "finished", "error", "removed")
-FAULTS = ("500", "502", "cut", "slow", "maintenance", "html", "cut after")
+FAULTS = ("500", "502", "422", "cut", "slow", "maintenance", "html", "cut after", "half")
 
 
 class Portal:
@@ -126,8 +126,19 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in ("500", "502"):
             self._answer(int(fault), {"detail": f"broken: {authorization}"})
             return
+        elif fault == "422":
+            problem = {"loc": ["body", "hardware_platform"], "msg": "unknown"}
+            self._answer(422, {"detail": [problem]})
+            return
         if parts.path in portal.files:
             status, content = portal.files[parts.path]
+            if fault == "half":
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                self.close_connection = True
+                return
             self._answer(status, content, "application/octet-stream")
             return
         try:

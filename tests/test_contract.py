@@ -261,8 +261,7 @@ def test_two_projections_between_the_same_neurons_stay_apart(sim):
     np.testing.assert_allclose(edges(second)[:, 2:], [[0.2, 2.0]] * 50)
 
 
-@pytest.mark.needs("assemblies")
-def test_views_and_assemblies_can_be_connected(sim):
+def test_views_can_be_connected(sim):
     pre, post = populations(sim)
     view = sim.Projection(
         pre[10:15],
@@ -273,6 +272,11 @@ def test_views_and_assemblies_can_be_connected(sim):
     found = edges(view)
     assert len(found) == 20
     assert set(found[:, 0]) == set(range(5))  # indices within the view
+
+
+@pytest.mark.needs("assemblies")
+def test_assemblies_can_be_connected(sim):
+    pre, post = populations(sim)
     assembly = sim.Projection(
         pre + post,
         post,

@@ -19,7 +19,6 @@ import spynnaker.pyNN as spynnaker  # noqa: N813
 from spynnaker.pyNN.models.common.param_generator_data import is_param_generatable
 from spynnaker.pyNN.models.neural_projections.connectors import (
     AbstractGenerateConnectorOnMachine,
-    FromListConnector,
     MultapseConnector,
 )
 from spynnaker.pyNN.models.neuron import PopulationVertex
@@ -27,7 +26,7 @@ from spynnaker.pyNN.models.neuron import PopulationVertex
 from portable_cortex.errors import InvalidValueError, UnsupportedError
 from portable_cortex.synapses import as_matrix
 
-from ._connectors import StaticSynapse, n_synapses, shifted
+from ._connectors import StaticSynapse, delayed_list, n_synapses
 
 DISTRIBUTIONS = "uniform, normal, normal_clipped, normal_clipped_to_boundary"
 
@@ -67,8 +66,9 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
                     f"{what}: the board draws FixedTotalNumberConnector with weights and delays "
                     f"that are constant or {DISTRIBUTIONS}; for others use realisation 'shared'"
                 )
-            if isinstance(connector, FromListConnector):
-                _delay_list(connector, self._later)
+            if isinstance(connector, spynnaker.FromListConnector):
+                connector = delayed_list(connector, self._later)
+                _check_indices(what, connector, presynaptic_population, postsynaptic_population)
             try:
                 synapse = synapse.delayed(self._later + (0.5 * step if on_machine else 0.0))
             except KeyError:
@@ -153,10 +153,13 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
         )
 
 
-def _delay_list(connector: Any, by: float) -> None:
-    names = connector.column_names or ("weight", "delay")
-    if "delay" in names and by:
-        rows = np.array(connector.conn_list, dtype=float)
-        column = 2 + list(names).index("delay")
-        rows[:, column] = shifted(rows[:, column], by)
-        connector.conn_list = rows
+def _check_indices(what: str, connector: Any, pre: Any, post: Any) -> None:
+    """Neurons that do not exist: sPyNNaker would leave their synapses out."""
+    for column, population in enumerate((pre, post)):
+        index = connector.conn_list[:, column]
+        if index.size and not 0 <= index.min() <= index.max() < population.size:
+            raise InvalidValueError(
+                f"{what}: the list has neurons {index.min():g} to {index.max():g} of "
+                f"{population.label}, which has {population.size}: valid are 0 to "
+                f"{population.size - 1}"
+            )

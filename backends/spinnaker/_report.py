@@ -21,9 +21,9 @@ from spynnaker.pyNN.data import SpynnakerDataView
 
 # messages of sPyNNaker that say that the network was not run as described
 DOUBT = re.compile(
-    r"saturated|lost packets|dropped|missed|too late|later than|skipped|overload|blocked"
-    r"|may mean that the simulation does not work|still executing|fell behind|error status"
-    r"|no master pop entry",
+    r"saturated|lost packets|dropped|missed|too late|later than|skipped|overload|blocked|clipped"
+    r"|may mean that the simulation|could indicate|still executing|fell behind|overran"
+    r"|error status|no master pop entry|will be ignored",
     re.IGNORECASE,
 )
 
