@@ -89,13 +89,19 @@ class FromListConnector(spynnaker.FromListConnector):  # type: ignore[misc]
         super().__init__(rows, tuple(column_names), safe=safe)
 
 
-def delayed_list(connector: Any, by: float) -> FromListConnector:
-    """A list of synapses with delays, if it has any, that are longer by a number of ms."""
+def delayed_list(
+    connector: Any, by: float, first_source: int = 0, first_target: int = 0
+) -> FromListConnector:
+    """A list of synapses with delays, if it has any, that are longer by a number of ms.
+
+    Its indices count from the first source and target.
+    """
     listed = FromListConnector(connector.conn_list, connector.column_names)
+    rows = listed.conn_list.copy()
+    rows[:, :2] += first_source, first_target
     if "delay" in listed.column_names:
-        rows = listed.conn_list.copy()
         rows[:, 2 + listed.column_names.index("delay")] += by
-        listed.conn_list = rows
+    listed.conn_list = rows
     return listed
 
 

@@ -55,10 +55,20 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
         self.connector = connector
         synapse = synapse_type or StaticSynapse()
         step = float(spynnaker.get_time_step())
-        self._later = step if isinstance(presynaptic_population._vertex, PopulationVertex) else 0.0
+        from_neurons = isinstance(presynaptic_population._vertex, PopulationVertex)
+        self._later = step if from_neurons and isinstance(synapse, StaticSynapse) else 0.0
+        self._between = presynaptic_population, postsynaptic_population
+        # of views; sPyNNaker counts in their populations
+        self._first = [population._view_range[0] for population in self._between]
         what = label or (
             f"projection {presynaptic_population.label}→{postsynaptic_population.label}"
         )
+        if isinstance(connector, spynnaker.FromListConnector):
+            _check_indices(what, connector, *self._between)
+            connector = delayed_list(connector, self._later, *self._first)
+            presynaptic_population, postsynaptic_population = (
+                getattr(population, "grandparent", population) for population in self._between
+            )
         if isinstance(synapse, StaticSynapse):
             on_machine = is_generated_on_machine(connector, synapse)
             if isinstance(connector, MultapseConnector) and not on_machine:
@@ -66,9 +76,6 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
                     f"{what}: the board draws FixedTotalNumberConnector with weights and delays "
                     f"that are constant or {DISTRIBUTIONS}; for others use realisation 'shared'"
                 )
-            if isinstance(connector, spynnaker.FromListConnector):
-                connector = delayed_list(connector, self._later)
-                _check_indices(what, connector, presynaptic_population, postsynaptic_population)
             try:
                 synapse = synapse.delayed(self._later + (0.5 * step if on_machine else 0.0))
             except KeyError:
@@ -86,6 +93,16 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
             space,
             label,
         )
+
+    @property
+    def pre(self) -> Any:
+        """The population or view that the synapses come from."""
+        return self._between[0]
+
+    @property
+    def post(self) -> Any:
+        """The population or view that they go to."""
+        return self._between[1]
 
     @property
     def receptor_type(self) -> str:
@@ -117,6 +134,7 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
             [tuple(row) for row in self._from_machine([n for n in names if n != "source"])],
             dtype=float,
         ).reshape(-1, 2 + len(names))
+        table[:, :2] -= self._first
         for column, name in enumerate(names, start=2):
             if name == "weight" and self.receptor_type == "inhibitory":
                 if not self.post.conductance_based:
