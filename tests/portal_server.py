@@ -23,6 +23,14 @@ STATES = ("submitted", "validated", "running", "mapped", "finished", "error", "r
 FAULTS = ("500", "502", "422", "cut", "slow", "maintenance", "html", "cut after", "half")
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):  # of a client that did not wait
+            super().handle_error(request, client_address)
+
+
 class Portal:
     """The server; use it in a ``with`` block."""
 
@@ -39,8 +47,7 @@ class Portal:
             pass
 
         Handler.portal = portal
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
 
     def __enter__(self):
