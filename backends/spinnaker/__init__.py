@@ -38,8 +38,8 @@ class SpinnakerOptions(BackendOptions):
     """of the boards: 3 (4 chips) or 5 (48 chips)"""
     boards: int | None = Field(default=None, ge=1)
     """number of boards; as many as the network needs unless given"""
-    time_scale_factor: int = Field(default=1, ge=1)
-    """how much slower than real time the machine runs"""
+    time_scale_factor: int | None = Field(default=None, ge=1)
+    """how much slower than real time the machine runs; 1 ms for each step unless given"""
     neurons_per_core: int = Field(default=64, ge=1, le=256)
     """neurons (and Poisson sources) on a core, at most"""
     synapse_cores: int | None = Field(default=None, ge=0)

@@ -167,7 +167,9 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     (state.folder / FILE).write_text(text, encoding="utf-8")
     spynnaker.SpiNNaker = Mapper
     sys.modules["spynnaker.pyNN.spinnaker"].setup_configs = _configs  # type: ignore[attr-defined]
-    extra.setdefault("time_scale_factor", settings["time_scale_factor"])
+    # what cores have time for, where nothing else is said: 1 ms for each step
+    slow = settings["time_scale_factor"] or max(1, math.ceil(round(1.0 / timestep, 6)))
+    extra.setdefault("time_scale_factor", slow)
     extra.setdefault("n_boards_required", settings["boards"])
     with logged():
         if spynnaker.SpynnakerDataView.is_setup() and not spynnaker.SpynnakerDataView.is_shutdown():
