@@ -1,15 +1,18 @@
 """Mapping the microcircuit onto SpiNNaker without a machine: size of the machine, time, memory.
 
-The peer is plain sPyNNaker with a virtual board and the same description: it generates all
-synapses on the host. Every measurement is a process of its own.
+Two settings of this project's backend, both 64 neurons a core and 20 times slower than real time:
+neurons and synapses on the same core (van Albada 2018), or synapse cores as sPyNNaker chooses
+them. The peer is plain sPyNNaker with a virtual board and the same description, which generates
+all synapses on the host. Every measurement is a process of its own; the table is Markdown.
 
-    python benchmarks/spinnaker_mapping.py --scales 0.1 1
+    python benchmarks/spinnaker_mapping.py --scales 0.1 1 --repeats 3
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -18,34 +21,41 @@ import tempfile
 import time
 from pathlib import Path
 
-MACHINE = "spinnaker-van-albada-2018"
-SHOWN = (
-    "boards chips cores sdram_bytes routing_entries routing_entries_largest generated_bytes".split()
-)
+MACHINES = {"same core": "spinnaker-van-albada-2018", "synapse cores": "spinnaker-portal"}
+PEER = "plain sPyNNaker"
 
 
-def portable(scale: float) -> dict[str, float]:
+def portable(settings: str, scale: float) -> dict[str, float]:
     """Map with this project's backend."""
     import portable_cortex
 
     recording = portable_cortex.run(
-        backend="spinnaker", machine=MACHINE, scale=scale, warmup=0.0, duration=100.0
+        backend="spinnaker",
+        machine=MACHINES[settings],
+        options={"target": "virtual"},
+        scale=scale,
+        warmup=0.0,
+        duration=100.0,
     )
     about = recording.metadata
-    phases = about["phases_s"]
-    found = {name: about["machine_report"]["mapping"][name] for name in SHOWN}
+    phases, mapping = about["phases_s"], about["machine_report"]["mapping"]
     return {
-        **found,
+        "synapses": about["n_synapses"],
+        "boards": mapping["boards"],
+        "chips": mapping["chips"],
+        "cores of the network": mapping["cores"],
+        "memory on the machine, without recordings (GB)": mapping["sdram_bytes"] * 1e-9,
+        "routing entries": mapping["routing_entries"],
+        "most routing entries on a chip (of 1,023)": mapping["routing_entries_largest"],
+        "data to be loaded (MB)": mapping["generated_bytes"] * 1e-6,
         "mapping (s)": phases["spinnaker_mapping"],
         "data generation (s)": phases["spinnaker_data_generation"],
-        "all of prepare (s)": phases["prepare"],
+        "all before the first step (s)": phases["prepare"],
     }
 
 
-def peer(scale: float) -> dict[str, float]:
+def plain(scale: float) -> dict[str, float]:
     """Map with plain sPyNNaker."""
-    import os
-
     folder = Path(tempfile.mkdtemp())
     os.environ["HOME"] = str(folder)
     os.chdir(folder)
@@ -65,11 +75,22 @@ def peer(scale: float) -> dict[str, float]:
         population.record("spikes")
     began = time.perf_counter()
     sim.run(100.0)
-    return {"all of prepare (s)": time.perf_counter() - began}
+    return {"all before the first step (s)": time.perf_counter() - began}
+
+
+def child(what: str, scale: float) -> dict[str, float]:
+    """What a process of its own measures."""
+    found = plain(scale) if what == PEER else portable(what, scale)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        **found,
+        "processor time of the process (s)": used.ru_utime + used.ru_stime,
+        "memory on the host (GB)": used.ru_maxrss * 1024e-9,
+    }
 
 
 def measure(what: str, scale: float) -> dict[str, float]:
-    """One measurement in a process of its own; its error where it fails."""
+    """One measurement; its error where it fails."""
     command = [sys.executable, __file__, "--child", what, "--scales", str(scale)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -78,27 +99,39 @@ def measure(what: str, scale: float) -> dict[str, float]:
     return found
 
 
+def shown(values: list[float]) -> str:
+    """The median, and the range where there is one."""
+    middle, low, high = statistics.median(values), min(values), max(values)
+    if all(float(value).is_integer() for value in values):
+        return f"{middle:,.0f}"
+    return f"{middle:.3g}" + (f" [{low:.3g}, {high:.3g}]" if len(values) > 1 else "")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scales", type=float, nargs="+", default=[0.1, 1.0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--child", choices=["portable", "peer"])
+    parser.add_argument("--child", choices=[*MACHINES, PEER], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        found = {"portable": portable, "peer": peer}[given.child](given.scales[0])
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024e-9
-        print(json.dumps({**found, "memory (GB)": memory}))
+        print(json.dumps(child(given.child, given.scales[0])))
         return
+    columns: dict[str, list[dict[str, float]]] = {}
     for scale in given.scales:
-        for what in ("portable", "peer"):
+        for what in (*MACHINES, PEER):
+            name = f"scale {scale:g}, {what}"
             try:
-                runs = [measure(what, scale) for _ in range(given.repeats)]
+                columns[name] = [measure(what, scale) for _ in range(given.repeats)]
             except RuntimeError as error:
-                print(f"scale {scale:g}, {what}: fails with {error}")
-                continue
-            for name in runs[0]:
-                value = statistics.median(run[name] for run in runs)
-                print(f"scale {scale:g}, {what}: {name} {value:.6g}")
+                print(f"{name}: fails with {error}\n", flush=True)
+    rows = dict.fromkeys(row for runs in columns.values() for row in runs[0])
+    print(f"| | {' | '.join(columns)} |")
+    print("|---" * (1 + len(columns)) + "|")
+    for row in rows:
+        cells = [
+            shown([run[row] for run in runs if row in run] or [0]) for runs in columns.values()
+        ]
+        print(f"| {row} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -201,7 +201,21 @@ class Experiment:
         plain: dict[str, Any] = json.loads(to_json(settings))  # as it will be read again
         return plain
 
-    def _resolve(self) -> _Resolved:
+    def check(self) -> None:
+        """Raise an error for what can be told to be impossible, with the simulator or without it.
+
+        Raises
+        ------
+        PortableCortexError
+            For unknown names, wrong parameters and options, and what the backend cannot do.
+
+        Examples
+        --------
+        >>> Experiment(backend="mock", timestep=0.2).check()
+        """
+        self._resolve(installed=False)
+
+    def _resolve(self, *, installed: bool = True) -> _Resolved:
         """What the names stand for, checked as far as it can be without building the network."""
         model = load_model(self.model)
         parameters = dict(self.parameters)
@@ -216,7 +230,8 @@ class Experiment:
         machine = load_machine(self.machine)
         options = machine.options_for(backend, self.options)
         self._check_capabilities(backend, parameters)
-        backend.require()
+        if installed:
+            backend.require()
         return _Resolved(model, parameters, backend, machine, options)
 
     def run(self, reporter: Reporter | None = None) -> Recording:

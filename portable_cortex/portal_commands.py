@@ -134,7 +134,16 @@ def submit(
     if folder is not None:
         check_output(folder, overwrite=overwrite)
     with _client(token_command, url) as client:
-        job = submit_job(client, experiment, collab=collab, platform=platform, hours=hours)
+        try:
+            job = submit_job(client, experiment, collab=collab, platform=platform, hours=hours)
+        except KeyboardInterrupt:
+            out.print(
+                "\ninterrupted: the job may have been submitted all the same; look for it with "
+                "`portable-cortex jobs list` before you submit it again",
+                soft_wrap=True,
+                highlight=False,
+            )
+            raise typer.Exit(130) from None
         out.print(f"submitted as job {job.id}", highlight=False)
         if not wait:
             out.print(

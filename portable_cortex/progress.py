@@ -49,6 +49,10 @@ class ConsoleReporter:
     """
 
     def __init__(self, console: Console) -> None:
+        # on the stream of now: simulators may put another in the place of sys.stdout
+        console = Console(
+            file=console.file, force_terminal=console.is_terminal, quiet=console.quiet
+        )
         self._console = console
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),

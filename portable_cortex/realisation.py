@@ -98,7 +98,7 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
     UnsupportedError
         For a distribution that PyNN does not have either.
     """
-    from scipy import special, stats  # slow to import
+    from scipy import special, stats  # slow to import, and not everywhere that a job runs
 
     name, p = distribution.name, distribution.parameters
 

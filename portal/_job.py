@@ -1,7 +1,7 @@
 """What runs at the portal: build, run, and write one archive. Part of every submitted script.
 
-Beside the standard library it needs PyNN, numpy, scipy and the simulator only, whatever the rest
-of the package needs.
+Beside the standard library it needs PyNN, numpy and the simulator only, and scipy for the `shared`
+realisation, whatever the rest of the package needs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import traceback
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,85 +27,44 @@ from portable_cortex.clock import Clock
 from portable_cortex.model_loader import load_model
 from portable_cortex.network import Network, build_network
 
-SYSTEMS = "spiNNaker, nest"
+SYSTEMS = ("spiNNaker", "nest")
+"""What a job can be started on, as it is called there."""
 
 
-class Nest:
-    """NEST on one thread: for trying a job out before it is submitted."""
+class Session(Protocol):
+    """What runs a job: the class ``Session`` in the module ``session`` of a backend.
 
-    name = "nest"
-    distributions = ("nest-simulator",)
+    That module, and what it imports, is all of the backend that a job takes along.
 
-    def __init__(self, settings: Mapping[str, Any], folder: Path) -> None:
-        self.sim: Any = importlib.import_module("portable_cortex.backends.nest._namespace")
+    Attributes
+    ----------
+    name : str
+    distributions : tuple of str
+        Whose versions belong into ``run.json``.
+    sim : PyNN namespace
+    """
 
-    def setup(self, timestep: float, seed: int) -> None:
-        """Make the simulator ready."""
-        self.sim.setup(timestep, rng_seed=seed)
+    name: str
+    distributions: tuple[str, ...]
+    sim: Any
 
-    def prepare(self) -> list[str]:
-        """Do what is left before the first step; what was rounded."""
-        self.sim.prepare()
-        return []
-
-    def spikes(self, population: Any) -> tuple[Any, Any]:
-        """Neurons and times, ms."""
-        neurons, times = population.recorded_spikes()
-        return np.asarray(neurons, np.int64), np.asarray(times, float)
-
-    def report(self, share: float) -> dict[str, Any]:
-        """Parts of ``run.json`` that only this simulator knows."""
-        return {"phases": {}, "energy": [], "warnings": [], "machine_report": {}}
-
-
-class Spinnaker:
-    """The machine that the portal gives, or the target that the settings name."""
-
-    name = "spinnaker"
-    distributions = ("sPyNNaker", "SpiNNFrontEndCommon")
-
-    def __init__(self, settings: Mapping[str, Any], folder: Path) -> None:
-        package = "portable_cortex.backends.spinnaker"
-        target = importlib.import_module(f"{package}._target").Target.parse(settings["target"])
-        self.sim: Any = importlib.import_module(f"{package}._namespace")
-        self._limits: Any = importlib.import_module(f"{package}._limits")
-        self._report: Any = importlib.import_module(f"{package}._report")
-        self._settings = settings
-        self._rounding: list[str] = []
-        self.sim.configure(settings, target, folder)
+    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
+        """Start from the backend's options, with a folder for whatever is written."""
 
     def setup(self, timestep: float, seed: int) -> None:
-        """Read the configuration."""
-        self.sim.setup(timestep, seed=seed)
+        """Make the simulator ready for one network."""
 
-    def prepare(self) -> list[str]:
-        """Check the limits, map, load; what was rounded."""
-        projections = self.sim.SpynnakerDataView.iterate_projections()
-        extensions = self._settings["delay_extensions"]
-        self._rounding = self._limits.check(projections, delay_extensions=extensions)
-        self.sim.prepare_once()
-        return self._rounding
+    def prepare(self) -> None:
+        """Do what is left before the first step."""
 
     def spikes(self, population: Any) -> tuple[Any, Any]:
-        """Neurons and times, ms."""
-        recording = importlib.import_module("portable_cortex.backends.spinnaker._recording")
-        neurons, times = recording.recorded_spikes(population)
-        return neurons, times
+        """Neurons and times (ms) of all spikes."""
 
     def report(self, share: float) -> dict[str, Any]:
-        """Mapping, provenance, phases and energy."""
-        said = self._report.messages()
-        return {
-            "phases": self._report.phases(),
-            "energy": [self._report.energy(share)],
-            "warnings": self._report.doubts(said),
-            "machine_report": {
-                "target": self._settings["target"],
-                "mapping": self._report.mapping(),
-                "rounding": self._rounding,
-                "messages": said,
-            },
-        }
+        """Parts of ``run.json``: ``phases``, ``energy``, ``warnings``, ``machine_report``.
+
+        Energy is that of a share of the time since the start.
+        """
 
 
 def main(job: Mapping[str, Any], system: str) -> int:
@@ -116,14 +75,14 @@ def main(job: Mapping[str, Any], system: str) -> int:
     int
         Exit status; the archive of a failed job holds the error.
     """
-    found = {"spinnaker": Spinnaker, "nest": Nest}.get(system.lower())
-    if found is None:
-        print(f"unknown system {system!r}: valid are {SYSTEMS}", file=sys.stderr)
+    name = system.lower()
+    if name not in map(str.lower, SYSTEMS):
+        print(f"unknown system {system!r}: valid are {', '.join(SYSTEMS)}", file=sys.stderr)
         return 2
     folder = Path(tempfile.mkdtemp(prefix="portable-cortex-job-"))
     files: dict[str, bytes] = {}
     try:
-        files = _run(job, found, folder)
+        files = _run(job, name, folder)
     except Exception:
         text = traceback.format_exc()
         print(text, file=sys.stderr)
@@ -147,7 +106,7 @@ def _write(path: Path, files: Mapping[str, bytes], folder: Path) -> None:
     partial.replace(path)
 
 
-def _run(job: Mapping[str, Any], kind: Any, folder: Path) -> dict[str, bytes]:
+def _run(job: Mapping[str, Any], name: str, folder: Path) -> dict[str, bytes]:
     experiment = job["experiment"]
     clock, started = Clock(), datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017  # 3.10
     model = load_model(job["model_file"] or experiment["model"])
@@ -155,7 +114,8 @@ def _run(job: Mapping[str, Any], kind: Any, folder: Path) -> dict[str, bytes]:
     if "seed" in model.parameters:
         parameters["seed"] = experiment["seed"]
     with clock("import"):
-        system = kind(job["options"], folder)
+        backend = importlib.import_module(f"portable_cortex.backends.{name}.session")
+        system: Session = backend.Session(job["options"], folder)
     with clock("setup"):
         system.setup(experiment["timestep"], experiment["seed"])
     network = build_network(
@@ -216,7 +176,7 @@ def _metadata(
     job: Mapping[str, Any],
     model: Any,
     parameters: Mapping[str, Any],
-    system: Any,
+    system: Session,
     network: Network,
     spikes: Mapping[str, tuple[Any, Any]],
     clock: Clock,

@@ -35,6 +35,7 @@ DEFAULT_URL = "https://nmpi-v3.hbpneuromorphic.eu"
 STATES = ("submitted", "validated", "running", "mapped", "finished", "error", "removed")
 FINAL = ("finished", "error", "removed")
 RETRIES = 4
+TIMEOUT = 30.0  # s
 LONGEST_TEXT = 500  # characters of a server's message that are shown
 
 
@@ -109,8 +110,8 @@ class Client:
     ----------
     token : Token
     url : str
-    timeout : float
-        Seconds to wait for an answer.
+    timeout : float, optional
+        Seconds to wait for an answer, 30 unless given.
     transport : httpx.BaseTransport, optional
         For tests.
     sleep : callable
@@ -122,7 +123,7 @@ class Client:
         token: Token,
         url: str = DEFAULT_URL,
         *,
-        timeout: float = 30.0,
+        timeout: float | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -130,7 +131,7 @@ class Client:
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Accept": "application/json"},
-            timeout=timeout,
+            timeout=TIMEOUT if timeout is None else timeout,
             transport=transport,
             follow_redirects=False,  # nor the token
         )
@@ -260,11 +261,17 @@ class Client:
             When the deadline is over; the job goes on.
         JobFailedError
             If it ended in an error, or was removed.
+        PortalError
+            If the portal cannot be asked any more; the job goes on.
         """
         stop = None if deadline is None else time.monotonic() + deadline
+        back = f"come back with `portable-cortex jobs fetch {job_id}`"
         before = ""
         while True:
-            job = self.job(job_id)
+            try:
+                job = self.job(job_id)
+            except (UnreachableError, ServerError, AuthenticationError) as error:
+                raise type(error)(f"{error}; job {job_id} goes on: {back}") from error
             if job.status != before and on_status is not None:
                 on_status(job)
             before = job.status
@@ -275,7 +282,7 @@ class Client:
             if stop is not None and time.monotonic() + interval > stop:
                 raise JobNotFinishedError(
                     f"job {job_id} is {job.status} after {deadline:g} s of waiting, and goes on: "
-                    f"come back with `portable-cortex jobs fetch {job_id}`"
+                    f"{back}"
                 )
             self._sleep(interval)
             interval = min(1.5 * interval, longest_interval)

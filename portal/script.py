@@ -15,18 +15,19 @@ from pathlib import Path
 from portable_cortex import Experiment, __version__, load_backend
 from portable_cortex.errors import UnknownNameError, UnsupportedError
 from portable_cortex.machine import load_machine
-from portable_cortex.model_loader import MODELS, load_model
+from portable_cortex.model_loader import MODELS
 from portable_cortex.recording import to_json
 
 BACKENDS = ("spinnaker",)
 """Backends that can be submitted."""
 
-# Modules of the core that a job needs; none of them needs more than PyNN, numpy and scipy.
+# Modules of the core that a job needs; none of them needs more than PyNN and numpy to be imported.
 _CORE = (
     "brunel2000 clock errors model model_loader network parameters provenance quiet realisation "
     "scaling synapses"
 ).split()
-_NAMESPACES = ("nest", "spinnaker")
+# Backends whose sessions a job takes along.
+_SESSIONS = ("nest", "spinnaker")
 
 _SCRIPT = '''\
 """A network of portable-cortex {version}, and the part of portable-cortex that runs it.
@@ -119,8 +120,7 @@ def make_script(experiment: Experiment) -> Script:
             "a submitted job records spikes only: leave out "
             f"{', '.join(f'{r.variable}:{r.population}' for r in experiment.record)}"
         )
-    model = load_model(experiment.model)
-    model.check(dict(experiment.parameters))
+    experiment.check()
     backend = load_backend(experiment.backend)
     options = load_machine(experiment.machine).options_for(backend, experiment.options)
     path = Path(str(experiment.model))
@@ -167,7 +167,7 @@ def _payload() -> str:
             add(f"portable_cortex/{package}/__init__.py", "")
         job = resources.files("portable_cortex.portal").joinpath("_job.py")
         add("portable_cortex/portal/_job.py", job.read_text("utf-8"))
-        for backend in _NAMESPACES:
+        for backend in _SESSIONS:
             add(f"portable_cortex/backends/{backend}/__init__.py", "")
             # not the backend's __init__, which is what the command line needs
             files = resources.files(f"portable_cortex.backends.{backend}").iterdir()

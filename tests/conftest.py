@@ -25,7 +25,7 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
     },
     "spinnaker": {
         "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",
-        "assemblies": "sPyNNaker has no assemblies, and views of consecutive neurons only",
+        "assemblies": "sPyNNaker has no assemblies",
         "last_sample": "a core samples at the beginning of a step: there is none of the end",
         "float64": "weights have 16 bits, membrane potentials s16.15",
         "long_rows": "a source has at most 256 synapses onto a core",

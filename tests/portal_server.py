@@ -20,7 +20,15 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 STATES = ("submitted", "validated", "running", "mapped", "finished", "error", "removed")
-FAULTS = ("500", "502", "cut", "slow", "maintenance", "html", "cut after")
+FAULTS = ("500", "502", "422", "cut", "slow", "maintenance", "html", "cut after", "half")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):  # of a client that did not wait
+            super().handle_error(request, client_address)
 
 
 class Portal:
@@ -39,8 +47,7 @@ class Portal:
             pass
 
         Handler.portal = portal
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
 
     def __enter__(self):
@@ -126,8 +133,19 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in ("500", "502"):
             self._answer(int(fault), {"detail": f"broken: {authorization}"})
             return
+        elif fault == "422":
+            problem = {"loc": ["body", "hardware_platform"], "msg": "unknown"}
+            self._answer(422, {"detail": [problem]})
+            return
         if parts.path in portal.files:
             status, content = portal.files[parts.path]
+            if fault == "half":
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                self.close_connection = True
+                return
             self._answer(status, content, "application/octet-stream")
             return
         try:

@@ -85,12 +85,12 @@ def test_initial_potential_is_the_first_sample(sim):
 def test_all_to_all(sim):
     pre, post = populations(sim)
     projection = sim.Projection(
-        pre, post, sim.AllToAllConnector(), sim.StaticSynapse(weight=0.1, delay=1.0)
+        pre, post, sim.AllToAllConnector(), sim.StaticSynapse(weight=0.125, delay=1.0)
     )
     found = edges(projection)
     assert len(projection) == len(found) == 600
     assert len({(i, j) for i, j, _, _ in found}) == 600
-    np.testing.assert_allclose(found[:, 2], 0.1)
+    np.testing.assert_allclose(found[:, 2], 0.125)  # held exactly by all formats
     np.testing.assert_allclose(found[:, 3], 1.0)
 
 
@@ -251,18 +251,17 @@ def test_inhibitory_weights_keep_their_sign(sim):
 def test_two_projections_between_the_same_neurons_stay_apart(sim):
     pre, post = populations(sim)
     first = sim.Projection(
-        pre, post, sim.AllToAllConnector(), sim.StaticSynapse(weight=0.1, delay=1.0)
+        pre, post, sim.AllToAllConnector(), sim.StaticSynapse(weight=0.125, delay=1.0)
     )
     second = sim.Projection(
-        pre, post, sim.FixedTotalNumberConnector(50), sim.StaticSynapse(weight=0.2, delay=2.0)
+        pre, post, sim.FixedTotalNumberConnector(50), sim.StaticSynapse(weight=0.25, delay=2.0)
     )
     assert (len(first), len(second)) == (600, 50)
-    np.testing.assert_allclose(edges(first)[:, 2:], [[0.1, 1.0]] * 600)
-    np.testing.assert_allclose(edges(second)[:, 2:], [[0.2, 2.0]] * 50)
+    np.testing.assert_allclose(edges(first)[:, 2:], [[0.125, 1.0]] * 600)
+    np.testing.assert_allclose(edges(second)[:, 2:], [[0.25, 2.0]] * 50)
 
 
-@pytest.mark.needs("assemblies")
-def test_views_and_assemblies_can_be_connected(sim):
+def test_views_can_be_connected(sim):
     pre, post = populations(sim)
     view = sim.Projection(
         pre[10:15],
@@ -273,6 +272,20 @@ def test_views_and_assemblies_can_be_connected(sim):
     found = edges(view)
     assert len(found) == 20
     assert set(found[:, 0]) == set(range(5))  # indices within the view
+
+
+def test_views_can_be_connected_by_a_list(sim):
+    pre, post = populations(sim)
+    rows = np.array([[0, 1, 0.25, 1.0], [4, 3, 0.5, 2.0]])  # indices within the views
+    projection = sim.Projection(
+        pre[10:15], post[2:6], sim.FromListConnector(rows), sim.StaticSynapse()
+    )
+    np.testing.assert_allclose(edges(projection), rows)
+
+
+@pytest.mark.needs("assemblies")
+def test_assemblies_can_be_connected(sim):
+    pre, post = populations(sim)
     assembly = sim.Projection(
         pre + post,
         post,

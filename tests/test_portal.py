@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import io
 import json
 import os
+import re
+import signal
 import stat
 import subprocess
 import sys
@@ -120,37 +124,49 @@ def finished(there, content, **about):
 # --- the script ---------------------------------------------------------------------------------
 
 
+def installed(folder, *distributions):
+    """A folder that holds what pip installs for these distributions, and nothing else."""
+    done, todo = set(), list(distributions)
+    while todo:
+        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # of other platforms
+            if name in done:
+                continue
+            done.add(name)
+            found = importlib.metadata.distribution(name)
+            needed = [r for r in found.requires or () if "extra ==" not in r]
+            todo += [re.match(r"[\w.-]+", requirement)[0] for requirement in needed]
+            for entry in {file.parts[0] for file in found.files} - {"..", "__pycache__"}:
+                if not (folder / entry).exists():
+                    (folder / entry).symlink_to(found.locate_file(entry))
+    return folder
+
+
+def alone(folder, **variables):
+    """What `run_job` needs to start a Python that has the packages in `folder` only."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(folder),
+        "OMP_WAIT_POLICY": "passive",
+        **variables,
+    }
+    return {"python": (sys.executable, "-S"), "environment": environment}
+
+
 @pytest.fixture(scope="module")
-def bare():
+def with_nest(tmp_path_factory):
     """A Python that has PyNN and NEST, and neither this package nor what else it needs."""
-    code = (
-        "import importlib.machinery, sys, runpy\n"
-        "class Without:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in ('pydantic', 'typer', 'rich', 'httpx', 'h5py',"
-        " 'jinja2', 'matplotlib'):\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "        if name == 'portable_cortex':\n"  # the archive's, never the installed one
-        "            archives = [p for p in sys.path if p.endswith('.zip')]\n"
-        "            spec = importlib.machinery.PathFinder.find_spec(name, archives)\n"
-        "            if spec is None:\n"
-        "                raise ModuleNotFoundError(name)\n"
-        "            return spec\n"
-        "sys.meta_path.insert(0, Without())\n"
-        "sys.argv = sys.argv[1:]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    return (sys.executable, "-c", code)
+    folder = tmp_path_factory.mktemp("nest")
+    return alone(installed(folder, "PyNN", "nest-simulator"), HOME=str(folder))
 
 
 @needs_nest
-def test_the_script_alone_gives_the_same_network_and_spikes(tmp_path, bare):
+def test_the_script_alone_gives_the_same_network_and_spikes(tmp_path, with_nest):
     script = portal.make_script(experiment())
     (tmp_path / "run.py").write_text(script.code, encoding="utf-8")
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(
-        [*bare, "run.py", "nest"],
-        cwd=tmp_path, capture_output=True, text=True, env=environment, check=False,
+        [*with_nest["python"], "run.py", "nest"],
+        cwd=tmp_path, capture_output=True, text=True, env=with_nest["environment"], check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {p.name for p in tmp_path.iterdir()} == {"run.py", f"{script.archive}.zip"}
@@ -168,14 +184,18 @@ def test_the_script_alone_gives_the_same_network_and_spikes(tmp_path, bare):
         np.testing.assert_array_equal(found.spikes(label).neurons, here.spikes(label).neurons)
 
 
-def test_the_environment_of_that_test_lacks_the_package(tmp_path, bare):
+@needs_nest
+def test_the_environment_of_that_test_lacks_the_package(tmp_path, with_nest):
+    names = "portable_cortex pydantic typer rich httpx h5py jinja2 scipy numba pyNN nest".split()
     (tmp_path / "probe.py").write_text(
-        "try:\n    import portable_cortex\nexcept ImportError:\n    print('absent')\n"
+        "from importlib.util import find_spec\n"
+        f"print([name for name in {names} if find_spec(name)])\n"
     )
     done = subprocess.run(
-        [*bare, "probe.py"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "absent\n"
+        [*with_nest["python"], "probe.py"],
+        cwd=tmp_path, capture_output=True, text=True, env=with_nest["environment"], check=True,
+    )  # fmt: skip
+    assert done.stdout == "['pyNN', 'nest']\n"
 
 
 def test_the_script_is_one_that_the_portal_takes():
@@ -212,6 +232,7 @@ def test_a_model_of_a_user_travels_along(tmp_path):
         ({"backend": "nest", "machine": "local"}, UnknownNameError),
         ({"parameters": {"scale": 0.02, "nonsense": 1}}, UnknownNameError),
         ({"options": {"neurons_per_core": "none"}}, InvalidValueError),
+        ({"timestep": 20.0, "warmup": 60.0}, UnsupportedError),
         ({"record": [portable_cortex.RecordRequest("v", "L4E", 1)]}, UnsupportedError),
     ],
 )
@@ -224,14 +245,17 @@ def test_what_cannot_be_submitted_is_said_before(changes, error):
 
 
 @needs_nest
-def test_from_submission_to_a_recording(there, client, tmp_path):
+def test_from_submission_to_a_recording(there, client, tmp_path, with_nest):
     job = portal.submit(client, experiment(), collab="my-collab", hours=2)
     assert there.jobs[job.id]["hardware_config"] == {"timeout": 2}
+    assert SECRET not in there.jobs[job.id]["code"]
     with pytest.raises(errors.JobNotFinishedError, match="is submitted"):
         portal.fetch(client, job.id, tmp_path / "early")
     (tmp_path / "machine").mkdir()
     seen = []
-    thread = threading.Thread(target=server.run_job, args=(there, tmp_path / "machine"))
+    thread = threading.Thread(
+        target=server.run_job, args=(there, tmp_path / "machine"), kwargs=with_nest
+    )
     thread.start()
     patient = portal.Client(portal.Token(SECRET), there.url)
     done = patient.wait(job.id, interval=0.05, longest_interval=0.2, on_status=seen.append)
@@ -278,7 +302,7 @@ BOARD = "portable_cortex.backends.spinnaker_board"
     reason=f"needs sPyNNaker and {BOARD}, which stands in for the portal's machine",
 )
 def test_the_script_runs_on_spinnaker(there, client, tmp_path):
-    """With sPyNNaker's own programs, on an emulated board that the job's folder describes."""
+    """With sPyNNaker and nothing else, on an emulated board that the job's folder describes."""
     model = tmp_path / "mine.py"
     model.write_text(
         "def build(sim):\n"
@@ -292,16 +316,18 @@ def test_the_script_runs_on_spinnaker(there, client, tmp_path):
         model=model, parameters={}, duration=40.0, warmup=10.0, options={"time_scale_factor": "1"}
     )
     job = portal.submit(client, given, collab="my-collab")
-    folder, home = tmp_path / "machine", tmp_path / "home"
-    folder.mkdir()
-    home.mkdir()
+    folder, home, site = (tmp_path / name for name in ("machine", "home", "site"))
+    for made in (folder, home, site):
+        made.mkdir()
+    installed(site, "sPyNNaker")
     with importlib.import_module(BOARD).EmulatedBoard(version=3) as board:
         (folder / "spynnaker.cfg").write_text(
             f"[Machine]\nmachine_name = {board.address}\nversion = 3\n"
             "post_simulation_overrun_before_error = 3600\n"
         )
-        environment = {**os.environ, "HOME": str(home), "MPLCONFIGDIR": str(home)}
-        done = server.run_job(there, folder, system="spiNNaker", environment=environment)
+        done = server.run_job(
+            there, folder, system="spiNNaker", **alone(site, HOME=str(home), MPLCONFIGDIR=str(home))
+        )
     assert done.returncode == 0, done.stderr
     assert len(there.jobs[job.id]["output_data"]["files"]) == 1  # the archive, nothing else
     assert not (home / ".spynnaker.cfg").exists()
@@ -321,6 +347,18 @@ def test_waiting_has_an_end(there, client):
     number = there.add(status="running")
     with pytest.raises(errors.JobNotFinishedError, match=f"jobs fetch {number}"):
         client.wait(number, deadline=0.0)
+
+
+@pytest.mark.parametrize(
+    ("faults", "error"),
+    [([None, *["500"] * 4], errors.ServerError), ([None, "maintenance"], errors.MaintenanceError)],
+)
+def test_a_portal_that_fails_while_one_waits_leaves_the_job(there, client, faults, error):
+    number = there.add(status="running")
+    there.faults[:] = faults
+    with pytest.raises(error, match=f"job {number} goes on.*jobs fetch {number}"):
+        client.wait(number)
+    assert there.jobs[number]["status"] == "running"
 
 
 def test_list_show_log_and_cancel(there, client):
@@ -379,6 +417,18 @@ def test_reading_is_repeated(there, client):
     there.faults[:] = ["500", "cut", "502"]
     assert client.job(number).id == number
     assert len(there.requests) == 4
+
+
+def test_pauses_between_attempts_grow(there):
+    pauses = []
+    there.faults[:] = ["502"] * 4
+    with (
+        portal.Client(portal.Token(SECRET), there.url, sleep=pauses.append) as client,
+        pytest.raises(errors.ServerError),
+    ):
+        client.list_jobs()
+    assert len(pauses) == 3
+    assert 0.5 <= pauses[0] <= 1.0 <= pauses[1] <= 2.0 <= pauses[2] <= 4.0
 
 
 def test_reading_is_given_up(there, client):
@@ -532,6 +582,24 @@ def test_purged_results(there, client, tmp_path):
     with pytest.raises(errors.PurgedError, match="100 days"):
         portal.fetch(client, number, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("faults", "error"),
+    [
+        ([None, "cut"], errors.UnreachableError),
+        ([None, "half"], errors.UnreachableError),
+        ([None, "500"], errors.DownloadError),
+        ([None, "html"], errors.DownloadError),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing(there, client, tmp_path, faults, error):
+    number = finished(there, packed(**{k.replace(".", "__"): v for k, v in result().items()}))
+    there.faults[:] = faults
+    with pytest.raises(error):
+        portal.fetch(client, number, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+    assert portal.fetch(client, number, tmp_path / "out").metadata["n_spikes"] == 3
 
 
 @pytest.mark.parametrize("outputs", [None, {"repository": "r", "files": []}])
@@ -704,19 +772,33 @@ def test_a_fetched_job_is_validated_by_the_reference(there, call, monkeypatch, t
     assert status == 0, out
 
 
-def test_interrupted_waiting_says_how_to_come_back(there, call, monkeypatch):
+def test_ctrl_c_while_waiting_leaves_the_job_and_says_how_to_come_back(there, tmp_path):
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "portable_cortex", "submit", "--collab", "my-collab", "--url",
+         there.url, "--scale", "0.02", "--wait"],
+        cwd=tmp_path, env={**os.environ, "EBRAINS_TOKEN": SECRET}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for line in waiting.stdout:
+        if line == "job 101 is submitted\n":
+            waiting.send_signal(signal.SIGINT)
+    err = waiting.stderr.read()
+    with waiting:
+        assert waiting.wait() == 130
+    assert "Traceback" not in err
+    assert there.jobs[101]["status"] == "submitted"
+
+
+def test_ctrl_c_while_submitting_says_to_look(there, call, monkeypatch):
     monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(portal.Client, "wait", interrupted)
-    status, out, _ = call(
-        "submit", "--collab", "my-collab", "--url", there.url, "--scale", 0.02, "--wait"
-    )
+    monkeypatch.setattr(portal.Client, "submit", interrupted)
+    status, out, _ = call("submit", "--collab", "c", "--url", there.url, "--scale", 0.02)
     assert status == 130
-    assert "portable-cortex jobs fetch 101" in out
-    assert there.jobs[101]["status"] == "submitted"
+    assert "portable-cortex jobs list" in out
 
 
 @pytest.mark.parametrize(
@@ -736,6 +818,76 @@ def test_mistakes_end_in_a_sentence(there, call, monkeypatch, arguments, message
     assert status == 2
     assert message in err
     assert "Traceback" not in err
+
+
+def _expired(there):
+    there.token = "another"
+
+
+def _no_quota(there):
+    there.collabs["my-collab"] = 0.0
+
+
+def _faults(*faults):
+    def prepare(there):
+        there.faults[:] = faults
+
+    return prepare
+
+
+def _done(content, status=200):
+    def prepare(there):
+        url = there.serve(NAME, content, status=status)
+        files = [{"url": url, "path": None, "size": None, "hash": None}]
+        there.add(status="finished", output_data={"repository": "r", "files": files})
+
+    return prepare
+
+
+SUBMIT = ("submit", "--collab", "my-collab", "--scale", 0.02)
+FETCH = ("jobs", "fetch", 101)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "message"),
+    [
+        (_expired, SUBMIT, "does not accept the token (401)"),
+        (_expired, FETCH, "does not accept the token (401)"),
+        (_no_quota, SUBMIT, "not enough quota"),
+        (_faults("422"), SUBMIT, "hardware_platform: unknown"),
+        (_faults("maintenance"), SUBMIT, "until noon"),
+        (_faults("html"), FETCH, "no JSON"),
+        (_faults("500"), FETCH, "500"),
+        (_faults("slow"), FETCH, "did not answer in time"),
+        (_faults("cut"), FETCH, "no answer"),
+        (_faults(), FETCH, "no job 101"),
+        (lambda there: there.add(status="running"), FETCH, "no results yet"),
+        (lambda there: there.add(status="running"), (*FETCH, "--wait", "--deadline", 0), "goes on"),
+        (lambda there: there.add(status="error", log="a\nb"), FETCH, "| b"),
+        (lambda there: there.add(status="removed"), FETCH, "was removed"),
+        (_done(b"", 404), FETCH, "deleted there after 100 days"),
+        (_done(b"", 500), FETCH, "answered 500"),
+        (_done(b"nothing"), FETCH, "damaged"),
+        (_done(packed(**{"../evil": b""})), FETCH, "no name for a file"),
+        (_done(packed(run__json=b"{}")), FETCH, "not what a job writes"),
+        (_done(packed(error__txt=b"ValueError: no")), FETCH, "ValueError: no"),
+    ],
+)
+def test_what_goes_wrong_ends_in_a_sentence(
+    there, call, monkeypatch, tmp_path, prepare, arguments, message
+):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    monkeypatch.setattr(portal.client, "RETRIES", 1)
+    monkeypatch.setattr(portal.client, "TIMEOUT", 0.5)
+    prepare(there)
+    status, out, err = call(*arguments)
+    assert status == 2
+    assert message in err
+    assert err.startswith("Error: ")
+    assert "Traceback" not in out + err
+    assert SECRET not in out + err
+    assert not list(tmp_path.iterdir())
 
 
 def test_script_is_written_without_a_token(call, monkeypatch, tmp_path):

@@ -5,13 +5,18 @@ What needs a board runs on an emulated one, or on the board whose address is in 
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import doctest
 import importlib
 import importlib.util
+import io
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +43,7 @@ pytestmark = pytest.mark.skipif(
     not BACKEND.availability().available, reason=BACKEND.availability().install
 )
 BOARD = os.environ.get("SPINNAKER_BOARD")
+ON_BOARD = {"target": f"board:{BOARD}" if BOARD else "emulated"}
 needs_board = pytest.mark.skipif(
     not BOARD and importlib.util.find_spec(EMULATOR) is None,
     reason=f"no board: {EMULATOR} is not installed and SPINNAKER_BOARD is not set",
@@ -53,9 +59,25 @@ def virtual(**changes):
     return portable_cortex.run(backend="spinnaker", machine=machine, options=options, **settings)
 
 
+class Steps:
+    """Remembers what a run says about itself."""
+
+    def __init__(self):
+        self.prepare = []
+
+    def phase(self, name, detail="", fraction=None):
+        if name == "prepare":
+            self.prepare.append(detail)
+
+
 @pytest.fixture(scope="module")
-def mapped():
-    return virtual()
+def steps():
+    return Steps()
+
+
+@pytest.fixture(scope="module")
+def mapped(steps):
+    return virtual(reporter=steps)
 
 
 # --- mapping ------------------------------------------------------------------------------------
@@ -112,6 +134,36 @@ def test_on_the_command_line(call):
     assert "boards 1" in out
     assert "nothing was simulated" in out
     assert Recording.load("there").metadata["machine_report"]["target"] == "virtual"
+
+
+def test_the_steps_of_the_mapping_are_told(mapped, steps):
+    phases = list(dict.fromkeys(step.partition(":")[0] for step in steps.prepare if step))
+    assert phases[:3] == ["mapping", "loading", "data generation"]
+    placing = [step for step in steps.prepare if step.startswith("mapping: Placing Vertices")]
+    assert placing[0].endswith(" 0 %")
+    assert placing[-1].endswith(" 100 %")
+    assert "data generation: Generating data specifications 50 %" in steps.prepare
+
+
+def test_bars_in_the_log_are_told():
+    from spinn_utilities.progress_bar import ProgressBar
+
+    from portable_cortex.backends.spinnaker._progress import Log
+
+    told, file = [], io.StringIO()
+    log = Log(file, lambda fraction, detail="": told.append((fraction, detail)))
+    log.phase("mapping")
+    with contextlib.redirect_stderr(log):
+        print("2 machines = found", file=sys.stderr)
+        for _ in ProgressBar(4, "Placing").over(range(4)):
+            pass
+        print("5 = 5 all is well", file=sys.stderr)
+    assert told[0] == (None, "mapping")
+    assert list(dict.fromkeys(told[1:])) == [
+        (None, f"mapping: Placing {percent} %") for percent in (*range(0, 101),)
+        if percent in {100 * n // 60 for n in range(61)}
+    ]  # fmt: skip
+    assert "all is well" in file.getvalue()
 
 
 # --- configuration ------------------------------------------------------------------------------
@@ -301,6 +353,46 @@ def test_distributions_that_the_board_cannot_draw(tmp_path):
         )  # fmt: skip
 
 
+def test_more_synapses_of_a_source_onto_a_core_than_it_takes(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def build(sim):\n"
+        "    a, b = (sim.Population(64, sim.IF_curr_exp(), label=n) for n in 'ab')\n"
+        "    many = sim.FixedNumberPostConnector(257, with_replacement=True)\n"
+        "    sim.Projection(a, b, many, sim.StaticSynapse(weight=0.1, delay=1.0))\n"
+        "    return {'a': a, 'b': b}\n"
+    )
+    given = {"model": path, "warmup": 0.0, "duration": 10.0}
+    for realisation in ("native", "shared"):
+        with pytest.raises(UnsupportedError, match=r"\(256 for this .*neurons_per_core"):
+            portable_cortex.run(
+                backend="spinnaker", machine="spinnaker-van-albada-2018", realisation=realisation,
+                **given,
+            )  # fmt: skip
+    fewer = portable_cortex.run(
+        backend="spinnaker", machine="spinnaker-van-albada-2018", realisation="shared",
+        options={"neurons_per_core": "32"}, **given,
+    )  # fmt: skip
+    assert fewer.metadata["n_synapses"] == 64 * 257
+
+
+@pytest.mark.parametrize("row", [(64, 0), (0, 64), (-1, 0)])
+def test_lists_of_neurons_that_do_not_exist(tmp_path, row):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def build(sim):\n"
+        "    cells = sim.Population(64, sim.IF_curr_exp(), label='a')\n"
+        f"    sim.Projection(cells, cells, sim.FromListConnector([{row}]),"
+        " sim.StaticSynapse(weight=0.1, delay=1.0))\n"
+        "    return {'a': cells}\n"
+    )
+    with pytest.raises(InvalidValueError, match="which has 64: valid are 0 to 63"):
+        portable_cortex.run(
+            backend="spinnaker", machine="spinnaker-van-albada-2018", model=path,
+            warmup=0.0, duration=10.0,
+        )  # fmt: skip
+
+
 # --- doubts -------------------------------------------------------------------------------------
 
 
@@ -320,6 +412,37 @@ def test_doubts_are_told_from_notes():
     )
     assert said[0].endswith("(and 1 more like it)")
     assert doubts(said) == said[:-1]
+
+
+# what sPyNNaker reports although the network ran as described
+HARMLESS = re.compile(
+    "background tasks|failed population table searches|filter for stopping redundant DMAs"
+    "|packets were dumped from (outgoing links|cores)|sequences were lost"  # and sent again
+    "|If you expected packets"  # silent neurons are none the less
+)
+
+
+def reports(package):
+    """Texts that a package reports after a run, with 1 in the place of what it fills in."""
+    (folder,) = importlib.util.find_spec(package).submodule_search_locations
+    for path in Path(folder).rglob("*.py"):
+        text = path.read_text("utf-8")
+        for node in ast.walk(ast.parse(text)) if "insert_report(" in text else ():
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "insert_report":
+                (said,) = node.args
+                if isinstance(said, ast.JoinedStr | ast.Constant):
+                    parts = getattr(said, "values", [said])
+                    yield "".join(str(getattr(part, "value", "")) if isinstance(part, ast.Constant)
+                                  else "1" for part in parts)  # fmt: skip
+
+
+@pytest.mark.parametrize("package", ["spynnaker", "spinn_front_end_common"])
+def test_every_report_is_a_doubt_or_known_to_be_none(package):
+    from portable_cortex.backends.spinnaker._report import DOUBT
+
+    found = set(reports(package))
+    assert len(found) > 10
+    assert sorted(t for t in found if bool(DOUBT.search(t)) == bool(HARMLESS.search(t))) == []
 
 
 def test_a_doubtful_run_is_not_judged(mock_reference, mock_run, tmp_path):
@@ -350,9 +473,9 @@ def on_board():
     """One network on a board: neurons driven by a current and by each other, read out."""
     from portable_cortex.parameters import PD14
 
-    target = f"board:{BOARD}" if BOARD else "emulated"
     backend = load_backend("spinnaker")
-    options = {"target": target, "version": "3"}
+    # in real time: synapses on cores of their own; the contract tests have them on the same
+    options = {**ON_BOARD, "version": "3", "time_scale_factor": "1"}
     sim = backend.simulator(load_machine("local").options_for(backend, options))
     backend.setup(sim, timestep=STEP, seed=7)
     neuron = PD14.neuron.as_pynn()
@@ -384,8 +507,8 @@ def on_board():
         population.record("spikes")
     psp.record("v")
     backend.prepare(sim, lambda fraction, detail="": None)
-    backend.simulate(sim, 20.0, lambda done: None)
-    backend.simulate(sim, 20.0, lambda done: None)
+    backend.simulate(sim, 20.0, lambda fraction, detail="": None)
+    backend.simulate(sim, 20.0, lambda fraction, detail="": None)
     for population in (driven, source, relay, target_):
         found[population.label] = backend.spikes(population).times
         (train,) = population.get_data("spikes").segments[0].spiketrains
@@ -460,10 +583,80 @@ def test_energy_phases_and_doubts(on_board):
 
 @needs_board
 @pytest.mark.slow
-def test_microcircuit_on_a_board(tmp_path):
-    target = f"board:{BOARD}" if BOARD else "emulated"
+def test_shared_realisation_is_what_the_board_holds():
+    """Reads 120,000 synapses back, of all projections, after a run."""
+    from portable_cortex import model
+    from portable_cortex.clock import Clock
+    from portable_cortex.model_loader import Model
+    from portable_cortex.network import build_network
+
+    backend = load_backend("spinnaker")
+    sim = backend.simulator(load_machine("local").options_for(backend, ON_BOARD))
+    backend.setup(sim, timestep=STEP, seed=7)
+    network = build_network(
+        Model("pd14", model.build), {"scale": 0.02}, sim, backend_name=backend.name,
+        clock=Clock(), shared_seed=11, on_progress=lambda label: None,
+    )  # fmt: skip
+    backend.prepare(sim, lambda fraction, detail="": None)
+    backend.simulate(sim, 10.0, lambda fraction, detail="": None)
+    n = 0
+    for projection in network.recurrent:
+        # what the core drew: delays on the grid, weights of 32 bits
+        drawn = by_rows(projection.connector.conn_list)
+        held = by_rows(projection.get(["weight", "delay"], format="list"))
+        np.testing.assert_array_equal(held[:, :2], drawn[:, :2])
+        np.testing.assert_allclose(held[:, 3], drawn[:, 3], rtol=1e-9)
+        vertex, info = projection.post._vertex, projection._synapse_information
+        units = vertex.get_weight_scales(vertex.get_ring_buffer_shifts())[info.synapse_type]
+        assert np.abs(held[:, 2] - drawn[:, 2]).max() <= 0.5 / units * (1 + 1e-6)
+        n += len(held)
+    backend.end(sim)
+    assert n == 119_548
+
+
+def by_rows(table):
+    """By source, target, delay and weight: the order of synapses of a pair means nothing."""
+    table = np.array(table, dtype=float).reshape(-1, 4)
+    return table[np.lexsort(table[:, [2, 3, 1, 0]].T)]
+
+
+@needs_board
+@pytest.mark.parametrize(
+    ("time_scale_factor", "doubts"),
+    [(1, ["saturated", "too late", "did not end"]), (50, ["saturated"])],
+)
+def test_what_a_machine_cannot_do_leaves_a_doubt(tmp_path, call, time_scale_factor, doubts):
+    """200 neurons fire in one step, and one neuron gets twice the mean input; up to the verdict."""
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def build(sim):\n"
+        "    a = sim.Population(200, sim.IF_curr_exp(i_offset=2.0), label='a')\n"
+        "    b = sim.Population(2, sim.IF_curr_exp(), label='b')\n"
+        "    rows = [(i, j, (0.01, 3.0)[j], 1.0) for i in range(200) for j in range(2)]\n"
+        "    sim.Projection(a, b, sim.FromListConnector(rows), sim.StaticSynapse())\n"
+        "    return {'a': a}\n"
+    )
     recording = portable_cortex.run(
-        backend="spinnaker", options={"target": target},
+        backend="spinnaker", model=path, warmup=0.0, duration=20.0,
+        options={
+            **ON_BOARD, "version": "3", "ring_buffer_sigma": "0", "spikes_per_second": "1",
+            "time_scale_factor": str(time_scale_factor),
+        },
+    )  # fmt: skip
+    warnings = recording.metadata["warnings"]
+    for doubt in doubts:
+        assert any(doubt in warning for warning in warnings), warnings
+    recording.save(tmp_path / "doubtful")
+    status, out, _ = call("validate", tmp_path / "doubtful", "--against", tmp_path / "doubtful")
+    assert status == 2
+    assert "saturated" in out
+
+
+@needs_board
+@pytest.mark.slow
+def test_microcircuit_on_a_board(tmp_path):
+    recording = portable_cortex.run(
+        backend="spinnaker", options=ON_BOARD,
         scale=0.02, duration=200.0, warmup=50.0, seed=3,
     )  # fmt: skip
     nest = portable_cortex.run(backend="nest", scale=0.02, duration=200.0, warmup=50.0, seed=4)

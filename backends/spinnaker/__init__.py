@@ -15,10 +15,16 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from portable_cortex.backend import Backend, BackendOptions, Capabilities, Energy, Progress
-from portable_cortex.errors import BackendUnavailableError, SimulationError, UnsupportedError
+from portable_cortex.errors import (
+    BackendUnavailableError,
+    PortableCortexError,
+    SimulationError,
+    UnsupportedError,
+)
 from portable_cortex.sonata import Signal, Spikes, by_time
 
 from ._target import FORMS, Target
+from .session import Session
 
 EMULATOR = "portable_cortex.backends.spinnaker_board"
 
@@ -32,8 +38,8 @@ class SpinnakerOptions(BackendOptions):
     """of the boards: 3 (4 chips) or 5 (48 chips)"""
     boards: int | None = Field(default=None, ge=1)
     """number of boards; as many as the network needs unless given"""
-    time_scale_factor: int = Field(default=1, ge=1)
-    """how much slower than real time the machine runs"""
+    time_scale_factor: int | None = Field(default=None, ge=1)
+    """how much slower than real time the machine runs; 1 ms for each step unless given"""
     neurons_per_core: int = Field(default=64, ge=1, le=256)
     """neurons (and Poisson sources) on a core, at most"""
     synapse_cores: int | None = Field(default=None, ge=0)
@@ -97,57 +103,46 @@ class SpinnakerBackend(Backend):
 
     def __init__(self) -> None:
         self._options = SpinnakerOptions()
-        self._target = Target("virtual")
-        self._folder: Path | None = None
-        self._ends = contextlib.ExitStack()
-        self._sim: Any = None
+        self._session: Any = None
         self._simulated: list[float] = []  # ms, run by run
-        self._notes: list[str] = []
-        self._messages: list[str] | None = None
+        self._ends = contextlib.ExitStack()
 
     @property
     def simulates(self) -> bool:
         """False for a virtual machine: the network is mapped and that is all."""
-        return self._target.kind != "virtual"
+        return self._options.target != "virtual"
 
     def simulator(self, options: SpinnakerOptions) -> Any:
         """`_namespace`, with a configuration of its own in a folder of its own."""
-        self._options, self._target = options, Target.parse(options.target)
-        if self._target.kind == "portal":
+        self._options = options
+        settings = options.model_dump()
+        if options.target == "portal":
             raise UnsupportedError(
                 "target 'portal' is for jobs: send the network there with `portable-cortex submit`"
             )
-        settings = options.model_dump()
-        if self._target.kind == "emulated":
+        if options.target == "emulated":
+            settings["target"] = f"board:{_emulated_board(options.version)}"
             # it may be far slower than real time, and is not to be taken for stuck
             settings["overrun_seconds"] = options.overrun_seconds or 3600
-            self._target = Target("board", _emulated_board(options.version))
         if options.reports is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="portable-cortex-spinnaker-"))
-            self._ends.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(prefix="portable-cortex-spinnaker-"))
+            self._ends.callback(shutil.rmtree, folder, ignore_errors=True)
         else:
-            self._folder = Path(options.reports).absolute()
-            self._folder.mkdir(parents=True, exist_ok=True)
-        from . import _namespace
-
-        _namespace.configure(settings, self._target, self._folder)
-        return _namespace
+            folder = Path(options.reports).absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+        self._session = Session(settings, folder)
+        return self._session.sim
 
     def setup(self, sim: Any, *, timestep: float, seed: int) -> None:
         """Read the configuration; nothing is sent yet."""
-        self._sim = sim
-        sim.setup(timestep=timestep, seed=seed)
+        self._session.setup(timestep, seed)
 
     def prepare(self, sim: Any, progress: Progress) -> None:
         """Check the limits of the machine, then map, load and generate the network."""
-        from . import _limits
-
-        self._notes = _limits.check(
-            sim.SpynnakerDataView.iterate_projections(),
-            delay_extensions=self._options.delay_extensions,
-        )
         try:
-            sim.prepare_once()
+            self._session.prepare(progress)
+        except PortableCortexError:
+            raise
         except Exception as error:
             raise self._explained(error) from error
 
@@ -167,64 +162,39 @@ class SpinnakerBackend(Backend):
     def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
         """In one piece: the machine runs by itself, and each stop costs a read-out."""
         if self.simulates:
-            sim.run(duration)
+            sim.run(duration, progress=progress)
         self._simulated.append(duration)
         progress(1.0)
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from the database of the read-out."""
-        from ._recording import recorded_spikes
-
-        with self._sim.logged():
-            neurons, times = recorded_spikes(population)
+        neurons, times = self._session.spikes(population)
         return by_time(times, neurons)
 
     def signal(self, population: Any, variable: str) -> Signal:
         """Samples from the beginning of each step; there is none of the end of the last."""
-        from ._recording import recorded_signal
-
-        with self._sim.logged():
-            values, neurons, interval, unit = recorded_signal(population, variable)
+        values, neurons, interval, unit = self._session.signal(population, variable)
         return Signal(values, neurons, 0.0, interval, unit)
 
     def phases(self) -> Mapping[str, float]:
         """SPyNNaker's own: mapping, data generation, loading, run, extraction."""
-        from . import _report
-
-        return _report.phases()
+        phases: dict[str, float] = self._session.phases()
+        return phases
 
     def energy(self) -> Energy | None:
         """SPyNNaker's model of it; none for a virtual machine."""
         if not self.simulates or not sum(self._simulated):
             return None
-        from . import _report
-
-        with self._sim.logged():
-            return Energy(**_report.energy(self._simulated[-1] / sum(self._simulated)))
+        return Energy(**self._session.energy(self._simulated[-1] / sum(self._simulated)))
 
     def details(self) -> Mapping[str, Any]:
         """The mapping in numbers, what was rounded, and what sPyNNaker said."""
-        from . import _mapping, _report
-
-        return {
-            "target": self._options.target,
-            "mapping": {**_report.mapping(), **_report.compressed(_mapping.Mapper.compressed)},
-            "rounding": self._notes,
-            "messages": self._said(),
-        }
+        return {**self._session.machine_report(), "target": self._options.target}
 
     def doubts(self) -> list[str]:
         """Saturated weights, lost and late packets, overruns."""
-        from . import _report
-
-        return _report.doubts(self._said())
-
-    def _said(self) -> list[str]:
-        from . import _report
-
-        if self._messages is None:
-            self._messages = _report.messages() if self.simulates else []
-        return self._messages
+        doubts: list[str] = self._session.doubts()
+        return doubts
 
     def end(self, sim: Any) -> None:
         """Release the machine and the emulated board; remove what was not to be kept."""

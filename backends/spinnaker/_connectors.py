@@ -71,6 +71,40 @@ class FixedTotalNumberConnector(_FixedNumber, spynnaker.FixedTotalNumberConnecto
         super().__init__(n, *args, **{**options, "with_replacement": True})
 
 
+class FromListConnector(spynnaker.FromListConnector):  # type: ignore[misc]
+    """A list of synapses: rows of source, target, and the columns that `column_names` names."""
+
+    def __init__(
+        self, conn_list: Any, column_names: Any = None, *, safe: bool = True, callback: Any = None
+    ) -> None:
+        rows = np.asarray(conn_list, dtype=float)
+        if not rows.size:
+            rows, column_names = np.zeros((0, 2)), ()
+        elif column_names is None:
+            column_names = {2: (), 4: ("weight", "delay")}.get(rows.shape[1])
+            if column_names is None:
+                raise TypeError("the columns of the list need names: column_names")
+        # sPyNNaker finds the longest row of a source only where its synapses stand together
+        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+        super().__init__(rows, tuple(column_names), safe=safe)
+
+
+def delayed_list(
+    connector: Any, by: float, first_source: int = 0, first_target: int = 0
+) -> FromListConnector:
+    """A list of synapses with delays, if it has any, that are longer by a number of ms.
+
+    Its indices count from the first source and target.
+    """
+    listed = FromListConnector(connector.conn_list, connector.column_names)
+    rows = listed.conn_list.copy()
+    rows[:, :2] += first_source, first_target
+    if "delay" in listed.column_names:
+        rows[:, 2 + listed.column_names.index("delay")] += by
+    listed.conn_list = rows
+    return listed
+
+
 class StaticSynapse(spynnaker.StaticSynapse):  # type: ignore[misc]
     __doc__ = spynnaker.StaticSynapse.__doc__
 
@@ -152,6 +186,6 @@ def n_synapses(connector: Any, pre: Any, post: Any) -> int | None:
         return int(connector.n * post.size)
     if kind == "FixedNumberPostConnector":
         return int(connector.n * pre.size)
-    if kind in ("FromListConnector", "FromFileConnector"):
+    if hasattr(connector, "conn_list"):
         return len(connector.conn_list)
     return None

@@ -82,10 +82,8 @@ def _weight_note(projection: Any, info: Any, vertex: Any) -> str | None:
 
 def typical_weight(connector: Any, weights: Any) -> float:
     """Size of a weight that must not vanish: constant, mean, or the smallest of a list."""
-    if type(connector).__name__ == "FromListConnector":
-        names = connector.column_names or ("weight", "delay")
-        if "weight" in names:
-            weights = np.asarray(connector.conn_list)[:, 2 + list(names).index("weight")]
+    if isinstance(connector, spynnaker.FromListConnector) and "weight" in connector.column_names:
+        weights = connector.conn_list[:, 2 + connector.column_names.index("weight")]
     if hasattr(weights, "parameters"):
         p = weights.parameters
         return abs(float(p["mu"])) if "mu" in p else abs(p.get("low", 0) + p.get("high", 0)) / 2

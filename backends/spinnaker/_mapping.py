@@ -8,6 +8,7 @@ synapses stay what they are on a board: a few numbers for the board's own genera
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from spinn_utilities.config_holder import get_config_bool
@@ -25,11 +26,16 @@ def _is_set(section: str, option: str) -> bool | None:
     return False if (section, option) == ("Machine", "virtual_board") else found
 
 
+def _nobody(phase: str) -> None:
+    pass
+
+
 class Mapper(SpiNNaker):  # type: ignore[misc]  # sPyNNaker's types are its own
-    """Keeps the routing tables as the host compressed them."""
+    """Says which phase it is in, and keeps the routing tables as the host compressed them."""
 
     __slots__ = ()
     compressed: ClassVar[Any] = None
+    tell: ClassVar[Callable[[str], None]] = _nobody
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         for name in _ASKING:
@@ -40,3 +46,24 @@ class Mapper(SpiNNaker):  # type: ignore[misc]  # sPyNNaker's types are its own
     def _report_compressed(self, compressed: Any) -> None:
         Mapper.compressed = compressed
         super()._report_compressed(compressed)
+
+    def _do_mapping(self, *args: Any) -> None:
+        Mapper.tell("mapping")
+        super()._do_mapping(*args)
+
+    def _do_load(self) -> None:
+        Mapper.tell("loading")
+        super()._do_load()
+
+    def _do_data_generation(self) -> None:
+        Mapper.tell("data generation")
+        super()._do_data_generation()
+        Mapper.tell("loading")
+
+    def _execute_runner(self, *args: Any) -> None:
+        Mapper.tell("run")
+        super()._execute_runner(*args)
+
+    def _do_extract_from_machine(self) -> None:
+        Mapper.tell("extraction")
+        super()._do_extract_from_machine()

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import spynnaker.pyNN as spynnaker  # noqa: N813
@@ -42,13 +42,18 @@ from ._connectors import (  # noqa: F401  # names of the namespace
     FixedNumberPreConnector,
     FixedProbabilityConnector,
     FixedTotalNumberConnector,
+    FromListConnector,
     StaticSynapse,
     unseeded,
 )
 from ._mapping import Mapper
+from ._progress import Log
 from ._projection import Projection
 from ._recording import Recorder
 from ._target import Target
+
+if TYPE_CHECKING:  # a submitted job does not have it
+    from portable_cortex.backend import Progress
 
 LOG = "spynnaker.log"
 
@@ -98,15 +103,14 @@ def configure(settings: Mapping[str, Any], target: Target, folder: Path) -> None
 
 
 @contextlib.contextmanager
-def logged() -> Iterator[None]:
-    """Write to the run's log what sPyNNaker would print."""
+def logged(progress: Progress | None = None) -> Iterator[None]:
+    """Write to the run's log what sPyNNaker would print, and tell how far it is."""
     path = state.folder / LOG
-    with (
-        path.open("a", encoding="utf-8") as log,
-        contextlib.redirect_stderr(log),
-        contextlib.redirect_stdout(log),
-    ):
-        yield
+    with path.open("a", encoding="utf-8") as file:
+        log = Log(file, progress)
+        Mapper.tell = log.phase
+        with contextlib.redirect_stderr(log), contextlib.redirect_stdout(log):
+            yield
 
 
 @contextlib.contextmanager
@@ -163,7 +167,9 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     (state.folder / FILE).write_text(text, encoding="utf-8")
     spynnaker.SpiNNaker = Mapper
     sys.modules["spynnaker.pyNN.spinnaker"].setup_configs = _configs  # type: ignore[attr-defined]
-    extra.setdefault("time_scale_factor", settings["time_scale_factor"])
+    # what cores have time for, where nothing else is said: 1 ms for each step
+    slow = settings["time_scale_factor"] or max(1, math.ceil(round(1.0 / timestep, 6)))
+    extra.setdefault("time_scale_factor", slow)
     extra.setdefault("n_boards_required", settings["boards"])
     with logged():
         if spynnaker.SpynnakerDataView.is_setup() and not spynnaker.SpynnakerDataView.is_shutdown():
@@ -188,7 +194,7 @@ def _simulator() -> Any:
     return vars(spynnaker)["__simulator"]
 
 
-def run(simtime: float, callbacks: Any = None) -> float:
+def run(simtime: float, callbacks: Any = None, progress: Progress | None = None) -> float:
     """Advance by `simtime` ms, to the nearest step."""
     if callbacks:
         raise UnsupportedError("SpiNNaker runs without the host: it has no callbacks")
@@ -198,7 +204,7 @@ def run(simtime: float, callbacks: Any = None) -> float:
     duration = n * step
     while math.ceil(duration / step) > n:  # sPyNNaker rounds up
         duration = math.nextafter(duration, 0.0)
-    with logged(), _own_signals():
+    with logged(progress), _own_signals():
         _simulator().run(duration)
     return float(spynnaker.get_current_time())
 
@@ -211,10 +217,10 @@ def run_until(time_point: float, callbacks: Any = None) -> float:
 run_for = run
 
 
-def prepare_once() -> None:
+def prepare_once(progress: Progress | None = None) -> None:
     """Map, load and generate the network, unless that has been done."""
     if not state.prepared:
-        run(0.0)
+        run(0.0, progress=progress)
 
 
 def reset(annotations: Any = None) -> None:

@@ -19,7 +19,6 @@ import spynnaker.pyNN as spynnaker  # noqa: N813
 from spynnaker.pyNN.models.common.param_generator_data import is_param_generatable
 from spynnaker.pyNN.models.neural_projections.connectors import (
     AbstractGenerateConnectorOnMachine,
-    FromListConnector,
     MultapseConnector,
 )
 from spynnaker.pyNN.models.neuron import PopulationVertex
@@ -27,7 +26,7 @@ from spynnaker.pyNN.models.neuron import PopulationVertex
 from portable_cortex.errors import InvalidValueError, UnsupportedError
 from portable_cortex.synapses import as_matrix
 
-from ._connectors import StaticSynapse, n_synapses, shifted
+from ._connectors import StaticSynapse, delayed_list, n_synapses
 
 DISTRIBUTIONS = "uniform, normal, normal_clipped, normal_clipped_to_boundary"
 
@@ -56,10 +55,20 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
         self.connector = connector
         synapse = synapse_type or StaticSynapse()
         step = float(spynnaker.get_time_step())
-        self._later = step if isinstance(presynaptic_population._vertex, PopulationVertex) else 0.0
+        from_neurons = isinstance(presynaptic_population._vertex, PopulationVertex)
+        self._later = step if from_neurons and isinstance(synapse, StaticSynapse) else 0.0
+        self._between = presynaptic_population, postsynaptic_population
+        # of views; sPyNNaker counts in their populations
+        self._first = [population._view_range[0] for population in self._between]
         what = label or (
             f"projection {presynaptic_population.label}→{postsynaptic_population.label}"
         )
+        if isinstance(connector, spynnaker.FromListConnector):
+            _check_indices(what, connector, *self._between)
+            connector = delayed_list(connector, self._later, *self._first)
+            presynaptic_population, postsynaptic_population = (
+                getattr(population, "grandparent", population) for population in self._between
+            )
         if isinstance(synapse, StaticSynapse):
             on_machine = is_generated_on_machine(connector, synapse)
             if isinstance(connector, MultapseConnector) and not on_machine:
@@ -67,8 +76,6 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
                     f"{what}: the board draws FixedTotalNumberConnector with weights and delays "
                     f"that are constant or {DISTRIBUTIONS}; for others use realisation 'shared'"
                 )
-            if isinstance(connector, FromListConnector):
-                _delay_list(connector, self._later)
             try:
                 synapse = synapse.delayed(self._later + (0.5 * step if on_machine else 0.0))
             except KeyError:
@@ -86,6 +93,16 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
             space,
             label,
         )
+
+    @property
+    def pre(self) -> Any:
+        """The population or view that the synapses come from."""
+        return self._between[0]
+
+    @property
+    def post(self) -> Any:
+        """The population or view that they go to."""
+        return self._between[1]
 
     @property
     def receptor_type(self) -> str:
@@ -117,6 +134,7 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
             [tuple(row) for row in self._from_machine([n for n in names if n != "source"])],
             dtype=float,
         ).reshape(-1, 2 + len(names))
+        table[:, :2] -= self._first
         for column, name in enumerate(names, start=2):
             if name == "weight" and self.receptor_type == "inhibitory":
                 if not self.post.conductance_based:
@@ -153,10 +171,13 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
         )
 
 
-def _delay_list(connector: Any, by: float) -> None:
-    names = connector.column_names or ("weight", "delay")
-    if "delay" in names and by:
-        rows = np.array(connector.conn_list, dtype=float)
-        column = 2 + list(names).index("delay")
-        rows[:, column] = shifted(rows[:, column], by)
-        connector.conn_list = rows
+def _check_indices(what: str, connector: Any, pre: Any, post: Any) -> None:
+    """Neurons that do not exist: sPyNNaker would leave their synapses out."""
+    for column, population in enumerate((pre, post)):
+        index = connector.conn_list[:, column]
+        if index.size and not 0 <= index.min() <= index.max() < population.size:
+            raise InvalidValueError(
+                f"{what}: the list has neurons {index.min():g} to {index.max():g} of "
+                f"{population.label}, which has {population.size}: valid are 0 to "
+                f"{population.size - 1}"
+            )

@@ -21,9 +21,10 @@ from spynnaker.pyNN.data import SpynnakerDataView
 
 # messages of sPyNNaker that say that the network was not run as described
 DOUBT = re.compile(
-    r"saturated|lost packets|dropped|missed|too late|later than|skipped|overload|blocked"
-    r"|may mean that the simulation does not work|still executing|fell behind|error status"
-    r"|no master pop entry",
+    r"saturated|lost (\d+ )?packets|dropped|missed|too late|later than|skipped|overload|blocked"
+    r"|clipped|did not (start|end)|still executing|fell behind|overran|default routed"
+    r"|no master pop entry|did not match|not correct|error status|will be ignored"
+    r"|may mean that the simulation|could indicate a.* fault",
     re.IGNORECASE,
 )
 
