@@ -321,6 +321,33 @@ def test_a_tick_that_takes_too_long_is_reported(machine):
     assert machine.report(0, 1).overruns > 3
 
 
+def test_a_core_that_works_for_whole_ticks_is_reported_and_one_that_rests_is_not(machine):
+    """With the interrupt cleared at once, and the work done outside of the handler."""
+    handler = [
+        *li(0, TIMER), 0xE580100C, *li(2, DTCM), 0xE3A03001, 0xE5823000,  # a tick to do
+        *li(0, VIC), 0xE5801030, 0xE25EF004,
+    ]  # fmt: skip
+    for core, work in ((1, 15_000), (2, 5_000)):  # 2 cycles each, of 20,000 in a tick
+        code = [
+            *poke(VIC + 0x100, 0x800), *poke(VIC + 0x200, 0x20 | 4), *poke(VIC + 0x10, 1 << 4),
+            *li(3, 100_000), 0xE2533001, 0x1AFFFFFD,  # what comes before the timer does not count
+            *poke(TIMER, 100 * US), *poke(TIMER + 8, 0xE2), 0xE321F053, *li(5, DTCM),
+            WAIT_FOR_INTERRUPT, 0xE5954000, 0xE3540000, 0x0AFFFFFB,
+            0xE3A04000, 0xE5854000, *li(6, work), 0xE2566001, 0x1AFFFFFD, 0xEAFFFFF3,
+        ]  # fmt: skip
+        pieces = [(0x100, struct.pack(f"<{len(code)}I", *code))]
+        pieces += [(0x800, struct.pack(f"<{len(handler)}I", *handler))]
+        pieces += [(0x18, struct.pack("<I", 0xE51FFFF0))]
+        machine.start(0, core, native.Program(tuple(pieces), 0x100), 0)
+    machine.run(machine.now + 10 * MS)
+    busy, resting = machine.report(0, 1), machine.report(0, 2)
+    assert busy.period == resting.period == 100 * US
+    assert busy.overruns > 30
+    assert busy.busiest == pytest.approx(busy.period, rel=0.01)
+    assert resting.overruns == 0
+    assert resting.busiest == pytest.approx(10_000, rel=0.01)
+
+
 # geometry, heaps, programs
 
 
@@ -466,6 +493,22 @@ def test_router_entries_are_allocated_loaded_and_cleared(monitor):
     assert monitor.machine.load_router(0, 0x4000 + 4 * entry) == 40 << 24 | 0x81
     assert ask(monitor, Command.ALLOCATE, 40 << 8 | 5, 1)[1] == words(1)
     assert monitor.machine.load_router(0, 0x4000 + 4 * entry) == 0xFF000000
+
+
+@pytest.mark.parametrize("code", [[HERE], poke(0x50000000, 1)], ids=["loop", "abort"])
+def test_a_program_that_never_reports_can_be_looked_at_and_stopped(monitor, code):
+    app, core = 50, 3
+    table = struct.pack("<8I", 2, 0x100, 32, 32, 4, 0x100, 0, 0) + struct.pack(
+        "<8I", *code, *[HERE] * (8 - len(code))
+    )
+    ask(monitor, Command.WRITE, 0x67800000, len(table), data=table)
+    assert ask(monitor, Command.APP_START, app << 24 | 1 << core)[0] == Result.OK
+    monitor.machine.run(monitor.machine.now + 2 * MS)
+    assert ask(monitor, Command.COUNT, app, 4)[1] == words(1)  # initialising, for ever
+    assert monitor.machine.report(0, core).cycles >= MS
+    ask(monitor, Command.SIGNAL, 0, 2 << 16 | 0xFF << 8 | app)
+    assert monitor.chips[0, 0].state(core)[0] == 15
+    assert not monitor.machine.busy
 
 
 @settings(max_examples=400, deadline=None)

@@ -9,6 +9,7 @@ import importlib
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,13 @@ class SpinnakerBackend(Backend):
     def __init__(self) -> None:
         self._options = SpinnakerOptions()
         self._target = Target("virtual")
+        self._board: Any = None  # if it is emulated
         self._folder: Path | None = None
         self._ends = contextlib.ExitStack()
         self._sim: Any = None
         self._simulated: list[float] = []  # ms, run by run
         self._notes: list[str] = []
+        self._weight_steps: dict[str, list[float]] = {}
         self._messages: list[str] | None = None
 
     @property
@@ -121,7 +124,8 @@ class SpinnakerBackend(Backend):
         if self._target.kind == "emulated":
             # it may be far slower than real time, and is not to be taken for stuck
             settings["overrun_seconds"] = options.overrun_seconds or 3600
-            self._target = Target("board", _emulated_board(options.version))
+            self._board = _emulated_board(options.version)
+            self._target = Target("board", str(self._board.address))
         if options.reports is None:
             self._folder = Path(tempfile.mkdtemp(prefix="portable-cortex-spinnaker-"))
             self._ends.callback(shutil.rmtree, self._folder, ignore_errors=True)
@@ -142,10 +146,11 @@ class SpinnakerBackend(Backend):
         """Check the limits of the machine, then map, load and generate the network."""
         from . import _limits
 
+        projections = list(sim.SpynnakerDataView.iterate_projections())
         self._notes = _limits.check(
-            sim.SpynnakerDataView.iterate_projections(),
-            delay_extensions=self._options.delay_extensions,
+            projections, delay_extensions=self._options.delay_extensions
         )
+        self._weight_steps = _limits.weight_steps(projections)
         try:
             sim.prepare_once()
         except Exception as error:
@@ -200,7 +205,10 @@ class SpinnakerBackend(Backend):
         from . import _report
 
         with self._sim.logged():
-            return Energy(**_report.energy(self._simulated[-1] / sum(self._simulated)))
+            found = Energy(**_report.energy(self._simulated[-1] / sum(self._simulated)))
+        if self._board is not None:
+            found = replace(found, note=f"of no real machine, as the board is emulated; {found.note}")
+        return found
 
     def details(self) -> Mapping[str, Any]:
         """The mapping in numbers, what was rounded, and what sPyNNaker said."""
@@ -210,14 +218,19 @@ class SpinnakerBackend(Backend):
             "target": self._options.target,
             "mapping": {**_report.mapping(), **_report.compressed(_mapping.Mapper.compressed)},
             "rounding": self._notes,
+            "weight_steps": self._weight_steps,
             "messages": self._said(),
+            **({} if self._board is None else {"emulated_board": self._board.report()["load"]}),
         }
 
     def doubts(self) -> list[str]:
         """Saturated weights, lost and late packets, overruns."""
         from . import _report
 
-        return _report.doubts(self._said())
+        found = _report.doubts(self._said())
+        if self._board is not None and (warning := self._board.report()["load"]["warning"]):
+            found.append(warning)
+        return found
 
     def _said(self) -> list[str]:
         from . import _report
@@ -235,8 +248,8 @@ class SpinnakerBackend(Backend):
 
 
 @functools.cache
-def _emulated_board(version: int) -> str:
-    """Address of an emulated board, which stays until this process ends, as real ones do."""
+def _emulated_board(version: int) -> Any:
+    """An emulated board, which stays until this process ends, as real ones do."""
     try:
         emulator = importlib.import_module(EMULATOR)
     except ImportError as error:
@@ -247,4 +260,4 @@ def _emulated_board(version: int) -> str:
     boards = contextlib.ExitStack()
     board = boards.enter_context(emulator.EmulatedBoard(version=version))
     atexit.register(boards.close)
-    return str(board.address)
+    return board

@@ -44,7 +44,7 @@ typedef struct {
 /* what is reported of a core; the same in Python (native.py) */
 typedef struct {
     uint64_t state, time, pc, cycles, interrupts, transfers, packets_sent, packets_lost,
-        overruns, busiest;
+        overruns, busiest, period;
 } Report;
 
 typedef struct Core {
@@ -66,7 +66,10 @@ typedef struct Core {
     uint32_t cc_control, cc_data, cc_payload;
     Queue inbox;
     /* counts */
-    uint64_t cycles, interrupts, transfers, sent, lost, overruns, tick_cycles, busiest;
+    uint64_t cycles, interrupts, transfers, sent, lost, overruns;
+    uint64_t started; /* when the core was last given the host's processor */
+    int64_t tick_cycles, tick_polled; /* in this tick of timer 1: all, looking at the timers */
+    int64_t busiest; /* the most in a tick, without looking at the timers */
     uint64_t quiet; /* ticks of timer 1 in a row on which next to nothing was done */
 } Core;
 
@@ -79,6 +82,7 @@ typedef struct Chip {
     uint32_t router[0x400], p2p[0x2000];
     int32_t neighbour[N_LINKS];
     uint64_t next_event, clock_ms;
+    uint64_t due[N_CORES]; /* when each core has something to do, or NEVER */
     Queue queue;
     Core core[N_CORES];
 } Chip;
@@ -114,6 +118,7 @@ static inline uint8_t *locate(Core *c, uint32_t address)
 extern uint32_t thumb_to_arm[1 << 16];
 void thumb_prepare(void);
 /* arm.c */
+void arm_prepare(void);
 void core_reset(Core *core, uint32_t entry, uint32_t r0);
 void core_run(Core *core, uint64_t limit);
 /* peripherals.c */
@@ -124,6 +129,7 @@ void store_system(Chip *chip, uint32_t offset, uint32_t value, uint64_t now);
 uint32_t load_router(Chip *chip, uint32_t offset);
 void store_router(Chip *chip, uint32_t offset, uint32_t value);
 void interrupt_cores(Chip *chip, uint32_t mask, uint64_t now);
+uint64_t timer_period(const Timer *timer);
 uint32_t raised(Core *core);
 int interrupting(Core *core);
 uint32_t enter_vector(Core *core);
