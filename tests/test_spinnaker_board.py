@@ -125,13 +125,18 @@ BLOCKS = st.builds(
     | 13 << 16 | which,
     *[st.booleans()] * 4, st.integers(1, 0x1FFF),
 )  # fmt: skip
-CONDITIONAL = st.builds(
-    lambda word, c: word & 0x0FFFFFFF | c << 28, DATA_PROCESSING, st.integers(0, 13)
-)
-ARM = st.one_of(
-    DATA_PROCESSING, COMPARE, MULTIPLY, SIGNAL, SATURATING, CLZ, STATUS, LOADS, HALVES, BLOCKS,
-    CONDITIONAL,
+LITERALS = st.builds(  # LDR, LDRB, ADD relative to the program counter
+    lambda base, rd, offset: base | rd << 12 | offset & 0xFC,
+    st.sampled_from([0xE59F0000, 0xE5DF0000, 0xE28F0F00]), st.integers(0, 12), st.integers(0, 255),
 )  # fmt: skip
+BRANCHES = st.integers(-10, 10).map(lambda n: 0xEA000000 | n & 0xFFFFFF)
+PLAIN = st.one_of(
+    DATA_PROCESSING, COMPARE, MULTIPLY, SIGNAL, SATURATING, CLZ, STATUS, LOADS, HALVES, BLOCKS,
+    LITERALS, BRANCHES,
+)  # fmt: skip
+ARM = st.one_of(
+    PLAIN, st.builds(lambda word, c: word & 0x0FFFFFFF | c << 28, PLAIN, st.integers(0, 13))
+)
 THUMB = st.one_of(
     st.integers(0x0000, 0x43FF),  # shifts, sums, immediate values, register operations
     st.integers(0x4400, 0x46FF).filter(lambda t: (t >> 4 & 8 | t & 7) < 13),  # high registers

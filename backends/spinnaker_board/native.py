@@ -211,7 +211,10 @@ class Machine:
         self._library.core_registers(self._handle, chip, core, (_U32 * 17)(*values), 1)
 
     def tcm(self, chip: int, core: int) -> npt.NDArray[np.uint8]:
-        """A core's instruction memory, and its data memory behind it."""
+        """A core's instruction memory, and its data memory behind it.
+
+        Ask for it again to write to it after the core has run.
+        """
         address = self._library.core_memory(self._handle, chip, core)
         return _array(address, ITCM_SIZE + DTCM_SIZE)
 

@@ -1,15 +1,16 @@
 /* The ARM968 processor: an interpreter of the ARMv5TE instruction set (ARM DDI 0100I).
  *
  * Thumb instructions are executed as the ARM instructions that they are equal to (thumb.c). Every
- * instruction takes one cycle. The tests compare it with QEMU's translator (unicorn). */
+ * instruction takes one cycle. What an instruction is, is looked at once and kept until something
+ * writes to it. The tests compare it all with QEMU's translator (unicorn). */
+#define _GNU_SOURCE
 #include "instructions.h"
+#include <sys/mman.h>
 
 enum { FIQ = 0x11, IRQ = 0x12, SVC = 0x13, ABT = 0x17, UND = 0x1b };
 enum { V_UNDEFINED = 0x04, V_SWI = 0x08, V_PREFETCH = 0x0c, V_DATA = 0x10, V_IRQ = 0x18, V_FIQ = 0x1c };
 #define STICKY (1u << 27)
 #define T 0x20u /* Thumb state */
-
-static uint8_t kinds[1 << 12]; /* of instructions, by bits 27-20 and 7-4 */
 
 /* bank of each mode, by its low four bits: user and system, FIQ, IRQ, SVC, abort, undefined */
 static const uint8_t BANK[16] = {0, 1, 2, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 0};
@@ -82,7 +83,7 @@ static bool block_transfer(Core *c, uint32_t w)
     bool user = (w >> 22 & 1) && !(load && w >> 15 & 1);
     int bank = BANK[c->cpsr & 15];
     start &= ~3u;
-    uint32_t *at = (uint32_t *)locate(c, start);
+    uint32_t *at = (uint32_t *)(load ? locate(c, start) : locate_to_write(c, start, 4 * n));
     if (!at || (n && locate(c, start + 4 * n - 4) != (uint8_t *)(at + n - 1))) return false;
     if (user) switch_bank(c, bank, 0);
     if (write_back && load) r[rn] = final;
@@ -164,198 +165,273 @@ static uint32_t thumb_branch(Core *c, uint32_t t, uint32_t here, uint32_t f)
     }
 }
 
-/* Run until the core's clock reaches `limit`, it sleeps, or an interrupt wants in. */
+/* Instructions may have changed: look at them again. */
+void forget(Core *c, uint32_t address, uint32_t size)
+{
+    uint32_t end = address + size < ITCM_SIZE ? address + size : ITCM_SIZE;
+    address &= ~3u;
+    if (address == 0 && end == ITCM_SIZE) { /* gives the memory back, and is zero */
+        madvise(c->decoded, N_DECODED * sizeof(Decoded), MADV_DONTNEED);
+        return;
+    }
+    for (uint32_t i = address / 4; i < (end + 3) / 4; i++) c->decoded[i].kind = NEW;
+    for (uint32_t i = address / 2; i < (end + 3) / 4 * 2; i++) c->decoded[ITCM_SIZE / 4 + i].kind = NEW;
+}
+
+/* X of each form of operand, operation and whether it sets the flags (comparisons: always) */
+#define OPERATION(X, form, op) X(form, op, 0) X(form, op, 1)
+#define OPERATIONS(X, form) \
+    OPERATION(X, form, 0) OPERATION(X, form, 1) OPERATION(X, form, 2) OPERATION(X, form, 3) \
+    OPERATION(X, form, 4) OPERATION(X, form, 5) OPERATION(X, form, 6) OPERATION(X, form, 7) \
+    X(form, 8, 1) X(form, 9, 1) X(form, 10, 1) X(form, 11, 1) OPERATION(X, form, 12) \
+    OPERATION(X, form, 13) OPERATION(X, form, 14) OPERATION(X, form, 15)
+#define ALL_DATA(X) \
+    OPERATIONS(X, IMMEDIATE) OPERATIONS(X, SHIFTED_LEFT) OPERATIONS(X, SHIFTED) \
+    OPERATIONS(X, SHIFTED_BY_REGISTER)
+#define ALL_WORD(X) \
+    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define ALL_HALF(X) X(2) X(3) X(4) X(5) X(6) X(7)
+
+/* Run until the core's clock reaches `limit`, it sleeps, or an interrupt wants in.
+ *
+ * Each piece of code jumps to the next itself: the host's processor then foresees where to. */
 static void execute(Core *c, uint64_t limit)
 {
-    uint32_t *r = c->r, pc = c->pc, f = c->cpsr >> 28, target;
-    uint8_t *itcm = c->itcm;
+#define DATA_LABEL(form, op, set) [DATA + (form << 5 | op << 1 | set)] = &&data_##form##_##op##_##set,
+#define WORD_LABEL(k) [WORD + k] = &&word_##k,
+#define HALF_LABEL(k) [HALF + k] = &&half_##k,
+    static const void *const pieces[N_KINDS] = {
+        [0 ... N_KINDS - 1] = &&undefined, [NEW] = &&new, ALL_DATA(DATA_LABEL) ALL_WORD(WORD_LABEL)
+        ALL_HALF(HALF_LABEL) [BLOCK] = &&block, [BRANCH] = &&branch,
+        [BRANCH_WITH_LINK] = &&branch_with_link, [MULTIPLY] = &&multiply,
+        [LONG_MULTIPLY] = &&long_multiply, [ENHANCED_MULTIPLY] = &&enhanced_multiply,
+        [SWAP] = &&swap, [MISCELLANEOUS] = &&miscellaneous, [SET_STATUS] = &&set_status,
+        [COPROCESSOR] = &&coprocessor, [SOFTWARE_INTERRUPT] = &&software_interrupt,
+        [CONDITIONAL] = &&conditional, [CONDITIONAL_BRANCH] = &&conditional_branch,
+        [UNCONDITIONAL] = &&unconditional, [THUMB_BRANCH] = &&thumb_branch,
+        [DATA_TO_PC] = &&data_to_pc, [LITERAL] = &&literal, [ADDRESS_OF] = &&address_of,
+    };
+    uint32_t *r = c->r, pc = c->pc, f = c->cpsr >> 28, w, target;
+    uint32_t size, shift; /* of an instruction, and of its address to its place in `table` */
     uint64_t time = c->time;
-    bool thumb = c->cpsr & T;
+    Decoded *table, *d, elsewhere;
 
 #define PUT_FLAGS() (c->cpsr = (c->cpsr & 0x0fffffffu) | f << 28)
-#define GET_FLAGS() (f = c->cpsr >> 28, thumb = c->cpsr & T)
+#define SET_STATE(to) \
+    (shift = (to) ? 1 : 2, size = 1 << shift, table = c->decoded + (IN_THUMB ? ITCM_SIZE / 4 : 0))
+#define IN_THUMB (shift == 1)
+#define AT(target) ((target) & ~(size - 1))
+#define GET_FLAGS() (f = c->cpsr >> 28, SET_STATE(c->cpsr & T))
 #define EXCEPTION(mode, vector, link) \
-    do { PUT_FLAGS(); enter_exception(c, mode, vector, link); pc = c->pc; thumb = false; } while (0)
+    do { uint32_t back = (link); \
+         PUT_FLAGS(); \
+         enter_exception(c, mode, vector, back); \
+         pc = c->pc; \
+         SET_STATE(false); } while (0)
 #define STOP() (limit = 0)
 #define CHECK() \
     do { if (interrupting(c)) STOP(); } while (0)
-#define WRITE_PSR(value) \
-    do { PUT_FLAGS(); write_psr(c, w, value); GET_FLAGS(); c->time = time; CHECK(); } while (0)
+#define NEXT() \
+    do { if (time >= limit) goto stop; \
+         if (pc >= ITCM_SIZE) goto outside; \
+         d = &table[pc >> shift]; \
+         GO(); } while (0)
+#define GO() /* the program counter reads two instructions ahead */ \
+    do { time++; \
+         w = d->word; \
+         pc += size; \
+         r[15] = pc + size; \
+         goto *pieces[d->kind]; } while (0)
 #define TRANSFER(how, loads) \
     do { int went = how; \
          if (went == ABORTED) goto data_abort; \
          if (went == REGISTER) { time = c->time; CHECK(); } \
-         if ((loads) && (w >> 12 & 15) == 15) { target = r[15]; goto exchange; } } while (0)
-#define CASE_DATA(form, op, set) \
-    case DATA + ((form) << 5 | (op) << 1 | (set)): { \
-        uint32_t flags = f, rd = w >> 12 & 15; \
-        uint32_t result = data_processing(r, w, form, op, set, &flags); \
-        if ((op) < 8 || (op) > 11) { \
-            if (rd == 15) { target = result; if (set) goto exception_return; goto jump; } \
-            r[rd] = result; \
-        } \
+         if ((loads) && (w >> 12 & 15) == 15) { target = r[15]; goto exchange; } \
+         NEXT(); } while (0)
+#define DATA_PIECE(form, op, set) \
+    data_##form##_##op##_##set: { \
+        uint32_t flags = f, result = data_processing(r, w, form, op, set, &flags); \
+        if (op < 8 || op > 11) r[w >> 12 & 15] = result; \
         f = flags; \
-        break; }
-#define CASES_DATA(form) \
-    CASE_DATA(form, 0, 0) CASE_DATA(form, 0, 1) CASE_DATA(form, 1, 0) CASE_DATA(form, 1, 1) \
-    CASE_DATA(form, 2, 0) CASE_DATA(form, 2, 1) CASE_DATA(form, 3, 0) CASE_DATA(form, 3, 1) \
-    CASE_DATA(form, 4, 0) CASE_DATA(form, 4, 1) CASE_DATA(form, 5, 0) CASE_DATA(form, 5, 1) \
-    CASE_DATA(form, 6, 0) CASE_DATA(form, 6, 1) CASE_DATA(form, 7, 0) CASE_DATA(form, 7, 1) \
-    CASE_DATA(form, 8, 1) CASE_DATA(form, 9, 1) CASE_DATA(form, 10, 1) CASE_DATA(form, 11, 1) \
-    CASE_DATA(form, 12, 0) CASE_DATA(form, 12, 1) CASE_DATA(form, 13, 0) CASE_DATA(form, 13, 1) \
-    CASE_DATA(form, 14, 0) CASE_DATA(form, 14, 1) CASE_DATA(form, 15, 0) CASE_DATA(form, 15, 1)
-#define CASE_WORD(k) \
-    case WORD + (k): TRANSFER(word_transfer(c, w, k, f, time), (k) & 2); break;
-#define CASE_HALF(k) \
-    case HALF + (k): TRANSFER(half_transfer(c, w, k, time), (k) & 1); break;
+        NEXT(); }
+#define WORD_PIECE(k) word_##k: TRANSFER(word_transfer(c, w, k, f, time), k & 2);
+#define HALF_PIECE(k) half_##k: TRANSFER(half_transfer(c, w, k, time), k & 1);
 
-    while (time < limit) {
-        uint32_t w, here = pc;
+    SET_STATE(c->cpsr & T);
+    NEXT();
+
+new: /* its program counter and time have been set */
+    *d = decode(IN_THUMB ? thumb_to_arm[*(uint16_t *)(c->itcm + pc - size)]
+                      : *(uint32_t *)(c->itcm + pc - size), IN_THUMB);
+    w = d->word;
+    goto *pieces[d->kind];
+
+outside: { /* the instruction memory: seldom */
+    uint8_t *code = locate(c, pc);
+    if (!code) {
         time++;
-        uint8_t *code = pc < ITCM_SIZE ? itcm + pc : locate(c, pc);
-        if (!code) {
-            EXCEPTION(ABT, V_PREFETCH, here + 4);
-            continue;
-        }
-        if (thumb) {
-            w = thumb_to_arm[*(uint16_t *)code];
-            pc = here + 2;
-            /* literals are found from a whole word on */
-            r[15] = (w & 0x0f7f0000) == 0x051f0000 || (w & 0x0fff0f00) == 0x028f0f00
-                ? (here + 4) & ~3u : here + 4;
-        } else {
-            w = *(uint32_t *)code;
-            pc = here + 4;
-            r[15] = here + 8;
-        }
-        if (w >> 28 != 14) {
-            if (w >> 28 != 15) {
-                if (!(HOLDS[w >> 28] >> f & 1)) continue;
-            } else if (thumb) {
-                pc = thumb_branch(c, w & 0xffff, here, f);
-                thumb = c->cpsr & T;
-                continue;
-            } else if (w >> 25 == 0x7d) { /* BLX to Thumb code */
-                r[14] = pc;
-                target = (here + 8 + ((uint32_t)((int32_t)(w << 8) >> 6)) + (w >> 23 & 2)) | 1;
-                goto exchange;
-            } else {
-                if ((w & 0x0d70f000) != 0x0550f000) goto undefined; /* not PLD */
-                continue;
-            }
-        }
-        switch (kinds[(w >> 16 & 0xff0) | (w >> 4 & 15)]) {
-        CASES_DATA(IMMEDIATE)
-        CASES_DATA(SHIFTED_LEFT)
-        CASES_DATA(SHIFTED)
-        CASES_DATA(SHIFTED_BY_REGISTER)
-        CASE_WORD(0) CASE_WORD(1) CASE_WORD(2) CASE_WORD(3) CASE_WORD(4) CASE_WORD(5) CASE_WORD(6)
-        CASE_WORD(7) CASE_WORD(8) CASE_WORD(9) CASE_WORD(10) CASE_WORD(11) CASE_WORD(12)
-        CASE_WORD(13) CASE_WORD(14) CASE_WORD(15)
-        CASE_HALF(2) CASE_HALF(3) CASE_HALF(4) CASE_HALF(5) CASE_HALF(6) CASE_HALF(7)
-        case BLOCK: case BLOCK + 1:
-            if (!block_transfer(c, w)) goto data_abort;
-            if (w >> 20 & 1 && w >> 15 & 1) {
-                target = r[15];
-                if (w >> 22 & 1) goto exception_return;
-                goto exchange;
-            }
-            break;
-        case BRANCH + 1: r[14] = pc; /* fall through */
-        case BRANCH: pc = here + 8 + ((uint32_t)((int32_t)(w << 8) >> 6)); break;
-        case MULTIPLY: multiply(r, w, &f); break;
-        case LONG_MULTIPLY: long_multiply(r, w, &f); break;
-        case ENHANCED_MULTIPLY: enhanced_multiply(c, w); break;
-        case SWAP: { /* SWP, SWPB */
-            uint32_t address = r[w >> 16 & 15], new = r[w & 15];
-            uint8_t *at = locate(c, address);
-            if (w & 0xf00) goto undefined;
-            if (!at) goto data_abort;
-            if (w >> 22 & 1) {
-                r[w >> 12 & 15] = *at;
-                *at = new;
-            } else {
-                uint32_t *word = (uint32_t *)(at - (address & 3));
-                r[w >> 12 & 15] = ror(*word, (address & 3) * 8);
-                *word = new;
-            }
-            break;
-        }
-        case SET_STATUS: WRITE_PSR(ror(w & 255, w >> 7 & 30)); break;
-        case MISCELLANEOUS: {
-            uint32_t which = w >> 21 & 3;
-            switch (w >> 4 & 15) {
-            case 0:
-                if (!(which & 1)) { /* MRS */
-                    PUT_FLAGS();
-                    r[w >> 12 & 15] = which & 2 ? c->spsr[BANK[c->cpsr & 15]] : c->cpsr;
-                } else
-                    WRITE_PSR(r[w & 15]);
-                break;
-            case 1: /* BX, CLZ */
-                if (which == 1) {
-                    target = r[w & 15];
-                    goto exchange;
-                }
-                if (which != 3) goto undefined;
-                r[w >> 12 & 15] = r[w & 15] ? __builtin_clz(r[w & 15]) : 32;
-                break;
-            case 3: /* BLX */
-                if (which != 1) goto undefined;
-                target = r[w & 15];
-                r[14] = pc;
-                goto exchange;
-            case 5: saturating_add(c, w); break;
-            case 7:
-                if (which != 1) goto undefined;
-                EXCEPTION(ABT, V_PREFETCH, here + 4); /* BKPT */
-                break;
-            default: goto undefined;
-            }
-            break;
-        }
-        case SOFTWARE_INTERRUPT: EXCEPTION(SVC, V_SWI, pc); break;
-        case COPROCESSOR:
-            if ((w & 0x0fff0fff) == 0x0e070f90) { /* wait for interrupt */
-                c->state = ASLEEP;
-                STOP();
-            } else if ((w & 0x10) && (w >> 8 & 15) == 15) { /* the system control coprocessor */
-                if (!(w >> 20 & 1)) {
-                    if ((w >> 16 & 15) == 1) c->control_register = r[w >> 12 & 15];
-                } else {
-                    uint32_t which = w >> 16 & 15, rd = w >> 12 & 15;
-                    uint32_t value = which == 0 ? 0x41059461 : which == 1 ? c->control_register : 0;
-                    if (rd == 15) f = value >> 28;
-                    else r[rd] = value;
-                }
-            } else
-                goto undefined;
-            break;
-        default:
-        undefined:
-            EXCEPTION(UND, V_UNDEFINED, pc);
-        }
-        continue;
-
-    jump: /* in the state that the processor is in */
-        r[15] = target;
-        pc = target & (thumb ? ~1u : ~3u);
-        continue;
-    exchange: /* to the state that the target's last bit says */
-        thumb = target & 1;
-        c->cpsr = (c->cpsr & ~T) | (thumb ? T : 0);
-        pc = target & (thumb ? ~1u : ~3u);
-        continue;
-    exception_return:
-        set_cpsr(c, c->spsr[BANK[c->cpsr & 15]]);
-        GET_FLAGS();
-        pc = target & (thumb ? ~1u : ~3u);
-        c->time = time;
-        CHECK();
-        continue;
-    data_abort:
-        EXCEPTION(ABT, V_DATA, here + 8);
+        EXCEPTION(ABT, V_PREFETCH, pc + 4);
+        NEXT();
     }
+    elsewhere = decode(IN_THUMB ? thumb_to_arm[*(uint16_t *)code] : *(uint32_t *)code, IN_THUMB);
+    d = &elsewhere;
+    GO();
+}
+
+    ALL_DATA(DATA_PIECE)
+    ALL_WORD(WORD_PIECE)
+    ALL_HALF(HALF_PIECE)
+
+literal: /* from a whole word on, in Thumb state as well */
+    r[15] &= ~3u;
+    goto word_3;
+address_of:
+    r[15] &= ~3u;
+    goto data_IMMEDIATE_4_0;
+data_to_pc: {
+    int kind = kind_of_bits(w >> 20 & 255, w >> 4 & 15) - DATA;
+    target = data_processing(r, w, kind >> 5, kind >> 1 & 15, false, &f);
+    if (kind & 1) goto exception_return;
+    pc = AT(target);
+    NEXT();
+}
+conditional:
+    if (HOLDS[w >> 28] >> f & 1) goto *pieces[d->if_true];
+    NEXT();
+conditional_branch:
+    if (HOLDS[w >> 28] >> f & 1) pc = r[15] + ((uint32_t)((int32_t)(w << 8) >> 6));
+    NEXT();
+branch_with_link:
+    r[14] = pc;
+branch:
+    pc = r[15] + ((uint32_t)((int32_t)(w << 8) >> 6));
+    NEXT();
+thumb_branch:
+    pc = thumb_branch(c, w & 0xffff, pc - 2, f);
+    SET_STATE(c->cpsr & T);
+    NEXT();
+unconditional:
+    if (w >> 25 == 0x7d) { /* BLX to Thumb code */
+        r[14] = pc;
+        target = (r[15] + ((uint32_t)((int32_t)(w << 8) >> 6)) + (w >> 23 & 2)) | 1;
+        goto exchange;
+    }
+    if ((w & 0x0d70f000) != 0x0550f000) goto undefined; /* not PLD */
+    NEXT();
+block:
+    if (!block_transfer(c, w)) goto data_abort;
+    if ((w & 0x108000) == 0x108000) {
+        target = r[15];
+        if (w >> 22 & 1) goto exception_return;
+        goto exchange;
+    }
+    NEXT();
+multiply:
+    multiply(r, w, &f);
+    NEXT();
+long_multiply:
+    long_multiply(r, w, &f);
+    NEXT();
+enhanced_multiply:
+    enhanced_multiply(c, w);
+    NEXT();
+swap: { /* SWP, SWPB */
+    uint32_t address = r[w >> 16 & 15], new = r[w & 15];
+    uint8_t *at = locate_to_write(c, address, 4);
+    if (w & 0xf00) goto undefined;
+    if (!at) goto data_abort;
+    if (w >> 22 & 1) {
+        r[w >> 12 & 15] = *at;
+        *at = new;
+    } else {
+        uint32_t *word = (uint32_t *)(at - (address & 3));
+        r[w >> 12 & 15] = ror(*word, (address & 3) * 8);
+        *word = new;
+    }
+    NEXT();
+}
+miscellaneous: {
+    uint32_t which = w >> 21 & 3;
+    switch (w >> 4 & 15) {
+    case 0:
+        if (which & 1) { /* MSR */
+            target = r[w & 15];
+            goto write_status;
+        }
+        PUT_FLAGS(); /* MRS */
+        r[w >> 12 & 15] = which & 2 ? c->spsr[BANK[c->cpsr & 15]] : c->cpsr;
+        NEXT();
+    case 1: /* BX, CLZ */
+        if (which == 1) {
+            target = r[w & 15];
+            goto exchange;
+        }
+        if (which != 3) goto undefined;
+        r[w >> 12 & 15] = r[w & 15] ? __builtin_clz(r[w & 15]) : 32;
+        NEXT();
+    case 3: /* BLX */
+        if (which != 1) goto undefined;
+        target = r[w & 15];
+        r[14] = pc;
+        goto exchange;
+    case 5:
+        saturating_add(c, w);
+        NEXT();
+    case 7: /* BKPT */
+        if (which != 1) goto undefined;
+        EXCEPTION(ABT, V_PREFETCH, pc - size + 4);
+        NEXT();
+    default: goto undefined;
+    }
+}
+set_status:
+    target = ror(w & 255, w >> 7 & 30);
+write_status:
+    PUT_FLAGS();
+    write_psr(c, w, target);
+    GET_FLAGS();
+    c->time = time;
+    CHECK();
+    NEXT();
+coprocessor:
+    if ((w & 0x0fff0fff) == 0x0e070f90) { /* wait for interrupt */
+        c->state = ASLEEP;
+        STOP();
+    } else if ((w & 0x10) && (w >> 8 & 15) == 15) { /* the system control coprocessor */
+        uint32_t which = w >> 16 & 15, rd = w >> 12 & 15;
+        if (!(w >> 20 & 1)) {
+            if (which == 1) c->control_register = r[rd];
+        } else {
+            uint32_t value = which == 0 ? 0x41059461 : which == 1 ? c->control_register : 0;
+            if (rd == 15) f = value >> 28;
+            else r[rd] = value;
+        }
+    } else
+        goto undefined;
+    NEXT();
+software_interrupt:
+    EXCEPTION(SVC, V_SWI, pc);
+    NEXT();
+undefined:
+    EXCEPTION(UND, V_UNDEFINED, pc);
+    NEXT();
+data_abort:
+    EXCEPTION(ABT, V_DATA, pc - size + 8);
+    NEXT();
+
+exchange: /* to the state that the target's last bit says */
+    c->cpsr = (c->cpsr & ~T) | (target & 1 ? T : 0);
+    SET_STATE(target & 1);
+    pc = AT(target);
+    NEXT();
+exception_return:
+    set_cpsr(c, c->spsr[BANK[c->cpsr & 15]]);
+    GET_FLAGS();
+    pc = AT(target);
+    c->time = time;
+    CHECK();
+    NEXT();
+stop:
     c->pc = pc;
     c->time = time;
     PUT_FLAGS();
@@ -375,10 +451,4 @@ void core_run(Core *c, uint64_t limit)
     }
     c->cycles += c->time - c->started;
     c->tick_cycles += c->time - c->started;
-}
-
-void arm_prepare(void)
-{
-    thumb_prepare();
-    for (uint32_t i = 0; i < 1 << 12; i++) kinds[i] = kind_of(i >> 4, i & 15);
 }

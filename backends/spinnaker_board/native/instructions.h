@@ -7,21 +7,23 @@
 #include "machine.h"
 #define INLINE static inline __attribute__((always_inline))
 
-/* The kinds of instruction, which bits 27-20 and 7-4 tell apart (A3.1). */
+/* The kinds of instruction, found from bits 27-20 and 7-4 (A3.1) but for the first and the last. */
 enum {
-    DATA,         /* form << 5 | operation << 1 | whether it sets the flags */
-    WORD = 128,   /* register offset << 3 | byte << 2 | load << 1 | without write-back */
-    HALF = 144,   /* bits 6-5 << 1 | load */
-    BLOCK = 152,  /* load */
-    BRANCH = 154, /* with link */
-    MULTIPLY = 156, LONG_MULTIPLY, ENHANCED_MULTIPLY, SWAP, MISCELLANEOUS, SET_STATUS, COPROCESSOR,
-    SOFTWARE_INTERRUPT, UNDEFINED_INSTRUCTION
+    NEW,          /* not looked at yet */
+    WORD = 32,    /* register offset << 3 | byte << 2 | load << 1 | without write-back */
+    HALF = 48,    /* bits 6-5 << 1 | load */
+    BLOCK = 56, BRANCH, BRANCH_WITH_LINK, MULTIPLY, LONG_MULTIPLY, ENHANCED_MULTIPLY, SWAP,
+    MISCELLANEOUS, SET_STATUS, COPROCESSOR, SOFTWARE_INTERRUPT, UNDEFINED_INSTRUCTION,
+    DATA = 80,    /* form << 5 | operation << 1 | whether it sets the flags */
+    CONDITIONAL = 224, CONDITIONAL_BRANCH, UNCONDITIONAL, THUMB_BRANCH,
+    DATA_TO_PC, LITERAL, ADDRESS_OF, /* of what is found from the program counter on */
+    N_KINDS
 };
 /* forms of the last operand of data processing: shifted by an immediate value if not said */
 enum { IMMEDIATE, SHIFTED_LEFT, SHIFTED, SHIFTED_BY_REGISTER };
 enum { DONE, ABORTED, REGISTER }; /* how a transfer went; a register may raise an interrupt */
 
-static uint8_t kind_of(uint32_t high, uint32_t low) /* bits 27-20 and 7-4 */
+static int kind_of_bits(uint32_t high, uint32_t low) /* bits 27-20 and 7-4 */
 {
     switch (high >> 5) {
     case 0:
@@ -42,11 +44,31 @@ static uint8_t kind_of(uint32_t high, uint32_t low) /* bits 27-20 and 7-4 */
     case 2:
         return WORD + ((high >> 5 & 1) << 3 | (high >> 2 & 1) << 2 | (high & 1) << 1 |
                        ((high & 0x12) == 0x10));
-    case 4: return BLOCK + (high & 1);
+    case 4: return BLOCK;
     case 5: return BRANCH + (high >> 4 & 1);
     case 7: return high & 0x10 ? SOFTWARE_INTERRUPT : COPROCESSOR;
     default: return UNDEFINED_INSTRUCTION;
     }
+}
+
+/* Kind of an instruction that is executed if its condition holds. */
+static int kind_of(uint32_t w)
+{
+    int kind = kind_of_bits(w >> 20 & 255, w >> 4 & 15);
+    bool compares = (w >> 23 & 3) == 2;
+    if (kind >= DATA && kind < CONDITIONAL) {
+        if ((w & 0x0fff0f00) == 0x028f0f00) return ADDRESS_OF;
+        return (w >> 12 & 15) == 15 && !compares ? DATA_TO_PC : kind;
+    }
+    return (w & 0x0f7f0000) == 0x051f0000 ? LITERAL : kind;
+}
+
+static Decoded decode(uint32_t w, bool thumb)
+{
+    int kind = kind_of(w);
+    if (w >> 28 == 15) return (Decoded){w, thumb ? THUMB_BRANCH : UNCONDITIONAL, 0};
+    if (w >> 28 == 14) return (Decoded){w, kind, 0};
+    return (Decoded){w, kind == BRANCH ? CONDITIONAL_BRANCH : CONDITIONAL, kind};
 }
 
 INLINE uint32_t ror(uint32_t x, unsigned n) { return x >> n | x << (-n & 31); }
@@ -147,7 +169,7 @@ INLINE int word_transfer(Core *c, uint32_t w, int kind, uint32_t f, uint64_t tim
     uint32_t moved = w >> 23 & 1 ? base + offset : base - offset;
     uint32_t address = plain || w >> 24 & 1 ? moved : base;
     uint32_t value = load ? 0 : rd == 15 ? r[15] + 4 : r[rd];
-    uint8_t *at = locate(c, address);
+    uint8_t *at = load ? locate(c, address) : locate_to_write(c, address, 4);
     int how = DONE;
     if (at && load) value = byte ? *at : ror(*(uint32_t *)(at - (address & 3)), (address & 3) * 8);
     else if (at && byte) *at = value;
@@ -175,7 +197,7 @@ INLINE int half_transfer(Core *c, uint32_t w, int kind, uint64_t time)
     uint32_t offset = w >> 22 & 1 ? (w >> 4 & 0xf0) | (w & 15) : r[w & 15];
     uint32_t moved = w >> 23 & 1 ? base + offset : base - offset;
     uint32_t address = w >> 24 & 1 ? moved : base;
-    uint8_t *at = locate(c, address);
+    uint8_t *at = load || which == 2 ? locate(c, address) : locate_to_write(c, address, 8);
     int how = DONE;
     if (!at) { /* registers of peripherals are words; narrower accesses see their low bits */
         how = REGISTER;

@@ -221,6 +221,7 @@ void machine_free(Machine *m)
         if (chip->sysram) munmap(chip->sysram, SYSRAM_SIZE);
         for (int p = 0; p < N_CORES; p++) {
             free(chip->core[p].itcm);
+            if (chip->core[p].decoded) munmap(chip->core[p].decoded, N_DECODED * sizeof(Decoded));
             free(chip->core[p].inbox.packets);
         }
         free(chip->queue.packets);
@@ -237,7 +238,7 @@ Machine *machine_new(uint32_t n_chips, const int32_t *neighbours, uint32_t n_thr
 {
     Machine *m = calloc(1, sizeof *m);
     if (!m) return NULL;
-    arm_prepare();
+    thumb_prepare();
     m->n_chips = n_chips;
     m->n_threads = n_threads;
     m->chip = calloc(n_chips, sizeof *m->chip);
@@ -287,11 +288,20 @@ uint8_t *core_prepare(Machine *m, uint32_t chip, uint32_t p)
     c->itcm = old.itcm ? old.itcm : malloc(ITCM_SIZE + DTCM_SIZE);
     if (!c->itcm) return NULL;
     c->dtcm = c->itcm + ITCM_SIZE;
+    c->decoded = old.decoded ? old.decoded : reserve(N_DECODED * sizeof(Decoded));
+    if (!c->decoded) return NULL;
+    forget(c, 0, ITCM_SIZE);
     c->chip->irq &= ~(1u << p);
     return memset(c->itcm, 0, ITCM_SIZE + DTCM_SIZE);
 }
 
-uint8_t *core_memory(Machine *m, uint32_t chip, uint32_t p) { return m->chip[chip].core[p].itcm; }
+/* The same as it is, to be read or written before the core runs on. */
+uint8_t *core_memory(Machine *m, uint32_t chip, uint32_t p)
+{
+    Core *c = &m->chip[chip].core[p];
+    if (c->decoded) forget(c, 0, ITCM_SIZE);
+    return c->itcm;
+}
 
 void core_start(Machine *m, uint32_t chip, uint32_t p, uint32_t entry, uint32_t r0, uint64_t now)
 {

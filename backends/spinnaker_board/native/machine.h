@@ -47,12 +47,18 @@ typedef struct {
         overruns, busiest, period;
 } Report;
 
+typedef struct { /* an instruction that was looked at (instructions.h) */
+    uint32_t word;
+    uint8_t kind, if_true; /* the second of one with a condition */
+} Decoded;
+
 typedef struct Core {
     /* processor */
     uint32_t r[16], pc, cpsr, bank[6][2], spsr[6], user_r8[5], fiq_r8[5], control_register;
     uint64_t time;
     int state;
     uint8_t *itcm, *dtcm;
+    Decoded *decoded; /* of the instruction memory: ARM, then Thumb; all zero: nothing yet */
     struct Chip *chip;
     struct Machine *machine;
     uint32_t number, index; /* in its chip, in the machine */
@@ -103,6 +109,8 @@ typedef struct Machine {
     bool late;
 } Machine;
 
+void forget(Core *core, uint32_t address, uint32_t size); /* arm.c */
+
 /* Where the memories of a chip stand in the address space of its cores; NULL: none there. */
 static inline uint8_t *locate(Core *c, uint32_t address)
 {
@@ -114,11 +122,19 @@ static inline uint8_t *locate(Core *c, uint32_t address)
     return NULL;
 }
 
+#define N_DECODED (ITCM_SIZE / 4 + ITCM_SIZE / 2)
+
+/* The same for n bytes that are going to change: they may have been instructions. */
+static inline uint8_t *locate_to_write(Core *c, uint32_t address, uint32_t n)
+{
+    if (address < ITCM_SIZE) forget(c, address, n);
+    return locate(c, address);
+}
+
 /* thumb.c */
 extern uint32_t thumb_to_arm[1 << 16];
 void thumb_prepare(void);
 /* arm.c */
-void arm_prepare(void);
 void core_reset(Core *core, uint32_t entry, uint32_t r0);
 void core_run(Core *core, uint64_t limit);
 /* peripherals.c */

@@ -231,7 +231,7 @@ static bool transfer(Core *c, uint32_t description)
         locate(c, c->dma_system + n - 1) != far + n - 1)
         return false;
     if (description >> 19 & 1) memmove(far, near, n);
-    else memmove(near, far, n);
+    else memmove(locate_to_write(c, c->dma_tcm, n), far, n);
     return true;
 }
 
