@@ -106,8 +106,8 @@ def test_results_are_the_same_on_any_number_of_threads(outcome, tmp_path):
 def test_a_run_whose_recording_does_not_fit_is_cut_into_pieces(tmp_path):
     settings = "max_sdram_allowed_per_chip = 2000000\n[Buffers]\nminimum_auto_time_steps = 10\n"
     found, _ = run(tmp_path, "pieces", settings=settings, version=3)
-    assert found["longest"] < 100
-    assert found["v"] == list(potentials(0.5, 400))
+    assert found["longest"] < 300
+    assert found["v"] == list(potentials(0.5, 600))
     assert found["same"]
     assert len(found["spikes"][0]) > 10
     assert all(train == found["spikes"][0] for train in found["spikes"])
@@ -135,21 +135,22 @@ def test_spikes_cross_boards(tmp_path):
     assert len(set(b - a for a, b in zip([5.0, *first], first, strict=False))) == 1
 
 
-@pytest.mark.parametrize(
-    ("how", "said"), [("crash", "RUN_TIME_EXCEPTION"), ("loop", "RUN_TIME_EXCEPTION")]
-)
-def test_programs_that_crash_are_told_from_those_that_run(tmp_path, how, said):
-    found, _ = run(tmp_path, "crash", how, version=3)
-    assert said in found["error"]
+def test_a_program_that_crashes_is_told_from_one_that_runs(tmp_path):
+    found, _ = run(tmp_path, "crash", version=3)
+    assert found["error"] == "SpiNNManCoresNotInStateException"
+    assert ["RUN_TIME_EXCEPTION", "DABT"] in found["states"]
 
 
 def test_all_types_of_cells_run(tmp_path):
     found, _ = run(tmp_path, "cell_types", version=3)
-    stochastic = {"IFCondExpStoc", "IFCurrDeltaFixedProb", "StocExp", "StocExpStable", "StocSigma"}
     assert len(found) == 17
     for name, cell in found.items():
         assert cell["finite"], name
         assert cell["spikes"] > 0, name
-        if name not in stochastic:  # equal until one of the two gets a spike
-            assert cell["same"], name
-            assert cell["moved"] > 0, name
+    # a spike changes the potential of those that neither draw lots nor forget at once
+    others = {"IFCurrDeltaFixedProb", "IFTruncDelta", "IF_curr_exp_sEMD"} | {
+        name for name in found if "Stoc" in name
+    }
+    for name in set(found) - others:
+        assert found[name]["same"], name
+        assert found[name]["moved"] > 0.1, name

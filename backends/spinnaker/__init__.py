@@ -147,9 +147,7 @@ class SpinnakerBackend(Backend):
         from . import _limits
 
         projections = list(sim.SpynnakerDataView.iterate_projections())
-        self._notes = _limits.check(
-            projections, delay_extensions=self._options.delay_extensions
-        )
+        self._notes = _limits.check(projections, delay_extensions=self._options.delay_extensions)
         self._weight_steps = _limits.weight_steps(projections)
         try:
             sim.prepare_once()
@@ -207,7 +205,9 @@ class SpinnakerBackend(Backend):
         with self._sim.logged():
             found = Energy(**_report.energy(self._simulated[-1] / sum(self._simulated)))
         if self._board is not None:
-            found = replace(found, note=f"of no real machine, as the board is emulated; {found.note}")
+            found = replace(
+                found, note=f"of no real machine, as the board is emulated; {found.note}"
+            )
         return found
 
     def details(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ MEANING = {
     "instruction takes one cycle, and memory and network take none",
     "energy": "none: there is no machine whose energy it could be",
 }
+_SYSTEM = ("extra_monitor", "data_speed_up")  # programs that have no time steps
 
 
 def load(cores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def load(cores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     '1 core of the emulated board (IF_curr_exp) worked without a rest for 7 time steps: what it \
 had to do came late'
     """
-    ticking = [core for core in cores if core["period"]]
+    ticking = [c for c in cores if c["period"] and not c["program"].startswith(_SYSTEM)]
     running = [core for core in ticking if core["state"]] or ticking
     overran = [core for core in running if core["overruns"]]
     names = ("x", "y", "core", "program", "overruns")

@@ -12,9 +12,7 @@ before, chain = source, []
 for x, y in ((0, 0), (8, 4), (4, 8), (9, 9)):  # the last wraps around to the first
     cell = sim.Population(1, sim.IF_curr_exp())
     cell.add_placement_constraint(x, y)
-    sim.Projection(
-        before, cell, sim.OneToOneConnector(), sim.StaticSynapse(weight=20.0, delay=2.0)
-    )
+    sim.Projection(before, cell, sim.OneToOneConnector(), sim.StaticSynapse(weight=20.0, delay=2.0))
     cell.record("spikes")
     chain.append(cell)
     before = cell
@@ -25,7 +23,10 @@ result = {
     "chips": machine.n_chips,
     "used": sorted(
         {
-            (machine[place.x, place.y].nearest_ethernet_x, machine[place.x, place.y].nearest_ethernet_y)
+            (
+                machine[place.x, place.y].nearest_ethernet_x,
+                machine[place.x, place.y].nearest_ethernet_y,
+            )
             for cell in chain
             for place in (
                 SpynnakerDataView.get_placement_of_vertex(v) for v in cell._vertex.machine_vertices

@@ -10,7 +10,7 @@ extra = sim.extra_models
 CELLS = {
     "IF_curr_exp": sim.IF_curr_exp(i_offset=1.0),
     "IF_cond_exp": sim.IF_cond_exp(i_offset=1.0),
-    "IF_curr_alpha": sim.IF_curr_alpha(i_offset=1.0),
+    "IF_curr_alpha": sim.IF_curr_alpha(i_offset=1.0, tau_syn_E=5.0),
     "IF_curr_delta": sim.IF_curr_delta(i_offset=1.0),
     "Izhikevich": sim.Izhikevich(i_offset=10.0),
     "Izhikevich_cond": extra.Izhikevich_cond(i_offset=10.0),
@@ -23,7 +23,7 @@ CELLS = {
     "IFCurrDeltaFixedProb": extra.IFCurrDeltaFixedProb(i_offset=2.0),
     "StocExp": extra.StocExp(bias=5.0),
     "StocExpStable": extra.StocExpStable(bias=5.0),
-    "StocSigma": extra.StocSigma(bias=5.0),
+    "StocSigma": extra.StocSigma(bias=-5.0),
     "IFTruncDelta": extra.IFTruncDelta(i_offset=2.0),
 }
 sim.setup(timestep=1.0)
@@ -33,7 +33,10 @@ for name, model in CELLS.items():
     cells[name] = sim.Population(2, model)
     cells[name].record(["spikes", "v"])
     sim.Projection(
-        source, cells[name], sim.FromListConnector([(0, 1)]), sim.StaticSynapse(weight=0.5, delay=1.0)
+        source,
+        cells[name],
+        sim.FromListConnector([(0, 1)]),
+        sim.StaticSynapse(weight=0.5, delay=1.0),
     )
 sim.run(200.0)
 result = {}

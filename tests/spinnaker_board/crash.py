@@ -1,31 +1,43 @@
-"""An sPyNNaker script that a test runs: a core whose program crashes, or never gets anywhere."""
+"""An sPyNNaker script that a test runs: a program that is sent where there is no memory."""
 
 import json
 import sys
 
 import spynnaker.pyNN as sim  # noqa: N813
-from spinn_front_end_common.interface.interface_functions import load_data_specification
+from spinn_machine import CoreSubsets
 from spinnman.model.enums import UserRegister
 from spinnman.transceiver.base_transceiver import BaseTransceiver
+from spynnaker.pyNN.data import SpynnakerDataView
 
-BAD = {"crash": 0x50000000, "loop": 0x60000000}  # where there is no memory; zeros
-original = BaseTransceiver.write_user
+
+def core():
+    return SpynnakerDataView.get_placement_of_vertex(next(iter(cells._vertex.machine_vertices)))
 
 
 def write_user(self, x, y, p, user, value):
-    """The address of a program's data, which it takes before it does anything."""
-    if user == UserRegister.USER_0:
-        value = BAD[sys.argv[2]]
-    original(self, x, y, p, user, value)
+    """The address of a program's data, which it is given in a register."""
+    if user == UserRegister.USER_0 and (x, y, p) == core().location:
+        value = 0x50000000
+    write(self, x, y, p, user, value)
 
 
+def stop_application(self, app_id):
+    """What the core says before it is stopped, which sPyNNaker does at an error."""
+    cores = CoreSubsets()
+    cores.add_processor(*core().location)
+    info = self.get_cpu_infos(cores).get_cpu_info(*core().location)
+    result["states"].append([info.state.name, info.run_time_error.name])
+    stop(self, app_id)
+
+
+result = {"states": []}
 sim.setup(timestep=1.0)
 cells = sim.Population(3, sim.IF_curr_exp())
-BaseTransceiver.write_user = write_user
+write, BaseTransceiver.write_user = BaseTransceiver.write_user, write_user
+stop, BaseTransceiver.stop_application = BaseTransceiver.stop_application, stop_application
 try:
     sim.run(10.0)
-    error = ""
-except Exception as found:
-    error = f"{type(found).__name__}: {found}"
+except Exception as error:
+    result["error"] = type(error).__name__
 with open(sys.argv[1], "w") as file:  # noqa: PTH123
-    json.dump({"error": error}, file)
+    json.dump(result, file)

@@ -12,13 +12,9 @@ connection = live.SpynnakerLiveSpikesConnection(
     receive_labels=["cells"], send_labels=["injector"], local_port=None
 )
 port = connection.local_port
-injector = sim.Population(
-    3, live.SpikeInjector(database_notify_port_num=port), label="injector"
-)
+injector = sim.Population(3, live.SpikeInjector(database_notify_port_num=port), label="injector")
 cells = sim.Population(3, sim.IF_curr_exp(), label="cells")
-sim.Projection(
-    injector, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=20.0, delay=1.0)
-)
+sim.Projection(injector, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=20.0, delay=1.0))
 live.activate_live_output_for(cells, database_notify_port_num=port)
 injector.record("spikes")
 cells.record("spikes")

@@ -7,11 +7,11 @@ import spynnaker.pyNN as sim  # noqa: N813
 from spynnaker.pyNN.data import SpynnakerDataView
 
 sim.setup(timestep=1.0)
-cells = sim.Population(100, sim.IF_curr_exp(i_offset=0.5))
+cells = sim.Population(500, sim.IF_curr_exp(i_offset=0.5))
 firing = sim.Population(10, sim.IF_curr_exp(i_offset=1.0))
-cells.record("v")
+cells.record(["v", "gsyn_exc", "gsyn_inh"])
 firing.record("spikes")
-sim.run(300.0)
+sim.run(500.0)
 sim.run(100.0)
 longest = SpynnakerDataView.get_max_run_time_steps()
 found = cells.get_data("v").segments[0].filter(name="v")[0].magnitude.T
