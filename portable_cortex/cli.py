@@ -538,6 +538,9 @@ def emulate(
         out.print("Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
             board.wait()
+        warning = board.report()["load"]["warning"]
+        if warning:
+            _complain("yellow", "Warning", warning)
 
 
 def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> dict[str, list[Any]]:

@@ -125,13 +125,18 @@ BLOCKS = st.builds(
     | 13 << 16 | which,
     *[st.booleans()] * 4, st.integers(1, 0x1FFF),
 )  # fmt: skip
-CONDITIONAL = st.builds(
-    lambda word, c: word & 0x0FFFFFFF | c << 28, DATA_PROCESSING, st.integers(0, 13)
-)
-ARM = st.one_of(
-    DATA_PROCESSING, COMPARE, MULTIPLY, SIGNAL, SATURATING, CLZ, STATUS, LOADS, HALVES, BLOCKS,
-    CONDITIONAL,
+LITERALS = st.builds(  # LDR, LDRB, ADD relative to the program counter
+    lambda base, rd, offset: base | rd << 12 | offset & 0xFC,
+    st.sampled_from([0xE59F0000, 0xE5DF0000, 0xE28F0F00]), st.integers(0, 12), st.integers(0, 255),
 )  # fmt: skip
+BRANCHES = st.integers(-10, 10).map(lambda n: 0xEA000000 | n & 0xFFFFFF)
+PLAIN = st.one_of(
+    DATA_PROCESSING, COMPARE, MULTIPLY, SIGNAL, SATURATING, CLZ, STATUS, LOADS, HALVES, BLOCKS,
+    LITERALS, BRANCHES,
+)  # fmt: skip
+ARM = st.one_of(
+    PLAIN, st.builds(lambda word, c: word & 0x0FFFFFFF | c << 28, PLAIN, st.integers(0, 13))
+)
 THUMB = st.one_of(
     st.integers(0x0000, 0x43FF),  # shifts, sums, immediate values, register operations
     st.integers(0x4400, 0x46FF).filter(lambda t: (t >> 4 & 8 | t & 7) < 13),  # high registers
@@ -321,6 +326,33 @@ def test_a_tick_that_takes_too_long_is_reported(machine):
     assert machine.report(0, 1).overruns > 3
 
 
+def test_a_core_that_works_for_whole_ticks_is_reported_and_one_that_rests_is_not(machine):
+    """With the interrupt cleared at once, and the work done outside of the handler."""
+    handler = [
+        *li(0, TIMER), 0xE580100C, *li(2, DTCM), 0xE3A03001, 0xE5823000,  # a tick to do
+        *li(0, VIC), 0xE5801030, 0xE25EF004,
+    ]  # fmt: skip
+    for core, work in ((1, 15_000), (2, 5_000)):  # 2 cycles each, of 20,000 in a tick
+        code = [
+            *poke(VIC + 0x100, 0x800), *poke(VIC + 0x200, 0x20 | 4), *poke(VIC + 0x10, 1 << 4),
+            *li(3, 100_000), 0xE2533001, 0x1AFFFFFD,  # what comes before the timer does not count
+            *poke(TIMER, 100 * US), *poke(TIMER + 8, 0xE2), 0xE321F053, *li(5, DTCM),
+            WAIT_FOR_INTERRUPT, 0xE5954000, 0xE3540000, 0x0AFFFFFB,
+            0xE3A04000, 0xE5854000, *li(6, work), 0xE2566001, 0x1AFFFFFD, 0xEAFFFFF3,
+        ]  # fmt: skip
+        pieces = [(0x100, struct.pack(f"<{len(code)}I", *code))]
+        pieces += [(0x800, struct.pack(f"<{len(handler)}I", *handler))]
+        pieces += [(0x18, struct.pack("<I", 0xE51FFFF0))]
+        machine.start(0, core, native.Program(tuple(pieces), 0x100), 0)
+    machine.run(machine.now + 10 * MS)
+    busy, resting = machine.report(0, 1), machine.report(0, 2)
+    assert busy.period == resting.period == 100 * US
+    assert busy.overruns > 30
+    assert busy.busiest == pytest.approx(busy.period, rel=0.01)
+    assert resting.overruns == 0
+    assert resting.busiest == pytest.approx(10_000, rel=0.01)
+
+
 # geometry, heaps, programs
 
 
@@ -466,6 +498,22 @@ def test_router_entries_are_allocated_loaded_and_cleared(monitor):
     assert monitor.machine.load_router(0, 0x4000 + 4 * entry) == 40 << 24 | 0x81
     assert ask(monitor, Command.ALLOCATE, 40 << 8 | 5, 1)[1] == words(1)
     assert monitor.machine.load_router(0, 0x4000 + 4 * entry) == 0xFF000000
+
+
+@pytest.mark.parametrize("code", [[HERE], poke(0x50000000, 1)], ids=["loop", "abort"])
+def test_a_program_that_never_reports_can_be_looked_at_and_stopped(monitor, code):
+    app, core = 50, 3
+    table = struct.pack("<8I", 2, 0x100, 32, 32, 4, 0x100, 0, 0) + struct.pack(
+        "<8I", *code, *[HERE] * (8 - len(code))
+    )
+    ask(monitor, Command.WRITE, 0x67800000, len(table), data=table)
+    assert ask(monitor, Command.APP_START, app << 24 | 1 << core)[0] == Result.OK
+    monitor.machine.run(monitor.machine.now + 2 * MS)
+    assert ask(monitor, Command.COUNT, app, 4)[1] == words(1)  # initialising, for ever
+    assert monitor.machine.report(0, core).cycles >= MS
+    ask(monitor, Command.SIGNAL, 0, 2 << 16 | 0xFF << 8 | app)
+    assert monitor.chips[0, 0].state(core)[0] == 15
+    assert not monitor.machine.busy
 
 
 @settings(max_examples=400, deadline=None)

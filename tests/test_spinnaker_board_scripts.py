@@ -18,41 +18,51 @@ try:
 except BackendUnavailableError as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
-SCRIPT = Path(__file__).parent / "spinnaker_board" / "network.py"
+SCRIPTS = Path(__file__).parent / "spinnaker_board"
 
 
-def run(folder, **settings):
-    """The script's results, with sPyNNaker's default configuration."""
-    with EmulatedBoard(**settings) as board:
-        (folder / "spynnaker.cfg").write_text(board.configuration)
-        (folder / ".spynnaker.cfg").write_text("")
-        done = subprocess.run(
-            [sys.executable, SCRIPT, folder / "out.json"],
-            cwd=folder,
-            env=os.environ | {"HOME": str(folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        report = board.report()
-    return json.loads((folder / "out.json").read_text()), report
+def start(board, folder, script, *arguments, settings="", timeout=240):
+    """Results of a script, with sPyNNaker's default configuration but for `settings`."""
+    (folder / "spynnaker.cfg").write_text(board.configuration + settings)
+    (folder / ".spynnaker.cfg").write_text("")
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / f"{script}.py", folder / "out.json", *arguments],
+        cwd=folder,
+        env=os.environ | {"HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return json.loads((folder / "out.json").read_text())
+
+
+def run(folder, script, *arguments, settings="", **board_settings):
+    """Results of a script on a board of its own, and the board's report."""
+    with EmulatedBoard(**board_settings) as board:
+        return start(board, folder, script, *arguments, settings=settings), board.report()
+
+
+def potentials(i_offset, n):
+    """Of the fixed-point update: v' = alpha - exp(-dt/tau) (alpha - v) in s16.15.
+
+    alpha = v_rest + R I (lif_neuron_impl.h)
+    """
+    one = 1 << 15
+    decay, alpha, v = round(math.exp(-1 / 20) * one), int((-65 + 20 * i_offset) * one), -65 * one
+    for _ in range(n):
+        yield v / one
+        v = alpha - ((alpha - v) * decay >> 15)
 
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("one"), version=3, threads=1)
+    return run(tmp_path_factory.mktemp("one"), "network", version=3, threads=1)
 
 
 def test_potentials_are_those_of_the_fixed_point_update_bit_by_bit(outcome):
-    """v' = alpha - exp(-dt/tau) (alpha - v) in s16.15, alpha = v_rest + R I (lif_neuron_impl.h)."""
-    one = 1 << 15
-    decay, alpha, v = round(math.exp(-1 / 20) * one), (-65 + 10) * one, -65 * one
-    expected = []
-    for _ in range(200):
-        expected.append(v / one)
-        v = alpha - ((alpha - v) * decay >> 15)
-    assert outcome[0]["driven"] == expected
+    assert outcome[0]["driven"] == list(potentials(0.5, 200))
 
 
 def test_spikes_arrive_after_their_delay_and_weights_are_as_given(outcome):
@@ -89,5 +99,58 @@ def test_the_report_names_programs_and_what_they_used(outcome):
 
 
 def test_results_are_the_same_on_any_number_of_threads(outcome, tmp_path):
-    found, _ = run(tmp_path, version=3, threads=2)
+    found, _ = run(tmp_path, "network", version=3, threads=2)
     assert found == outcome[0]
+
+
+def test_a_run_whose_recording_does_not_fit_is_cut_into_pieces(tmp_path):
+    settings = "max_sdram_allowed_per_chip = 2000000\n[Buffers]\nminimum_auto_time_steps = 10\n"
+    found, _ = run(tmp_path, "pieces", settings=settings, version=3)
+    assert found["longest"] < 300
+    assert found["v"] == list(potentials(0.5, 600))
+    assert found["same"]
+    assert len(found["spikes"][0]) > 10
+    assert all(train == found["spikes"][0] for train in found["spikes"])
+
+
+def test_spikes_are_sent_and_received_live(tmp_path):
+    found, _ = run(tmp_path, "live", version=3, real_time=True)
+    assert [len(train) for train in found["sent"]] == [1, 1, 1]
+    order = sorted(range(3), key=lambda i: found["sent"][i])
+    assert order == [2, 0, 1]
+    fired = sorted([t, i] for i, train in enumerate(found["spikes"]) for t in train)
+    assert len(fired) >= 3
+    assert sorted(found["received"]) == fired
+    for sent, train in zip(found["sent"], found["spikes"], strict=True):
+        assert train[0] > sent[0]
+
+
+def test_spikes_cross_boards(tmp_path):
+    found, _ = run(tmp_path, "boards", version=5, width=12, height=12)
+    assert (found["boards"], found["chips"]) == (3, 144)
+    assert len({tuple(board) for board in found["used"]}) == 3
+    first = [train[0] for train in found["spikes"]]
+    # 2 ms on the way, then as long as the neuron takes: the same from each to the next
+    assert first[0] > 5.0
+    assert len(set(b - a for a, b in zip([5.0, *first], first, strict=False))) == 1
+
+
+def test_a_program_that_crashes_is_told_from_one_that_runs(tmp_path):
+    found, _ = run(tmp_path, "crash", version=3)
+    assert found["error"] == "SpiNNManCoresNotInStateException"
+    assert ["RUN_TIME_EXCEPTION", "DABT"] in found["states"]
+
+
+def test_all_types_of_cells_run(tmp_path):
+    found, _ = run(tmp_path, "cell_types", version=3)
+    assert len(found) == 17
+    for name, cell in found.items():
+        assert cell["finite"], name
+        assert cell["spikes"] > 0, name
+    # a spike changes the potential of those that neither draw lots nor forget at once
+    others = {"IFCurrDeltaFixedProb", "IFTruncDelta", "IF_curr_exp_sEMD"} | {
+        name for name in found if "Stoc" in name
+    }
+    for name in set(found) - others:
+        assert found[name]["same"], name
+        assert found[name]["moved"] > 0.1, name

@@ -9,6 +9,7 @@ import importlib
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ class SpinnakerBackend(Backend):
     def __init__(self) -> None:
         self._options = SpinnakerOptions()
         self._session: Any = None
+        self._board: Any = None  # if it is emulated
         self._simulated: list[float] = []  # ms, run by run
         self._ends = contextlib.ExitStack()
 
@@ -121,7 +123,8 @@ class SpinnakerBackend(Backend):
                 "target 'portal' is for jobs: send the network there with `portable-cortex submit`"
             )
         if options.target == "emulated":
-            settings["target"] = f"board:{_emulated_board(options.version)}"
+            self._board = _emulated_board(options.version)
+            settings["target"] = f"board:{self._board.address}"
             # it may be far slower than real time, and is not to be taken for stuck
             settings["overrun_seconds"] = options.overrun_seconds or 3600
         if options.reports is None:
@@ -185,15 +188,21 @@ class SpinnakerBackend(Backend):
         """SPyNNaker's model of it; none for a virtual machine."""
         if not self.simulates or not sum(self._simulated):
             return None
-        return Energy(**self._session.energy(self._simulated[-1] / sum(self._simulated)))
+        found = Energy(**self._session.energy(self._simulated[-1] / sum(self._simulated)))
+        if self._board is None:
+            return found
+        return replace(found, note=f"of no real machine, as the board is emulated; {found.note}")
 
     def details(self) -> Mapping[str, Any]:
         """The mapping in numbers, what was rounded, and what sPyNNaker said."""
-        return {**self._session.machine_report(), "target": self._options.target}
+        load = {} if self._board is None else {"emulated_board": self._board.report()["load"]}
+        return {**self._session.machine_report(), "target": self._options.target, **load}
 
     def doubts(self) -> list[str]:
         """Saturated weights, lost and late packets, overruns."""
         doubts: list[str] = self._session.doubts()
+        if self._board is not None and (warning := self._board.report()["load"]["warning"]):
+            doubts = [*doubts, warning]
         return doubts
 
     def end(self, sim: Any) -> None:
@@ -205,8 +214,8 @@ class SpinnakerBackend(Backend):
 
 
 @functools.cache
-def _emulated_board(version: int) -> str:
-    """Address of an emulated board, which stays until this process ends, as real ones do."""
+def _emulated_board(version: int) -> Any:
+    """An emulated board, which stays until this process ends, as real ones do."""
     try:
         emulator = importlib.import_module(EMULATOR)
     except ImportError as error:
@@ -217,4 +226,4 @@ def _emulated_board(version: int) -> str:
     boards = contextlib.ExitStack()
     board = boards.enter_context(emulator.EmulatedBoard(version=version))
     atexit.register(boards.close)
-    return str(board.address)
+    return board

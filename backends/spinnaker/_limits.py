@@ -47,6 +47,17 @@ def check(projections: Any, *, delay_extensions: bool) -> list[str]:
     return notes
 
 
+def weight_steps(projections: Any) -> dict[str, list[float]]:
+    """Of what the weights onto each population are multiples: one value a synapse type, nA or uS."""
+    found = {}
+    for projection in projections:
+        vertex = projection.post._vertex
+        if isinstance(vertex, PopulationVertex) and projection.post.label not in found:
+            scales = vertex.get_weight_scales(vertex.get_ring_buffer_shifts())
+            found[projection.post.label] = [1.0 / float(scale) for scale in scales]
+    return found
+
+
 def _check_delay(projection: Any, info: Any, vertex: Any) -> None:
     longest = float(info.synapse_dynamics.get_delay_maximum(info.connector, info))
     held = vertex.max_delay_steps * float(spynnaker.get_time_step())

@@ -37,6 +37,7 @@ class Session:
         from . import _namespace
 
         self._options, self._rounding = options, list[str]()
+        self._weight_steps: dict[str, list[float]] = {}
         self._messages: list[str] | None = None
         self.sim: Any = _namespace
         self.sim.configure(options, Target.parse(options["target"]), folder)
@@ -49,10 +50,11 @@ class Session:
         """Check the limits of the machine, then map, load and generate the network."""
         from . import _limits
 
+        projections = list(self.sim.SpynnakerDataView.iterate_projections())
         self._rounding = _limits.check(
-            self.sim.SpynnakerDataView.iterate_projections(),
-            delay_extensions=self._options["delay_extensions"],
+            projections, delay_extensions=self._options["delay_extensions"]
         )
+        self._weight_steps = _limits.weight_steps(projections)
         self.sim.prepare_once(progress)
 
     def spikes(self, population: Any) -> tuple[Any, Any]:
@@ -105,6 +107,7 @@ class Session:
             "target": self._options["target"],
             "mapping": {**_report.mapping(), **_report.compressed(_mapping.Mapper.compressed)},
             "rounding": self._rounding,
+            "weight_steps": self._weight_steps,
             "messages": self.messages(),
         }
 

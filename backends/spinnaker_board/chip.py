@@ -75,6 +75,7 @@ class Chip:
         self.ethernet, self.address = ethernet, address
         self._sdram, self._sysram = machine.sdram[index], machine.sysram[index]
         self._waiting: list[deque[bytes]] = [deque() for _ in range(N_CORES)]
+        self.waiting = False  # whether messages wait for a mailbox
         self.apps = [0] * N_CORES
         self._lay_out(size, version, unix_time)
 
@@ -291,6 +292,7 @@ class Chip:
 
     def send(self, core: int, message: bytes) -> None:
         """Put an SDP message before a core; it waits while the mailbox is in use."""
+        self.waiting = True
         self._waiting[core].append(message)
         self._post(core)
 
@@ -309,20 +311,23 @@ class Chip:
         self.machine.interrupt(self.index, 1 << core)
 
     def collect(self) -> list[bytes]:
-        """SDP messages from the cores; and post what has waited for a mailbox."""
+        """SDP messages from the cores."""
         found = []
-        if self.machine.called(self.index):
-            calling = self._get(0xEC)
-            self._set(0xEC, "I", 0)
-            for p in range(1, N_CORES):
-                if calling >> p & 1:
-                    message = self._take(p)
-                    if message is not None:
-                        found.append(message)
+        calling = self._get(0xEC)
+        self._set(0xEC, "I", 0)
+        for p in range(1, N_CORES):
+            if calling >> p & 1:
+                message = self._take(p)
+                if message is not None:
+                    found.append(message)
+        return found
+
+    def post(self) -> None:
+        """Put messages that have waited into mailboxes that are free now."""
         for p in range(1, N_CORES):
             if self._waiting[p]:
                 self._post(p)
-        return found
+        self.waiting = any(self._waiting)
 
     def _take(self, core: int) -> bytes | None:
         block = self._block(core)

@@ -10,11 +10,12 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from .aplx import read_program
 from .chip import APLX_BUFFER, Chip
 from .geometry import Geometry
+from .load import load
 from .messages import (
     HOST_PORT,
     MAX_DATA,
@@ -33,7 +34,7 @@ _APP_MASK_ALL = 0xFF
 _LARGEST_PROGRAM = 0x18000
 _REPORTED = (
     "state", "cycles", "interrupts", "transfers", "packets_sent", "packets_lost", "overruns",
-    "busiest",
+    "busiest", "period",
 )  # fmt: skip
 _CORES = (1 << N_CORES) - 2  # bits of the cores that can run programs
 
@@ -166,8 +167,9 @@ class Monitor:
 
     def collect(self) -> None:
         """Carry what cores have sent to where it should go."""
+        called = self.machine.called()
         for chip in self.chips.values():
-            for wire in chip.collect():
+            for wire in chip.collect() if chip.index in called else ():
                 message = Datagram.parse(wire)
                 if message is None:
                     continue
@@ -175,10 +177,12 @@ class Monitor:
                     self._network.send(self._board[chip.ethernet], message)
                 else:
                     self.receive(message, None, self._board[chip.ethernet])
+            if chip.waiting:
+                chip.post()
 
     def report(self) -> dict[str, object]:
         """What the cores have done since they were last started."""
-        cores = []
+        cores: list[dict[str, Any]] = []
         for chip in self.chips.values():
             for p in range(1, N_CORES):
                 found = self.machine.report(chip.index, p)
@@ -188,7 +192,7 @@ class Monitor:
                         | {name: getattr(found, name) for name in _REPORTED}
                         | {"program": chip.name(p)}
                     )
-        return {"time_ms": self.machine.now / CYCLES_PER_MS, "cores": cores}
+        return {"time_ms": self.machine.now / CYCLES_PER_MS, "load": load(cores), "cores": cores}
 
     def _execute(
         self, chip: Chip, request: Request, sender: tuple[str, int] | None

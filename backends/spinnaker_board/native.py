@@ -31,11 +31,11 @@ _SIGNATURES = {
     "machine_run": (_INT, (_POINTER, _U64, ctypes.c_double)),
     "machine_now": (_U64, (_POINTER,)),
     "machine_busy": (_INT, (_POINTER,)),
+    "machine_called": (_INT, (_POINTER,)),
     "chip_sdram": (_POINTER, (_POINTER, _U32)),
     "chip_sysram": (_POINTER, (_POINTER, _U32)),
     "chip_p2p": (_POINTER, (_POINTER, _U32)),
     "chip_interrupt": (None, (_POINTER, _U32, _U32, _U64)),
-    "chip_called": (_INT, (_POINTER, _U32)),
     "chip_load": (_U32, (_POINTER, _U32, _INT, _U32)),
     "chip_store": (None, (_POINTER, _U32, _INT, _U32, _U32, _U64)),
     "core_prepare": (_POINTER, (_POINTER, _U32, _U32)),
@@ -55,7 +55,7 @@ class CoreReport(ctypes.Structure):
         (name, ctypes.c_uint64)
         for name in (
             "state", "time", "pc", "cycles", "interrupts", "transfers", "packets_sent",
-            "packets_lost", "overruns", "busiest",
+            "packets_lost", "overruns", "busiest", "period",
         )
     ]  # fmt: skip
 
@@ -69,6 +69,7 @@ class CoreReport(ctypes.Structure):
     packets_lost: int
     overruns: int
     busiest: int
+    period: int
 
 
 @cache
@@ -210,7 +211,10 @@ class Machine:
         self._library.core_registers(self._handle, chip, core, (_U32 * 17)(*values), 1)
 
     def tcm(self, chip: int, core: int) -> npt.NDArray[np.uint8]:
-        """A core's instruction memory, and its data memory behind it."""
+        """A core's instruction memory, and its data memory behind it.
+
+        Ask for it again to write to it after the core has run.
+        """
         address = self._library.core_memory(self._handle, chip, core)
         return _array(address, ITCM_SIZE + DTCM_SIZE)
 
@@ -218,9 +222,12 @@ class Machine:
         """Raise the CPU interrupt of the cores whose bits are set."""
         self._library.chip_interrupt(self._handle, chip, cores, self.arrival)
 
-    def called(self, chip: int) -> bool:
-        """Whether a core of the chip has called the monitor since this was last asked."""
-        return bool(self._library.chip_called(self._handle, chip))
+    def called(self) -> set[int]:
+        """Chips of which a core has called the monitor since this was last asked."""
+        found: set[int] = set()
+        while (chip := self._library.machine_called(self._handle)) >= 0:
+            found.add(chip)
+        return found
 
     def load_system(self, chip: int, offset: int) -> int:
         """Read a register of the system controller."""

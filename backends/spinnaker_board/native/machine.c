@@ -29,19 +29,22 @@ static uint64_t timer_event(const Core *c)
     return best;
 }
 
+/* When a core has something to do next. */
+static uint64_t due(const Core *c)
+{
+    return c->state == OFF ? NEVER : c->state == READY ? c->time : timer_event(c);
+}
+
 /* Time of a chip's next event, and the core that has it (NULL: a packet arrives). */
 static uint64_t earliest(Chip *chip, Core **who)
 {
-    uint64_t best = NEVER, time;
-    *who = NULL;
-    for (int p = 1; p < N_CORES; p++) {
-        Core *c = &chip->core[p];
-        if (c->state == OFF) continue;
-        time = c->state == READY ? c->time : timer_event(c);
-        if (time < best) best = time, *who = c;
-    }
+    uint64_t best = NEVER;
+    int which = 0;
+    for (int p = 1; p < N_CORES; p++)
+        if (chip->due[p] < best) best = chip->due[p], which = p;
+    *who = &chip->core[which];
     if (chip->queue.head != chip->queue.tail) {
-        time = chip->queue.packets[chip->queue.head].arrival;
+        uint64_t time = chip->queue.packets[chip->queue.head].arrival;
         if (time <= best) best = time, *who = NULL;
     }
     return best;
@@ -77,6 +80,7 @@ static void run_chip(Machine *m, Chip *chip, uint64_t end)
             if (arrival < limit) limit = arrival > c->time ? arrival : c->time + 1;
         }
         core_run(c, limit);
+        chip->due[c->number] = due(c);
     }
 }
 
@@ -184,7 +188,11 @@ int machine_run(Machine *m, uint64_t until, double most)
     pthread_t threads[64];
     Job job[64];
     Core *who;
-    for (uint32_t i = 0; i < m->n_chips; i++) m->chip[i].next_event = earliest(&m->chip[i], &who);
+    for (uint32_t i = 0; i < m->n_chips; i++) {
+        Chip *chip = &m->chip[i];
+        for (int p = 1; p < N_CORES; p++) chip->due[p] = due(&chip->core[p]);
+        chip->next_event = earliest(chip, &who);
+    }
     for (uint32_t t = 0; t < m->n_threads; t++) {
         m->worker[t].out.head = m->worker[t].out.tail = 0;
         m->worker[t].attention = false;
@@ -213,6 +221,7 @@ void machine_free(Machine *m)
         if (chip->sysram) munmap(chip->sysram, SYSRAM_SIZE);
         for (int p = 0; p < N_CORES; p++) {
             free(chip->core[p].itcm);
+            if (chip->core[p].decoded) munmap(chip->core[p].decoded, N_DECODED * sizeof(Decoded));
             free(chip->core[p].inbox.packets);
         }
         free(chip->queue.packets);
@@ -279,11 +288,20 @@ uint8_t *core_prepare(Machine *m, uint32_t chip, uint32_t p)
     c->itcm = old.itcm ? old.itcm : malloc(ITCM_SIZE + DTCM_SIZE);
     if (!c->itcm) return NULL;
     c->dtcm = c->itcm + ITCM_SIZE;
+    c->decoded = old.decoded ? old.decoded : reserve(N_DECODED * sizeof(Decoded));
+    if (!c->decoded) return NULL;
+    forget(c, 0, ITCM_SIZE);
     c->chip->irq &= ~(1u << p);
     return memset(c->itcm, 0, ITCM_SIZE + DTCM_SIZE);
 }
 
-uint8_t *core_memory(Machine *m, uint32_t chip, uint32_t p) { return m->chip[chip].core[p].itcm; }
+/* The same as it is, to be read or written before the core runs on. */
+uint8_t *core_memory(Machine *m, uint32_t chip, uint32_t p)
+{
+    Core *c = &m->chip[chip].core[p];
+    if (c->decoded) forget(c, 0, ITCM_SIZE);
+    return c->itcm;
+}
 
 void core_start(Machine *m, uint32_t chip, uint32_t p, uint32_t entry, uint32_t r0, uint64_t now)
 {
@@ -303,7 +321,7 @@ void core_report(Machine *m, uint32_t chip, uint32_t p, Report *report)
 {
     Core *c = &m->chip[chip].core[p];
     *report = (Report){c->state, c->time, c->pc, c->cycles, c->interrupts, c->transfers, c->sent,
-                       c->lost, c->overruns, c->busiest};
+                       c->lost, c->overruns, c->busiest, timer_period(&c->timer[0])};
 }
 
 void chip_interrupt(Machine *m, uint32_t chip, uint32_t mask, uint64_t now)
@@ -311,12 +329,15 @@ void chip_interrupt(Machine *m, uint32_t chip, uint32_t mask, uint64_t now)
     interrupt_cores(&m->chip[chip], mask, now);
 }
 
-/* Whether a core of the chip has called the monitor since it was last asked. */
-int chip_called(Machine *m, uint32_t chip)
+/* A chip of which a core has called the monitor since this was last asked, or -1. */
+int machine_called(Machine *m)
 {
-    uint32_t called = m->chip[chip].mailbox;
-    m->chip[chip].mailbox = 0;
-    return called != 0;
+    for (uint32_t i = 0; i < m->n_chips; i++)
+        if (m->chip[i].mailbox) {
+            m->chip[i].mailbox = 0;
+            return i;
+        }
+    return -1;
 }
 
 uint32_t chip_load(Machine *m, uint32_t chip, int router, uint32_t offset)

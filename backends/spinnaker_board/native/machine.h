@@ -44,8 +44,13 @@ typedef struct {
 /* what is reported of a core; the same in Python (native.py) */
 typedef struct {
     uint64_t state, time, pc, cycles, interrupts, transfers, packets_sent, packets_lost,
-        overruns, busiest;
+        overruns, busiest, period;
 } Report;
+
+typedef struct { /* an instruction that was looked at (instructions.h) */
+    uint32_t word;
+    uint8_t kind, if_true; /* the second of one with a condition */
+} Decoded;
 
 typedef struct Core {
     /* processor */
@@ -53,6 +58,7 @@ typedef struct Core {
     uint64_t time;
     int state;
     uint8_t *itcm, *dtcm;
+    Decoded *decoded; /* of the instruction memory: ARM, then Thumb; all zero: nothing yet */
     struct Chip *chip;
     struct Machine *machine;
     uint32_t number, index; /* in its chip, in the machine */
@@ -66,7 +72,10 @@ typedef struct Core {
     uint32_t cc_control, cc_data, cc_payload;
     Queue inbox;
     /* counts */
-    uint64_t cycles, interrupts, transfers, sent, lost, overruns, tick_cycles, busiest;
+    uint64_t cycles, interrupts, transfers, sent, lost, overruns;
+    uint64_t started; /* when the core was last given the host's processor */
+    int64_t tick_cycles, tick_polled; /* in this tick of timer 1: all, looking at the timers */
+    int64_t busiest; /* the most in a tick, without looking at the timers */
     uint64_t quiet; /* ticks of timer 1 in a row on which next to nothing was done */
 } Core;
 
@@ -79,6 +88,7 @@ typedef struct Chip {
     uint32_t router[0x400], p2p[0x2000];
     int32_t neighbour[N_LINKS];
     uint64_t next_event, clock_ms;
+    uint64_t due[N_CORES]; /* when each core has something to do, or NEVER */
     Queue queue;
     Core core[N_CORES];
 } Chip;
@@ -99,6 +109,8 @@ typedef struct Machine {
     bool late;
 } Machine;
 
+void forget(Core *core, uint32_t address, uint32_t size); /* arm.c */
+
 /* Where the memories of a chip stand in the address space of its cores; NULL: none there. */
 static inline uint8_t *locate(Core *c, uint32_t address)
 {
@@ -108,6 +120,15 @@ static inline uint8_t *locate(Core *c, uint32_t address)
     if ((address >> 24 & 0xef) == 0xe5 && (address & 0xffffff) < SYSRAM_SIZE)
         return c->chip->sysram + (address & (SYSRAM_SIZE - 1));
     return NULL;
+}
+
+#define N_DECODED (ITCM_SIZE / 4 + ITCM_SIZE / 2)
+
+/* The same for n bytes that are going to change: they may have been instructions. */
+static inline uint8_t *locate_to_write(Core *c, uint32_t address, uint32_t n)
+{
+    if (address < ITCM_SIZE) forget(c, address, n);
+    return locate(c, address);
 }
 
 /* thumb.c */
@@ -124,6 +145,7 @@ void store_system(Chip *chip, uint32_t offset, uint32_t value, uint64_t now);
 uint32_t load_router(Chip *chip, uint32_t offset);
 void store_router(Chip *chip, uint32_t offset, uint32_t value);
 void interrupt_cores(Chip *chip, uint32_t mask, uint64_t now);
+uint64_t timer_period(const Timer *timer);
 uint32_t raised(Core *core);
 int interrupting(Core *core);
 uint32_t enter_vector(Core *core);

@@ -17,19 +17,23 @@ static uint32_t prescale(uint32_t control)
     return which == 1 ? 16 : which == 2 ? 256 : 1;
 }
 
+uint64_t timer_period(const Timer *t) { return (uint64_t)t->background * prescale(t->control); }
+
 static void update_timers(Core *c)
 {
     for (int i = 0; i < 2; i++) {
         Timer *t = &c->timer[i];
         if (t->next > c->time) continue;
+        uint64_t period = timer_period(t);
         if (i == 0) {
-            if (t->raised && t->control & INTERRUPTS) c->overruns++;
-            if (c->tick_cycles > c->busiest) c->busiest = c->tick_cycles;
+            int64_t worked = c->tick_cycles - c->tick_polled;
+            bool missed = t->raised && t->control & INTERRUPTS;
+            if (missed || worked + CYCLES_PER_US >= (int64_t)period) c->overruns++;
+            if (worked > c->busiest) c->busiest = worked;
             c->quiet = c->tick_cycles > QUIET_CYCLES ? 0 : c->quiet + 1;
-            c->tick_cycles = 0;
+            c->tick_cycles = c->tick_polled = 0;
         }
         t->raised = 1;
-        uint64_t period = (uint64_t)t->background * prescale(t->control);
         if (t->control & ONE_SHOT) t->next = NEVER;
         else t->next += ((c->time - t->next) / (period ? period : 1) + 1) * (period ? period : 1);
     }
@@ -76,6 +80,7 @@ void wake(Core *c, uint64_t now)
     if (c->state != ASLEEP || !(raised(c) & c->enable)) return;
     c->state = READY;
     if (c->time < now) c->time = now;
+    c->chip->due[c->number] = c->time;
 }
 
 /* Core 0 is the monitor, which is not a program here: its interrupt is left for the host. */
@@ -135,7 +140,10 @@ static uint32_t load_timer(Core *c, uint32_t offset)
 {
     Timer *t = &c->timer[offset >> 5 & 1];
     uint32_t which = offset & 0x1f;
-    if (which == 0x04 || which == 0x10) c->time += POLL;
+    if (which == 0x04 || which == 0x10) {
+        c->time += POLL;
+        c->tick_polled += POLL;
+    }
     update_timers(c);
     switch (which) {
     case 0x00: return t->load;
@@ -160,7 +168,13 @@ static void store_timer(Core *c, uint32_t offset, uint32_t value)
         break;
     case 0x08:
         if (!(value & ENABLED)) t->next = NEVER;
-        else if (!(t->control & ENABLED)) t->next = c->time + (uint64_t)t->load * prescale(value);
+        else if (!(t->control & ENABLED)) {
+            t->next = c->time + (uint64_t)t->load * prescale(value);
+            if (t == c->timer) { /* what was done before does not count */
+                c->tick_cycles = -(int64_t)(c->time - c->started);
+                c->tick_polled = 0;
+            }
+        }
         t->control = value;
         break;
     case 0x0c: t->raised = 0; break;
@@ -217,7 +231,7 @@ static bool transfer(Core *c, uint32_t description)
         locate(c, c->dma_system + n - 1) != far + n - 1)
         return false;
     if (description >> 19 & 1) memmove(far, near, n);
-    else memmove(near, far, n);
+    else memmove(locate_to_write(c, c->dma_tcm, n), far, n);
     return true;
 }
 
