@@ -1,6 +1,7 @@
 """The Brian2 backend beside what a Brian2 user would write: build time, run time, memory.
 
-Peers: a script in Brian2's own terms (below), compiled to C++ with OpenMP, and plain pyNN.brian2.
+Peers: a script in Brian2's own terms (below), compiled to C++ with OpenMP; and plain pyNN.brian2,
+which runs in Python (NumPy, nothing compiled), beside this backend in the same mode.
 Every measurement is a process of its own; the contestants take turns. ``cold`` compiles everything;
 ``warm`` has compiled the same before. Nothing is recorded. Ratios are ratios of medians.
 
@@ -37,7 +38,7 @@ def portable(scale: float, duration: float, threads: int, mode: str) -> dict[str
         warmup=0.0,
         duration=duration,
         record_spikes=False,
-        options={"threads": str(threads), "mode": mode},
+        options={"threads": str(threads), "mode": mode, "target": "numpy"},
     )
     total = time.perf_counter() - start
     phases = recording.metadata["phases_s"]
@@ -144,6 +145,7 @@ def by_hand(scale: float, duration: float, threads: int, folder: str) -> dict[st
 
 def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, float]:
     """Run the same description on pyNN.brian2 as it comes."""
+    import brian2
     import pyNN.brian2 as sim
 
     from portable_cortex import model
@@ -151,6 +153,7 @@ def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, 
     from portable_cortex.model_loader import Model
     from portable_cortex.network import build_network
 
+    brian2.prefs.codegen.target = "numpy"  # it would compile for many minutes
     sim.setup(timestep=0.1)
     clock = Clock()
     network = build_network(
@@ -227,7 +230,7 @@ def one(name: str, scale: float, duration: float, threads: int, cache: str) -> d
         return by_hand(scale, duration, threads, f"{cache}/by_hand")
     if name == "pyNN.brian2":
         return pynn(scale, duration, threads, cache)
-    # pyNN.brian2 runs in Python: compare like with like
+    # pyNN.brian2 runs in Python: compare like with like, neither compiled
     mode = "runtime" if name.endswith("runtime") else "cpp_standalone"
     return portable(scale, duration, threads, mode)
 
