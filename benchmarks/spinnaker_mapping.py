@@ -19,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 MACHINES = {"same core": "spinnaker-van-albada-2018", "synapse cores": "spinnaker-portal"}
 PEER = "plain sPyNNaker"
@@ -54,6 +56,10 @@ def portable(settings: str, scale: float) -> dict[str, float]:
     }
 
 
+def _without_rng(what: Any, *given: Any, rng: Any = None, **named: Any) -> Any:
+    return what(*given, **named)
+
+
 def plain(scale: float) -> dict[str, float]:
     """Map with plain sPyNNaker."""
     folder = Path(tempfile.mkdtemp())
@@ -67,6 +73,9 @@ def plain(scale: float) -> dict[str, float]:
 
     from portable_cortex import model
 
+    # it takes no generators, not even PyNN's
+    for name in ("RandomDistribution", "FixedTotalNumberConnector"):
+        setattr(sim, name, partial(_without_rng, getattr(sim, name)))
     sim.setup(0.1, time_scale_factor=20)
     sim.set_number_of_neurons_per_core(sim.IF_curr_exp, 64)
     sim.set_number_of_synapse_cores(sim.IF_curr_exp, 0)
@@ -104,7 +113,8 @@ def shown(values: list[float]) -> str:
     middle, low, high = statistics.median(values), min(values), max(values)
     if all(float(value).is_integer() for value in values):
         return f"{middle:,.0f}"
-    return f"{middle:.3g}" + (f" [{low:.3g}, {high:.3g}]" if len(values) > 1 else "")
+    ends = f"{low:.3g}", f"{high:.3g}"
+    return f"{middle:.3g}" + (f" [{', '.join(ends)}]" if ends[0] != ends[1] else "")
 
 
 def main() -> None:

@@ -269,9 +269,19 @@ def test_views_can_be_connected(sim):
         sim.AllToAllConnector(),
         sim.StaticSynapse(weight=0.1, delay=1.0),
     )
+    drawn = sim.Projection(
+        pre[20:28],
+        post[4:12],
+        sim.FixedTotalNumberConnector(200),
+        sim.StaticSynapse(weight=0.1, delay=1.0),
+    )
     found = edges(view)
     assert len(found) == 20
     assert set(found[:, 0]) == set(range(5))  # indices within the view
+    found = edges(drawn)
+    assert len(found) == 200
+    # of 8 none is left out by 200 draws but once in 10^11
+    assert set(found[:, 0]) == set(found[:, 1]) == set(range(8))
 
 
 def test_views_can_be_connected_by_a_list(sim):

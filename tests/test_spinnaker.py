@@ -474,8 +474,8 @@ def on_board():
     from portable_cortex.parameters import PD14
 
     backend = load_backend("spinnaker")
-    # in real time: synapses on cores of their own; the contract tests have them on the same
-    options = {**ON_BOARD, "version": "3", "time_scale_factor": "1"}
+    # synapses on the cores of their neurons; the contract tests have them on cores of their own
+    options = {**ON_BOARD, "version": "3", "time_scale_factor": "2", "synapse_cores": "0"}
     sim = backend.simulator(load_machine("local").options_for(backend, options))
     backend.setup(sim, timestep=STEP, seed=7)
     neuron = PD14.neuron.as_pynn()
@@ -656,7 +656,7 @@ def test_what_a_machine_cannot_do_leaves_a_doubt(tmp_path, call, time_scale_fact
 @pytest.mark.slow
 def test_microcircuit_on_a_board(tmp_path):
     recording = portable_cortex.run(
-        backend="spinnaker", options=ON_BOARD,
+        backend="spinnaker", options={**ON_BOARD, "time_scale_factor": "10"},
         scale=0.02, duration=200.0, warmup=50.0, seed=3,
     )  # fmt: skip
     nest = portable_cortex.run(backend="nest", scale=0.02, duration=200.0, warmup=50.0, seed=4)

@@ -40,7 +40,7 @@ class SpinnakerOptions(BackendOptions):
     boards: int | None = Field(default=None, ge=1)
     """number of boards; as many as the network needs unless given"""
     time_scale_factor: int | None = Field(default=None, ge=1)
-    """how much slower than real time the machine runs; 1 ms for each step unless given"""
+    """how much slower than real time it runs; unless given, 1 ms for each step (emulated: 1)"""
     neurons_per_core: int = Field(default=64, ge=1, le=256)
     """neurons (and Poisson sources) on a core, at most"""
     synapse_cores: int | None = Field(default=None, ge=0)
@@ -127,6 +127,8 @@ class SpinnakerBackend(Backend):
             settings["target"] = f"board:{self._board.address}"
             # it may be far slower than real time, and is not to be taken for stuck
             settings["overrun_seconds"] = options.overrun_seconds or 3600
+            # where idle time has to be emulated too
+            settings["time_scale_factor"] = options.time_scale_factor or 1
         if options.reports is None:
             folder = Path(tempfile.mkdtemp(prefix="portable-cortex-spinnaker-"))
             self._ends.callback(shutil.rmtree, folder, ignore_errors=True)
