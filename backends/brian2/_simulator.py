@@ -93,7 +93,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
             self.compile_seconds += self.program.compile_seconds
         self.running = True
         if steps > 0:
-            self.program.run(steps, progress or (lambda fraction: None))
+            self.program.run(steps, progress or (lambda fraction, detail="": None))
             self.steps += steps
 
 

@@ -14,7 +14,7 @@ from numba.core import event
 KIND = "numba:compile"
 
 
-class Compiling(event.Listener):  # type: ignore[misc]  # numba is untyped
+class Compiling(event.Listener):
     """Counts the seconds in which at least one function was being compiled.
 
     Attributes
