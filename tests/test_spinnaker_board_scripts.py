@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,16 @@ def test_results_are_the_same_on_any_number_of_threads(outcome, tmp_path):
     assert found == outcome[0]
 
 
+def test_a_network_on_several_chips_does_the_same_again(tmp_path):
+    with EmulatedBoard(version=3) as board:
+        first = start(board, tmp_path, "many")
+        again = start(board, tmp_path, "many")
+    other, _ = run(tmp_path, "many", version=3, threads=2)
+    assert sum(map(len, first["spikes"])) > 500
+    assert first == again
+    assert first == other
+
+
 def test_a_run_whose_recording_does_not_fit_is_cut_into_pieces(tmp_path):
     settings = "max_sdram_allowed_per_chip = 2000000\n[Buffers]\nminimum_auto_time_steps = 10\n"
     found, _ = run(tmp_path, "pieces", settings=settings, version=3)
@@ -132,7 +143,7 @@ def test_spikes_cross_boards(tmp_path):
     first = [train[0] for train in found["spikes"]]
     # 2 ms on the way, then as long as the neuron takes: the same from each to the next
     assert first[0] > 5.0
-    assert len(set(b - a for a, b in zip([5.0, *first], first, strict=False))) == 1
+    assert len({b - a for a, b in pairwise([5.0, *first])}) == 1
 
 
 def test_a_program_that_crashes_is_told_from_one_that_runs(tmp_path):
