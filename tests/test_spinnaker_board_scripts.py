@@ -23,7 +23,7 @@ SCRIPTS = Path(__file__).parent / "spinnaker_board"
 
 
 def run(folder, script, *, settings="", **board_settings):
-    """Results of a script, with sPyNNaker's default configuration but for `settings`; the report."""
+    """Results of a script, with sPyNNaker's defaults but for `settings`; the board's report."""
     with EmulatedBoard(**board_settings) as board:
         (folder / "spynnaker.cfg").write_text(board.configuration + settings)
         (folder / ".spynnaker.cfg").write_text("")
