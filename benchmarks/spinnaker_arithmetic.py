@@ -120,7 +120,7 @@ def draw(found: dict[tuple[str, str], Recording], path: Path) -> None:
             axis.set_title({"dc": "constant drive", "poisson": "Poisson drive"}[drive])
         reference = found[drive, "nest"]
         samples = measure(reference).samples
-        for name in ("builtin", "board", "coarse"):
+        for name in ("builtin", "board"):
             if (drive, name) not in found:
                 continue
             others = measure(found[drive, name]).samples
@@ -133,8 +133,8 @@ def draw(found: dict[tuple[str, str], Recording], path: Path) -> None:
         line[2].axline((0, 0), slope=1, color="grey", linewidth=0.8)
         line[2].set(xlabel="NEST: rate of a neuron (spikes/s)", ylabel="rate of the same neuron")
         line[2].set_title({"dc": "constant drive", "poisson": "Poisson drive"}[drive])
-    axes[0, 0].legend(fontsize=7)
-    axes[0, 2].legend(fontsize=7)
+    handles, titles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, titles, loc="outside lower center", ncols=len(titles))
     figure.savefig(path, dpi=110)
 
 
