@@ -578,7 +578,21 @@ def test_energy_phases_and_doubts(on_board):
         assert on_board["phases"][f"spinnaker_{phase}"] > 0
     assert on_board["details"]["mapping"]["boards"] == 1
     assert on_board["doubts"] == []
+    assert all(
+        0 < x < 0.01 for x in np.concatenate([*on_board["details"]["weight_steps"].values()])
+    )
     json.dumps(on_board["details"])
+
+
+@pytest.mark.skipif(BOARD is not None, reason="on a board: nothing is emulated")
+@needs_board
+def test_what_an_emulated_board_says_of_itself(on_board):
+    load = on_board["details"]["emulated_board"]
+    assert set(load["meaning"]) == {"arithmetic", "overload", "energy"}
+    assert 0 < load["busiest_tick"] < 1
+    assert load["overran"] == []
+    assert load["warning"] == ""
+    assert "no real machine" in on_board["energy"].note
 
 
 @needs_board

@@ -353,6 +353,22 @@ def test_a_core_that_works_for_whole_ticks_is_reported_and_one_that_rests_is_not
     assert resting.busiest == pytest.approx(10_000, rel=0.01)
 
 
+@pytest.mark.parametrize("elapsed", [0, 7 * 10 * US, 99 * 10 * US])
+def test_what_the_host_does_at_once_arrives_on_all_chips_at_once(elapsed):
+    machine = native.Machine([[1, *[-1] * 5], [*[-1] * 3, 0, -1, -1]])
+    for chip in (0, 1):
+        load(machine, [*poke(VIC + 0x10, 1 << 18), WAIT_FOR_INTERRUPT, HERE], chip=chip)
+    load(machine, [*poke(TIMER, elapsed or 1), *poke(TIMER + 8, 0xE2), WAIT_FOR_INTERRUPT], core=2)
+    machine.run(machine.now + 3 * MS + elapsed)
+    assert not machine.busy
+    machine.interrupt(0, 1 << 1)
+    machine.interrupt(1, 1 << 1)
+    assert machine.busy
+    assert machine.report(0, 1).time == machine.report(1, 1).time
+    assert machine.report(0, 1).time % MS == 0
+    machine.close()
+
+
 # geometry, heaps, programs
 
 

@@ -48,7 +48,7 @@ def check(projections: Any, *, delay_extensions: bool) -> list[str]:
 
 
 def weight_steps(projections: Any) -> dict[str, list[float]]:
-    """Of what the weights onto each population are multiples: one value a synapse type, nA or uS."""
+    """Of what weights onto each population are multiples: a value a synapse type, nA or uS."""
     found = {}
     for projection in projections:
         vertex = projection.post._vertex

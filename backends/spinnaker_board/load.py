@@ -7,8 +7,8 @@ from typing import Any
 
 MEANING = {
     "arithmetic": "the hardware's: the programs are, instruction by instruction",
-    "overload": "a core that overruns here very likely does on hardware; one that does not may: each "
-    "instruction takes one cycle, and memory and network take none",
+    "overload": "a core that overruns here very likely does on hardware; one that does not may: "
+    "each instruction takes one cycle, and memory and network take none",
     "energy": "none: there is no machine whose energy it could be",
 }
 _SYSTEM = ("extra_monitor", "data_speed_up")  # programs that have no time steps
@@ -57,6 +57,6 @@ def _warning(overran: Sequence[Mapping[str, Any]]) -> str:
     n, most = len(overran), max(core["overruns"] for core in overran)
     who, they, up_to = ("core", "it", "") if n == 1 else ("cores", "they", "up to ")
     return (
-        f"{n} {who} of the emulated board ({programs}) worked without a rest for {up_to}{most} time "
-        f"steps: what {they} had to do came late"
+        f"{n} {who} of the emulated board ({programs}) worked without a rest for {up_to}{most} "
+        f"time steps: what {they} had to do came late"
     )

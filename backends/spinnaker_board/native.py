@@ -21,14 +21,14 @@ ITCM_SIZE, DTCM_SIZE = 1 << 15, 1 << 16
 CYCLES_PER_MS = 200_000
 
 # why Machine.run returned
-IDLE, ATTENTION, USED_UP = range(3)
+IDLE, ATTENTION, USED_UP, INTERRUPTED = range(4)
 OFF = 0  # state of a core
 
 _POINTER, _U32, _U64, _INT = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int
 _SIGNATURES = {
     "machine_new": (_POINTER, (_U32, _POINTER, _U32)),
     "machine_free": (None, (_POINTER,)),
-    "machine_run": (_INT, (_POINTER, _U64, ctypes.c_double)),
+    "machine_run": (_INT, (_POINTER, _U64, ctypes.c_double, _INT)),
     "machine_now": (_U64, (_POINTER,)),
     "machine_busy": (_INT, (_POINTER,)),
     "machine_called": (_INT, (_POINTER,)),
@@ -125,6 +125,7 @@ class Machine:
     def __init__(self, neighbours: npt.ArrayLike, threads: int = 1) -> None:
         table = np.ascontiguousarray(neighbours, np.int32)
         self._library = library()
+        self._arrival: int | None = None
         self.n_chips = len(table)
         threads = max(1, min(threads, self.n_chips, 64))
         self._handle = self._library.machine_new(self.n_chips, table.ctypes.data, threads)
@@ -157,17 +158,22 @@ class Machine:
         """When something that the host does now takes effect, cycles.
 
         While the machine waits, that is at the next millisecond, so that what follows does not
-        depend on how long it waited.
+        depend on how long it waited. It is the same time for all that the host does at once, on
+        whichever chips.
         """
-        now = self.now
-        return now if self.busy else (now // CYCLES_PER_MS + 1) * CYCLES_PER_MS
+        if self._arrival is None:
+            now = self.now
+            self._arrival = now if self.busy else (now // CYCLES_PER_MS + 1) * CYCLES_PER_MS
+        return self._arrival
 
-    def run(self, until: int, seconds: float = 3600.0) -> int:
+    def run(self, until: int, seconds: float = 3600.0, watched: int = -1) -> int:
         """Advance to `until` (cycles), for so many seconds on the wall at most.
 
-        Gives IDLE, ATTENTION or USED_UP, as in ``machine.c``.
+        Or until a file that is watched can be read.
+        Gives IDLE, ATTENTION, USED_UP or INTERRUPTED, as in ``machine.c``.
         """
-        return int(self._library.machine_run(self._handle, until, seconds))
+        self._arrival = None
+        return int(self._library.machine_run(self._handle, until, seconds, watched))
 
     def start(self, chip: int, core: int, program: Program, r0: int) -> None:
         """Load a program into a core and let it run."""
@@ -246,4 +252,6 @@ class Machine:
         self._library.chip_store(self._handle, chip, 1, offset, value, self.arrival)
 
 
-__all__: Sequence[str] = ["ATTENTION", "IDLE", "USED_UP", "CoreReport", "Machine", "Program"]
+__all__: Sequence[str] = [
+    "ATTENTION", "IDLE", "INTERRUPTED", "USED_UP", "CoreReport", "Machine", "Program",
+]  # fmt: skip

@@ -17,7 +17,7 @@ from portable_cortex.errors import InvalidValueError
 from .geometry import Geometry
 from .messages import NO_REPLY, Datagram
 from .monitor import Monitor
-from .native import ATTENTION, CYCLES_PER_MS, IDLE
+from .native import ATTENTION, CYCLES_PER_MS, IDLE, INTERRUPTED
 
 SCP_PORT, BOOT_PORT = 17893, 54321
 _PAD = b"\0\0"  # before each SDP message
@@ -25,7 +25,7 @@ _TRANSIENT_TAGS = range(8, 32)  # for answers to messages that carry no tag
 _NO_TAG = 0xFF
 _LARGEST = 2048  # bytes of a datagram
 _BURST = 64  # datagrams handled before the cores run again
-_SLICE_S = 0.004  # wall-clock time for which the cores run before the network is looked at
+_SLICE_S = 0.004  # wall-clock time for which the cores run at least
 _REST_S = 0.02  # the same while they only wait
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Server:
     ) -> None:
         self._boards, self._boots = _bind(len(geometry.boards), address)
         self.addresses = [found.getsockname()[0] for found in self._boards]
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.EpollSelector()  # whose own file can be watched
         for i, found in enumerate(self._boards):
             self._selector.register(found, selectors.EVENT_READ, self._reader(i))
         for found in self._boots:
@@ -106,7 +106,7 @@ class Server:
 
     def serve(self) -> None:
         """Answer the network and let virtual time pass, until `stop` is called."""
-        machine = self.monitor.machine
+        machine, watched = self.monitor.machine, self._selector.fileno()
         target, stride = 0, CYCLES_PER_MS
         origin = (0, 0.0)
         was_busy = False
@@ -122,7 +122,7 @@ class Server:
                     continue
                 if not active:
                     target = max(target, machine.now) + CYCLES_PER_MS
-                    if machine.run(target, _REST_S) == ATTENTION:
+                    if machine.run(target, _REST_S, watched) == ATTENTION:
                         self.monitor.collect()
                 continue
             target = max(target, machine.now) + stride
@@ -130,11 +130,11 @@ class Server:
             if self._real_time:
                 passed = int((started - origin[1]) * 1000 * CYCLES_PER_MS)
                 target = min(target, origin[0] + passed)
-            result = machine.run(target, 10 * _SLICE_S)
+            result = machine.run(target, 10 * _SLICE_S, watched)
             took = time.perf_counter() - started
             if result == ATTENTION:
                 self.monitor.collect()
-            elif took < _SLICE_S / 2:
+            elif took < _SLICE_S / 2 and result != INTERRUPTED:
                 stride = min(2 * stride, 1000 * CYCLES_PER_MS)
             elif took > _SLICE_S:
                 stride = max(stride // 2, CYCLES_PER_MS // 10)

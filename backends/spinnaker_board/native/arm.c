@@ -73,10 +73,18 @@ static void write_psr(Core *c, uint32_t w, uint32_t value)
     set_cpsr(c, (c->cpsr & ~mask) | (value & mask & ~T) | 0x10);
 }
 
+static uint32_t count_bits(uint32_t x) /* of 16 */
+{
+    x -= x >> 1 & 0x5555;
+    x = (x & 0x3333) + (x >> 2 & 0x3333);
+    x = (x + (x >> 4)) & 0x0f0f;
+    return (x + (x >> 8)) & 31;
+}
+
 /* LDM and STM (A4.1.20): false at a data abort */
 static bool block_transfer(Core *c, uint32_t w)
 {
-    uint32_t *r = c->r, n = __builtin_popcount(w & 0xffff), rn = w >> 16 & 15, base = r[rn];
+    uint32_t *r = c->r, n = count_bits(w & 0xffff), rn = w >> 16 & 15, base = r[rn];
     bool up = w >> 23 & 1, pre = w >> 24 & 1, write_back = w >> 21 & 1, load = w >> 20 & 1;
     uint32_t start = (up ? base : base - 4 * n) + (pre == up ? 4 : 0);
     uint32_t final = up ? base + 4 * n : base - 4 * n;

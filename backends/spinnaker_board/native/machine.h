@@ -106,6 +106,7 @@ typedef struct Machine {
     uint32_t *owner; /* the worker that runs each chip */
     uint64_t now;
     double deadline; /* by the host's clock */
+    int watched; /* a file: the host is wanted as soon as it can be read */
     bool late;
 } Machine;
 
@@ -146,6 +147,7 @@ uint32_t load_router(Chip *chip, uint32_t offset);
 void store_router(Chip *chip, uint32_t offset, uint32_t value);
 void interrupt_cores(Chip *chip, uint32_t mask, uint64_t now);
 uint64_t timer_period(const Timer *timer);
+void update_timers(Core *core);
 uint32_t raised(Core *core);
 int interrupting(Core *core);
 uint32_t enter_vector(Core *core);

@@ -19,7 +19,8 @@ static uint32_t prescale(uint32_t control)
 
 uint64_t timer_period(const Timer *t) { return (uint64_t)t->background * prescale(t->control); }
 
-static void update_timers(Core *c)
+/* Timers that have come to an end since they were last looked at. */
+static void timers_end(Core *c)
 {
     for (int i = 0; i < 2; i++) {
         Timer *t = &c->timer[i];
@@ -37,6 +38,11 @@ static void update_timers(Core *c)
         if (t->control & ONE_SHOT) t->next = NEVER;
         else t->next += ((c->time - t->next) / (period ? period : 1) + 1) * (period ? period : 1);
     }
+}
+
+void update_timers(Core *c)
+{
+    if (c->timer[0].next <= c->time || c->timer[1].next <= c->time) timers_end(c);
 }
 
 /* The interrupt lines that are up, enabled or not. Sending never has to wait. */
@@ -79,6 +85,7 @@ void wake(Core *c, uint64_t now)
 {
     if (c->state != ASLEEP || !(raised(c) & c->enable)) return;
     c->state = READY;
+    c->quiet = 0;
     if (c->time < now) c->time = now;
     c->chip->due[c->number] = c->time;
 }
