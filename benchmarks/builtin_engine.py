@@ -175,15 +175,20 @@ def plot(scales: list[float], seconds: Array, work: Array, costs: Array) -> None
 def start(threads: int) -> None:
     """Second start: from a new interpreter to the end of the first step."""
     script = (
-        "import portable_cortex as pc; sim = pc.simulator('builtin');"
+        "import time, portable_cortex as pc; sim = pc.simulator('builtin');"
         f"sim.setup(timestep=0.1, threads={threads}); p = sim.Population(100, sim.IF_curr_exp());"
         "sim.Projection(p, p, sim.FixedProbabilityConnector(0.1), sim.StaticSynapse(weight=0.1,"
-        "delay=1.0)); p.record('spikes'); sim.run(0.1)"
+        "delay=1.0)); p.record('spikes'); sim.run(0.1); print(time.time())"
     )
-    for label in ("first", "second", "third"):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", script], check=True)
-        print(f"| {label} start | {time.perf_counter() - began:.2f} s |")
+    seconds = []
+    for _ in range(6):
+        began = time.time()
+        done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+        seconds.append(float(done.stdout) - began)
+    seconds = seconds[1:]  # the first may have compiled
+    print(
+        f"start: median {statistics.median(seconds):.2f} s [{min(seconds):.2f}, {max(seconds):.2f}]"
+    )
 
 
 def main() -> None:
