@@ -22,6 +22,7 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
     "mock": {
         "dynamics": "mock has no membrane equations: its spikes are made up",
         "set_synapses": "pyNN.mock has no Projection.set",
+        "distances": "mock draws what the core draws, which knows no distances",
     },
     "spinnaker": {
         "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",

@@ -322,6 +322,33 @@ def test_synapses_can_be_changed(sim):
     np.testing.assert_allclose(found[:, 2], expected, rtol=1e-9)
 
 
+@pytest.mark.needs("set_synapses")
+def test_each_connection_can_be_read_and_changed(sim):
+    pre, post = populations(sim, 4, 3)
+    synapse = sim.StaticSynapse(weight=0.25, delay=0.5)
+    projection = sim.Projection(pre, post, sim.AllToAllConnector(), synapse)
+    connections = list(projection.connections)
+    assert len(connections) == 12
+    connections[2].weight, connections[2].delay = 0.125, 1.0
+    assert (connections[2].weight, connections[2].delay) == pytest.approx((0.125, 1.0))
+    found = sorted(map(tuple, edges(projection)[:, 2:]))
+    np.testing.assert_allclose(found, [(0.125, 1.0)] + [(0.25, 0.5)] * 11)
+
+
+@pytest.mark.needs("distances", "float64")
+def test_connections_by_distance(sim):
+    """What no simulator draws by itself: each neuron reaches those at less than 3.5 um."""
+    cells = sim.Population(10, sim.IF_curr_exp(), structure=sim.space.Line(dx=1.0))
+    connector = sim.DistanceDependentProbabilityConnector("d < 3.5")
+    synapse = sim.StaticSynapse(weight="0.1 * (1 + d)", delay=1.0)
+    found = edges(sim.Projection(cells, cells, connector, synapse))
+    near = {(i, j) for i in range(10) for j in range(10) if abs(i - j) < 3.5}
+    assert {(i, j) for i, j, _, _ in found} == near
+    np.testing.assert_allclose(
+        found[:, 2], 0.1 * (1 + np.abs(found[:, 0] - found[:, 1])), rtol=1e-6
+    )
+
+
 # --- dynamics ---------------------------------------------------------------------------------
 
 

@@ -312,3 +312,39 @@ def test_what_it_needs_is_listed():
             "versions"
         ]
     )
+
+
+# --- PyNN's face ------------------------------------------------------------------------------
+
+
+def test_recordings_can_be_read_after_the_end(sim):
+    cells = sim.Population(3, sim.IF_curr_exp(i_offset=1.0))
+    cells.record(["v", "spikes"])
+    sim.run(50.0)
+    before = cells.get_data(clear=False).segments[0]
+    sim.end()
+    after = cells.get_data().segments[0]
+    np.testing.assert_array_equal(
+        after.analogsignals[0].magnitude, before.analogsignals[0].magnitude
+    )
+    assert after.analogsignals[0].shape == (501, 3)
+    assert [len(train) for train in after.spiketrains] == [len(t) for t in before.spiketrains]
+
+
+def test_injected_currents_can_be_recorded(sim):
+    cell = sim.Population(1, sim.IF_curr_exp())
+    source = sim.DCSource(amplitude=0.5, start=2.0, stop=4.0)
+    cell.inject(source)
+    source.record()
+    sim.run(6.0)
+    current = source.get_data().magnitude[:, 0]
+    assert np.count_nonzero(current == 0.5) == 20
+    assert np.count_nonzero(current) == 20
+
+
+def test_weights_are_those_that_were_given(sim):
+    cells = sim.Population(20, sim.IF_curr_exp())
+    synapse = sim.StaticSynapse(weight=0.015, delay=1.0)
+    for connector in (sim.AllToAllConnector(), sim.FixedProbabilityConnector(0.5)):
+        weights = sim.Projection(cells, cells, connector, synapse).get("weight", format="array")
+        assert set(weights[~np.isnan(weights)].tolist()) == {0.015}
