@@ -181,11 +181,6 @@ class DaskPool:
             raise SimulationError(f"no Dask scheduler answers at {self.where}: {error}") from error
 
     def _slurm(self, jobs: int) -> Any:
-        interrupted = signal.getsignal(signal.SIGINT)
-        from dask_jobqueue import SLURMCluster
-
-        # its import lets Ctrl-C end the process, silently and with status 0
-        signal.signal(signal.SIGINT, interrupted)
         given = {
             "cores": 1,  # one thread of Dask, which waits for one run; the run has the cores
             "processes": 1,
@@ -194,7 +189,7 @@ class DaskPool:
             **self.options,
         }
         try:
-            cluster = SLURMCluster(**given)
+            cluster = slurm_cluster()(**given)
         except (TypeError, ValueError) as error:
             raise InvalidValueError(
                 f"SLURM cluster: {str(error).splitlines()[0]} (options are those of "
@@ -208,6 +203,18 @@ class DaskPool:
         cluster.scale(jobs=jobs)
         cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # replaces jobs whose time is up
         return cluster
+
+
+def slurm_cluster() -> Any:
+    """Import ``dask_jobqueue.SLURMCluster``, and let Ctrl-C do what it did before.
+
+    The import alone would let it end the process, silently and with status 0.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster
+
+    signal.signal(signal.SIGINT, before)
+    return SLURMCluster
 
 
 def _check_slurm(script: str) -> None:

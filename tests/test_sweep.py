@@ -446,7 +446,18 @@ def test_slurm(slurm, call, tmp_path):
     script = (slurm / "script").read_text()
     for line in ("-p short", "--cpus-per-task=3", "--mem=2G", "-t 00:10:00"):
         assert f"#SBATCH {line}\n" in script
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # Ctrl-C still interrupts
+
+
+def test_ctrl_c_still_interrupts_with_slurm():
+    """Importing dask_jobqueue lets it end the process; so in a process of its own."""
+    pytest.importorskip("dask_jobqueue")
+    code = (
+        "import signal; from portable_cortex.sweep_pool import slurm_cluster;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); slurm_cluster();"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
