@@ -193,7 +193,11 @@ class SpinnakerBackend(Backend):
         found = Energy(**self._session.energy(self._simulated[-1] / sum(self._simulated)))
         if self._board is None:
             return found
-        return replace(found, note=f"of no real machine, as the board is emulated; {found.note}")
+        return replace(
+            found,
+            scope=f"{found.scope}, which is emulated",
+            note=f"of no real machine, as the board is emulated; {found.note}",
+        )
 
     def details(self) -> Mapping[str, Any]:
         """The mapping in numbers, what was rounded, and what sPyNNaker said."""
