@@ -98,9 +98,14 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
     UnsupportedError
         For a distribution that PyNN does not have either.
     """
-    from scipy import special, stats  # slow to import, and not everywhere that a job runs
+    from scipy import special  # slow to import, and not everywhere that a job runs
 
     name, p = distribution.name, distribution.parameters
+
+    def from_scipy(family: str, *shape: float, **scale: float) -> Callable[[FloatArray], FloatArray]:
+        from scipy import stats  # slower still
+
+        return lambda u: np.asarray(getattr(stats, family).ppf(u, *shape, **scale))
 
     def normal(u: FloatArray) -> FloatArray:
         return np.asarray(p["mu"] + p["sigma"] * special.ndtri(u))
@@ -119,9 +124,9 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
         "uniform": lambda u: p["low"] + u * (p["high"] - p["low"]),
         "uniform_int": lambda u: np.floor(p["low"] + u * (p["high"] - p["low"])),
         "exponential": lambda u: -p["beta"] * np.log(u),
-        "gamma": lambda u: stats.gamma.ppf(u, p["k"], scale=p["theta"]),
-        "poisson": lambda u: stats.poisson.ppf(u, p["lambda_"]),
-        "binomial": lambda u: stats.binom.ppf(u, p["n"], p["p"]),
+        "gamma": lambda u: from_scipy("gamma", p["k"], scale=p["theta"])(u),
+        "poisson": lambda u: from_scipy("poisson", p["lambda_"])(u),
+        "binomial": lambda u: from_scipy("binom", p["n"], p["p"])(u),
     }
     try:
         return functions[name]
