@@ -102,10 +102,10 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
 
     name, p = distribution.name, distribution.parameters
 
-    def from_scipy(family: str, *shape: float, **scale: float) -> Callable[[FloatArray], FloatArray]:
+    def from_stats(u: FloatArray, family: str, *shape: float, scale: float = 1.0) -> FloatArray:
         from scipy import stats  # slower still
 
-        return lambda u: np.asarray(getattr(stats, family).ppf(u, *shape, **scale))
+        return np.asarray(getattr(stats, family)(*shape).ppf(u)) * scale
 
     def normal(u: FloatArray) -> FloatArray:
         return np.asarray(p["mu"] + p["sigma"] * special.ndtri(u))
@@ -124,9 +124,9 @@ def quantile_function(distribution: Any) -> Callable[[FloatArray], FloatArray]:
         "uniform": lambda u: p["low"] + u * (p["high"] - p["low"]),
         "uniform_int": lambda u: np.floor(p["low"] + u * (p["high"] - p["low"])),
         "exponential": lambda u: -p["beta"] * np.log(u),
-        "gamma": lambda u: from_scipy("gamma", p["k"], scale=p["theta"])(u),
-        "poisson": lambda u: from_scipy("poisson", p["lambda_"])(u),
-        "binomial": lambda u: from_scipy("binom", p["n"], p["p"])(u),
+        "gamma": lambda u: from_stats(u, "gamma", p["k"], scale=p["theta"]),
+        "poisson": lambda u: from_stats(u, "poisson", p["lambda_"]),
+        "binomial": lambda u: from_stats(u, "binom", p["n"], p["p"]),
     }
     try:
         return functions[name]

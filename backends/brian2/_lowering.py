@@ -11,6 +11,8 @@ than Brian2 counts it. Spike sources fire at t; their delays are a step shorter 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import brian2
@@ -19,7 +21,7 @@ import numpy as np
 from portable_cortex.errors import UnsupportedError
 
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
-from ._groups import Array, Cells, Lowered, common, located, parents
+from ._groups import Array, Cells, Lowered, common, located, parents, parts
 from ._neurons import MS, Model, drives_of, neurons
 from ._simulator import State
 
@@ -139,42 +141,62 @@ def _monitors(cells: Cells, dt: float, clock: Any) -> list[Any]:
 
 def _synapses(lowered: Lowered, projections: list[Any], clock: Any) -> list[Any]:
     """One ``Synapses`` for each pair of groups and receptor, and one ``connect`` for each."""
-    pieces: dict[Any, list[tuple[Array, ...]]] = {}
-    homes = {id(cells): number for number, cells in enumerate(lowered.cells)}
+    numbers = {id(cells): number for number, cells in enumerate(lowered.cells)}
+    members: dict[tuple[int, int, str], list[Any]] = {}
     for projection in projections:
-        for post, own_post, targets in located(lowered, projection.post, projection.targets):
-            sources = projection.sources[own_post]
-            weights, steps = projection.weights[own_post], projection.delay_steps[own_post]
-            for pre, own_pre, positions in located(lowered, projection.pre, sources):
-                if positions.size:
-                    key = homes[id(pre)], homes[id(post)], projection.receptor_type
-                    shift = 1 - pre.stamp  # see the module's docstring
-                    pieces.setdefault(key, []).append(
-                        (positions, targets[own_pre], weights[own_pre], steps[own_pre] - shift)
-                    )
-    made = []
-    for (pre_number, post_number, receptor), rows in sorted(pieces.items()):
-        pre, post = lowered.cells[pre_number], lowered.cells[post_number]
-        celltype = post.populations[0].celltype
-        sources, targets, weights, steps = (np.concatenate(c) for c in zip(*rows, strict=True))
-        rows.clear()
-        step = float(clock.dt_)
-        weight, delay = common(weights), common(steps)
-        unit = "siemens" if celltype.conductance_based else "amp"
-        synapses = brian2.Synapses(
-            pre.group,
-            post.group,
-            "w : 1 (shared, constant)" if weight is not None else "w : 1 (constant)",
-            on_pre=f"{celltype.receptors[receptor]}_post += w*{celltype.weight_scale!r}*{unit}",
-            delay=None if delay is None else delay * step * brian2.second,
-            dtype={"w": np.float32} if weight is None else None,
-            clock=clock,
-            name=f"{receptor}_{pre_number}_{post_number}",
-            namespace={},
+        pre, post = (
+            {numbers[id(lowered.home(population))] for population, _ in parts(cells)}
+            for cells in (projection.pre, projection.post)
         )
-        synapses.connect(i=sources, j=targets)
-        synapses.w = weights if weight is None else weight
-        if delay is None:
-            synapses.delay = steps * step * brian2.second
-        made.append(synapses)
-    return made
+        for pair in product(pre, post):
+            members.setdefault((*pair, projection.receptor_type), []).append(projection)
+    made = (_connect(lowered, key, members[key], clock) for key in sorted(members))
+    return [synapses for synapses in made if synapses is not None]
+
+
+def _connect(
+    lowered: Lowered, key: tuple[int, int, str], projections: list[Any], clock: Any
+) -> Any | None:
+    """The ``Synapses`` from one group to a receptor of another; None if there are no synapses."""
+    pre_number, post_number, receptor = key
+    pre, post = lowered.cells[pre_number], lowered.cells[post_number]
+    rows = [row for p in projections for row in _rows(lowered, p, pre, post)]
+    sources, targets, weights, steps = (np.concatenate(c) for c in zip(*rows, strict=True))
+    del rows  # of many synapses, one copy at a time
+    if not sources.size:
+        return None
+    celltype = post.populations[0].celltype
+    step = float(clock.dt_)
+    weight, delay = common(weights), common(steps)
+    unit = "siemens" if celltype.conductance_based else "amp"
+    synapses = brian2.Synapses(
+        pre.group,
+        post.group,
+        "w : 1 (shared, constant)" if weight is not None else "w : 1 (constant)",
+        on_pre=f"{celltype.receptors[receptor]}_post += w*{celltype.weight_scale!r}*{unit}",
+        delay=None if delay is None else delay * step * brian2.second,
+        dtype={"w": np.float32} if weight is None else None,
+        clock=clock,
+        name=f"{receptor}_{pre_number}_{post_number}",
+        namespace={},
+    )
+    synapses.connect(i=sources, j=targets)
+    synapses.w = weights if weight is None else weight
+    if delay is None:
+        synapses.delay = steps * step * brian2.second
+    return synapses
+
+
+def _rows(
+    lowered: Lowered, projection: Any, pre: Cells, post: Cells
+) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Sources and targets in their groups, weights, steps of delay."""
+    shift = 1 - pre.stamp  # see the module's docstring
+    for home, own_post, targets in located(lowered, projection.post, projection.targets):
+        if home is not post:
+            continue
+        sources = projection.sources[own_post]
+        weights, steps = projection.weights[own_post], projection.delay_steps[own_post]
+        for source_home, own_pre, positions in located(lowered, projection.pre, sources):
+            if source_home is pre:
+                yield positions, targets[own_pre], weights[own_pre], steps[own_pre] - shift

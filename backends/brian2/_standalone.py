@@ -12,6 +12,7 @@ import contextlib
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ from ._simulator import State
 
 MAIN = """
 #pragma GCC diagnostic ignored "-Wunused-result"
-%(free)s
 std::cout << "ready" << std::endl;
 for (std::string order; std::cin >> order;) {
     if (order == "seed") {
@@ -47,7 +47,7 @@ for (std::string order; std::cin >> order;) {
                 std::cout << "progress " << completed << std::endl;
             }, 0.5);
     } else if (order == "write") {
-        %(write)s
+        %s
     }
     std::cout << "done" << std::endl;
 }
@@ -92,14 +92,13 @@ class Standalone(Program):
             self._files[owner.name, variable] = file, array.dtype
             if not self._cuda:
                 write.append(_write_code(device, array, file.name))
-        free = (
-            [] if self._cuda else [f"delete[] {n}; {n} = 0;" for n in sorted(device.static_arrays)]
-        )
-        code = MAIN % {"write": "\n        ".join(write), "free": "\n".join(free)}
+        code = MAIN % "\n        ".join(write)
         if self._cuda:  # seeded by Brian2, whose random numbers are made on the device
             code = code.replace(
                 "for (auto& generator : brian::_random_generators) generator.seed(seed++);", ""
             )
+        else:
+            device.main_queue[:] = list(_freeing(device))
         device.insert_code("main", code)
         device.build(directory=str(path), compile=self._cuda, run=False, with_output=False)
         began = time.perf_counter()
@@ -186,6 +185,23 @@ def _require(cuda: bool) -> None:
             "mode cuda_standalone of the brian2 backend needs brian2cuda and CUDA's compiler: "
             f"run pip install brian2cuda on a machine with an NVIDIA GPU ({error})"
         ) from None
+
+
+def _freeing(device: Any) -> Iterator[tuple[str, Any]]:
+    """Everything that the program does, each array freed as soon as others were filled from it.
+
+    Brian2 keeps them to the end: more than twice the memory that synapses need.
+    """
+    for command, arguments in device.main_queue:
+        yield command, arguments
+        used = []
+        if command == "set_by_array":
+            used = [arguments[1]]
+        elif command == "run_code_object" and arguments[0].template_name == "synapses_create_array":
+            variables = arguments[0].variables
+            used = [device.get_array_name(variables[name]) for name in ("sources", "targets")]
+        for array in used:
+            yield "insert_code", f"delete[] {array}; {array} = 0;"
 
 
 def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
