@@ -181,6 +181,7 @@ def _connect(
         namespace={},
     )
     synapses.connect(i=sources, j=targets)
+    del sources, targets
     synapses.w = weights if weight is None else weight
     if delay is None:
         synapses.delay = steps * step * brian2.second

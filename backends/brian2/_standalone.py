@@ -12,7 +12,6 @@ import contextlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from portable_cortex.errors import BackendUnavailableError, SimulationError
 from ._compile import compile_program, require_compiler
 from ._groups import Array, Lowered
 from ._lowering import lower
+from ._memory import freeing, spare
 from ._program import Program, seed_of
 from ._simulator import State
 
@@ -82,6 +82,8 @@ class Standalone(Program):
         path = Path(self._folder.name)
         if self._cuda:
             brian2.seed(seed_of(state))
+        else:
+            spare(device, path)
         self.lowered = lower(state)
         self.lowered.network.run(0 * brian2.ms, namespace={})
         self._files: dict[tuple[Any, str], tuple[Path, Any]] = {}
@@ -98,7 +100,7 @@ class Standalone(Program):
                 "for (auto& generator : brian::_random_generators) generator.seed(seed++);", ""
             )
         else:
-            device.main_queue[:] = list(_freeing(device))
+            device.main_queue[:] = list(freeing(device))
         device.insert_code("main", code)
         device.build(directory=str(path), compile=self._cuda, run=False, with_output=False)
         began = time.perf_counter()
@@ -185,23 +187,6 @@ def _require(cuda: bool) -> None:
             "mode cuda_standalone of the brian2 backend needs brian2cuda and CUDA's compiler: "
             f"run pip install brian2cuda on a machine with an NVIDIA GPU ({error})"
         ) from None
-
-
-def _freeing(device: Any) -> Iterator[tuple[str, Any]]:
-    """Everything that the program does, each array freed as soon as others were filled from it.
-
-    Brian2 keeps them to the end: more than twice the memory that synapses need.
-    """
-    for command, arguments in device.main_queue:
-        yield command, arguments
-        used = []
-        if command == "set_by_array":
-            used = [arguments[1]]
-        elif command == "run_code_object" and arguments[0].template_name == "synapses_create_array":
-            variables = arguments[0].variables
-            used = [device.get_array_name(variables[name]) for name in ("sources", "targets")]
-        for array in used:
-            yield "insert_code", f"delete[] {array}; {array} = 0;"
 
 
 def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
