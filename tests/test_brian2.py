@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -365,6 +366,29 @@ def test_compiled_program_repeats_itself_and_starts_again(compiled_run):
     assert again != compiled_run[1]  # other Poisson spikes
     assert sum(map(len, again)) == pytest.approx(sum(map(len, compiled_run[1])), rel=0.3)
     sim.end()
+
+
+def test_synapses_are_not_held_in_several_copies(monkeypatch):
+    """Sources, targets, weights and delays of a synapse are 20 bytes; Brian2 itself takes 76."""
+    from portable_cortex.backends.brian2 import _standalone
+
+    monkeypatch.setattr(_standalone, "compile_program", lambda *arguments: None)
+    monkeypatch.setattr(_standalone.Standalone, "_start", lambda *arguments: None)
+    sim = namespace(COMPILED)
+    cells = sim.Population(1000, sim.IF_curr_exp())
+    number, uniform = 300_000, sim.RandomDistribution("uniform", low=0.1, high=3.0)
+    sim.Projection(
+        cells,
+        cells,
+        sim.FixedTotalNumberConnector(number),
+        sim.StaticSynapse(weight=uniform, delay=uniform),
+    )
+    tracemalloc.start()
+    sim.run(0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    sim.end()
+    assert 10 < peak / number < 45
 
 
 def test_program_that_dies_is_a_clear_error(compiled_run):
