@@ -6,7 +6,7 @@ Every measurement is a process of its own; the contestants take turns. ``cold`` 
 ``warm`` has compiled the same before. Nothing is recorded. Ratios are ratios of medians.
 
     python benchmarks/brian2_build_and_simulate.py                   # scale 0.1
-    python benchmarks/brian2_build_and_simulate.py --pynn            # pyNN.brian2, 0.002
+    python benchmarks/brian2_build_and_simulate.py --pynn            # pyNN.brian2, scale 0.005
     python benchmarks/brian2_build_and_simulate.py --only portable-cortex --scale 0.5
 """
 
@@ -240,9 +240,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=0.1)
+    parser.add_argument("--scale", type=float, help="0.1 unless given; with --pynn 0.005")
     parser.add_argument("--duration", type=float, default=1000.0, help="ms of model time")
-    parser.add_argument("--pynn", action="store_true", help="pyNN.brian2, at run time, scale 0.002")
+    parser.add_argument("--pynn", action="store_true", help="pyNN.brian2, at run time")
     parser.add_argument("--only", help="one contestant, once")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -251,7 +251,9 @@ def main() -> None:
         return
     names = ["portable-cortex", "by hand"]
     if arguments.pynn:
-        names, arguments.scale = ["portable-cortex, runtime", "pyNN.brian2"], 0.002
+        names = ["portable-cortex, runtime", "pyNN.brian2"]
+    if arguments.scale is None:
+        arguments.scale = 0.005 if arguments.pynn else 0.1
     if arguments.only:
         names, arguments.repeats = [arguments.only], 0
     runs: dict[tuple[str, str], list[dict[str, float]]] = {}
