@@ -2,6 +2,7 @@
  * Times are cycles of the 200 MHz processor clock. */
 #ifndef MACHINE_H
 #define MACHINE_H
+#include "crew.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,27 +88,22 @@ typedef struct Chip {
     uint32_t route[N_ROUTES], key[N_ROUTES], mask[N_ROUTES], n_routes;
     uint32_t router[0x400], p2p[0x2000];
     int32_t neighbour[N_LINKS];
-    uint64_t next_event, clock_ms;
+    uint64_t clock_ms;
+    uint32_t load; /* cycles that its cores work in a window, lately */
     uint64_t due[N_CORES]; /* when each core has something to do, or NEVER */
     Queue queue;
+    Queue *out; /* for packets to other chips: that of the thread which runs it */
     Core core[N_CORES];
 } Chip;
-
-typedef struct {
-    Queue out; /* packets to other chips, sent within a window */
-    uint64_t first;
-    bool attention;
-} __attribute__((aligned(128))) Worker;
 
 typedef struct Machine {
     uint32_t n_chips, n_threads;
     Chip *chip;
-    Worker *worker;
-    uint32_t *owner; /* the worker that runs each chip */
+    Crew *crew;
+    Queue *out; /* of each thread: packets to other chips, sent within a window */
+    uint64_t *next_event; /* of each chip */
+    uint32_t *active; /* the chips that have something to do in a window */
     uint64_t now;
-    double deadline; /* by the host's clock */
-    int watched; /* a file: the host is wanted as soon as it can be read */
-    bool late;
 } Machine;
 
 void forget(Core *core, uint32_t address, uint32_t size); /* arm.c */

@@ -57,7 +57,6 @@ void send_packet(Core *c, uint32_t key, bool fixed)
 {
     Chip *source = c->chip;
     Machine *m = c->machine;
-    Worker *worker = &m->worker[m->owner[source->index]];
     Packet packet = {c->time + CYCLES_PER_US, (uint64_t)c->index << 40 | c->sent, 0, key, c->cc_data,
                      c->cc_payload || c->cc_control & 0x20000, fixed};
     struct { const Chip *chip; int from; } stack[STACK] = {{source, -1}};
@@ -87,7 +86,7 @@ void send_packet(Core *c, uint32_t key, bool fixed)
                 else {
                     Packet far = packet;
                     far.arrival = c->time + WINDOW;
-                    push(&worker->out, &far);
+                    push(source->out, &far);
                 }
             }
     }
