@@ -17,6 +17,7 @@ class Library(build_ext):
     """A library without a version of Python in its name."""
 
     def get_ext_filename(self, fullname: str) -> str:
+        """Path of the library of a module."""
         return str(Path(*fullname.split("."))) + ".so"
 
 
@@ -24,6 +25,7 @@ class Wheel(bdist_wheel):
     """For every Python 3, on the platform of the library."""
 
     def get_tag(self) -> tuple[str, str, str]:
+        """Versions of Python, of its binary interface, and platform."""
         return "py3", "none", super().get_tag()[2]
 
 

@@ -66,10 +66,10 @@ static void await(Crew *crew, uint32_t seen)
     crew->asleep--;
 }
 
-static void announce(Crew *crew)
+static void announce(Crew *crew, int n_wanted)
 {
     crew->round++;
-    if (crew->asleep) syscall(SYS_futex, &crew->round, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    if (crew->asleep) syscall(SYS_futex, &crew->round, FUTEX_WAKE_PRIVATE, n_wanted, NULL, NULL, 0);
 }
 
 static void *help(void *argument)
@@ -116,7 +116,7 @@ void crew_free(Crew *crew)
 {
     if (!crew) return;
     crew->over = true;
-    announce(crew);
+    announce(crew, INT32_MAX);
     for (uint32_t t = 1; t < crew->n_started; t++) pthread_join(crew->thread[t], NULL);
     free(crew->thread);
     free(crew);
@@ -128,7 +128,7 @@ void crew_work(Crew *crew, uint32_t n_items)
     start(crew);
     crew->finished = 0;
     crew->turns = (uint64_t)n_items << 32;
-    announce(crew);
+    announce(crew, (int)n_items - 1);
     take_turns(crew, 0);
     for (int spins = 0; crew->finished < n_items; spins++)
         if (spins < SPINS) relax();

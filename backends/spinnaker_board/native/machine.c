@@ -50,30 +50,34 @@ static uint64_t earliest(Chip *chip, Core **who)
     for (int p = 1; p < N_CORES; p++)
         if (chip->due[p] < best) best = chip->due[p], which = p;
     *who = &chip->core[which];
-    if (chip->queue.head != chip->queue.tail) {
-        uint64_t time = chip->queue.packets[chip->queue.head].arrival;
+    if (chip->queue.tail) {
+        uint64_t time = chip->queue.packets[0].arrival;
         if (time <= best) best = time, *who = NULL;
     }
     return best;
 }
 
-static void deliver(Machine *m, Chip *chip)
+static void deliver(Chip *chip)
 {
-    Packet *p = &chip->queue.packets[chip->queue.head++];
-    Core *c = &m->chip[p->target / N_CORES].core[p->target % N_CORES];
+    Packet p = take_first(&chip->queue);
+    Core *c = &chip->core[p.target % N_CORES];
     if (c->state == OFF) return;
-    push(&c->inbox, p);
-    wake(c, p->arrival);
+    if (c->inbox.tail - c->inbox.head >= MOST_WAITING) {
+        drop(chip, c);
+        return;
+    }
+    push(&c->inbox, &p);
+    wake(c, p.arrival);
 }
 
 /* The next event of a chip after those of a window. */
-static uint64_t run_chip(Machine *m, Chip *chip, uint64_t end)
+static uint64_t run_chip(Chip *chip, uint64_t end)
 {
     Core *c;
     uint64_t next, worked = 0;
     while ((next = earliest(chip, &c)) < end) {
         if (!c) {
-            deliver(m, chip);
+            deliver(chip);
             continue;
         }
         if (c->state == ASLEEP) {
@@ -84,8 +88,8 @@ static uint64_t run_chip(Machine *m, Chip *chip, uint64_t end)
         uint64_t start = c->time, limit = start + QUANTUM < end ? start + QUANTUM : end;
         for (int i = 0; i < 2; i++)
             if (c->timer[i].control & 0x20 && c->timer[i].next < limit) limit = c->timer[i].next;
-        if (chip->queue.head != chip->queue.tail) {
-            uint64_t arrival = chip->queue.packets[chip->queue.head].arrival;
+        if (chip->queue.tail) {
+            uint64_t arrival = chip->queue.packets[0].arrival;
             if (arrival < limit) limit = arrival > start ? arrival : start + 1;
         }
         core_run(c, limit);
@@ -128,7 +132,7 @@ static void run_active(void *machine, uint32_t which, uint32_t thread)
     Chip *chip = &m->chip[i];
     chip->out = &m->out[thread];
     set_clock(chip, m->now);
-    m->next_event[i] = run_chip(m, chip, m->now + WINDOW);
+    m->next_event[i] = run_chip(chip, m->now + WINDOW);
 }
 
 /* Gives whether a core wants the monitor. */
@@ -350,7 +354,7 @@ int machine_busy(Machine *m)
 {
     for (uint32_t i = 0; i < m->n_chips; i++) {
         Chip *chip = &m->chip[i];
-        if (chip->queue.head != chip->queue.tail) return 1;
+        if (chip->queue.tail) return 1;
         for (int p = 1; p < N_CORES; p++) {
             Core *c = &chip->core[p];
             if (c->state == OFF || c->quiet >= QUIET_TICKS) continue;

@@ -18,6 +18,8 @@
 #define CYCLES_PER_MS (1000u * CYCLES_PER_US)
 #define NEVER (1ull << 62)
 #define WINDOW (10 * CYCLES_PER_US) /* the shortest time from chip to chip */
+#define MOST_COPIES (1u << 18) /* of packets that a core sends in a window */
+#define MOST_WAITING (1u << 16) /* packets that a core leaves untaken */
 #define QUANTUM (5 * CYCLES_PER_US) /* for which a core runs before another of its chip */
 
 enum { OFF, READY, ASLEEP };
@@ -32,7 +34,7 @@ typedef struct {
     uint8_t payload, fixed;
 } Packet;
 
-typedef struct { /* grows; `head` is the first packet still here */
+typedef struct { /* grows; `head` is the first packet still here; or a heap (network.c) */
     Packet *packets;
     uint32_t head, tail, capacity;
 } Queue;
@@ -72,6 +74,8 @@ typedef struct Core {
     /* communications controller */
     uint32_t cc_control, cc_data, cc_payload;
     Queue inbox;
+    uint64_t window; /* in which it last sent a packet, and copies of packets since that began */
+    uint32_t copies;
     /* counts */
     uint64_t cycles, interrupts, transfers, sent, lost, overruns;
     uint64_t started; /* when the core was last given the host's processor */
@@ -151,5 +155,7 @@ void wake(Core *core, uint64_t now);
 /* network.c */
 void push(Queue *queue, const Packet *packet);
 void insert(Queue *queue, const Packet *packet);
+Packet take_first(Queue *queue);
 void send_packet(Core *core, uint32_t key, bool fixed);
+void drop(Chip *chip, Core *core);
 #endif
