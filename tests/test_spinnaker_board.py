@@ -1,6 +1,8 @@
 """The emulated SpiNNaker board: processor, peripherals, monitor, network."""
 
 import os
+import random
+import signal
 import socket
 import struct
 import subprocess
@@ -695,7 +697,10 @@ def test_the_board_answers_spinnmans_own_client(board):
 
 
 def test_rubbish_and_clients_that_disappear_do_not_stop_the_server(board):
-    for wire in (b"", b"\0", b"\0" * 9, b"\xff" * 400, b"\0\0\x87\xff\0\xff\0\0\0\0\2\0\1\0"):
+    rubbish = [b"", b"\0", b"\0" * 9, b"\xff" * 400, b"\0\0\x87\xff\0\xff\0\0\0\0\2\0\1\0"]
+    draw = random.Random(1)
+    rubbish += [draw.randbytes(draw.randrange(300)) for _ in range(300)]
+    for wire in rubbish:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(wire, (board.address, 17893))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -705,6 +710,29 @@ def test_rubbish_and_clients_that_disappear_do_not_stop_the_server(board):
         )
         client.sendto(b"\0\0" + request.pack(), (board.address, 17893))
         assert b"SC&MP" in client.recv(2048)
+
+
+def test_each_client_gets_its_own_answers(board):
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        for sequence in (1, 2, 3, 3, 3):  # and one that asks again
+            for client in (one, other):
+                client.settimeout(10.0)
+                body = struct.pack("<2H", 0, sequence + 100 * (client is other)) + bytes(12)
+                request = Datagram(0x87, 0xFF, 0, 0xFF, (0, 0), (0, 0), body)
+                client.sendto(b"\0\0" + request.pack(), (board.address, 17893))
+        for client in (one, other):
+            found = [struct.unpack_from("<H", client.recv(2048), 12)[0] for _ in range(5)]
+            assert found == [n + 100 * (client is other) for n in (1, 2, 3, 3, 3)]
+
+
+def test_a_process_that_is_gone_is_said():
+    with EmulatedBoard(version=3) as gone:
+        os.kill(gone.pid, signal.SIGKILL)
+        with pytest.raises(SimulationError, match="ended"):
+            gone.report()
 
 
 def test_an_address_in_use_is_refused_and_another_found(board):

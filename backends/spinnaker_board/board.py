@@ -173,8 +173,9 @@ class EmulatedBoard:
         """What each core has done; docs/emulated_board.md says what it means for hardware."""
         if self._process is None or self._process.stdin is None:
             raise SimulationError("the emulated board is not running: use it in a with statement")
-        self._process.stdin.write("report\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(OSError):  # it has ended, which is said below
+            self._process.stdin.write("report\n")
+            self._process.stdin.flush()
         return self._answer(_START_S)
 
     def _answer(self, timeout: float) -> dict[str, Any]:
@@ -183,7 +184,10 @@ class EmulatedBoard:
         ready, _, _ = select.select([self._process.stdout], [], [], timeout)
         line = self._process.stdout.readline() if ready else ""
         if not line:
-            status = self._process.poll()
+            status = None
+            if ready:  # the end of what it says comes before its own
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    status = self._process.wait(_STOP_S)
             raise SimulationError(
                 "the process of the emulated board "
                 + (f"did not answer in {timeout:g} s" if status is None else f"ended ({status})")
