@@ -13,7 +13,7 @@ SIMULATORS := import portable_cortex as p; \
   if b.availability().available and b.capabilities.dynamics and b.name != "spinnaker"))
 
 HERE := $(CURDIR)
-SOURCES := pyproject.toml $(shell find portable_cortex backends hardware_configs portal validation -type f -not -name '*.pyc')
+SOURCES := pyproject.toml setup.py $(shell find portable_cortex backends hardware_configs portal validation -type f -not -name '*.pyc')
 TEST_BIN := $(abspath $(TEST_VENV))/bin
 
 .PHONY: help demo validate test lint check format clean wheel

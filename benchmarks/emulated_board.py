@@ -2,11 +2,13 @@
 
     python benchmarks/emulated_board.py --repeats 3
     python benchmarks/emulated_board.py --peer 'COMMAND' --peer-address 127.0.0.2
+    python benchmarks/emulated_board.py --microcircuit --duration 200
 
 200 neurons and 200 Poisson sources on 20 cores of a 4-chip board, 1 s of model time. COMMAND starts
 the other emulator, which must listen at the address. Reported: wall-clock time of ``sim.run()``
 (mapping, loading, running) and processor time of the emulator, its start left out. The contestants
-take turns.
+take turns. With ``--microcircuit`` it is a fiftieth of that, in steps of 0.1 ms, on a board of 48
+chips, and the time is sPyNNaker's of the run alone.
 """
 
 from __future__ import annotations
@@ -60,13 +62,29 @@ with open("out.json", "w") as file:
     json.dump({"run_s": took, "rate": spikes / 200 / duration * 1000}, file)
 """
 
+MICROCIRCUIT = """
+import json, sys
+import portable_cortex
+_, duration, address = sys.argv[1:]
+options = {"target": "board:" + address, "time_scale_factor": 1, "overrun_seconds": 3600}
+found = portable_cortex.run(
+    backend="spinnaker", machine="spinnaker-van-albada-2018", options=options, n_scale=0.02,
+    k_scale=0.02, seed=1, warmup=0.0, duration=float(duration), realisation="shared",
+)
+spikes = sum(found.spikes(name)[0].size for name in found.populations)
+cells = sum(found.n_neurons.values())
+with open("out.json", "w") as file:
+    took = found.metadata["phases_s"]["spinnaker_run"]
+    json.dump({"run_s": took, "rate": spikes / cells / float(duration) * 1000}, file)
+"""
+
 
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(address: str, pid: int, rate: float, duration: float) -> dict[str, float]:
+def run(address: str, pid: int, rate: float | None, duration: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         config = (
             f"[Machine]\nmachine_name = {address}\nversion = 3\n"
@@ -76,20 +94,21 @@ def run(address: str, pid: int, rate: float, duration: float) -> dict[str, float
         Path(folder, ".spynnaker.cfg").write_text("")
         before = cpu_seconds(pid)
         subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(rate), str(duration)],
+            [sys.executable, "-c", MICROCIRCUIT if rate is None else SCRIPT, str(rate),
+             str(duration), address],
             cwd=folder, env=os.environ | {"HOME": folder}, check=True, capture_output=True,
         )  # fmt: skip
         found = json.loads(Path(folder, "out.json").read_text())
         return found | {"cpu_s": cpu_seconds(pid) - before}
 
 
-def ours(threads: int, rate: float, duration: float) -> dict[str, float]:
-    with EmulatedBoard(3, threads=threads) as board:
+def ours(threads: int, rate: float | None, duration: float) -> dict[str, float]:
+    with EmulatedBoard(5 if rate is None else 3, threads=threads) as board:
         assert board.pid is not None
         return run(board.address, board.pid, rate, duration)
 
 
-def peer(command: str, address: str, rate: float, duration: float) -> dict[str, float]:
+def peer(command: str, address: str, rate: float | None, duration: float) -> dict[str, float]:
     process = subprocess.Popen(shlex.split(command), stderr=subprocess.DEVNULL)
     try:
         time.sleep(3)
@@ -105,11 +124,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rate", type=float, default=1000.0, help="of the sources, spikes/s")
+    parser.add_argument("--microcircuit", action="store_true", help="another network")
     parser.add_argument("--duration", type=float, default=1000.0, help="ms")
     parser.add_argument("--peer", help="command that starts another emulator")
     parser.add_argument("--peer-address", default="127.0.0.2")
     arguments = parser.parse_args()
-    what = (arguments.rate, arguments.duration)
+    what = (None if arguments.microcircuit else arguments.rate, arguments.duration)
     kinds = {"1 thread": lambda: ours(1, *what), "2 threads": lambda: ours(2, *what)}
     if arguments.peer:
         kinds["peer"] = lambda: peer(arguments.peer, arguments.peer_address, *what)

@@ -518,7 +518,7 @@ def emulate(
         str | None, typer.Option(help="Loopback address; the first that is free unless given.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of this host; one unless given.")
+        int | None, typer.Option(help="Threads of this host; two, if it has as many, unless given.")
     ] = None,
     real_time: Annotated[
         bool, typer.Option("--real-time", help="No faster than the clock: for live input, output.")

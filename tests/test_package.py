@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -99,6 +100,13 @@ def test_backends_import_the_core_and_themselves_only(path):
 def test_typing_marker_and_machine_files_are_installed():
     assert (CORE / "py.typed").is_file()
     assert {"local.toml", "single-thread.toml"} <= {p.name for p in MACHINES.glob("*.toml")}
+
+
+def test_one_wheel_serves_every_python():
+    about = importlib.metadata.distribution("portable-cortex").read_text("WHEEL")
+    assert "Tag: py3-none-linux" in about
+    libraries = [path.name for path in BACKENDS.rglob("*.so")]
+    assert libraries in (["_native.so"], [])  # none: there was no C compiler
 
 
 def test_public_names_exist():

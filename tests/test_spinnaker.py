@@ -237,7 +237,8 @@ def test_passwords_are_not_taken_into_options():
 @pytest.mark.parametrize(
     "options",
     [{"version": "4"}, {"boards": "0"}, {"time_scale_factor": "0"}, {"neurons_per_core": "0"},
-     {"neurons_per_core": "257"}, {"spikes_per_second": "0"}, {"nonsense": "1"}],
+     {"neurons_per_core": "257"}, {"spikes_per_second": "0"}, {"nonsense": "1"},
+     {"boards": "2", "version": "3"}],
 )  # fmt: skip
 def test_options_are_checked(options):
     with pytest.raises(InvalidValueError, match=next(iter(options))):
@@ -593,6 +594,31 @@ def test_what_an_emulated_board_says_of_itself(on_board):
     assert load["overran"] == []
     assert load["warning"] == ""
     assert "no real machine" in on_board["energy"].note
+
+
+@pytest.mark.skipif(BOARD is not None, reason="on a board: nothing is emulated")
+@needs_board
+@pytest.mark.parametrize(
+    ("scale", "options", "used"),
+    [
+        pytest.param(0.005, {"boards": "2"}, 1, id="given"),  # which come in threes
+        pytest.param(0.02, {"neurons_per_core": "2"}, 2, id="needed", marks=pytest.mark.slow),
+    ],
+)
+def test_as_many_boards_are_emulated_as_are_given_or_needed(scale, options, used):
+    found = virtual(
+        n_scale=scale, k_scale=0.002, timestep=1.0, duration=5.0,
+        options={"target": "emulated", **options},
+    )  # fmt: skip
+    mapping = found.metadata["machine_report"]["mapping"]
+    assert (mapping["boards"], mapping["machine_boards"]) == (used, 3)
+
+
+@pytest.mark.skipif(BOARD is not None, reason="on a board: nothing is emulated")
+@needs_board
+def test_more_boards_than_can_be_emulated_are_refused():
+    with pytest.raises(InvalidValueError, match="at most 253 boards"):
+        virtual(timestep=1.0, options={"target": "emulated", "boards": "300"})
 
 
 @needs_board

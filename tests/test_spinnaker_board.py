@@ -1,7 +1,12 @@
 """The emulated SpiNNaker board: processor, peripherals, monitor, network."""
 
+import os
+import random
+import signal
 import socket
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -306,6 +311,86 @@ def test_packets_follow_routes_through_chips_whatever_the_threads(threads):
     machine.close()
 
 
+def gossip(threads):
+    """Hashes of what cores of four chips hear from each other, in the order in which they do."""
+    machine = native.Machine(geometry.geometry(3).neighbours, threads)
+    for chip in range(4):
+        for i, source in enumerate(range(4)):  # to the neighbours, and to cores 1 to 3
+            route = (0b111111 if source == chip else 0) | 0b1110 << 6
+            for table, value in ((0x4000, route), (0x8000, source << 24), (0xC000, 0xFF << 24)):
+                machine.store_router(chip, table + 4 * i, value)
+        for core in (1, 2, 3):
+            code = [
+                *li(0, CC), *li(6, chip << 24 | core << 16), *li(7, DTCM), 0xE3A04000, 0xE3A05000,
+                0xE590100C, 0xE3510000, 0x0A000002,  # nothing there
+                0xE5902014, 0xE08243E4, 0xE5874000,  # hash = key + (hash rotated by 7)
+                0xE2855001, 0xE315003F, 0x01863C24, 0x05803008,  # each 64th time: send of it
+                0xEAFFFFF4,
+            ]  # fmt: skip
+            load(machine, code, chip, core)
+    machine.run(machine.now + 4 * MS)
+    heard = [slots(machine, 1, chip, core)[0] for chip in range(4) for core in (1, 2, 3)]
+    machine.close()
+    return heard
+
+
+@pytest.fixture(scope="module")
+def gossip_of_one_thread():
+    return gossip(1)
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_results_do_not_depend_on_the_number_of_threads(threads, gossip_of_one_thread):
+    assert len(set(gossip_of_one_thread)) == 4  # cores of a chip hear the same
+    assert gossip(threads) == gossip_of_one_thread
+
+
+def test_results_do_not_depend_on_the_load_of_the_host(gossip_of_one_thread):
+    idle = "while True: pass"
+    others = [subprocess.Popen([sys.executable, "-c", idle]) for _ in range(2 * os.cpu_count())]
+    try:
+        assert gossip(4) == gossip_of_one_thread
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_loop_of_routes_ends(threads):
+    links = [[1, -1, -1, -1, -1, -1], [2, -1, -1, 0, -1, -1], [0, -1, -1, 1, -1, -1]]
+    machine = native.Machine(links, threads)
+    for chip in range(3):  # round and round, and to core 2 of each
+        for table, value in ((0x4000, 1 | 1 << 8), (0x8000, 5), (0xC000, 0xFFFFFFFF)):
+            machine.store_router(chip, table, value)
+        load(machine, receive(3), chip, 2)
+    load(machine, [*poke(CC + 8, 5), HERE])
+    machine.run(machine.now + 2 * MS)
+    assert [slots(machine, 3, chip, 2) for chip in range(3)] == [[5, 0, 5], [5, 0, 0], [5, 0, 0]]
+    assert machine.report(0, 1).packets_lost == 1
+    machine.close()
+
+
+def test_packets_without_end_are_dropped_in_time(machine):
+    """By the core that sends them, and by the one that does not take them."""
+    for table, value in ((0x4000, 0x3FFFE << 6), (0x8000, 0), (0xC000, 0)):
+        machine.store_router(0, table, value)
+    load(machine, [*li(0, CC), 0xE5801008, 0xEAFFFFFD])
+    load(machine, [HERE], core=2)
+    machine.run(machine.now + 2 * MS)
+    sent, lost = machine.report(0, 1).packets_sent, machine.report(0, 2).packets_lost
+    assert sent > 90_000
+    assert 0 <= sent - lost - (1 << 16) <= US  # under way
+
+
+@pytest.mark.parametrize("word", [0xE1C000D0, 0xE1C000F0], ids=["load", "store"])
+@pytest.mark.parametrize("end", [DTCM + native.DTCM_SIZE, SDRAM + native.SDRAM_SIZE])
+def test_a_pair_of_words_across_the_end_of_a_memory_is_a_data_abort(machine, word, end):
+    load(machine, [*li(0, end - 4), word | 2 << 12, HERE], vectors=[(0x10, HERE)])
+    machine.run(machine.now + 2 * MS)
+    assert machine.registers(0, 1)[15] == 0x10
+
+
 def test_a_packet_without_a_route_is_dropped_and_counted(machine):
     load(machine, [*poke(CC + 8, 5), HERE])
     machine.run(machine.now + 2 * MS)
@@ -417,6 +502,18 @@ def test_a_heap_gives_out_blocks_that_do_not_overlap_and_takes_all_back(actions)
             del held[address]
     assert heap.free_app(3) == len(held)
     assert heap.free_bytes == heap.largest() == whole
+
+
+def test_a_heap_that_a_program_has_spoilt_does_not_hang_the_monitor():
+    memory = Words()
+    heap = Heap.create(memory, 0x1000, 0x2000)
+    first, second = heap.allocate(8), heap.allocate(8)
+    heap.free(first)
+    memory.set_word(first - 4, first - 8)  # the free block points to itself
+    assert heap.allocate(4000) == 0
+    assert heap.free(second)
+    memory.set_word(second - 8, first - 8)  # blocks in a circle
+    assert heap.free_app(0) == 0
 
 
 def test_what_is_no_program_is_not_taken_for_one():
@@ -600,7 +697,10 @@ def test_the_board_answers_spinnmans_own_client(board):
 
 
 def test_rubbish_and_clients_that_disappear_do_not_stop_the_server(board):
-    for wire in (b"", b"\0", b"\0" * 9, b"\xff" * 400, b"\0\0\x87\xff\0\xff\0\0\0\0\2\0\1\0"):
+    rubbish = [b"", b"\0", b"\0" * 9, b"\xff" * 400, b"\0\0\x87\xff\0\xff\0\0\0\0\2\0\1\0"]
+    draw = random.Random(1)
+    rubbish += [draw.randbytes(draw.randrange(300)) for _ in range(300)]
+    for wire in rubbish:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(wire, (board.address, 17893))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -610,6 +710,29 @@ def test_rubbish_and_clients_that_disappear_do_not_stop_the_server(board):
         )
         client.sendto(b"\0\0" + request.pack(), (board.address, 17893))
         assert b"SC&MP" in client.recv(2048)
+
+
+def test_each_client_gets_its_own_answers(board):
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        for sequence in (1, 2, 3, 3, 3):  # and one that asks again
+            for client in (one, other):
+                client.settimeout(10.0)
+                body = struct.pack("<2H", 0, sequence + 100 * (client is other)) + bytes(12)
+                request = Datagram(0x87, 0xFF, 0, 0xFF, (0, 0), (0, 0), body)
+                client.sendto(b"\0\0" + request.pack(), (board.address, 17893))
+        for client in (one, other):
+            found = [struct.unpack_from("<H", client.recv(2048), 12)[0] for _ in range(5)]
+            assert found == [n + 100 * (client is other) for n in (1, 2, 3, 3, 3)]
+
+
+def test_a_process_that_is_gone_is_said():
+    with EmulatedBoard(version=3) as gone:
+        os.kill(gone.pid, signal.SIGKILL)
+        with pytest.raises(SimulationError, match="ended"):
+            gone.report()
 
 
 def test_an_address_in_use_is_refused_and_another_found(board):

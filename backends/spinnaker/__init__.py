@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from portable_cortex.backend import Backend, BackendOptions, Capabilities, Energy, Progress
 from portable_cortex.errors import (
@@ -75,6 +75,15 @@ class SpinnakerOptions(BackendOptions):
             raise ValueError("the version of a board is 3 (4 chips) or 5 (48 chips)")
         return value
 
+    @model_validator(mode="after")
+    def _boards_that_can_be_joined(self) -> SpinnakerOptions:
+        if self.version == 3 and self.boards not in (None, 1):
+            raise ValueError(
+                f"a board of version 3 stands alone: boards must be 1, not {self.boards}; several "
+                "boards are of version 5"
+            )
+        return self
+
 
 class SpinnakerBackend(Backend):
     """SpiNNaker boards as sPyNNaker drives them."""
@@ -123,8 +132,7 @@ class SpinnakerBackend(Backend):
                 "target 'portal' is for jobs: send the network there with `portable-cortex submit`"
             )
         if options.target == "emulated":
-            self._board = _emulated_board(options.version)
-            settings["target"] = f"board:{self._board.address}"
+            _emulator()
             # it may be far slower than real time, and is not to be taken for stuck
             settings["overrun_seconds"] = options.overrun_seconds or 3600
             # where idle time has to be emulated too
@@ -135,8 +143,15 @@ class SpinnakerBackend(Backend):
         else:
             folder = Path(options.reports).absolute()
             folder.mkdir(parents=True, exist_ok=True)
-        self._session = Session(settings, folder)
+        emulate = self._emulate if options.target == "emulated" else None
+        self._session = Session(settings, folder, emulate)
         return self._session.sim
+
+    def _emulate(self, width: int, height: int) -> str:
+        """Start the machine that the network needs; gives its address."""
+        self._board = _emulated_machine(self._options.version, width, height)
+        address: str = self._board.address
+        return address
 
     def setup(self, sim: Any, *, timestep: float, seed: int) -> None:
         """Read the configuration; nothing is sent yet."""
@@ -219,17 +234,22 @@ class SpinnakerBackend(Backend):
             self._ends.close()
 
 
-@functools.cache
-def _emulated_board(version: int) -> Any:
-    """An emulated board, which stays until this process ends, as real ones do."""
+def _emulator() -> Any:
+    """The package that emulates boards."""
     try:
-        emulator = importlib.import_module(EMULATOR)
+        return importlib.import_module(EMULATOR)
     except ImportError as error:
         raise BackendUnavailableError(
             f"target 'emulated' needs {EMULATOR}, which cannot be imported ({error}): choose "
             f"another --option target=..., one of {', '.join(FORMS)}"
         ) from error
-    boards = contextlib.ExitStack()
-    board = boards.enter_context(emulator.EmulatedBoard(version=version))
-    atexit.register(boards.close)
-    return board
+
+
+@functools.cache
+def _emulated_machine(version: int, width: int, height: int) -> Any:
+    """An emulated machine, which stays until this process ends, as real ones do."""
+    machines = contextlib.ExitStack()
+    board = _emulator().EmulatedBoard(version, width=width, height=height)
+    machine = machines.enter_context(board)
+    atexit.register(machines.close)
+    return machine

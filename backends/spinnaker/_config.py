@@ -23,7 +23,7 @@ def configuration(settings: Mapping[str, Any], target: Target, folder: Path) -> 
     settings : mapping
         The backend's options by name.
     target : Target
-        An emulated board is a board by now.
+        An emulated machine gets its name when its size is known.
     folder : Path
         Where sPyNNaker puts its reports and databases.
     """

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from spinn_utilities.config_holder import get_config_bool
+from spinn_machine.data import MachineDataView
+from spinn_utilities.config_holder import get_config_bool, set_config
 from spynnaker.pyNN.spinnaker import SpiNNaker
 
 # modules that ask whether the machine is virtual in order to generate synapses on the host
@@ -30,18 +31,41 @@ def _nobody(phase: str) -> None:
     pass
 
 
+def _size() -> tuple[int, int]:
+    """Chips in a row and in a column of the boards that were asked for, or that are needed."""
+    version = MachineDataView.get_machine_version()
+    if MachineDataView.has_n_boards_required():
+        size = version.size_from_n_boards(MachineDataView.get_n_boards_required())
+    elif MachineDataView.has_n_chips_needed():
+        size = version.size_from_n_chips(MachineDataView.get_n_chips_needed())
+    else:
+        size = version.board_shape
+    width, height = size
+    return width, height
+
+
 class Mapper(SpiNNaker):  # type: ignore[misc]  # sPyNNaker's types are its own
-    """Says which phase it is in, and keeps the routing tables as the host compressed them."""
+    """Says which phase it is in, and keeps the routing tables as the host compressed them.
+
+    Where the machine is emulated, `emulate` starts it, as soon as its size is known, and gives its
+    address.
+    """
 
     __slots__ = ()
     compressed: ClassVar[Any] = None
     tell: ClassVar[Callable[[str], None]] = _nobody
+    emulate: ClassVar[Callable[[int, int], str] | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         for name in _ASKING:
             sys.modules[name].get_config_bool = _is_set  # type: ignore[attr-defined]
         Mapper.compressed = None
         super().__init__(*args, **kwargs)
+
+    def _get_known_machine(self, *args: Any) -> Any:
+        if Mapper.emulate is not None and not MachineDataView.has_machine():
+            set_config("Machine", "machine_name", Mapper.emulate(*_size()))
+        return super()._get_known_machine(*args)
 
     def _report_compressed(self, compressed: Any) -> None:
         Mapper.compressed = compressed

@@ -20,7 +20,7 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +67,17 @@ class State:
     settings : mapping
         The backend's options by name.
     target : Target
-        An emulated board is a board here.
+        Where the network goes.
     folder : Path
         For configuration, log, reports and databases.
+    emulate : callable or None
+        Starts an emulated machine (`Mapper`).
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     target: Target = field(default_factory=lambda: Target("virtual"))
     folder: Path = field(default_factory=Path)
+    emulate: Callable[[int, int], str] | None = None
     seed: int = 1
     created: int = 0
     prepared: bool = False
@@ -97,9 +100,15 @@ logging.getLogger("spynnaker").addHandler(logging.NullHandler())
 logging.getLogger("spynnaker").propagate = False
 
 
-def configure(settings: Mapping[str, Any], target: Target, folder: Path) -> None:
+def configure(
+    settings: Mapping[str, Any],
+    target: Target,
+    folder: Path,
+    emulate: Callable[[int, int], str] | None = None,
+) -> None:
     """Say where the next `setup` starts from."""
     state.settings, state.target, state.folder = settings, target, folder
+    state.emulate = emulate
 
 
 @contextlib.contextmanager
@@ -165,6 +174,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     state.created, state.prepared = 0, False
     text = configuration(settings, state.target, state.folder)
     (state.folder / FILE).write_text(text, encoding="utf-8")
+    Mapper.emulate = state.emulate
     spynnaker.SpiNNaker = Mapper
     sys.modules["spynnaker.pyNN.spinnaker"].setup_configs = _configs  # type: ignore[attr-defined]
     # what cores have time for, where nothing else is said: 1 ms for each step

@@ -5,7 +5,7 @@ Modules of this package that begin with an underscore are imported late: they ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,12 @@ class Session:
     Parameters
     ----------
     options : mapping
-        The backend's options by name; ``target`` is none that has to be started first.
+        The backend's options by name.
     folder : Path
         For configuration, log, reports and databases.
+    emulate : callable, optional
+        For target ``emulated``: starts a machine of so many chips in a row and in a column, and
+        gives its address.
 
     Attributes
     ----------
@@ -33,14 +36,19 @@ class Session:
     name = "spinnaker"
     distributions = ("sPyNNaker", "SpiNNFrontEndCommon")
 
-    def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        folder: Path,
+        emulate: Callable[[int, int], str] | None = None,
+    ) -> None:
         from . import _namespace
 
         self._options, self._rounding = options, list[str]()
         self._weight_steps: dict[str, list[float]] = {}
         self._messages: list[str] | None = None
         self.sim: Any = _namespace
-        self.sim.configure(options, Target.parse(options["target"]), folder)
+        self.sim.configure(options, Target.parse(options["target"]), folder, emulate)
 
     def setup(self, timestep: float, seed: int) -> None:
         """Read the configuration; nothing is sent yet."""

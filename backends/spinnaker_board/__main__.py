@@ -28,7 +28,7 @@ def main(settings: dict[str, Any]) -> None:
             threads=settings["threads"],
             real_time=settings["real_time"],
         )
-    except PortableCortexError as error:
+    except (PortableCortexError, MemoryError) as error:
         _say({"error": str(error)})
         return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from .native import library
 from .server import check_address
 
 _START_S, _STOP_S = 60.0, 5.0
+_MOST_THREADS = 2  # unless asked for: with more nothing was measured
 
 
 class EmulatedBoard:
@@ -35,8 +37,8 @@ class EmulatedBoard:
     address : str, optional
         Loopback address of the first board; the first that is free unless given.
     threads : int, optional
-        Threads of the host that run the cores, one unless given; more help only where as many
-        processors are idle. The results do not depend on it.
+        Threads of the host that run the chips: two where the process may use two processors,
+        unless given. The results do not depend on it.
     real_time : bool
         Let virtual time pass no faster than the clock on the wall, which live input and output
         need. Otherwise the machine runs as fast as it can.
@@ -77,7 +79,7 @@ class EmulatedBoard:
             "width": width,
             "height": height,
             "address": address,
-            "threads": threads or 1,
+            "threads": threads or min(_MOST_THREADS, len(os.sched_getaffinity(0))),
             "real_time": real_time,
         }
         self._process: subprocess.Popen[str] | None = None
@@ -171,8 +173,9 @@ class EmulatedBoard:
         """What each core has done; docs/emulated_board.md says what it means for hardware."""
         if self._process is None or self._process.stdin is None:
             raise SimulationError("the emulated board is not running: use it in a with statement")
-        self._process.stdin.write("report\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(OSError):  # it has ended, which is said below
+            self._process.stdin.write("report\n")
+            self._process.stdin.flush()
         return self._answer(_START_S)
 
     def _answer(self, timeout: float) -> dict[str, Any]:
@@ -181,7 +184,10 @@ class EmulatedBoard:
         ready, _, _ = select.select([self._process.stdout], [], [], timeout)
         line = self._process.stdout.readline() if ready else ""
         if not line:
-            status = self._process.poll()
+            status = None
+            if ready:  # the end of what it says comes before its own
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    status = self._process.wait(_STOP_S)
             raise SimulationError(
                 "the process of the emulated board "
                 + (f"did not answer in {timeout:g} s" if status is None else f"ended ({status})")

@@ -67,12 +67,12 @@ class Heap:
 
     def _free_blocks(self) -> Iterator[tuple[int, int, int]]:
         """(previous free block or 0, free block, block behind it), lowest address first."""
-        previous, block, seen = 0, self._memory.word(self._base), 0
-        while block and seen < 1 << 20:  # a program can have spoilt the list
+        previous, block = 0, self._memory.word(self._base)
+        while block > previous:  # or a program has spoilt the list
             following = self._memory.word(block)
             if following:
                 yield previous, block, following
-            previous, block, seen = block, self._memory.word(block + 4), seen + 1
+            previous, block = block, self._memory.word(block + 4)
 
     def largest(self) -> int:
         """Bytes of the largest free block."""
@@ -121,7 +121,7 @@ class Heap:
             memory.set_word(self._tags + 4 * label, 0)
         self._set_free_bytes(self.free_bytes + memory.word(block) - block)
         previous, following = 0, memory.word(self._base)
-        while following and following < block:
+        while previous < following < block:
             previous, following = following, memory.word(following + 4)
         memory.set_word(block + 4, following)
         self._link(previous, block)
@@ -133,12 +133,12 @@ class Heap:
 
     def _used_blocks(self) -> Iterator[tuple[int, int]]:
         """(block, its second word) of blocks in use."""
-        block, seen = self._memory.word(self._base + 4), 0
-        while block and seen < 1 << 20:
+        previous, block = 0, self._memory.word(self._base + 4)
+        while block > previous:
             following, label = self._memory.word(block), self._memory.word(block + 4)
             if following and label >= _IN_USE:
                 yield block, label
-            block, seen = following, seen + 1
+            previous, block = block, following
 
     def free_app(self, app: int) -> int:
         """Free all blocks of an application; gives how many."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.machinery
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -81,16 +80,12 @@ def library() -> ctypes.CDLL:
     BackendUnavailableError
         If it was not built: the package was installed from source without a C compiler.
     """
-    folder = Path(__file__).parent
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = folder / f"_native{suffix}"
-        if path.exists():
-            break
-    else:
+    path = Path(__file__).with_name("_native.so")
+    if not path.exists():
         raise BackendUnavailableError(
             "the emulated SpiNNaker board needs its compiled part, which is not installed: it is "
             "in the wheel; from source, install a C compiler (gcc or clang) and then "
-            "`pip install --force-reinstall portable-cortex` again"
+            "`pip install --force-reinstall --no-cache-dir portable-cortex` again"
         )
     found = ctypes.CDLL(str(path))
     for name, (result, arguments) in _SIGNATURES.items():

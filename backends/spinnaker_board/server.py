@@ -24,6 +24,7 @@ _PAD = b"\0\0"  # before each SDP message
 _TRANSIENT_TAGS = range(8, 32)  # for answers to messages that carry no tag
 _NO_TAG = 0xFF
 _LARGEST = 2048  # bytes of a datagram
+_MOST_BOARDS = 253  # addresses of the loopback network that differ in the last number
 _BURST = 64  # datagrams handled before the cores run again
 _SLICE_S = 0.004  # wall-clock time for which the cores run at least
 _REST_S = 0.02  # the same while they only wait
@@ -302,6 +303,11 @@ def check_address(address: str) -> None:
 
 def _bind(n_boards: int, address: str | None) -> tuple[list[socket.socket], list[socket.socket]]:
     """Sockets for commands and for booting on consecutive loopback addresses."""
+    if n_boards > _MOST_BOARDS:
+        raise InvalidValueError(
+            f"an emulated machine has at most {_MOST_BOARDS} boards, each with a loopback address, "
+            f"not {n_boards}"
+        )
     if address is None:
         firsts = [f"127.0.{i}.{j}" for i in range(8) for j in range(2, 255)]
     else:

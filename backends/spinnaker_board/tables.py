@@ -113,7 +113,7 @@ class RouterTable:
         if clear:
             self.empty(entry, end - entry)
         previous, free = 0, self._first()
-        while free and free < entry:
+        while previous < free < entry:
             previous, free = free, self._block(free)[1]
         self._set_block(entry, end, free)
         self._link(previous, entry)

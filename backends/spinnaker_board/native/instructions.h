@@ -198,6 +198,7 @@ INLINE int half_transfer(Core *c, uint32_t w, int kind, uint64_t time)
     uint32_t moved = w >> 23 & 1 ? base + offset : base - offset;
     uint32_t address = w >> 24 & 1 ? moved : base;
     uint8_t *at = load || which == 2 ? locate(c, address) : locate_to_write(c, address, 8);
+    if (at && two && locate(c, address + 4) != at + 4) return ABORTED;
     int how = DONE;
     if (!at) { /* registers of peripherals are words; narrower accesses see their low bits */
         how = REGISTER;

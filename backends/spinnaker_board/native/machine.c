@@ -6,9 +6,6 @@
 #define _GNU_SOURCE
 #include "machine.h"
 #include <poll.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,7 +13,7 @@
 
 enum { QUIET_TICKS = 50 };
 enum { LOOK = 8 }; /* windows between looks at the watched file */
-enum { SPINS = 2000 }; /* before a waiting thread gives way */
+enum { WORTH = 1000 }; /* cycles for which another thread is wanted */
 enum { IDLE, ATTENTION, USED_UP, INTERRUPTED }; /* why machine_run returned */
 
 /* sPyNNaker's extra monitors look every 10 us, on timer 1, whether the router has dropped packets.
@@ -53,45 +50,54 @@ static uint64_t earliest(Chip *chip, Core **who)
     for (int p = 1; p < N_CORES; p++)
         if (chip->due[p] < best) best = chip->due[p], which = p;
     *who = &chip->core[which];
-    if (chip->queue.head != chip->queue.tail) {
-        uint64_t time = chip->queue.packets[chip->queue.head].arrival;
+    if (chip->queue.tail) {
+        uint64_t time = chip->queue.packets[0].arrival;
         if (time <= best) best = time, *who = NULL;
     }
     return best;
 }
 
-static void deliver(Machine *m, Chip *chip)
+static void deliver(Chip *chip)
 {
-    Packet *p = &chip->queue.packets[chip->queue.head++];
-    Core *c = &m->chip[p->target / N_CORES].core[p->target % N_CORES];
+    Packet p = take_first(&chip->queue);
+    Core *c = &chip->core[p.target % N_CORES];
     if (c->state == OFF) return;
-    push(&c->inbox, p);
-    wake(c, p->arrival);
+    if (c->inbox.tail - c->inbox.head >= MOST_WAITING) {
+        drop(chip, c);
+        return;
+    }
+    push(&c->inbox, &p);
+    wake(c, p.arrival);
 }
 
-static void run_chip(Machine *m, Chip *chip, uint64_t end)
+/* The next event of a chip after those of a window. */
+static uint64_t run_chip(Chip *chip, uint64_t end)
 {
     Core *c;
-    while ((chip->next_event = earliest(chip, &c)) < end) {
+    uint64_t next, worked = 0;
+    while ((next = earliest(chip, &c)) < end) {
         if (!c) {
-            deliver(m, chip);
+            deliver(chip);
             continue;
         }
         if (c->state == ASLEEP) {
             c->state = READY;
-            if (c->time < chip->next_event) c->time = chip->next_event;
+            if (c->time < next) c->time = next;
         }
         update_timers(c);
-        uint64_t limit = c->time + QUANTUM < end ? c->time + QUANTUM : end;
+        uint64_t start = c->time, limit = start + QUANTUM < end ? start + QUANTUM : end;
         for (int i = 0; i < 2; i++)
             if (c->timer[i].control & 0x20 && c->timer[i].next < limit) limit = c->timer[i].next;
-        if (chip->queue.head != chip->queue.tail) {
-            uint64_t arrival = chip->queue.packets[chip->queue.head].arrival;
-            if (arrival < limit) limit = arrival > c->time ? arrival : c->time + 1;
+        if (chip->queue.tail) {
+            uint64_t arrival = chip->queue.packets[0].arrival;
+            if (arrival < limit) limit = arrival > start ? arrival : start + 1;
         }
         core_run(c, limit);
+        worked += c->time - start;
         chip->due[c->number] = due(c);
     }
+    chip->load = (3 * (uint64_t)chip->load + worked) / 4;
+    return next;
 }
 
 /* The monitor's clock in system RAM: milliseconds since the start, and within the second. */
@@ -103,36 +109,6 @@ static void set_clock(Chip *chip, uint64_t time)
     chip->clock_ms = ms;
     memcpy(chip->sysram + 0x7f10, &ms, 8);
     memcpy(chip->sysram + 0x7f18, &within, 2);
-}
-
-static void run_window(Machine *m, uint32_t thread, uint64_t start)
-{
-    Worker *w = &m->worker[thread];
-    w->out.head = w->out.tail = 0;
-    for (uint32_t i = 0; i < m->n_chips; i++) {
-        Chip *chip = &m->chip[i];
-        if (m->owner[i] != thread || chip->next_event >= start + WINDOW) continue;
-        set_clock(chip, start);
-        run_chip(m, chip, start + WINDOW);
-        w->attention |= chip->mailbox != 0;
-    }
-}
-
-/* Take in what other chips sent to this thread's, and find the next event. */
-static void exchange(Machine *m, uint32_t thread)
-{
-    Worker *w = &m->worker[thread];
-    for (uint32_t t = 0; t < m->n_threads; t++)
-        for (uint32_t i = 0; i < m->worker[t].out.tail; i++) {
-            Packet *p = &m->worker[t].out.packets[i];
-            Chip *chip = &m->chip[p->target / N_CORES];
-            if (m->owner[chip->index] != thread) continue;
-            insert(&chip->queue, p);
-            if (p->arrival < chip->next_event) chip->next_event = p->arrival;
-        }
-    w->first = NEVER;
-    for (uint32_t i = 0; i < m->n_chips; i++)
-        if (m->owner[i] == thread && m->chip[i].next_event < w->first) w->first = m->chip[i].next_event;
 }
 
 static double seconds(void)
@@ -148,53 +124,59 @@ static bool readable(int file)
     return file >= 0 && poll(&which, 1, 0) > 0;
 }
 
-typedef struct {
-    Machine *m;
-    uint32_t thread;
-    uint64_t until;
-    atomic_uint *arrived;
-    int result;
-} Job;
-
-/* All threads wait here for each other; spinning, as windows are short, then giving way. */
-static void barrier(Job *job, uint32_t *round)
+/* Run one of the active chips through the window that begins now. */
+static void run_active(void *machine, uint32_t which, uint32_t thread)
 {
-    if (job->m->n_threads == 1) return;
-    uint32_t goal = ++*round * job->m->n_threads;
-    atomic_fetch_add(job->arrived, 1);
-    for (uint32_t spins = 0; (int32_t)(atomic_load(job->arrived) - goal) < 0; spins++)
-        if (spins > SPINS) sched_yield();
+    Machine *m = machine;
+    uint32_t i = m->active[which];
+    Chip *chip = &m->chip[i];
+    chip->out = &m->out[thread];
+    set_clock(chip, m->now);
+    m->next_event[i] = run_chip(chip, m->now + WINDOW);
 }
 
-static void *work(void *argument)
+/* Gives whether a core wants the monitor. */
+static bool run_window(Machine *m)
 {
-    Job *job = argument;
-    Machine *m = job->m;
-    uint32_t round = 0, windows = 0;
-    for (;;) {
-        uint64_t first = NEVER;
-        bool attention = false;
-        for (uint32_t t = 0; t < m->n_threads; t++) {
-            if (m->worker[t].first < first) first = m->worker[t].first;
-            attention |= m->worker[t].attention;
+    uint32_t n = 0, heaviest = 0;
+    uint64_t load = 0;
+    bool called = false;
+    for (uint32_t i = 0; i < m->n_chips; i++)
+        if (m->next_event[i] < m->now + WINDOW) {
+            load += m->chip[i].load;
+            m->active[n++] = i;
+            if (m->chip[i].load > m->chip[m->active[heaviest]].load) heaviest = n - 1;
         }
-        job->result = attention ? ATTENTION : first == NEVER ? IDLE : USED_UP;
-        if (attention || first >= job->until) return NULL;
-        uint64_t start = first / WINDOW * WINDOW;
-        if (job->thread == 0) {
-            m->now = start;
-            m->late = seconds() > m->deadline || (++windows % LOOK == 0 && readable(m->watched));
+    uint32_t first = m->active[heaviest]; /* it is what the others may have to wait for */
+    m->active[heaviest] = m->active[0];
+    m->active[0] = first;
+    if (m->n_threads > 1 && load - m->chip[first].load >= WORTH) crew_work(m->crew, n);
+    else
+        for (uint32_t i = 0; i < n; i++) run_active(m, i, 0);
+    for (uint32_t i = 0; i < n; i++) called |= m->chip[m->active[i]].mailbox != 0;
+    return called;
+}
+
+/* Let chips have what others sent to them. */
+static void exchange(Machine *m)
+{
+    for (uint32_t t = 0; t < m->n_threads; t++) {
+        for (uint32_t i = 0; i < m->out[t].tail; i++) {
+            Packet *p = &m->out[t].packets[i];
+            uint32_t chip = p->target / N_CORES;
+            insert(&m->chip[chip].queue, p);
+            if (p->arrival < m->next_event[chip]) m->next_event[chip] = p->arrival;
         }
-        barrier(job, &round);
-        if (m->late) {
-            job->result = INTERRUPTED;
-            return NULL;
-        }
-        run_window(m, job->thread, start);
-        barrier(job, &round);
-        exchange(m, job->thread);
-        barrier(job, &round);
+        m->out[t].head = m->out[t].tail = 0;
     }
+}
+
+static uint64_t first_event(const Machine *m)
+{
+    uint64_t first = NEVER;
+    for (uint32_t i = 0; i < m->n_chips; i++)
+        if (m->next_event[i] < first) first = m->next_event[i];
+    return first;
 }
 
 /* Advance to `until`, or until a core wants the monitor (ATTENTION), or nothing is left (IDLE), or
@@ -202,29 +184,22 @@ static void *work(void *argument)
  * network is not kept waiting. */
 int machine_run(Machine *m, uint64_t until, double most, int watched)
 {
-    m->watched = watched;
-    m->deadline = seconds() + most;
-    m->late = false;
-    atomic_uint arrived = 0;
-    pthread_t threads[64];
-    Job job[64];
+    double deadline = seconds() + most;
     Core *who;
     for (uint32_t i = 0; i < m->n_chips; i++) {
         Chip *chip = &m->chip[i];
         for (int p = 1; p < N_CORES; p++) chip->due[p] = due(&chip->core[p]);
-        chip->next_event = earliest(chip, &who);
+        m->next_event[i] = earliest(chip, &who);
     }
-    for (uint32_t t = 0; t < m->n_threads; t++) {
-        m->worker[t].out.head = m->worker[t].out.tail = 0;
-        m->worker[t].attention = false;
-        job[t] = (Job){m, t, until, &arrived, USED_UP};
+    for (uint32_t windows = 1;; windows++) {
+        uint64_t first = first_event(m);
+        if (first >= until) return first == NEVER ? IDLE : USED_UP;
+        m->now = first / WINDOW * WINDOW;
+        if (seconds() > deadline || (windows % LOOK == 0 && readable(watched))) return INTERRUPTED;
+        bool called = run_window(m);
+        exchange(m);
+        if (called) return ATTENTION;
     }
-    for (uint32_t t = 0; t < m->n_threads; t++) exchange(m, t);
-    for (uint32_t t = 1; t < m->n_threads; t++)
-        if (pthread_create(&threads[t], NULL, work, &job[t])) abort();
-    work(&job[0]);
-    for (uint32_t t = 1; t < m->n_threads; t++) pthread_join(threads[t], NULL);
-    return job[0].result;
 }
 
 static void *reserve(size_t size)
@@ -247,9 +222,11 @@ void machine_free(Machine *m)
         }
         free(chip->queue.packets);
     }
-    for (uint32_t t = 0; m->worker && t < m->n_threads; t++) free(m->worker[t].out.packets);
-    free(m->worker);
-    free(m->owner);
+    crew_free(m->crew);
+    for (uint32_t t = 0; m->out && t < m->n_threads; t++) free(m->out[t].packets);
+    free(m->out);
+    free(m->next_event);
+    free(m->active);
     free(m->chip);
     free(m);
 }
@@ -263,15 +240,15 @@ Machine *machine_new(uint32_t n_chips, const int32_t *neighbours, uint32_t n_thr
     m->n_chips = n_chips;
     m->n_threads = n_threads;
     m->chip = calloc(n_chips, sizeof *m->chip);
-    m->owner = calloc(n_chips, sizeof *m->owner);
-    m->worker = aligned_alloc(128, n_threads * sizeof *m->worker);
-    if (!m->chip || !m->owner || !m->worker) return machine_free(m), NULL;
-    memset(m->worker, 0, n_threads * sizeof *m->worker);
+    m->next_event = calloc(n_chips, sizeof *m->next_event);
+    m->active = calloc(n_chips, sizeof *m->active);
+    m->out = calloc(n_threads, sizeof *m->out);
+    m->crew = crew_new(n_threads, run_active, m);
+    if (!m->chip || !m->next_event || !m->active || !m->out || !m->crew) return machine_free(m), NULL;
     for (uint32_t i = 0; i < n_chips; i++) {
         Chip *chip = &m->chip[i];
         chip->machine = m;
         chip->index = i;
-        m->owner[i] = i % n_threads;
         memcpy(chip->neighbour, neighbours + N_LINKS * i, sizeof chip->neighbour);
         for (int e = 0; e < N_ROUTES; e++) chip->route[e] = 0xff000000u, chip->key[e] = 0xffffffffu;
         chip->sdram = reserve(SDRAM_SIZE);
@@ -377,7 +354,7 @@ int machine_busy(Machine *m)
 {
     for (uint32_t i = 0; i < m->n_chips; i++) {
         Chip *chip = &m->chip[i];
-        if (chip->queue.head != chip->queue.tail) return 1;
+        if (chip->queue.tail) return 1;
         for (int p = 1; p < N_CORES; p++) {
             Core *c = &chip->core[p];
             if (c->state == OFF || c->quiet >= QUIET_TICKS) continue;

@@ -2,6 +2,7 @@
  * Times are cycles of the 200 MHz processor clock. */
 #ifndef MACHINE_H
 #define MACHINE_H
+#include "crew.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,8 @@
 #define CYCLES_PER_MS (1000u * CYCLES_PER_US)
 #define NEVER (1ull << 62)
 #define WINDOW (10 * CYCLES_PER_US) /* the shortest time from chip to chip */
+#define MOST_COPIES (1u << 18) /* of packets that a core sends in a window */
+#define MOST_WAITING (1u << 16) /* packets that a core leaves untaken */
 #define QUANTUM (5 * CYCLES_PER_US) /* for which a core runs before another of its chip */
 
 enum { OFF, READY, ASLEEP };
@@ -31,7 +34,7 @@ typedef struct {
     uint8_t payload, fixed;
 } Packet;
 
-typedef struct { /* grows; `head` is the first packet still here */
+typedef struct { /* grows; `head` is the first packet still here; or a heap (network.c) */
     Packet *packets;
     uint32_t head, tail, capacity;
 } Queue;
@@ -71,6 +74,8 @@ typedef struct Core {
     /* communications controller */
     uint32_t cc_control, cc_data, cc_payload;
     Queue inbox;
+    uint64_t window; /* in which it last sent a packet, and copies of packets since that began */
+    uint32_t copies;
     /* counts */
     uint64_t cycles, interrupts, transfers, sent, lost, overruns;
     uint64_t started; /* when the core was last given the host's processor */
@@ -87,27 +92,22 @@ typedef struct Chip {
     uint32_t route[N_ROUTES], key[N_ROUTES], mask[N_ROUTES], n_routes;
     uint32_t router[0x400], p2p[0x2000];
     int32_t neighbour[N_LINKS];
-    uint64_t next_event, clock_ms;
+    uint64_t clock_ms;
+    uint32_t load; /* cycles that its cores work in a window, lately */
     uint64_t due[N_CORES]; /* when each core has something to do, or NEVER */
     Queue queue;
+    Queue *out; /* for packets to other chips: that of the thread which runs it */
     Core core[N_CORES];
 } Chip;
-
-typedef struct {
-    Queue out; /* packets to other chips, sent within a window */
-    uint64_t first;
-    bool attention;
-} __attribute__((aligned(128))) Worker;
 
 typedef struct Machine {
     uint32_t n_chips, n_threads;
     Chip *chip;
-    Worker *worker;
-    uint32_t *owner; /* the worker that runs each chip */
+    Crew *crew;
+    Queue *out; /* of each thread: packets to other chips, sent within a window */
+    uint64_t *next_event; /* of each chip */
+    uint32_t *active; /* the chips that have something to do in a window */
     uint64_t now;
-    double deadline; /* by the host's clock */
-    int watched; /* a file: the host is wanted as soon as it can be read */
-    bool late;
 } Machine;
 
 void forget(Core *core, uint32_t address, uint32_t size); /* arm.c */
@@ -155,5 +155,7 @@ void wake(Core *core, uint64_t now);
 /* network.c */
 void push(Queue *queue, const Packet *packet);
 void insert(Queue *queue, const Packet *packet);
+Packet take_first(Queue *queue);
 void send_packet(Core *core, uint32_t key, bool fixed);
+void drop(Chip *chip, Core *core);
 #endif
