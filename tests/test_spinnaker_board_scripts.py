@@ -3,14 +3,19 @@
 import json
 import math
 import os
+import struct
 import subprocess
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from portable_cortex.backends.spinnaker_board import EmulatedBoard, native
+from portable_cortex.backends.spinnaker_board import EmulatedBoard, native, watchdog
+from portable_cortex.backends.spinnaker_board.chip import SYNC0, SYNC1, Chip
+from portable_cortex.backends.spinnaker_board.geometry import geometry
+from portable_cortex.backends.spinnaker_board.server import Server
 from portable_cortex.errors import BackendUnavailableError
 
 pytest.importorskip("spynnaker", reason="pip install spynnaker")
@@ -22,22 +27,27 @@ except BackendUnavailableError as missing:
 SCRIPTS = Path(__file__).parent / "spinnaker_board"
 
 
+def results(folder, script, configuration):
+    """Results of a script, with sPyNNaker's defaults but for this configuration."""
+    (folder / "spynnaker.cfg").write_text(configuration)
+    (folder / ".spynnaker.cfg").write_text("")
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / f"{script}.py", folder / "out.json"],
+        cwd=folder,
+        env=os.environ | {"HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return json.loads((folder / "out.json").read_text())
+
+
 def run(folder, script, *, settings="", **board_settings):
-    """Results of a script, with sPyNNaker's defaults but for `settings`; the board's report."""
+    """Results of a script on a board, and the board's report."""
     with EmulatedBoard(**board_settings) as board:
-        (folder / "spynnaker.cfg").write_text(board.configuration + settings)
-        (folder / ".spynnaker.cfg").write_text("")
-        done = subprocess.run(
-            [sys.executable, SCRIPTS / f"{script}.py", folder / "out.json"],
-            cwd=folder,
-            env=os.environ | {"HOME": str(folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        return json.loads((folder / "out.json").read_text()), board.report()
+        return results(folder, script, board.configuration + settings), board.report()
 
 
 def potentials(i_offset, n):
@@ -138,6 +148,40 @@ def test_a_program_that_crashes_is_told_from_one_that_runs(tmp_path):
     found, _ = run(tmp_path, "crash", version=3)
     assert found["error"] == "SpiNNManCoresNotInStateException"
     assert ["RUN_TIME_EXCEPTION", "DABT"] in found["states"]
+
+
+def test_a_program_that_loops_for_ever_is_switched_off_and_named(tmp_path, monkeypatch, caplog):
+    """In the process of the test, which bends a core's interrupt vector when the run begins."""
+
+    def signal(chip, which, app, app_mask):
+        send(chip, which, app, app_mask)
+        for core in chip.cores(app, app_mask) if which in (SYNC0, SYNC1) else ():
+            if chip.name(core) == "IF_curr_exp":
+                tcm = chip.machine.tcm(chip.index, core)
+                tcm[0x18:0x1C] = list(struct.pack("<I", 0xEAFFFFFE))
+                lost.append([*chip.place, core])
+
+    lost, send = [], Chip.signal
+    monkeypatch.setattr(Chip, "signal", signal)
+    monkeypatch.setattr(watchdog, "_LATE", 500 * native.CYCLES_PER_MS)
+    server = Server(geometry(3), 3)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        configuration = (
+            f"[Machine]\nmachine_name = {server.addresses[0]}\nversion = 3\n"
+            "post_simulation_overrun_before_error = 3600\n"
+        )
+        found = results(tmp_path, "lost", configuration)
+    finally:
+        server.stop()
+        thread.join()
+        server.close()
+    ((x, y, core),) = lost
+    assert found["error"] == "SpiNNManCoresNotInStateException"
+    assert f"{x}, {y}, {core}" in found["message"]
+    assert f"core {core} of chip ({x}, {y}) (IF_curr_exp) has run for" in caplog.text
+    assert "WATCHDOG" in caplog.text
 
 
 def test_all_types_of_cells_run(tmp_path):

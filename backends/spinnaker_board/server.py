@@ -111,6 +111,7 @@ class Server:
         origin = (0, 0.0)
         was_busy = False
         while not self._stopping:
+            self.monitor.look()
             busy = machine.busy
             if busy and not was_busy:
                 origin = (machine.now, time.perf_counter())
