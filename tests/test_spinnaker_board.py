@@ -656,6 +656,7 @@ def test_the_board_answers_spinnmans_own_client(board):
     assert version.name == "SC&MP"
     info = exchange(GetChipInfo(1, 1)).chip_info
     assert (info.n_cores, info.nearest_ethernet_x, info.nearest_ethernet_y) == (18, 0, 0)
+    assert info.largest_free_sdram_block == 123_469_792  # or the host says that it expected it
     exchange(WriteMemory((0, 1, 0), SDRAM, b"12345678"))
     read = exchange(ReadMemory((0, 1, 0), SDRAM, 8))
     assert bytes(read.data[read.offset : read.offset + read.length]) == b"12345678"

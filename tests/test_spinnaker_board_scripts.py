@@ -123,7 +123,7 @@ def test_a_run_whose_recording_does_not_fit_is_cut_into_pieces(tmp_path):
 
 
 def test_spikes_are_sent_and_received_live(tmp_path):
-    found, _ = run(tmp_path, "live", version=3, real_time=True)
+    found, _ = run(tmp_path, "live", version=3)
     assert [len(train) for train in found["sent"]] == [1, 1, 1]
     order = sorted(range(3), key=lambda i: found["sent"][i])
     assert order == [2, 0, 1]

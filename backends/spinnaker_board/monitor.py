@@ -136,6 +136,7 @@ class Monitor:
             Command.SYNC: self._nothing,
         }
         self._flood_address = APLX_BUFFER
+        self.released = 0  # how often the host has let programs run
 
     # messages
 
@@ -300,6 +301,7 @@ class Monitor:
         return b""
 
     def _signal_all(self, signal: int, app: int, mask: int) -> None:
+        self.released += signal in (SYNC0, SYNC1)
         for chip in self.chips.values():
             chip.signal(signal, app, mask)
             if signal in (SYNC0, SYNC1):
