@@ -98,6 +98,32 @@ def test_plastic_weights_change_by_the_pair_rule(outcome):
     assert found["plastic"] == pytest.approx(weight, abs=0.001)
 
 
+def test_all_rules_of_plasticity_change_weights_as_they_should(tmp_path):
+    """Spikes at 54 and 64 ms, a ms later at the synapse; inputs at 50 and 70, and both at 150 ms."""
+    found, _ = run(tmp_path, "plasticity", version=3)
+    assert all(cell["spikes"] == [[54.0], [64.0]] for cell in found.values())
+    weights = {name: cell["weights"] for name, cell in found.items()}
+    up, down = (0.1 * math.exp(-5 / 20), 0.12 * math.exp(-5 / 20))
+    for name in (
+        "pair, additive",
+        "pair, multiplicative",
+    ):  # both scale by 1: from 1 to 2, and to 0
+        late = [0.12 * math.exp(-95 / 20), 0.12 * math.exp(-85 / 20)]
+        expected = [1 + up - late[0], 1 - down - late[1]]
+        assert weights[name] == pytest.approx(expected, abs=0.002), name
+    for name in ("nearest pair, additive", "nearest pair, multiplicative"):
+        assert weights[name] == pytest.approx([1 + up, 1 - down], abs=0.004), name
+    assert weights["triplet"][0] > 1.05
+    assert weights["triplet"][1] < 0.95
+    # symmetric in time, less alpha for each input
+    assert weights["Vogels 2011"] == pytest.approx([1 + up - 0.02] * 2, abs=0.02)
+    assert weights["rewarded"][0] > 1.1
+    assert weights["rewarded"][0] > weights["rewarded"][1]
+    assert weights["changeable"] == [1.25, 1.0]
+    for name in ("recurrent", "recurrent, dual"):  # which draw lots
+        assert all(0.0 <= w <= 2.0 for w in weights[name]), name
+
+
 def test_the_report_names_programs_and_what_they_used(outcome):
     programs = {core["program"] for core in outcome[1]["cores"]}
     assert "IF_curr_exp" in programs
