@@ -99,7 +99,7 @@ def test_plastic_weights_change_by_the_pair_rule(outcome):
 
 
 def test_all_rules_of_plasticity_change_weights_as_they_should(tmp_path):
-    """Spikes at 54 and 64 ms, a ms later at the synapse; inputs at 50 and 70, and both at 150 ms."""
+    """Spikes at 54 and 64 ms, at the synapse a ms later; inputs at 50 and 70, both at 150 ms."""
     found, _ = run(tmp_path, "plasticity", version=3)
     assert all(cell["spikes"] == [[54.0], [64.0]] for cell in found.values())
     weights = {name: cell["weights"] for name, cell in found.items()}
@@ -136,6 +136,17 @@ def test_a_network_on_several_chips_does_the_same_again(tmp_path):
     again, _ = run(tmp_path, "many", version=3, threads=2)
     assert sum(map(len, first["spikes"])) > 500
     assert first == again
+
+
+@pytest.mark.slow
+def test_in_debug_mode_all_reports_are_made_and_all_checks_pass(tmp_path):
+    """Of routing tables, compression, energy and provenance, from what is read from the board."""
+    settings = "[Mode]\nmode = Debug\n[Reports]\nwrite_network_graph = False\n"
+    settings += "write_energy_report = True\n"
+    found, _ = run(tmp_path, "many", settings=settings, version=5)
+    assert sum(map(len, found["spikes"])) > 500
+    reports = {path.name for path in (tmp_path / "reports").rglob("*")}
+    assert {"energy_report_1.rpt", "routing_compression_checker_report.rpt"} <= reports
 
 
 def test_a_run_whose_recording_does_not_fit_is_cut_into_pieces(tmp_path):

@@ -79,7 +79,7 @@ class Chip:
         self._waiting: list[deque[bytes]] = [deque() for _ in range(N_CORES)]
         self.waiting = False  # whether messages wait for a mailbox
         self.apps = [0] * N_CORES
-        self.began = [0] * N_CORES  # when the program on each core was started, cycles
+        self.started = [0] * N_CORES  # when the program on each core was started, cycles
         self._lay_out(size, version, unix_time)
 
     # memory
@@ -250,7 +250,7 @@ class Chip:
             block = self._block(p)
             block[_V_TO_CORE_COMMAND] = block[_V_TO_MONITOR_COMMAND] = _M_IDLE
             self._waiting[p].clear()
-            self.apps[p], self.began[p] = app, self.machine.arrival
+            self.apps[p], self.started[p] = app, self.machine.arrival
             self.machine.start(self.index, p, program, app | flags << 8)
 
     def cores(self, app: int, app_mask: int) -> list[int]:

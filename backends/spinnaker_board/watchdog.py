@@ -1,7 +1,7 @@
 """Programs that do not end, found in virtual time.
 
-On hardware, SCAMP's watchdog switches off a core that answers no more, and sPyNNaker takes a machine
-for hung of which a core is still running 5 s after the end of the run. Here nobody can say how long
+On hardware, SCAMP's watchdog switches off a core that answers no more, and sPyNNaker takes one
+for hung that is still running 5 s after the end of the run. Here nobody can say how long
 that is on the clock on the wall, but virtual time can.
 """
 
@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 @dataclass(slots=True)
 class _Run:
     steps: int
-    began: int | None = None  # cycles
+    started: int  # when the program was, cycles
+    began: int | None = None  # when this run of it did
 
 
 class Watchdog:
@@ -50,13 +51,13 @@ class Watchdog:
         end, endless, start = request.arguments
         self._runs.pop((chip.index, core), None)
         if not endless:
-            self._runs[chip.index, core] = _Run(max(end - start, 0))
+            self._runs[chip.index, core] = _Run(max(end - start, 0), chip.started[core])
 
     def begin(self, chip: Chip, cores: Iterable[int], now: int) -> None:
         """Take note of the signal for which cores have waited."""
         for core in cores:
             run = self._runs.get((chip.index, core))
-            if run is not None and run.began is None:
+            if run is not None and run.began is None and run.started == chip.started[core]:
                 run.began = now
 
     def look(self, now: int) -> None:
@@ -79,7 +80,7 @@ class Watchdog:
         for chip in self._chips:
             for core in range(1, N_CORES):
                 if chip.state(core)[0] in (INITIALISING, ENTERED):
-                    took = now - chip.began[core]
+                    took = now - chip.started[core]
                     if took > _LOADING:
                         _lose(chip, core, f"was not ready to run after {took // CYCLES_PER_MS} ms")
 
