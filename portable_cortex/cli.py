@@ -521,7 +521,7 @@ def emulate(
         int | None, typer.Option(help="Threads of this host; two, if it has as many, unless given.")
     ] = None,
     real_time: Annotated[
-        bool, typer.Option("--real-time", help="No faster than the clock: for live input, output.")
+        bool, typer.Option("--real-time", help="Never faster than the clock, not only in a run.")
     ] = False,
 ) -> None:
     """Serve an emulated SpiNNaker board for unmodified sPyNNaker scripts, until Ctrl-C."""

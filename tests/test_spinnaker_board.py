@@ -13,7 +13,21 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from portable_cortex.backends.spinnaker_board import EmulatedBoard, aplx, geometry, native
+from portable_cortex.backends.spinnaker_board import (
+    EmulatedBoard,
+    aplx,
+    geometry,
+    native,
+    watchdog,
+)
+from portable_cortex.backends.spinnaker_board.chip import (
+    INITIALISING,
+    PAUSED,
+    RUNNING,
+    SYNC0,
+    SYNCHRONISING,
+    WATCHDOG,
+)
 from portable_cortex.backends.spinnaker_board.heap import Heap
 from portable_cortex.backends.spinnaker_board.messages import Command, Datagram, Result, words
 from portable_cortex.backends.spinnaker_board.monitor import Monitor
@@ -629,6 +643,55 @@ def test_a_program_that_never_reports_can_be_looked_at_and_stopped(monitor, code
     assert not monitor.machine.busy
 
 
+def pass_time(monitor, ms):
+    start = monitor.machine.now
+    for i in range(ms):
+        monitor.machine.run(start + (i + 1) * MS)
+        monitor.look()
+
+
+@pytest.mark.parametrize(
+    ("steps", "endless", "state", "lost"),
+    [
+        (10, False, RUNNING, True),
+        (10, False, SYNCHRONISING, True),  # it does not even begin
+        (200, False, RUNNING, False),  # slow, but not yet so slow
+        (10, True, RUNNING, False),
+        (10, False, PAUSED, False),
+    ],
+)
+def test_a_core_that_runs_far_too_long_is_switched_off(
+    steps, endless, state, lost, monitor, monkeypatch
+):
+    monkeypatch.setattr(watchdog, "_LATE", 20 * MS)
+    monkeypatch.setattr(watchdog, "_INTERVAL", MS)
+    app, core = 51, 4
+    load(monitor.machine, [*poke(TIMER, MS), *poke(TIMER + 8, 0xC2), HERE], core=core)
+    chip = monitor.chips[0, 0]
+    chip.apps[core] = app
+    chip.set_state(core, SYNCHRONISING, app)
+    body = struct.pack("<2H4I", 7, 0, 100 + steps, endless, 100, 0)
+    message = Datagram(0x87, 0xFF, 3 << 5 | core, 0xFF, (0, 0), (0, 0), body)
+    assert monitor.receive(message, None, 0) is None
+    ask(monitor, Command.SIGNAL, 0, SYNC0 << 16 | 0xFF << 8 | app)
+    chip.set_state(core, state, app)
+    pass_time(monitor, 75)  # allowed are 5 times 10 ms, and 20
+    assert chip.state(core) == (WATCHDOG if lost else state, app)
+    assert chip.alive(core) is not lost
+    ask(monitor, Command.SIGNAL, 0, 2 << 16 | 0xFF << 8 | app)
+
+
+def test_a_core_that_is_never_ready_to_run_is_switched_off(monitor, monkeypatch):
+    monkeypatch.setattr(watchdog, "_LOADING", 20 * MS)
+    monkeypatch.setattr(watchdog, "_INTERVAL", MS)
+    app, core, chip = 52, 5, monitor.chips[0, 1]
+    chip.start(native.Program(((0x100, struct.pack("<I", HERE)),), 0x100), [core], app, 0)
+    for ms, state in ((15, INITIALISING), (15, WATCHDOG)):
+        pass_time(monitor, ms)
+        assert chip.state(core) == (state, app)
+    ask(monitor, Command.SIGNAL, 0, 2 << 16 | 0xFF << 8 | app)
+
+
 @settings(max_examples=400, deadline=None)
 @given(wire=st.binary(max_size=300))
 def test_random_datagrams_never_upset_the_monitor(monitor, wire):
@@ -690,6 +753,7 @@ def test_the_board_answers_spinnmans_own_client(board):
     assert version.name == "SC&MP"
     info = exchange(GetChipInfo(1, 1)).chip_info
     assert (info.n_cores, info.nearest_ethernet_x, info.nearest_ethernet_y) == (18, 0, 0)
+    assert info.largest_free_sdram_block == 123_469_792  # or the host says that it expected it
     exchange(WriteMemory((0, 1, 0), SDRAM, b"12345678"))
     read = exchange(ReadMemory((0, 1, 0), SDRAM, 8))
     assert bytes(read.data[read.offset : read.offset + read.length]) == b"12345678"

@@ -3,14 +3,19 @@
 import json
 import math
 import os
+import struct
 import subprocess
 import sys
+import threading
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from portable_cortex.backends.spinnaker_board import EmulatedBoard, native
+from portable_cortex.backends.spinnaker_board import EmulatedBoard, native, watchdog
+from portable_cortex.backends.spinnaker_board.chip import SYNC0, SYNC1, Chip
+from portable_cortex.backends.spinnaker_board.geometry import geometry
+from portable_cortex.backends.spinnaker_board.server import Server
 from portable_cortex.errors import BackendUnavailableError
 
 pytest.importorskip("spynnaker", reason="pip install spynnaker")
@@ -22,22 +27,27 @@ except BackendUnavailableError as missing:
 SCRIPTS = Path(__file__).parent / "spinnaker_board"
 
 
+def results(folder, script, configuration):
+    """Results of a script, with sPyNNaker's defaults but for this configuration."""
+    (folder / "spynnaker.cfg").write_text(configuration)
+    (folder / ".spynnaker.cfg").write_text("")
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / f"{script}.py", folder / "out.json"],
+        cwd=folder,
+        env=os.environ | {"HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return json.loads((folder / "out.json").read_text())
+
+
 def run(folder, script, *, settings="", **board_settings):
-    """Results of a script, with sPyNNaker's defaults but for `settings`; the board's report."""
+    """Results of a script on a board, and the board's report."""
     with EmulatedBoard(**board_settings) as board:
-        (folder / "spynnaker.cfg").write_text(board.configuration + settings)
-        (folder / ".spynnaker.cfg").write_text("")
-        done = subprocess.run(
-            [sys.executable, SCRIPTS / f"{script}.py", folder / "out.json"],
-            cwd=folder,
-            env=os.environ | {"HOME": str(folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        return json.loads((folder / "out.json").read_text()), board.report()
+        return results(folder, script, board.configuration + settings), board.report()
 
 
 def potentials(i_offset, n):
@@ -88,6 +98,32 @@ def test_plastic_weights_change_by_the_pair_rule(outcome):
     assert found["plastic"] == pytest.approx(weight, abs=0.001)
 
 
+def test_all_rules_of_plasticity_change_weights_as_they_should(tmp_path):
+    """Spikes at 54 and 64 ms, at the synapse a ms later; inputs at 50 and 70, both at 150 ms."""
+    found, _ = run(tmp_path, "plasticity", version=3)
+    assert all(cell["spikes"] == [[54.0], [64.0]] for cell in found.values())
+    weights = {name: cell["weights"] for name, cell in found.items()}
+    up, down = (0.1 * math.exp(-5 / 20), 0.12 * math.exp(-5 / 20))
+    for name in (
+        "pair, additive",
+        "pair, multiplicative",
+    ):  # both scale by 1: from 1 to 2, and to 0
+        late = [0.12 * math.exp(-95 / 20), 0.12 * math.exp(-85 / 20)]
+        expected = [1 + up - late[0], 1 - down - late[1]]
+        assert weights[name] == pytest.approx(expected, abs=0.002), name
+    for name in ("nearest pair, additive", "nearest pair, multiplicative"):
+        assert weights[name] == pytest.approx([1 + up, 1 - down], abs=0.004), name
+    assert weights["triplet"][0] > 1.05
+    assert weights["triplet"][1] < 0.95
+    # symmetric in time, less alpha for each input
+    assert weights["Vogels 2011"] == pytest.approx([1 + up - 0.02] * 2, abs=0.02)
+    assert weights["rewarded"][0] > 1.1
+    assert weights["rewarded"][0] > weights["rewarded"][1]
+    assert weights["changeable"] == [1.25, 1.0]
+    for name in ("recurrent", "recurrent, dual"):  # which draw lots
+        assert all(0.0 <= w <= 2.0 for w in weights[name]), name
+
+
 def test_the_report_names_programs_and_what_they_used(outcome):
     programs = {core["program"] for core in outcome[1]["cores"]}
     assert "IF_curr_exp" in programs
@@ -102,6 +138,17 @@ def test_a_network_on_several_chips_does_the_same_again(tmp_path):
     assert first == again
 
 
+@pytest.mark.slow
+def test_in_debug_mode_all_reports_are_made_and_all_checks_pass(tmp_path):
+    """Of routing tables, compression, energy and provenance, from what is read from the board."""
+    settings = "[Mode]\nmode = Debug\n[Reports]\nwrite_network_graph = False\n"
+    settings += "write_energy_report = True\n"
+    found, _ = run(tmp_path, "many", settings=settings, version=5)
+    assert sum(map(len, found["spikes"])) > 500
+    reports = {path.name for path in (tmp_path / "reports").rglob("*")}
+    assert {"energy_report_1.rpt", "routing_compression_checker_report.rpt"} <= reports
+
+
 def test_a_run_whose_recording_does_not_fit_is_cut_into_pieces(tmp_path):
     settings = "max_sdram_allowed_per_chip = 2000000\n[Buffers]\nminimum_auto_time_steps = 10\n"
     found, _ = run(tmp_path, "pieces", settings=settings, version=3)
@@ -113,7 +160,7 @@ def test_a_run_whose_recording_does_not_fit_is_cut_into_pieces(tmp_path):
 
 
 def test_spikes_are_sent_and_received_live(tmp_path):
-    found, _ = run(tmp_path, "live", version=3, real_time=True)
+    found, _ = run(tmp_path, "live", version=3)
     assert [len(train) for train in found["sent"]] == [1, 1, 1]
     order = sorted(range(3), key=lambda i: found["sent"][i])
     assert order == [2, 0, 1]
@@ -138,6 +185,40 @@ def test_a_program_that_crashes_is_told_from_one_that_runs(tmp_path):
     found, _ = run(tmp_path, "crash", version=3)
     assert found["error"] == "SpiNNManCoresNotInStateException"
     assert ["RUN_TIME_EXCEPTION", "DABT"] in found["states"]
+
+
+def test_a_program_that_loops_for_ever_is_switched_off_and_named(tmp_path, monkeypatch, caplog):
+    """In the process of the test, which bends a core's interrupt vector when the run begins."""
+
+    def signal(chip, which, app, app_mask):
+        send(chip, which, app, app_mask)
+        for core in chip.cores(app, app_mask) if which in (SYNC0, SYNC1) else ():
+            if chip.name(core) == "IF_curr_exp":
+                tcm = chip.machine.tcm(chip.index, core)
+                tcm[0x18:0x1C] = list(struct.pack("<I", 0xEAFFFFFE))
+                lost.append([*chip.place, core])
+
+    lost, send = [], Chip.signal
+    monkeypatch.setattr(Chip, "signal", signal)
+    monkeypatch.setattr(watchdog, "_LATE", 500 * native.CYCLES_PER_MS)
+    server = Server(geometry(3), 3)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        configuration = (
+            f"[Machine]\nmachine_name = {server.addresses[0]}\nversion = 3\n"
+            "post_simulation_overrun_before_error = 3600\n"
+        )
+        found = results(tmp_path, "lost", configuration)
+    finally:
+        server.stop()
+        thread.join()
+        server.close()
+    ((x, y, core),) = lost
+    assert found["error"] == "SpiNNManCoresNotInStateException"
+    assert f"{x}, {y}, {core}" in found["message"]
+    assert f"core {core} of chip ({x}, {y}) (IF_curr_exp) has run for" in caplog.text
+    assert "WATCHDOG" in caplog.text
 
 
 def test_all_types_of_cells_run(tmp_path):

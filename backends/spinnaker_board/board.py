@@ -40,8 +40,8 @@ class EmulatedBoard:
         Threads of the host that run the chips: two where the process may use two processors,
         unless given. The results do not depend on it.
     real_time : bool
-        Let virtual time pass no faster than the clock on the wall, which live input and output
-        need. Otherwise the machine runs as fast as it can.
+        Let virtual time pass no faster than the clock on the wall from the first program on, and
+        not only, as live input and output need it, while a simulation runs.
 
     Raises
     ------

@@ -24,6 +24,7 @@ _VCPU, _VCPU_SIZE = 0x7000, 128
 _SV = 0x7F00
 _SARK_VERSION = 0x040000
 _IOBUF_SIZE = 16384
+_SYSTEM_BUFFER = 0x20000  # of each core, before the heap: leaves what spinn_machine expects
 _N_MESSAGES, _MESSAGE_SIZE = 14, 292
 
 # fields of a core's block
@@ -34,7 +35,8 @@ _V_IOBUF = 88
 _M_IDLE, _M_MESSAGE, _M_SIGNAL = 0, 1, 3
 
 # states of a core in its block
-DEAD, RUN_TIME_ERROR, INITIALISING, RUNNING, IDLE = 0, 2, 4, 7, 15
+DEAD, RUN_TIME_ERROR, WATCHDOG, INITIALISING, ENTERED, RUNNING = 0, 2, 3, 4, 6, 7
+SYNCHRONISING, SYNCHRONISING_1, PAUSED, IDLE = 8, 9, 10, 15
 
 Signal = int
 STOP, SYNC0, SYNC1 = 2, 4, 5
@@ -77,6 +79,7 @@ class Chip:
         self._waiting: list[deque[bytes]] = [deque() for _ in range(N_CORES)]
         self.waiting = False  # whether messages wait for a mailbox
         self.apps = [0] * N_CORES
+        self.started = [0] * N_CORES  # when the program on each core was started, cycles
         self._lay_out(size, version, unix_time)
 
     # memory
@@ -165,14 +168,14 @@ class Chip:
         self._set(0x40, "2B", self.place == (0, 0), 7)  # root chip, buffers
         self._set(0x50, "I", _IOBUF_SIZE)
         self._set(0x54, "I", SDRAM)  # sdram_bufs
-        self._set(0x58, "I", 1024)  # sysbuf_size
+        self._set(0x58, "I", _SYSTEM_BUFFER // 4)  # sysbuf_size
         self._set(0x65, "B", sum(1 << link for link in self.links))
         for i in range(20):
             core = i if i < N_CORES else 255
             self._set(0x94 + i, "B", core)  # virtual to physical, and back
             self._set(0xA8 + i, "B", core)
         self._set(0xBC, "2B", N_CORES, N_CORES)
-        user = SDRAM + N_CORES * 4096
+        user = SDRAM + N_CORES * _SYSTEM_BUFFER
         system = APLX_BUFFER
         system_heap = system + 0x40000
         self._set(0xC0, "I", user)
@@ -247,12 +250,16 @@ class Chip:
             block = self._block(p)
             block[_V_TO_CORE_COMMAND] = block[_V_TO_MONITOR_COMMAND] = _M_IDLE
             self._waiting[p].clear()
-            self.apps[p] = app
+            self.apps[p], self.started[p] = app, self.machine.arrival
             self.machine.start(self.index, p, program, app | flags << 8)
+
+    def cores(self, app: int, app_mask: int) -> list[int]:
+        """The cores of applications."""
+        return [p for p in range(1, N_CORES) if self.apps[p] and self.apps[p] & app_mask == app]
 
     def signal(self, signal: Signal, app: int, app_mask: int) -> None:
         """Send a signal to the cores of applications."""
-        cores = [p for p in range(1, N_CORES) if self.apps[p] and self.apps[p] & app_mask == app]
+        cores = self.cores(app, app_mask)
         mask = sum(1 << p for p in cores)
         if signal == STOP:
             self._stop(cores)
@@ -276,6 +283,11 @@ class Chip:
             self._waiting[p].clear()
             self.set_state(p, IDLE, 0)
             struct.pack_into("<I", self._block(p).data, _V_IOBUF, 0)
+
+    def lose(self, core: int) -> None:
+        """Switch a core off as the monitor's watchdog does; what its program left stays."""
+        self.machine.stop(self.index, core)
+        self._block(core)[_V_STATE] = WATCHDOG
 
     def _forget(self, app: int) -> None:
         """Free what an application had."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .aplx import read_program
-from .chip import APLX_BUFFER, Chip
+from .chip import APLX_BUFFER, SYNC0, SYNC1, Chip
 from .geometry import Geometry
 from .load import load
 from .messages import (
@@ -28,6 +28,7 @@ from .messages import (
     words,
 )
 from .native import CYCLES_PER_MS, N_CORES, Machine
+from .watchdog import Watchdog
 
 N_TAGS, _N_STATIC_TAGS = 32, 8
 _APP_MASK_ALL = 0xFF
@@ -111,6 +112,7 @@ class Monitor:
             )
             for i, place in enumerate(geometry.places)
         }
+        self._watchdog = Watchdog(self.chips.values())
         for i in range(self.machine.n_chips):
             self.machine.p2p[i][:] = geometry.p2p_table(i)
         self._board = {place: i for i, place in enumerate(geometry.boards)}
@@ -134,6 +136,7 @@ class Monitor:
             Command.SYNC: self._nothing,
         }
         self._flood_address = APLX_BUFFER
+        self.released = 0  # how often the host has let programs run
 
     # messages
 
@@ -154,6 +157,7 @@ class Monitor:
                     result = Result.CPU
                 return message.reply(root, response(result, request.sequence)).pack()
             chip.send(message.core, message.pack())
+            self._watchdog.told(chip, message.core, message.port, request)
             return None
         if request is None:
             return None
@@ -179,6 +183,10 @@ class Monitor:
                     self.receive(message, None, self._board[chip.ethernet])
             if chip.waiting:
                 chip.post()
+
+    def look(self) -> None:
+        """Switch off cores whose programs do not end."""
+        self._watchdog.look(self.machine.now)
 
     def report(self) -> dict[str, object]:
         """What the cores have done since they were last started."""
@@ -293,8 +301,11 @@ class Monitor:
         return b""
 
     def _signal_all(self, signal: int, app: int, mask: int) -> None:
+        self.released += signal in (SYNC0, SYNC1)
         for chip in self.chips.values():
             chip.signal(signal, app, mask)
+            if signal in (SYNC0, SYNC1):
+                self._watchdog.begin(chip, chip.cores(app, mask), self.machine.arrival)
 
     def _count(self, chip: Chip, request: Request) -> bytes:
         app, state, _ = request.arguments

@@ -59,7 +59,8 @@ class Server:
     threads : int
         Threads of the host that run the cores.
     real_time : bool
-        Let virtual time pass no faster than the clock on the wall, for live input and output.
+        Let virtual time pass no faster than the clock on the wall at all; it does so in any case
+        from when the host lets programs run (SYNC0, SYNC1) until they rest.
 
     Raises
     ------
@@ -109,13 +110,16 @@ class Server:
         """Answer the network and let virtual time pass, until `stop` is called."""
         machine, watched = self.monitor.machine, self._selector.fileno()
         target, stride = 0, CYCLES_PER_MS
-        origin = (0, 0.0)
-        was_busy = False
+        origin: tuple[int, float] | None = None  # since when virtual time follows the clock
+        released = 0
         while not self._stopping:
+            self.monitor.look()
             busy = machine.busy
-            if busy and not was_busy:
+            if not busy:
+                origin = None
+            elif self.monitor.released != released or (self._real_time and origin is None):
+                released = self.monitor.released
                 origin = (machine.now, time.perf_counter())
-            was_busy = busy
             if not busy:
                 # only timers that nobody waits for tick on, slowly
                 active = self._poll(_REST_S)
@@ -128,7 +132,7 @@ class Server:
                 continue
             target = max(target, machine.now) + stride
             started = time.perf_counter()
-            if self._real_time:
+            if origin is not None:
                 passed = int((started - origin[1]) * 1000 * CYCLES_PER_MS)
                 target = min(target, origin[0] + passed)
             result = machine.run(target, 10 * _SLICE_S, watched)
@@ -139,7 +143,7 @@ class Server:
                 stride = min(2 * stride, 1000 * CYCLES_PER_MS)
             elif took > _SLICE_S:
                 stride = max(stride // 2, CYCLES_PER_MS // 10)
-            self._poll(_REST_S if result == IDLE else 0.0005 if self._real_time else 0.0)
+            self._poll(_REST_S if result == IDLE else 0.0 if origin is None else 0.001)
 
     # receiving
 
