@@ -104,6 +104,8 @@ def test_typing_marker_and_machine_files_are_installed():
 
 def test_one_wheel_serves_every_python():
     about = importlib.metadata.distribution("portable-cortex").read_text("WHEEL")
+    if about is None:
+        pytest.skip("run from a checkout, which is no wheel: make test runs from outside")
     assert "Tag: py3-none-linux" in about
     libraries = [path.name for path in BACKENDS.rglob("*.so")]
     assert libraries in (["_native.so"], [])  # none: there was no C compiler
