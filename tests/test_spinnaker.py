@@ -602,7 +602,7 @@ def test_what_an_emulated_board_says_of_itself(on_board):
     ("scale", "options", "used"),
     [
         pytest.param(0.005, {"boards": "2"}, 1, id="given"),  # which come in threes
-        pytest.param(0.02, {"neurons_per_core": "2"}, 2, id="needed", marks=pytest.mark.slow),
+        pytest.param(0.02, {"neurons_per_core": "2"}, 3, id="needed", marks=pytest.mark.slow),
     ],
 )
 def test_as_many_boards_are_emulated_as_are_given_or_needed(scale, options, used):
