@@ -10,7 +10,7 @@ import pytest
 import portable_cortex
 from portable_cortex.registry import load_backend
 
-SHARED = {"drive": "dc", "n_scale": 0.01, "k_scale": 0.2, "seed": 3, "realisation": "shared"}
+SHARED = {"drive": "dc", "n_scale": 0.02, "k_scale": 0.2, "seed": 3, "realisation": "shared"}
 EMULATOR = "portable_cortex.backends.spinnaker_board"
 pytestmark = pytest.mark.filterwarnings("ignore:with constant")  # populations may fall silent
 
@@ -26,7 +26,7 @@ def update(checkout):
 
 @pytest.fixture(scope="module")
 def network(update):
-    return update.draw(3, 0.1, 0.01, 0.2)
+    return update.draw(3, 0.1, 0.02, 0.2)
 
 
 def run(backend, **how):
@@ -46,7 +46,8 @@ def test_without_parts_it_has_the_spikes_of_the_other_simulators(update, network
     reason="sPyNNaker or the emulated board is not installed",
 )
 def test_with_all_parts_it_has_the_spikes_of_a_board(update, network):
-    recording = run("spinnaker", options={"neurons_per_core": "32", "time_scale_factor": "5"})
+    options = {"target": "emulated", "neurons_per_core": "32", "time_scale_factor": "5"}
+    recording = run("spinnaker", machine="spinnaker-van-albada-2018", options=options)
     steps = recording.metadata["machine_report"]["weight_steps"]
     resolution = np.array([steps[p] for p in recording.populations])
     found = update.simulate(network, 200.0, 0.1, update.PARTS, resolution)
