@@ -27,9 +27,8 @@ def installed(module):
 def mpirun():
     if MPIRUN is None:
         pytest.skip("mpirun is not installed (Debian and Ubuntu: apt install openmpi-bin)")
-    for module in ("mpi4py.MPI", "neuron"):
-        if not installed(module):
-            pytest.skip(f"{module} cannot be imported: pip install 'portable-cortex[neuron,mpi]'")
+    if not installed("mpi4py.MPI"):
+        pytest.skip("mpi4py.MPI cannot be imported: pip install 'portable-cortex[mpi]'")
     help_text = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=False)
     more = ("--oversubscribe",) if "Open MPI" in help_text.stdout else ()
     environment = {
@@ -40,9 +39,9 @@ def mpirun():
         "OMPI_MCA_mpi_yield_when_idle": "1",
     }
 
-    def start(n, *arguments, folder):
+    def start(n, *arguments, folder, command=(COMMAND,)):
         return subprocess.run(
-            [MPIRUN, *more, "-n", str(n), COMMAND, *arguments],
+            [MPIRUN, *more, "-n", str(n), *command, *arguments],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -55,21 +54,41 @@ def mpirun():
     return start
 
 
+def require(backend):
+    """Skip, and say why, where the backend's simulator cannot share a network."""
+    if backend == "neuron" and not installed("neuron"):
+        pytest.skip("neuron cannot be imported: pip install 'portable-cortex[neuron,mpi]'")
+    if backend == "nest" and not installed("nest"):
+        pytest.skip("NEST is not installed: pip install 'portable-cortex[nest,mpi]'")
+    if backend == "nest" and not nest_has_mpi():
+        pytest.skip("this NEST was built without MPI; docs/backends.md says how to build one with")
+
+
+def nest_has_mpi():
+    from portable_cortex.backends.nest import _has_mpi
+
+    return _has_mpi()
+
+
 # Processes exchange spikes every smallest delay, which takes long where they share a core: the
 # microcircuit's is one time step, that of Brunel's network fifteen.
-BRUNEL = (
-    "run --backend neuron --model brunel2000 --scale 0.04 --duration 60 --warmup 0 --seed 3 "
-    "--record v:E:5"
-).split()
-MICROCIRCUIT = (
-    "run --backend neuron --scale 0.02 --duration 100 --warmup 20 --seed 3 --record v:L4E:5"
-).split()
+BRUNEL = "--model brunel2000 --scale 0.04 --duration 60 --warmup 0 --seed 3 --record v:E:5".split()
+MICROCIRCUIT = "--scale 0.02 --duration 100 --warmup 20 --seed 3 --record v:L4E:5".split()
+
+# What one process is told, and each of two: NEST's random numbers depend on its threads, of all
+# processes together.
+THREADS = {
+    "neuron": ((), ()),
+    "nest": (("--option", "threads=2"), ("--option", "threads=1")),
+}
 
 
-def one_and_two(mpirun, arguments, folder):
+def one_and_two(mpirun, backend, arguments, folder):
     """The same network in one and in two processes; gives what mpirun printed."""
+    arguments = ("run", "--backend", backend, *arguments)
+    for_one, for_two = THREADS[backend]
     alone = subprocess.run(
-        [COMMAND, *arguments, "--out", "1"],
+        [COMMAND, *arguments, *for_one, "--out", "1"],
         cwd=folder,
         env=dict(os.environ),  # without what MPI adds to that of this process, if it has started
         capture_output=True,
@@ -77,7 +96,7 @@ def one_and_two(mpirun, arguments, folder):
         check=False,
     )
     assert alone.returncode == 0, alone.stderr
-    both = mpirun(2, *arguments, "--out", "2", folder=folder)
+    both = mpirun(2, *arguments, *for_two, "--out", "2", folder=folder)
     assert both.returncode == 0, both.stdout + both.stderr
     return both
 
@@ -96,11 +115,12 @@ def assert_same(folder, recorded):
     assert (one.metadata["processes"], two.metadata["processes"]) == (1, 2)
 
 
-@pytest.fixture(scope="module")
-def runs(mpirun, tmp_path_factory):
+@pytest.fixture(scope="module", params=["neuron", "nest"])
+def runs(request, mpirun, tmp_path_factory):
     """Folder of the recordings of one and of two processes, and what was printed."""
+    require(request.param)
     folder = tmp_path_factory.mktemp("mpi")
-    return folder, one_and_two(mpirun, BRUNEL, folder)
+    return folder, one_and_two(mpirun, request.param, BRUNEL, folder)
 
 
 def test_same_spikes_in_one_and_in_two_processes(runs):
@@ -108,8 +128,10 @@ def test_same_spikes_in_one_and_in_two_processes(runs):
 
 
 @pytest.mark.slow
-def test_same_spikes_with_random_weights_and_delays(mpirun, tmp_path):
-    one_and_two(mpirun, MICROCIRCUIT, tmp_path)
+@pytest.mark.parametrize("backend", ["neuron", "nest"])
+def test_same_spikes_with_random_weights_and_delays(mpirun, tmp_path, backend):
+    require(backend)
+    one_and_two(mpirun, backend, MICROCIRCUIT, tmp_path)
     assert_same(tmp_path, "L4E")
 
 
@@ -143,9 +165,7 @@ def test_a_mistake_is_said_once(mpirun, tmp_path, arguments, words):
 def test_nest_without_mpi_is_said(mpirun, tmp_path):
     if not installed("nest"):
         pytest.skip("NEST is not installed: pip install nest-simulator")
-    from portable_cortex.backends.nest import _has_mpi
-
-    if _has_mpi():
+    if nest_has_mpi():
         pytest.skip("this NEST has MPI")
     done = mpirun(2, *"run --backend nest --scale 0.02".split(), folder=tmp_path)
     assert done.returncode != 0
