@@ -144,7 +144,7 @@ class CollectingProjection:
     def get(
         self,
         attribute_names: Any,
-        format: str,
+        format: str,  # noqa: A002  # PyNN's name
         gather: Any = True,
         with_address: bool = True,
         multiple_synapses: str = "sum",

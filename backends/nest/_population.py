@@ -166,9 +166,9 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             value.base_value, value.operations = np.atleast_1d(value.evaluate()), []
         super()._set_initial_value_array(variable, value)
 
-    def _get_cell_initial_value(self, id: Any, variable: str) -> Any:
+    def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
         # PyNN counts among the neurons of this process, but the values are those of all
-        return self.initial_values[variable][self.id_to_index(id)]
+        return self.initial_values[variable][self.id_to_index(cell)]
 
     @property
     def _model(self) -> str:
@@ -246,10 +246,10 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         if self._generator is None:
             super()._reset()
 
-    def id_to_index(self, id: Any) -> Any:
+    def id_to_index(self, cells: Any) -> Any:
         """See PyNN, which cannot do it for none: a process may have no recorded neuron."""
-        none = isinstance(id, np.ndarray) and not id.size
-        return np.empty(0, int) if none else super().id_to_index(id)
+        none = isinstance(cells, np.ndarray) and not cells.size
+        return np.empty(0, int) if none else super().id_to_index(cells)
 
     def recorded_spikes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Indices of the neurons that fired, and when (ms), as NEST recorded them."""

@@ -11,6 +11,7 @@ from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
 from portable_cortex import parallel
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.synapses import CollectingProjection, as_matrix, listed_columns
 
 from . import _lowering
@@ -46,6 +47,11 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         )
         self._static = synapse_type is None or type(synapse_type) is pynn_nest.StaticSynapse
         if not self._static:
+            if parallel.processes() > 1:
+                raise UnsupportedError(
+                    f"NEST makes {type(synapse_type).__name__} in one process only, and mpirun "
+                    f"started {parallel.processes()}: start it without mpirun, on more threads"
+                )
             super().__init__(*arguments)  # plasticity: PyNN's own way
             return
         common.Projection.__init__(self, *arguments)
