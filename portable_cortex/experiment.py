@@ -511,6 +511,8 @@ def simulator(
     ------
     UnknownNameError, BackendUnavailableError
         For a backend that does not exist, or whose simulator is not installed.
+    UnsupportedError
+        Under mpirun, for a backend of which every process would simulate a network of its own.
 
     Examples
     --------
@@ -521,4 +523,6 @@ def simulator(
     """
     loaded = load_backend(backend)
     loaded.require()
+    if parallel.processes() > 1:
+        loaded.check_processes()
     return loaded.simulator(load_machine(machine).options_for(loaded, options))

@@ -85,7 +85,16 @@ def communicator() -> Any:
             f"another MPI ({MPI.Get_library_version().splitlines()[0]}). Start with the mpirun "
             "of that one, or install mpi4py for this one"
         )
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _end_all
     return MPI.COMM_WORLD
+
+
+def _end_all(*error: Any) -> None:
+    """Show an error that nobody caught, and end all processes, which may wait for this one."""
+    sys.__excepthook__(*error)
+    sys.stderr.flush()
+    abort()
 
 
 def of_first(value: T) -> T:
@@ -111,6 +120,21 @@ def joined(array: NDArray[Any], axis: int = 0) -> NDArray[Any]:
     if processes() == 1:
         return array
     return np.concatenate(communicator().allgather(array), axis=axis)
+
+
+def share(n: int) -> tuple[int, slice]:
+    """How many elements all processes have, of which this one has `n`, and where among them.
+
+    Every process must call it.
+
+    Examples
+    --------
+    >>> share(3)
+    (3, slice(0, 3, None))
+    """
+    counts = joined(np.array([n]))
+    first = int(counts[: rank()].sum())
+    return int(counts.sum()), slice(first, first + n)
 
 
 def has_started() -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
 
+from . import parallel
 from .realisation import listed_synapses
 
 COMBINE = {"sum": (np.add, 0.0), "min": (np.minimum, np.inf), "max": (np.maximum, -np.inf)}
@@ -139,6 +140,25 @@ class CollectingProjection:
         sources, targets, weights, delays = (np.concatenate(list(c)) for c in columns)
         self._collected = []
         return sources.astype(np.int64), targets.astype(np.int64), weights, delays
+
+    def get(
+        self,
+        attribute_names: Any,
+        format: str,  # noqa: A002  # PyNN's name
+        gather: Any = True,
+        with_address: bool = True,
+        multiple_synapses: str = "sum",
+    ) -> Any:
+        """See PyNN, whose matrix of several processes keeps one of multiple synapses."""
+        base: Any = super()
+        if format != "array" or not gather or parallel.processes() == 1:
+            return base.get(attribute_names, format, gather, with_address, multiple_synapses)
+        single = isinstance(attribute_names, str)
+        names = [attribute_names] if single else list(attribute_names)
+        rows = np.array(base.get(names, "list", gather), float).reshape(-1, 2 + len(names))
+        i, j = rows[:, :2].T.astype(int)
+        matrices = [as_matrix(i, j, c, self.shape, multiple_synapses) for c in rows[:, 2:].T]
+        return matrices[0] if single else matrices
 
     def _convergent_connect(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -27,9 +28,8 @@ def installed(module):
 def mpirun():
     if MPIRUN is None:
         pytest.skip("mpirun is not installed (Debian and Ubuntu: apt install openmpi-bin)")
-    for module in ("mpi4py.MPI", "neuron"):
-        if not installed(module):
-            pytest.skip(f"{module} cannot be imported: pip install 'portable-cortex[neuron,mpi]'")
+    if not installed("mpi4py.MPI"):
+        pytest.skip("mpi4py.MPI cannot be imported: pip install 'portable-cortex[mpi]'")
     help_text = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=False)
     more = ("--oversubscribe",) if "Open MPI" in help_text.stdout else ()
     environment = {
@@ -40,9 +40,9 @@ def mpirun():
         "OMPI_MCA_mpi_yield_when_idle": "1",
     }
 
-    def start(n, *arguments, folder):
+    def start(n, *arguments, folder, command=(COMMAND,)):
         return subprocess.run(
-            [MPIRUN, *more, "-n", str(n), COMMAND, *arguments],
+            [MPIRUN, *more, "-n", str(n), *command, *arguments],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -55,21 +55,41 @@ def mpirun():
     return start
 
 
+def require(backend):
+    """Skip, and say why, where the backend's simulator cannot share a network."""
+    if backend == "neuron" and not installed("neuron"):
+        pytest.skip("neuron cannot be imported: pip install 'portable-cortex[neuron,mpi]'")
+    if backend == "nest" and not installed("nest"):
+        pytest.skip("NEST is not installed: pip install 'portable-cortex[nest,mpi]'")
+    if backend == "nest" and not nest_has_mpi():
+        pytest.skip("this NEST was built without MPI; docs/backends.md says how to build one with")
+
+
+def nest_has_mpi():
+    from portable_cortex.backends.nest import _has_mpi
+
+    return _has_mpi()
+
+
 # Processes exchange spikes every smallest delay, which takes long where they share a core: the
 # microcircuit's is one time step, that of Brunel's network fifteen.
-BRUNEL = (
-    "run --backend neuron --model brunel2000 --scale 0.04 --duration 60 --warmup 0 --seed 3 "
-    "--record v:E:5"
-).split()
-MICROCIRCUIT = (
-    "run --backend neuron --scale 0.02 --duration 100 --warmup 20 --seed 3 --record v:L4E:5"
-).split()
+BRUNEL = "--model brunel2000 --scale 0.04 --duration 60 --warmup 0 --seed 3 --record v:E:5".split()
+MICROCIRCUIT = "--scale 0.02 --duration 100 --warmup 20 --seed 3 --record v:L4E:5".split()
+
+# What one process is told, and each of two: NEST's random numbers depend on its threads, of all
+# processes together.
+THREADS = {
+    "neuron": ((), ()),
+    "nest": (("--option", "threads=2"), ("--option", "threads=1")),
+}
 
 
-def one_and_two(mpirun, arguments, folder):
+def one_and_two(mpirun, backend, arguments, folder):
     """The same network in one and in two processes; gives what mpirun printed."""
+    arguments = ("run", "--backend", backend, *arguments)
+    for_one, for_two = THREADS[backend]
     alone = subprocess.run(
-        [COMMAND, *arguments, "--out", "1"],
+        [COMMAND, *arguments, *for_one, "--out", "1"],
         cwd=folder,
         env=dict(os.environ),  # without what MPI adds to that of this process, if it has started
         capture_output=True,
@@ -77,7 +97,7 @@ def one_and_two(mpirun, arguments, folder):
         check=False,
     )
     assert alone.returncode == 0, alone.stderr
-    both = mpirun(2, *arguments, "--out", "2", folder=folder)
+    both = mpirun(2, *arguments, *for_two, "--out", "2", folder=folder)
     assert both.returncode == 0, both.stdout + both.stderr
     return both
 
@@ -96,11 +116,12 @@ def assert_same(folder, recorded):
     assert (one.metadata["processes"], two.metadata["processes"]) == (1, 2)
 
 
-@pytest.fixture(scope="module")
-def runs(mpirun, tmp_path_factory):
+@pytest.fixture(scope="module", params=["neuron", "nest"])
+def runs(request, mpirun, tmp_path_factory):
     """Folder of the recordings of one and of two processes, and what was printed."""
+    require(request.param)
     folder = tmp_path_factory.mktemp("mpi")
-    return folder, one_and_two(mpirun, BRUNEL, folder)
+    return folder, one_and_two(mpirun, request.param, BRUNEL, folder)
 
 
 def test_same_spikes_in_one_and_in_two_processes(runs):
@@ -108,8 +129,10 @@ def test_same_spikes_in_one_and_in_two_processes(runs):
 
 
 @pytest.mark.slow
-def test_same_spikes_with_random_weights_and_delays(mpirun, tmp_path):
-    one_and_two(mpirun, MICROCIRCUIT, tmp_path)
+@pytest.mark.parametrize("backend", ["neuron", "nest"])
+def test_same_spikes_with_random_weights_and_delays(mpirun, tmp_path, backend):
+    require(backend)
+    one_and_two(mpirun, backend, MICROCIRCUIT, tmp_path)
     assert_same(tmp_path, "L4E")
 
 
@@ -143,9 +166,7 @@ def test_a_mistake_is_said_once(mpirun, tmp_path, arguments, words):
 def test_nest_without_mpi_is_said(mpirun, tmp_path):
     if not installed("nest"):
         pytest.skip("NEST is not installed: pip install nest-simulator")
-    from portable_cortex.backends.nest import _has_mpi
-
-    if _has_mpi():
+    if nest_has_mpi():
         pytest.skip("this NEST has MPI")
     done = mpirun(2, *"run --backend nest --scale 0.02".split(), folder=tmp_path)
     assert done.returncode != 0
@@ -153,6 +174,103 @@ def test_nest_without_mpi_is_said(mpirun, tmp_path):
     assert "--option threads=N" in done.stderr
     assert done.stderr.count("Error:") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+SCRIPT = """
+import json
+import sys
+
+import numpy as np
+
+from portable_cortex import parallel, simulator
+
+sim = simulator("nest", options={"threads": sys.argv[1]})
+sim.setup(timestep=0.1, rng_seed=12)
+rng = sim.NumpyRNG(seed=3)
+cells, one = sim.Population(9, sim.IF_curr_exp()), sim.Population(1, sim.IF_curr_exp(i_offset=1.2))
+other = sim.Population(9, sim.IF_curr_exp())
+cells.initialize(v=sim.RandomDistribution("uniform", low=-70.0, high=-55.0, rng=rng))
+noise = sim.Population(9, sim.SpikeSourcePoisson(rate=900.0))
+cells[2:5].record("v")
+for population in (cells, one, noise):
+    population.record("spikes")
+sim.Projection(noise, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=0.9, delay=1.0))
+gamma = sim.RandomDistribution("gamma", k=4.0, theta=0.1, rng=rng)
+found, made = {}, {}
+for name, post, connector, synapse in (
+    ("rule", cells, sim.FixedTotalNumberConnector(50), sim.StaticSynapse(weight=0.1, delay=1.0)),
+    ("gamma", other, sim.FixedTotalNumberConnector(50), sim.StaticSynapse(weight=gamma, delay=1.0)),
+    ("list", one, sim.FromListConnector([(i, 0, 0.1 * i, 1.5) for i in range(9)]), None),
+    ("map", one, sim.DistanceDependentProbabilityConnector("d < 5"), None),
+):
+    made[name] = sim.Projection(cells, post, connector, synapse)
+sim.run(50.0)
+for name, projection in made.items():
+    rows = projection.get(["weight", "delay"], "list")
+    matrix = projection.get("weight", "array")
+    found[name] = [projection.size(), sorted([i, j, d] for i, j, _, d in rows)]
+    found[name + " sum"] = [round(float(np.nansum(matrix)), 9), round(sum(r[2] for r in rows), 9)]
+    found[name + " different"] = len({r[2] for r in rows})
+for name, population in {"cells": cells, "one": one, "noise": noise}.items():
+    segment = population.get_data().segments[0]
+    trains = [(int(t.annotations["source_index"]), t.magnitude) for t in segment.spiketrains]
+    found[name] = sorted([index, times.tolist()] for index, times in trains)
+    for signal in segment.analogsignals:
+        order = np.argsort(signal.array_annotations["channel_index"])
+        found["v"] = signal.magnitude[:, order].round(9).tolist()
+if parallel.rank() == 0:
+    found["gamma sum"] = None  # drawn in the order of NEST's synapses
+    print("FOUND", json.dumps(found))
+"""
+
+
+def test_a_script_of_ones_own_sees_everything_in_process_0(mpirun, tmp_path):
+    require("nest")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py"]
+    done = [
+        subprocess.run([*command, "2"], cwd=tmp_path, capture_output=True, text=True, check=False),
+        mpirun(2, "1", folder=tmp_path, command=command),
+    ]
+    found = []
+    for each in done:
+        assert each.returncode == 0, each.stderr
+        (line,) = (x for x in each.stdout.splitlines() if x.startswith("FOUND"))
+        found.append(json.loads(line.removeprefix("FOUND")))
+    for name in ("rule", "gamma", "list", "map"):
+        assert found[0][name] == found[1][name], name
+        assert found[0][name + " sum"] == found[1][name + " sum"], name
+    assert found[0]["noise"] == found[1]["noise"]
+    assert [index for index, _ in found[1]["cells"]] == list(range(9))
+    assert len(found[1]["one"]) == 1
+    assert np.shape(found[1]["v"]) == (501, 3)
+    assert found[0]["v"][0] == found[1]["v"][0]
+    assert found[1]["gamma different"] == 50
+
+
+FAILING = """
+from portable_cortex import parallel
+
+
+def build(sim):
+    cells = sim.Population(10, sim.IF_curr_exp())
+    if parallel.rank() == 1:
+        raise ValueError("only here")
+    return {"cells": cells}
+"""
+
+
+@pytest.mark.parametrize("backend", ["neuron", "nest"])
+def test_an_error_in_one_process_ends_all(mpirun, tmp_path, backend):
+    require(backend)
+    (tmp_path / "failing.py").write_text(FAILING)
+    done = mpirun(
+        2, "run", "--backend", backend, "--model", "failing.py", "--out", "out", folder=tmp_path
+    )
+    assert done.returncode != 0
+    assert done.stderr.count("Error in process 1") == 1
+    assert "only here" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 # --- without mpirun ---------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from portable_cortex import parallel
 from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.provenance import cores
-from portable_cortex.sonata import Spikes, by_time
+from portable_cortex.sonata import Signal, Spikes, by_time
 
 
 class NestOptions(BackendOptions):
@@ -25,12 +25,12 @@ class NestOptions(BackendOptions):
 
 
 class NestBackend(Backend):
-    """NEST on the threads of this computer."""
+    """NEST on the threads of this computer, or of the processes that mpirun starts."""
 
     name = "nest"
-    summary = "NEST, exact integration on a grid, multi-threaded"
+    summary = "NEST, exact integration on a grid, multi-threaded, distributed by MPI if built so"
     module = "nest"
-    distributions = ("nest-simulator",)
+    distributions = ("nest-simulator", "mpi4py")
     requirement = "portable-cortex[nest]"
     Options = NestOptions
     capabilities = Capabilities(
@@ -58,17 +58,17 @@ class NestBackend(Backend):
         """`_namespace`, with the number of threads set."""
         from . import _namespace
 
-        _namespace.default_threads = options.threads
+        _namespace.default_threads = parallel.of_first(options.threads)  # all need the same
         return _namespace
 
     def check_processes(self) -> None:
         """NEST takes part in MPI if it was built with it; the wheel on PyPI was not."""
         if not _has_mpi():
             raise UnsupportedError(
-                "this NEST was built without MPI (as all that pip installs), and mpirun started "
+                "this NEST was built without MPI (as the wheels on PyPI are), and mpirun started "
                 f"{parallel.processes()} processes, each of which would simulate the same network: "
-                "start it without mpirun, on more threads (--option threads=N), or install a NEST "
-                "that was built with -Dwith-mpi=ON"
+                "start it without mpirun, on more threads (--option threads=N), or build NEST with "
+                "MPI (docs/backends.md, the nest backend, has the command)"
             )
         parallel.communicator()
 
@@ -80,6 +80,19 @@ class NestBackend(Backend):
         """Straight from NEST's recorder, without a Python object a neuron."""
         senders, times = map(parallel.joined, population.recorded_spikes())
         return by_time(times, np.asarray(senders, np.int64))
+
+    def signal(self, population: Any, variable: str) -> Signal:
+        """Samples from the recorded neurons of all processes."""
+        neurons, samples = map(parallel.joined, population.recorded_samples(variable))
+        order = np.argsort(neurons)
+        recorder = population.recorder
+        return Signal(
+            samples.reshape(neurons.size, -1)[order].T,
+            neurons[order],
+            float(recorder._recording_start_time),
+            float(recorder.sampling_interval),
+            population.celltype.units[variable],
+        )
 
 
 def _has_mpi() -> bool:

@@ -17,6 +17,8 @@ from typing import Any
 
 from pyNN import common
 
+from portable_cortex import parallel
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.quiet import quiet
 
 from ._population import Population
@@ -52,6 +54,11 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     int
         Rank of this process.
     """
+    if parallel.processes() > 1 and nest.GetKernelStatus("network_size"):
+        raise UnsupportedError(
+            "under mpirun there can be one network: NEST 3.10 was seen to crash in the second one "
+            "of the same processes. Start mpirun once for each"
+        )
     extra = {"threads": default_threads, "spike_precision": "on_grid", **extra}
     with quiet():
         rank: int = pynn_nest.setup(timestep, min_delay, **extra)

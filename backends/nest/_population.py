@@ -28,7 +28,7 @@ class _ID(simulator.ID):  # type: ignore[misc]  # PyNN is untyped
 
     @property
     def local(self) -> bool:
-        return simulator.state.num_processes == 1 or bool(self.node_collection.local)
+        return bool(self.parent._mask_local[self.parent.id_to_index(self)])
 
 
 def _cells(population: Any, nodes: Any) -> dict[str, Any]:
@@ -108,6 +108,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self._direct: Projection | None = None  # its only projection, onto one target each
         self._connected = False
         super().__init__(*args, **kwargs)
+        self.celltype.always_local = False  # processes share what repeats the spikes of sources
         if self._generator is not None:
             for name in self._LATE:
                 del self.__dict__[name]
@@ -161,7 +162,13 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         fixed = native not in nest.GetDefaults(self._model)
         if fixed and value.is_homogeneous and value.evaluate(simplify=True) == 0:
             return
+        if hasattr(value.base_value, "rng"):  # or else recording would draw the first sample anew
+            value.base_value, value.operations = np.atleast_1d(value.evaluate()), []
         super()._set_initial_value_array(variable, value)
+
+    def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
+        # PyNN counts among the neurons of this process, but the values are those of all
+        return self.initial_values[variable][self.id_to_index(cell)]
 
     @property
     def _model(self) -> str:
@@ -239,7 +246,19 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         if self._generator is None:
             super()._reset()
 
+    def id_to_index(self, cells: Any) -> Any:
+        """See PyNN, which cannot do it for none: a process may have no recorded neuron."""
+        none = isinstance(cells, np.ndarray) and not cells.size
+        return np.empty(0, int) if none else super().id_to_index(cells)
+
     def recorded_spikes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Indices of the neurons that fired, and when (ms), as NEST recorded them."""
         senders, times = self.recorder._spike_detector._get_data_arrays("times", "times", 1)
         return np.asarray(senders) - int(self.first_id), times
+
+    def recorded_samples(self, variable: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Indices of the recorded neurons of this process; samples of one, then of the next."""
+        (key,) = self.recorder._localize_variables(variable, None)
+        ids = sorted(self.recorder.filter_recorded(key, None))
+        samples, _ = self.recorder._get_all_signals(key, ids)
+        return np.array(ids, np.int64) - int(self.first_id), samples.T.ravel()

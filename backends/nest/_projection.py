@@ -10,6 +10,8 @@ from pyNN import common, errors
 from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
+from portable_cortex import parallel
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.synapses import CollectingProjection, as_matrix, listed_columns
 
 from . import _lowering
@@ -45,10 +47,16 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         )
         self._static = synapse_type is None or type(synapse_type) is pynn_nest.StaticSynapse
         if not self._static:
+            if parallel.processes() > 1:
+                raise UnsupportedError(
+                    f"NEST makes {type(synapse_type).__name__} in one process only, and mpirun "
+                    f"started {parallel.processes()}: start it without mpirun, on more threads"
+                )
             super().__init__(*arguments)  # plasticity: PyNN's own way
             return
         common.Projection.__init__(self, *arguments)
-        self._size = 0
+        self._size = 0  # of this process
+        self._model: str | None = None  # NEST's, once synapses were made
         self._background: dict[str, Any] | None = None  # weight and delay, until a run
         self._port, self._sign = _receptor(self)
         # in PyNN's units: translating them would copy the state of every random generator
@@ -60,13 +68,13 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             if rule is not None and self._is_background(rule) and None not in values.values():
                 self._background = values
                 self.pre._direct = self
-                self._size = self.post.size
+                self._size = self.post.local_size
             elif rule is not None and all(_drawable(parameters[name]) for name in values):
                 self._connect_by_rule(rule, values)
             elif isinstance(connector, FromListConnector):
                 self._connect_list(connector)
             else:
-                self._connect_arrays(*self.collect(connector))
+                self._connect_arrays(*map(parallel.joined, self.collect(connector)))
         except nest.NESTError as error:
             raise errors.ConnectionError(f"projection {self.label}: {error}") from error
 
@@ -93,7 +101,7 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             # connections from devices are kept apart from those between neurons
             self._model = "static_synapse"
             spec = {**self._syn_spec(self._background), "synapse_model": self._model}
-            nest.Connect(generator, self._targets, "all_to_all", spec)
+            self._connect(generator, self._targets, "all_to_all", spec)
 
     @property
     def _targets(self) -> Any:
@@ -118,9 +126,7 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         expected = _lowering.expected_synapses(rule, len(pre), len(post))
         self._assign_model(expected)
         spec = {**self._syn_spec(values), "synapse_model": self._model}
-        before = nest.num_connections
-        nest.Connect(pre, post, rule, spec)
-        self._size = nest.num_connections - before
+        self._connect(pre, post, rule, spec)
         late = [name for name in ("weight", "delay") if values.get(name) is None]
         if late:
             self._set_attributes(self.synapse_type.native_parameters, late)
@@ -153,8 +159,14 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         }
         if self._port:
             spec["receptor_type"] = np.full(n, self._port, dtype=int)
-        nest.Connect(_numbers(self.pre)[sources], _numbers(self.post)[targets], "one_to_one", spec)
-        self._size = n
+        pairs = _numbers(self.pre)[sources], _numbers(self.post)[targets]
+        self._connect(*pairs, "one_to_one", spec)
+
+    def _connect(self, *arguments: Any) -> None:
+        """Connect, as all processes must together, and count the synapses of this one."""
+        before = nest.num_connections
+        nest.Connect(*arguments)
+        self._size = nest.num_connections - before
 
     # --- reading and changing synapses --------------------------------------------------------
 
@@ -166,14 +178,14 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         """The synapses, as NEST's collection."""
         if not self._static:
             return super().nest_connections
-        if self._size == 0:
-            return []
         if self._background is not None:
             pre = self.pre
             if not pre._connected and "node_collection" not in pre.__dict__:
                 pre._make_sources()  # each source is needed by itself from now on
             if not pre._connected:
                 pre._connect_parrot_neurons()
+        if self._model is None:
+            return []
         sources = self.pre.node_collection
         return nest.GetConnections(sources, self._targets, synapse_model=self._model)
 
@@ -218,21 +230,24 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             super()._set_attributes(parameter_space)
             return
         connections = self.nest_connections
-        n = len(connections)
         for name in names or parameter_space.keys():
             value = parameter_space[name]
             if _lowering.native_value(value) is not None and value.is_homogeneous:
                 values: Any = float(value.evaluate(simplify=True))
             elif hasattr(value.base_value, "rng"):
+                n, own = parallel.share(len(connections))
                 value.shape = (n,)
-                values = np.atleast_1d(value.evaluate())
+                values = np.atleast_1d(value.evaluate())[own]
             else:
                 columns = self._columns(["presynaptic_index", "postsynaptic_index"])
                 i, j = (column.astype(int) for column in columns.values())
                 values = np.broadcast_to(value.evaluate(), self.shape)[i, j]
             if name == "weight":
                 values = values * self._sign
-            connections.set({name: values if np.isscalar(values) else values.tolist()})
+            if len(connections):
+                # a dictionary of lists is not allowed where there are several processes
+                each = np.broadcast_to(values, len(connections)).tolist()
+                connections.set([{name: one} for one in each])
 
 
 def _receptor(projection: Any) -> tuple[int, float]:
