@@ -101,7 +101,9 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             # connections from devices are kept apart from those between neurons
             self._model = "static_synapse"
             spec = {**self._syn_spec(self._background), "synapse_model": self._model}
-            self._connect(generator, self._targets, "all_to_all", spec)
+            before = nest.num_connections
+            nest.Connect(generator, self._targets, "all_to_all", spec)
+            self._size = nest.num_connections - before
 
     @property
     def _targets(self) -> Any:
@@ -122,12 +124,19 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         )
 
     def _connect_by_rule(self, rule: dict[str, Any], values: dict[str, Any]) -> None:
+        late = [name for name in ("weight", "delay") if values.get(name) is None]
+        if late and parallel.processes() > 1:
+            raise UnsupportedError(
+                f"NEST cannot draw the {late[0]}s of projection {self.label} as it connects, and "
+                "with several processes it delivers spikes to the wrong synapses when others are "
+                "made after some were changed: use a normal, uniform, exponential or lognormal "
+                "distribution, a list of synapses, or --realisation shared"
+            )
         pre, post = self.pre.node_collection, self._targets
         expected = _lowering.expected_synapses(rule, len(pre), len(post))
         self._assign_model(expected)
         spec = {**self._syn_spec(values), "synapse_model": self._model}
         self._connect(pre, post, rule, spec)
-        late = [name for name in ("weight", "delay") if values.get(name) is None]
         if late:
             self._set_attributes(self.synapse_type.native_parameters, late)
 
@@ -164,6 +173,13 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
 
     def _connect(self, *arguments: Any) -> None:
         """Connect, as all processes must together, and count the synapses of this one."""
+        models = simulator.state.synapse_models
+        if parallel.processes() > 1 and (models.looked_up or nest.biological_time > 0):
+            raise UnsupportedError(
+                "NEST delivers spikes to the wrong synapses when several processes make more of "
+                "them after a run, or after some were looked up: make all projections before you "
+                f"run, or get or set synapses (projection {self.label} came later)"
+            )
         before = nest.num_connections
         nest.Connect(*arguments)
         self._size = nest.num_connections - before
@@ -186,6 +202,7 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
                 pre._connect_parrot_neurons()
         if self._model is None:
             return []
+        simulator.state.synapse_models.looked_up = True
         sources = self.pre.node_collection
         return nest.GetConnections(sources, self._targets, synapse_model=self._model)
 

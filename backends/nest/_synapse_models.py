@@ -40,9 +40,16 @@ class _Slot:
 
 
 class SynapseModels:
-    """Gives each projection of a network its synapse model; one instance a network."""
+    """Gives each projection of a network its synapse model; one instance a network.
+
+    Attributes
+    ----------
+    looked_up : bool
+        Whether NEST was asked for its connections.
+    """
 
     def __init__(self, threads: int) -> None:
+        self.looked_up = False
         self._threads = threads  # of all processes
         self._slots: list[_Slot] = []
 
