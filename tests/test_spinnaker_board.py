@@ -643,6 +643,22 @@ def test_a_program_that_never_reports_can_be_looked_at_and_stopped(monitor, code
     assert not monitor.machine.busy
 
 
+def test_each_board_counts_its_own_cores():
+    """As spinnman asks all boards and adds up: programs may be stopped before they have ended."""
+    boards = geometry.geometry(5, 12, 12)
+    found = Monitor(boards, 5, ["127.0.0.9", "127.0.0.10", "127.0.0.11"], Nowhere())
+    app, table = 50, struct.pack("<8I", 2, 0x100, 32, 32, 4, 0x100, 0, 0) + words(*[HERE] * 8)
+    places = [(0, 0), (1, 1), (4, 8)]
+    for place in places:
+        ask(found, Command.WRITE, 0x67800000, len(table), data=table, place=place)
+        ask(found, Command.APP_START, app << 24 | 0b110, place=place)
+    counts = {
+        root: ask(found, Command.COUNT, app, INITIALISING, place=root)[1] for root in boards.boards
+    }
+    assert counts == {(0, 0): words(4), (4, 8): words(2), (8, 4): words(0)}
+    found.machine.close()
+
+
 def pass_time(monitor, ms):
     start = monitor.machine.now
     for i in range(ms):

@@ -175,6 +175,8 @@ def test_spikes_cross_boards(tmp_path):
     found, _ = run(tmp_path, "boards", version=5, width=12, height=12)
     assert (found["boards"], found["chips"]) == (3, 144)
     assert len({tuple(board) for board in found["used"]}) == 3
+    # spinnman asks every board and adds up: an extra monitor on each chip, a gatherer on each board
+    assert found["counted"] == found["cores"] + 144 + 3
     first = [train[0] for train in found["spikes"]]
     # 2 ms on the way, then as long as the neuron takes: the same from each to the next
     assert first[0] > 5.0

@@ -308,10 +308,12 @@ class Monitor:
                 self._watchdog.begin(chip, chip.cores(app, mask), self.machine.arrival)
 
     def _count(self, chip: Chip, request: Request) -> bytes:
+        """Cores of an application in a state, on the board that was asked: the host adds up."""
         app, state, _ = request.arguments
         counted = 0
         for found in self.chips.values():
-            counted += sum(found.state(p) == (state, app) for p in range(1, N_CORES))
+            if found.ethernet == chip.ethernet:
+                counted += sum(found.state(p) == (state, app) for p in range(1, N_CORES))
         return words(counted)
 
     def _nearest_neighbour(self, chip: Chip, request: Request) -> bytes:

@@ -4,6 +4,7 @@ import json
 import sys
 
 import spynnaker.pyNN as sim  # noqa: N813
+from spinnman.model.enums import CPUState
 from spynnaker.pyNN.data import SpynnakerDataView
 
 sim.setup(timestep=1.0, n_boards_required=3)
@@ -18,6 +19,7 @@ for x, y in ((0, 0), (8, 4), (4, 8), (9, 9)):  # the last wraps around to the fi
     before = cell
 sim.run(100.0)
 machine = SpynnakerDataView.get_machine()
+transceiver, app = SpynnakerDataView.get_transceiver(), SpynnakerDataView.get_app_id()
 result = {
     "boards": len(machine.ethernet_connected_chips),
     "chips": machine.n_chips,
@@ -33,6 +35,8 @@ result = {
             )
         }
     ),
+    "cores": sum(len(cell._vertex.machine_vertices) for cell in (source, *chain)),
+    "counted": sum(transceiver.get_core_state_count(app, state) for state in CPUState),
     "spikes": [list(map(float, c.get_data().segments[0].spiketrains[0])) for c in chain],
 }
 sim.end()
