@@ -385,16 +385,15 @@ def test_a_loop_of_routes_ends(threads):
     machine.close()
 
 
-def test_packets_without_end_are_dropped_in_time(machine):
-    """By the core that sends them, and by the one that does not take them."""
-    for table, value in ((0x4000, 0x3FFFE << 6), (0x8000, 0), (0xC000, 0)):
+def test_packets_wait_for_a_core_that_takes_them_late(machine):
+    """Memories are read faster than they are sent to the host; hardware holds the sender back."""
+    for table, value in ((0x4000, 1 << 8), (0x8000, 0), (0xC000, 0)):
         machine.store_router(0, table, value)
     load(machine, [*li(0, CC), 0xE5801008, 0xEAFFFFFD])
     load(machine, [HERE], core=2)
     machine.run(machine.now + 2 * MS)
-    sent, lost = machine.report(0, 1).packets_sent, machine.report(0, 2).packets_lost
-    assert sent > 90_000
-    assert 0 <= sent - lost - (1 << 16) <= US  # under way
+    assert machine.report(0, 1).packets_sent > 90_000
+    assert machine.report(0, 1).packets_lost == machine.report(0, 2).packets_lost == 0
 
 
 @pytest.mark.parametrize("word", [0xE1C000D0, 0xE1C000F0], ids=["load", "store"])

@@ -19,7 +19,7 @@
 #define NEVER (1ull << 62)
 #define WINDOW (10 * CYCLES_PER_US) /* the shortest time from chip to chip */
 #define MOST_COPIES (1u << 18) /* of packets that a core sends in a window */
-#define MOST_WAITING (1u << 16) /* packets that a core leaves untaken */
+#define MOST_WAITING (1u << 24) /* packets that a core leaves untaken: memories are read by packets */
 #define QUANTUM (5 * CYCLES_PER_US) /* for which a core runs before another of its chip */
 
 enum { OFF, READY, ASLEEP };
