@@ -132,6 +132,8 @@ class CollectingProjection:
     Mix it into PyNN's ``Projection``; `collect` then gives what they would have connected.
     """
 
+    shape: Any  # PyNN's
+
     def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
         """Sources, targets, weights and delays (PyNN's units), target by target."""
         self._collected: list[tuple[Any, ...]] = []
