@@ -180,10 +180,13 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
     problems = []
     for detail in error.errors():
         key = ".".join(str(part) for part in detail["loc"])
-        if detail["type"] == "extra_forbidden":
+        message = detail["msg"].removeprefix("Value error, ")  # pydantic's words before ours
+        if not key:  # several keys do not go together
+            problems.append(message)
+        elif detail["type"] == "extra_forbidden":
             problems.append(str(UnknownNameError("key", key, valid)))
         elif detail["type"] == "missing":
             problems.append(f"key {key!r} is required")
         else:
-            problems.append(f"key {key!r}: {detail['msg']}, not {detail['input']!r}")
+            problems.append(f"key {key!r}: {message}, not {detail['input']!r}")
     return "; ".join(problems)

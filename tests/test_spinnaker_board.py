@@ -807,6 +807,15 @@ def test_each_client_gets_its_own_answers(board):
             assert found == [n + 100 * (client is other) for n in (1, 2, 3, 3, 3)]
 
 
+def test_a_folder_of_the_same_name_is_not_in_the_way(tmp_path, monkeypatch):
+    """As in a checkout of this project, for somebody who installed the wheel."""
+    (tmp_path / "portable_cortex").mkdir()
+    (tmp_path / "portable_cortex" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with EmulatedBoard(version=3) as found:
+        assert found.n_chips == 4
+
+
 def test_a_process_that_is_gone_is_said():
     with EmulatedBoard(version=3) as gone:
         os.kill(gone.pid, signal.SIGKILL)

@@ -128,7 +128,8 @@ class EmulatedBoard:
 
     def __enter__(self) -> EmulatedBoard:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __package__, json.dumps(self._settings)],
+            # -P: not what lies in this folder
+            [sys.executable, "-P", "-m", __package__, json.dumps(self._settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
