@@ -101,9 +101,7 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             # connections from devices are kept apart from those between neurons
             self._model = "static_synapse"
             spec = {**self._syn_spec(self._background), "synapse_model": self._model}
-            before = nest.num_connections
-            nest.Connect(generator, self._targets, "all_to_all", spec)
-            self._size = nest.num_connections - before
+            self._connect(generator, self._targets, "all_to_all", spec)
 
     @property
     def _targets(self) -> Any:
@@ -119,7 +117,14 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         return spec
 
     def _assign_model(self, n: float) -> None:
-        self._model = simulator.state.synapse_models.assign(
+        models = simulator.state.synapse_models
+        if parallel.processes() > 1 and (models.looked_up or nest.biological_time > 0):
+            raise UnsupportedError(
+                "NEST delivers spikes to the wrong synapses when several processes make more of "
+                "them after a run, or after some were looked up: make all projections before you "
+                f"run, or get or set synapses (projection {self.label} came later)"
+            )
+        self._model = models.assign(
             n, _node_range(self.pre), _node_range(self.post), receptor_port=self._port
         )
 
@@ -173,13 +178,6 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
 
     def _connect(self, *arguments: Any) -> None:
         """Connect, as all processes must together, and count the synapses of this one."""
-        models = simulator.state.synapse_models
-        if parallel.processes() > 1 and (models.looked_up or nest.biological_time > 0):
-            raise UnsupportedError(
-                "NEST delivers spikes to the wrong synapses when several processes make more of "
-                "them after a run, or after some were looked up: make all projections before you "
-                f"run, or get or set synapses (projection {self.label} came later)"
-            )
         before = nest.num_connections
         nest.Connect(*arguments)
         self._size = nest.num_connections - before
@@ -261,10 +259,11 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
                 values = np.broadcast_to(value.evaluate(), self.shape)[i, j]
             if name == "weight":
                 values = values * self._sign
-            if len(connections):
-                # a dictionary of lists is not allowed where there are several processes
-                each = np.broadcast_to(values, len(connections)).tolist()
-                connections.set([{name: one} for one in each])
+            if not len(connections):
+                continue  # none in this process
+            # a dictionary of lists is not allowed where there are several processes
+            each = {name: values} if np.isscalar(values) else [{name: v} for v in values.tolist()]
+            connections.set(each)
 
 
 def _receptor(projection: Any) -> tuple[int, float]:
