@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from . import __version__, parallel
+from . import __version__, interruption, parallel
 from .cli_options import (
     DRIVE_HELP,
     OPTION_HELP,
@@ -41,6 +40,7 @@ from .cli_options import (
     model_parameters,
     pairs,
 )
+from .entry import TRACEBACK, status_of
 from .errors import InvalidValueError, PortableCortexError, UnsupportedError
 from .experiment import REALISATIONS, Experiment, RecordRequest
 from .machine import DEFAULT_MACHINE, load_machine, machine_names
@@ -67,6 +67,7 @@ app = typer.Typer(
 # of its own, whatever its own output goes to
 out = Console(quiet=parallel.rank() > 0, force_terminal=False if parallel.processes() > 1 else None)
 err = Console(stderr=True, quiet=parallel.rank() > 0)
+_UsageError: Any = typer.BadParameter.__base__  # what cannot be read; typer has no name for it
 
 
 def _version(asked: bool) -> None:
@@ -80,6 +81,12 @@ def _root(
     context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    traceback: Annotated[  # taken from the arguments before they come here
+        bool,
+        typer.Option(
+            TRACEBACK, help="Show all of an error, also after the command: run ... --traceback."
+        ),
     ] = False,
 ) -> None:
     if parallel.processes() > 1 and context.invoked_subcommand not in ("run", None):
@@ -142,20 +149,16 @@ def run(
     place = check_output(
         folder or Path("results") / f"{Path(model).stem}-{backend}", overwrite=overwrite
     )
-    try:
-        with ConsoleReporter(out) as reporter:
-            recording = experiment.run(reporter)
-            reporter.phase("write", f"{place}")
-            if parallel.rank() == 0:
-                recording.save(place, overwrite=overwrite, figure=True)
-    except KeyboardInterrupt:
-        _complain("red", "Interrupted", "nothing was written.")
-        raise typer.Exit(130) from None
+    with ConsoleReporter(out) as reporter:
+        recording = experiment.run(reporter)
+        reporter.phase("write", f"{place}")
+        if parallel.rank() == 0:
+            recording.save(place, overwrite=overwrite, figure=True)
     _show(recording, place)
     if "planned_duration_ms" in recording.metadata:
-        ran = f"after {recording.metadata['duration_ms']:g} ms: this much was written."
-        _complain("red", "Interrupted", ran)
-        raise typer.Exit(130)
+        ran = f"after {recording.metadata['duration_ms']:g} ms"
+        interruption.tell(f"{ran}: this much was written to {place}.")
+        raise KeyboardInterrupt
 
 
 def _show(recording: Recording, folder: Path) -> None:
@@ -241,17 +244,20 @@ def validate(
 
     with err.status("reading") as status:
         validation = examine(folders, against, lambda text: status.update(escape(text)))
-    written = []  # before anything is printed: who reads it may stop reading
+    written: dict[str, Path] = {}  # before printing: who reads it may stop reading
+    interruption.tell(lambda: f"written: {', '.join(written) or 'nothing'}.")
     for path, write, what in (
         (report, render, "report"),
         (junit, export.to_junit, "JUnit file"),
         (json_file, export.to_json, "JSON file"),
     ):
         if path is not None:
-            written.append(f"{what:17}{write_text(path, write(validation), what)}")
+            text = write(validation)
+            with interruption.shielded():
+                written[what] = write_text(path, text, what)
     terminal.show(validation, out)
-    for line in written:
-        out.print(line, soft_wrap=True, markup=False, highlight=False)
+    for what, path in written.items():
+        out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(validation.comparison.verdict.value)
 
 
@@ -294,18 +300,14 @@ def benchmark(
         duration=duration,
         seed=seed,
     )
-    try:
-        with ConsoleReporter(out) as reporter:
-            found = measuring.benchmark(
-                plan,
-                folder,
-                reporter=reporter,
-                events_from=Recording.load(events_from) if events_from else None,
-                overwrite=overwrite,
-            )
-    except KeyboardInterrupt:
-        _complain("red", "Interrupted", f"runs that were finished, if any, are in {folder}.")
-        raise typer.Exit(130) from None
+    with ConsoleReporter(out) as reporter:
+        found = measuring.benchmark(
+            plan,
+            folder,
+            reporter=reporter,
+            events_from=Recording.load(events_from) if events_from else None,
+            overwrite=overwrite,
+        )
     if found.results:
         out.print(measuring.table(found))
     for message in dict.fromkeys(line for r in found.results for line in r.messages):
@@ -416,19 +418,16 @@ def sweep(
     elif cluster_option:
         raise InvalidValueError("--cluster-option needs --cluster slurm")
     reporter = SweepReporter(out)
-    try:
-        with reporter:
-            found = sweeping.sweep(
-                experiments,
-                folder,
-                pool=pool,
-                threads=threads,
-                overwrite=overwrite,
-                report=reporter,
-            )
-    except KeyboardInterrupt:
-        _complain("red", "Interrupted", f"{reporter.state}; the same command goes on from there.")
-        raise typer.Exit(130) from None
+    interruption.tell(lambda: f"{reporter.state}; the same command goes on from there.")
+    with reporter:
+        found = sweeping.sweep(
+            experiments,
+            folder,
+            pool=pool,
+            threads=threads,
+            overwrite=overwrite,
+            report=reporter,
+        )
     show(found, out)
     failed = found.of(sweeping.FAILED)
     for run in failed:
@@ -525,6 +524,7 @@ def emulate(
     ] = False,
 ) -> None:
     """Serve an emulated SpiNNaker board for unmodified sPyNNaker scripts, until Ctrl-C."""
+    interruption.tell("the emulated board is switched off.")
     with load_target(EMULATED_BOARD)(
         version,
         width=width,
@@ -536,11 +536,13 @@ def emulate(
         out.print(f"emulating {board.n_chips} chips; put this into spynnaker.cfg:\n", markup=False)
         out.print(board.configuration, soft_wrap=True, markup=False, highlight=False)
         out.print("Ctrl-C ends it.")
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             board.wait()
-        warning = board.report()["load"]["warning"]
-        if warning:
-            _complain("yellow", "Warning", warning)
+        except KeyboardInterrupt:
+            warning = board.report()["load"]["warning"]
+            if warning:
+                _complain("yellow", "Warning", warning)
+            raise
 
 
 def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> dict[str, list[Any]]:
@@ -561,18 +563,35 @@ def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, 
     _complain("yellow", kind, str(message))
 
 
-def main() -> None:
-    """Entry point: a user's mistake ends in one sentence, not in a traceback.
+def command(arguments: Sequence[str]) -> int:
+    """Do what the arguments say; exit status.
 
-    Exit status 0 for success, 2 for what the user can mend, 130 when interrupted.
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the name of the program.
+
+    Examples
+    --------
+    >>> command(["--version"])
+    portable-cortex 0.1.0
+    0
     """
     warnings.showwarning = _show_warning
+    group = typer.main.get_command(app)
+    # not its main(), which makes other exceptions and states of its own
     try:
-        app()
-    except PortableCortexError as error:
-        parallel.let_first_speak()
-        who = "Error" if parallel.rank() == 0 else f"Error in process {parallel.rank()}"
-        err.quiet = False
-        _complain("red", who, str(error))
-        parallel.abort()
-        sys.exit(2)
+        with group.make_context("portable-cortex", list(arguments)) as context:
+            group.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except _UsageError as error:
+        error.show()
+        return 2
+    return 0
+
+
+def main() -> None:
+    """The command, in a process that is not its own: `entry.main` does the same and more."""
+    interruption.run()
+    sys.exit(status_of(command, sys.argv[1:]))

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from . import parallel, provenance
+from . import interruption, parallel, provenance
 from .backend import Backend, BackendOptions
 from .clock import Clock
 from .errors import (
@@ -258,6 +258,7 @@ class Experiment:
             reporter.phase("import")
             with clock("import"):
                 sim = running.sim = backend.simulator(resolved.options)
+                interruption.renew()  # a simulator may have taken Ctrl-C for itself
             reporter.phase("setup")
             with clock("setup"):
                 backend.setup(sim, timestep=self.timestep, seed=self.seed)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from . import interruption
 from .cli_options import (
     Drive,
     Duration,
@@ -30,6 +31,7 @@ from .cli_options import (
 )
 from .errors import InvalidValueError
 from .experiment import Experiment
+from .output import whole
 
 if TYPE_CHECKING:
     from .portal import Client, Job
@@ -60,22 +62,15 @@ def _client(token_command: str | None, url: str | None) -> Client:
 
 
 def _wait(client: Client, job_id: int, minutes: float | None) -> Job:
-    """Wait; Ctrl-C leaves the job as it is."""
-
     def show(job: Job) -> None:
         out.print(f"job {job.id} is {job.status}", highlight=False)
 
-    try:
-        return client.wait(
-            job_id, deadline=None if minutes is None else 60 * minutes, on_status=show
-        )
-    except KeyboardInterrupt:
-        out.print(
-            f"\njob {job_id} goes on. Come back with: portable-cortex jobs fetch {job_id}",
-            soft_wrap=True,
-            highlight=False,
-        )
-        raise typer.Exit(130) from None
+    interruption.tell(_come_back(job_id))
+    return client.wait(job_id, deadline=None if minutes is None else 60 * minutes, on_status=show)
+
+
+def _come_back(job_id: int) -> str:
+    return f"job {job_id} goes on. Come back with: portable-cortex jobs fetch {job_id}"
 
 
 def submit(
@@ -128,22 +123,16 @@ def submit(
         realisation=realisation,
     )
     if script is not None:
-        script.write_text(make_script(experiment).code, encoding="utf-8")
+        with whole(script) as part:
+            part.write_text(make_script(experiment).code, encoding="utf-8")
         out.print(f"written to {script}: try it with `python {script} nest`", soft_wrap=True)
         return
     if folder is not None:
         check_output(folder, overwrite=overwrite)
+    interruption.tell("nothing was submitted.")
     with _client(token_command, url) as client:
-        try:
-            job = submit_job(client, experiment, collab=collab, platform=platform, hours=hours)
-        except KeyboardInterrupt:
-            out.print(
-                "\ninterrupted: the job may have been submitted all the same; look for it with "
-                "`portable-cortex jobs list` before you submit it again",
-                soft_wrap=True,
-                highlight=False,
-            )
-            raise typer.Exit(130) from None
+        job = submit_job(client, experiment, collab=collab, platform=platform, hours=hours)
+        interruption.tell(_come_back(job.id))
         out.print(f"submitted as job {job.id}", highlight=False)
         if not wait:
             out.print(
@@ -235,7 +224,11 @@ def fetch(
 def cancel(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
     """Remove a job from the queue."""
     with _client(token_command, url) as client:
+        interruption.tell(
+            f"job {job_id} may have been removed already: `portable-cortex jobs show {job_id}` says"
+        )
         client.cancel(job_id)
+        interruption.tell(f"job {job_id} is removed.")
     out.print(f"job {job_id} is removed", highlight=False)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what Python and C++ write to the terminal, unless an exception ends the block."""
+    """Hide what Python and C++ write to the terminal, unless an error ends the block."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
@@ -23,7 +23,7 @@ def quiet() -> Iterator[None]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
-        except BaseException:
+        except Exception:
             sys.stdout.flush()
             sys.stderr.flush()
             hidden.seek(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import OutputError, OutputExistsError, UnknownNameError
+from .interruption import shielded, tell
 from .sonata import DAMAGE, Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
 
 if TYPE_CHECKING:
@@ -259,20 +261,27 @@ def check_output(folder: str | Path, *, overwrite: bool) -> Path:
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
     """A staging folder whose files all move into `folder`, or none does; `RUN` goes last."""
-    staging = None
+    staging, new = None, [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        with shielded():
+            folder.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
         yield staging
-        (folder / RUN).unlink(missing_ok=True)
-        for stale in (SIGNALS, FIGURE):  # of the run that is being overwritten
-            (folder / stale).unlink(missing_ok=True)
-        for path in sorted(staging.iterdir(), key=lambda p: p.name == RUN):
-            path.replace(folder / path.name)
+        with shielded():
+            (folder / RUN).unlink(missing_ok=True)
+            for stale in (SIGNALS, FIGURE):  # of the run that is being overwritten
+                (folder / stale).unlink(missing_ok=True)
+            for path in sorted(staging.iterdir(), key=lambda p: p.name == RUN):
+                path.replace(folder / path.name)
+            tell(f"the recording was written to {folder}.")
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = "the disk is full" if full else str(error)
         raise OutputError(f"the recording could not be written to {folder}: {why}") from error
     finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+        with shielded():
+            if staging is not None:
+                shutil.rmtree(staging, ignore_errors=True)
+            with contextlib.suppress(OSError):  # it holds something
+                for path in new:
+                    path.rmdir()

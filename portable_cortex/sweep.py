@@ -22,6 +22,7 @@ from .errors import InvalidValueError, OutputError, OutputExistsError
 from .experiment import Experiment, RecordRequest
 from .machine import load_machine, machine_names
 from .model_loader import MODELS, load_model
+from .output import whole
 from .provenance import cores
 from .recording import RUN, check_output, to_json
 from .registry import load_backend
@@ -116,9 +117,8 @@ class Sweep:
             ]
         }
         try:
-            part = self.folder / f".{RESULT}"
-            part.write_text(to_json(content) + "\n", encoding="utf-8")
-            part.replace(self.folder / RESULT)
+            with whole(self.folder / RESULT) as part:
+                part.write_text(to_json(content) + "\n", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{self.folder / RESULT} cannot be written: {error}") from error
 

@@ -1,4 +1,4 @@
-"""One run of a sweep: the command ``portable-cortex`` in a process that ends with its parent.
+"""One run of many: the command ``portable-cortex`` in a process that ends with its parent.
 
 ``python -m portable_cortex.sweep_job run --backend nest ...``
 """
@@ -9,7 +9,7 @@ import ctypes
 import signal
 import sys
 
-from .cli import main
+from .entry import main
 
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
@@ -22,4 +22,4 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     _end_with_parent()
-    main()
+    main(keep=False)  # a part of a run is no run of the sweep

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import BackendUnavailableError, InvalidValueError, SimulationError
+from .interruption import shielded
 
 INSTALL = "pip install 'portable-cortex[cluster]'"
 _GRACE = 5.0  # seconds between asking a process to end and ending it
@@ -82,8 +83,9 @@ class LocalPool:
         try:
             while waiting or running:
                 while waiting and len(running) < self.jobs:
-                    job = waiting.popleft()
-                    running[job] = _start(job)
+                    with shielded():  # none is started that would not be stopped
+                        job = waiting.popleft()
+                        running[job] = _start(job)
                 ended = [job for job, process in running.items() if process.poll() is not None]
                 for job in ended:
                     yield job, _why(job, running.pop(job).returncode)
@@ -297,9 +299,10 @@ def _why(job: Job, returncode: int) -> str:
     """Why a process failed, as its exit status and its last words say; "" for one that did not."""
     if returncode == 0:
         return ""
-    if returncode < 0:
-        hint = " (was there enough memory? fewer jobs at once need less)" * (returncode == -9)
-        return f"its process was ended by signal {-returncode}{hint}"
+    number = -returncode if returncode < 0 else returncode - 128
+    if number > 0:
+        hint = " (was there enough memory? fewer jobs at once need less)" * (number == 9)
+        return f"its process was ended by signal {number}{hint}"
     with contextlib.suppress(OSError):
         lines = job.log.read_text("utf-8", errors="replace").strip().splitlines()[1:]
         errors = [line for line in lines if line.startswith("Error: ")]

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from portable_cortex import interruption
 from portable_cortex.errors import InvalidValueError
 
 from .errors import (
@@ -188,6 +189,10 @@ class Client:
             "hardware_config": dict(hardware_config or {}) or None,
             "tags": [tag],
         }
+        interruption.tell(
+            "the job may have been submitted all the same: look for it with `portable-cortex jobs "
+            f"list --tag {tag}` before you submit it again."
+        )
         try:
             return self._job(self._send("POST", "/jobs/", json=body))
         except (UnreachableError, ServerError) as error:

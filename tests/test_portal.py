@@ -795,10 +795,10 @@ def test_ctrl_c_while_submitting_says_to_look(there, call, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(portal.Client, "submit", interrupted)
-    status, out, _ = call("submit", "--collab", "c", "--url", there.url, "--scale", 0.02)
+    monkeypatch.setattr(portal.Client, "_send", interrupted)
+    status, _, err = call("submit", "--collab", "c", "--url", there.url, "--scale", 0.02)
     assert status == 130
-    assert "portable-cortex jobs list" in out
+    assert "portable-cortex jobs list --tag portable-cortex-" in err
 
 
 @pytest.mark.parametrize(

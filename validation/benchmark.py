@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from portable_cortex import Experiment, load_backend
+from portable_cortex import Experiment, interruption, load_backend
+from portable_cortex.children import run_program
 from portable_cortex.errors import (
     BackendUnavailableError,
     InvalidValueError,
@@ -31,6 +31,7 @@ from portable_cortex.errors import (
 from portable_cortex.experiment import Reporter
 from portable_cortex.machine import load_machine
 from portable_cortex.model_loader import load_model
+from portable_cortex.output import whole
 from portable_cortex.recording import RUN, check_output, to_json
 from portable_cortex.registry import backend_names
 
@@ -39,7 +40,8 @@ from .literature import draw_literature, user_run
 
 RESULT, PLOT = "benchmark.json", "benchmark.png"
 PHASES = ("create", "connect", "prepare", "simulate")
-COMMAND = (sys.executable, "-P", "-m", "portable_cortex")  # -P: not what lies in this folder
+# -P: not what lies in this folder
+COMMAND = (sys.executable, "-P", "-m", "portable_cortex.sweep_job")
 
 
 @dataclass(frozen=True)
@@ -230,10 +232,12 @@ class Benchmark:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if self.plan.model == "pd14" and self.results:
-                draw_literature(
-                    folder / PLOT, [user_run(r.metadata, r.cost) for r in self._typical]
-                )
-            (folder / RESULT).write_text(to_json(content) + "\n", encoding="utf-8")
+                with whole(folder / PLOT) as part:
+                    draw_literature(part, [user_run(r.metadata, r.cost) for r in self._typical])
+            with interruption.shielded():
+                with whole(folder / RESULT) as part:
+                    part.write_text(to_json(content) + "\n", encoding="utf-8")
+                interruption.tell(f"the runs that were finished are in {folder}.")
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error}") from error
 
@@ -392,14 +396,7 @@ def _run(plan: Plan, backend: str, repeat: int) -> tuple[dict[str, Any], tuple[s
     """Contents of the ``run.json`` of one run in a process of its own, and its warnings."""
     with tempfile.TemporaryDirectory(prefix="portable-cortex-") as scratch:
         folder = Path(scratch, "run")
-        done = subprocess.run(
-            plan.command(backend, repeat, folder),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        done = run_program(plan.command(backend, repeat, folder))
         if done.returncode < 0:
             raise SimulationError(
                 f"its process was ended by signal {-done.returncode}"

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.errors import OutputError, UnknownNameError
+from portable_cortex.output import whole
 
 from .activity import Activity
 from .distances import ks, sketch
@@ -109,7 +110,7 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write one HDF5 file."""
-        with h5py.File(path, "w") as file:
+        with whole(path) as part, h5py.File(part, "w") as file:
             about = {"name": self.name, "n_neurons": self.n_neurons, **self.provenance}
             file.attrs["about"] = json.dumps(about)
             for (duration, population, statistic), ensemble in self.ensembles.items():

@@ -16,6 +16,7 @@ import jinja2
 
 from portable_cortex import __version__
 from portable_cortex.errors import OutputError
+from portable_cortex.output import whole
 
 from .account import account
 from .activity import STATISTICS
@@ -94,7 +95,8 @@ def write_text(path: Path, text: str, what: str) -> Path:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode("utf-8", "replace"))
+        with whole(path) as part:
+            part.write_bytes(text.encode("utf-8", "replace"))
     except OSError as error:
         raise OutputError(f"the {what} could not be written to {path}: {error}") from error
     return path

@@ -84,7 +84,11 @@ def compile_program(folder: Path, sources: Iterable[str], openmp: bool) -> None:
         return kept
 
     with ThreadPoolExecutor(cores()) as pool:
-        objects = list(pool.map(compiled, sorted(set(sources))))
+        try:
+            objects = list(pool.map(compiled, sorted(set(sources))))
+        except BaseException:  # an error in one file, or Ctrl-C: begin no other
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     # flags again: -ffast-math makes the program flush denormal numbers, which are slow
     _run([*_compiler(), *map(str, objects), "-o", "main", *flags], folder)
 

@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 from portable_cortex.cache import cache_folder
+from portable_cortex.children import run_program
 from portable_cortex.errors import BackendUnavailableError, OutputError
 from portable_cortex.provenance import cores
 
@@ -92,16 +93,11 @@ def _compile(files: list[Path], work: Path) -> Path:
     (work / "mod").mkdir()
     for file in files:
         shutil.copy(file, work / "mod")
-    done = subprocess.run(
+    done = run_program(
         [_nrnivmodl(), "mod"],
         cwd=work,
         env={**os.environ, "MAKEFLAGS": f"-j{cores()}"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
+        errors=subprocess.STDOUT,
     )
     libraries = list(work.glob("*/libnrnmech.*"))
     if done.returncode or not libraries:
