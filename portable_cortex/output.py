@@ -14,6 +14,8 @@ TYPE_CHECKING = False  # typing itself takes its time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from _typeshed import ReadableBuffer
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -52,12 +54,12 @@ def whole(path: Path) -> Iterator[Path]:
 class _Output(io.FileIO):
     """A standard stream; what is written after its reader has left is dropped."""
 
-    def write(self, data: object) -> int:  # type: ignore[override]  # its own type is no public one
+    def write(self, data: ReadableBuffer, /) -> int:
         try:
-            return super().write(data)  # type: ignore[call-overload, no-any-return]
+            return super().write(data)
         except BrokenPipeError:
             drop(self.fileno())
-            return memoryview(data).nbytes  # type: ignore[arg-type]
+            return memoryview(data).nbytes
 
 
 def drop(descriptor: int) -> None:
@@ -75,7 +77,7 @@ def lenient_streams() -> None:
             continue
         raw = _Output(stream.fileno(), "w", closefd=False)
         lenient = io.TextIOWrapper(
-            raw if stream.write_through else io.BufferedWriter(raw),  # type: ignore[type-var]
+            raw if stream.write_through else io.BufferedWriter(raw),
             encoding=stream.encoding,
             errors=errors,
             line_buffering=stream.line_buffering,

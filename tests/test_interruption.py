@@ -238,3 +238,146 @@ def test_whoever_is_impatient(folder, portal, name, delay):
 def test_before_anything_is_imported(folder, portal):
     status, err = check_interrupted(folder, portal, "models", 0.0, [signal.SIGHUP])
     assert (status, err) == (129, "Hung up: nothing was begun.\n")
+
+
+# --- what nobody foresaw ---
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("a bug"), "a fault of portable-cortex (ValueError: a bug)"),
+        (RecursionError("too deep"), "a fault of portable-cortex"),
+        (AssertionError(), "a fault of portable-cortex (AssertionError)"),
+        (SystemExit(0), "a fault of portable-cortex (SystemExit: 0)"),
+        (SystemExit("no"), "a fault of portable-cortex (SystemExit: no)"),
+        (GeneratorExit(), "a fault of portable-cortex (GeneratorExit)"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), "a fault of portable-cortex"),
+        (EOFError("no answer"), "a fault of portable-cortex (EOFError: no answer)"),
+        (MemoryError(), "not enough memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (ValueError("\x1b]0;title\x07"), r"ValueError: \x1b]0;title\x07"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("arguments", [("models",), ("validate", "here")])
+def test_an_unforeseen_exception_is_a_sentence(call, monkeypatch, error, said, arguments):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(cli, "Table", fail)
+    monkeypatch.setattr("portable_cortex.validation.validate.examine", fail)
+    status, out, err = call(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert len(err.splitlines()) == 1
+    assert said in err
+    assert "--traceback" in err
+    for traced in (("--traceback", *arguments), (*arguments, "--traceback")):
+        status, _, err = call(*traced)
+        assert status == 2
+        assert err.startswith("Traceback")
+        assert "in fail" in err
+        assert said in err.splitlines()[-1]
+
+
+def test_traceback_of_a_mistake_has_its_cause(call, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OutputError("a sentence") from KeyError("the cause")
+
+    monkeypatch.setattr(cli, "Table", fail)
+    assert call("models") == (2, "", "Error: a sentence\n")
+    status, _, err = call("models", "--traceback")
+    assert status == 2
+    assert "KeyError: 'the cause'" in err
+    assert err.endswith("Error: a sentence\n")
+
+
+def test_traceback_is_in_the_help(call):
+    assert "--traceback" in call("--help")[1]
+
+
+def test_an_argument_may_be_called_so():
+    asked = []
+    assert (
+        status_of(lambda arguments: asked.extend(arguments) or 0, ["a", "--", "--traceback"]) == 0
+    )
+    assert asked == ["a", "--", "--traceback"]
+
+
+def test_what_follows_from_a_signal_is_an_interruption(monkeypatch, capsys):
+    """Simulators answer it by errors, or by leaving the process."""
+    monkeypatch.setattr(interruption._state, "number", signal.SIGTERM)
+    for error in (SystemExit(1), SystemExit(0), OutputError("broken"), ValueError("a bug")):
+
+        def command(arguments, error=error):
+            interruption.tell("this is left.")
+            raise error
+
+        assert status_of(command, []) == 143
+        assert capsys.readouterr().err == "Terminated: this is left.\n"
+    interruption.tell("this is left.")
+    assert status_of(lambda arguments: 0, []) == 143  # it was dropped on the way
+
+
+# --- readers that leave, and small terminals ---
+
+
+def test_a_reader_that_leaves_changes_no_status(folder):
+    """What is left to say goes nowhere; the status is the command's own, here a verdict."""
+    asked = ("validate", "old", "--against", "other")
+    with started(asked, folder) as heard, started(asked, folder) as unheard:
+        unheard.stdout.close()
+        err = unheard.stderr.read()
+        assert heard.communicate(timeout=60)[0]
+        assert unheard.wait(60) == heard.returncode
+    assert err == ""
+
+
+def test_a_full_disk_behind_the_output(folder):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: the disk is full")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_terminal_of_few_letters(folder):
+    with started(("models",), folder, PYTHONIOENCODING="ascii") as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "brunel2000" in out
+
+
+# --- files ---
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+    with contextlib.suppress(KeyboardInterrupt), whole(path) as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["before"]
+    (tmp_path / "link").symlink_to(path)
+    with whole(tmp_path / "link") as part:
+        part.write_text("after")
+    assert path.read_text() == "after"
+    assert (tmp_path / "link").is_symlink()
+    with whole(Path("/dev/null")) as part:
+        part.write_text("nothing")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_save_that_fails_leaves_no_folder(recorded, tmp_path, monkeypatch):
+    recording = Recording.load(recorded)
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("portable_cortex.recording.write_spikes", fail)
+    with pytest.raises(KeyboardInterrupt):
+        recording.save(tmp_path / "new" / "run")
+    assert list(tmp_path.iterdir()) == []
