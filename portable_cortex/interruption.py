@@ -38,11 +38,19 @@ _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")  # of several process
 _ELSEWHERE, _BEGINNING, _RUNNING, _ENDING = range(4)
 
 
+class Interruption(KeyboardInterrupt):
+    """What a signal raises.
+
+    Where a plain KeyboardInterrupt passes through the `exec` of a text, as in a named tuple that is
+    being made, Python notes that nobody caught it, and dies of SIGINT in the end, whoever does.
+    """
+
+
 class _State:
     phase = _ELSEWHERE
     number = 0  # of the first signal that has come
     raised = -_ONE_PRESS  # when it was last passed on, s
-    exception: type[BaseException] = KeyboardInterrupt
+    exception: type[BaseException] = Interruption
     shields = 0
     waits = False  # for the end of a shielded block
     sentence: str | Callable[[], str] = NOTHING
@@ -62,7 +70,7 @@ def begin(*, keep: bool = True) -> None:
     """
     # the first that is registered is the last that is called
     atexit.register(_ignore)
-    _state.exception = KeyboardInterrupt if keep else SystemExit
+    _state.exception = Interruption if keep else SystemExit
     _state.phase = _BEGINNING
     renew()
 

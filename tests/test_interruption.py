@@ -235,6 +235,16 @@ def test_whoever_is_impatient(folder, portal, name, delay):
     check_interrupted(folder, portal, name, delay, 5 * [signal.SIGINT])
 
 
+def test_where_python_takes_it_for_unhandled(folder):
+    """Python's exit status is another after it has passed through the `exec` of a text."""
+    (folder / "model.py").write_text(
+        "def build(sim):\n    exec('import os; os.kill(os.getpid(), 2)')\n"
+    )
+    with started(("run", "--backend", "mock", "--model", "model.py"), folder) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "Interrupted: nothing was written.\n")
+
+
 def test_before_anything_is_imported(folder, portal):
     status, err = check_interrupted(folder, portal, "models", 0.0, [signal.SIGHUP])
     assert (status, err) == (129, "Hung up: nothing was begun.\n")
