@@ -13,7 +13,7 @@ from . import interruption
 TYPE_CHECKING = False  # typing itself takes its time
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 TRACEBACK = "--traceback"
 
@@ -81,6 +81,11 @@ def status_of(command: Callable[[Sequence[str]], int], arguments: Sequence[str])
     return status
 
 
+def _parallel() -> Any:
+    """The module, where it is needed: without it there is one process."""
+    return sys.modules.get(f"{__package__}.parallel")
+
+
 def _without_traceback(arguments: Sequence[str]) -> tuple[list[str], bool]:
     n = len(arguments) if "--" not in arguments else list(arguments).index("--")
     options = [argument for argument in arguments[:n] if argument != TRACEBACK]
@@ -101,7 +106,7 @@ def _flush() -> None:
 
 
 def _interrupted(error: BaseException, in_full: bool) -> None:
-    parallel = sys.modules.get(f"{__package__}.parallel")
+    parallel = _parallel()
     if parallel is None or parallel.rank() == 0:
         if in_full:
             _show(error)
@@ -111,15 +116,18 @@ def _interrupted(error: BaseException, in_full: bool) -> None:
 
 
 def _failed(error: BaseException, in_full: bool) -> int:
-    from . import parallel
     from .errors import PortableCortexError
 
-    parallel.let_first_speak()
+    parallel = _parallel()
+    if parallel is not None:
+        parallel.let_first_speak()
     if in_full:
         _show(error)
-    who = "Error" if parallel.rank() == 0 else f"Error in process {parallel.rank()}"
+    rank = 0 if parallel is None else parallel.rank()
+    who = f"Error in process {rank}" if rank else "Error"
     _say(who, str(error) if isinstance(error, PortableCortexError) else _fault(error))
-    parallel.abort()
+    if parallel is not None:
+        parallel.abort()
     return 2
 
 
@@ -132,6 +140,8 @@ def _fault(error: BaseException) -> str:
         why = f"there is not enough memory ({what}): try a smaller network, or end other programs"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         why = f"the disk is full ({what})"
+    elif isinstance(error, ImportError):
+        why = f"something that portable-cortex needs cannot be imported ({what}): install it again"
     else:
         why = f"this is a fault of portable-cortex ({what})"
     return f"{why}. The same command with {TRACEBACK} shows where it happened"

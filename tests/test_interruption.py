@@ -235,12 +235,12 @@ def test_whoever_is_impatient(folder, portal, name, delay):
     check_interrupted(folder, portal, name, delay, 5 * [signal.SIGINT])
 
 
-def test_where_python_takes_it_for_unhandled(folder):
+def test_where_python_takes_it_for_unhandled(tmp_path):
     """Python's exit status is another after it has passed through the `exec` of a text."""
-    (folder / "model.py").write_text(
+    (tmp_path / "model.py").write_text(
         "def build(sim):\n    exec('import os; os.kill(os.getpid(), 2)')\n"
     )
-    with started(("run", "--backend", "mock", "--model", "model.py"), folder) as process:
+    with started(("run", "--backend", "mock", "--model", "model.py"), tmp_path) as process:
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "Interrupted: nothing was written.\n")
 
@@ -264,6 +264,7 @@ def test_before_anything_is_imported(folder, portal):
         (GeneratorExit(), "a fault of portable-cortex (GeneratorExit)"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), "a fault of portable-cortex"),
         (EOFError("no answer"), "a fault of portable-cortex (EOFError: no answer)"),
+        (ImportError("no numpy"), "cannot be imported (ImportError: no numpy)"),
         (MemoryError(), "not enough memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
         (ValueError("\x1b]0;title\x07"), r"ValueError: \x1b]0;title\x07"),
@@ -289,6 +290,15 @@ def test_an_unforeseen_exception_is_a_sentence(call, monkeypatch, error, said, a
         assert err.startswith("Traceback")
         assert "in fail" in err
         assert said in err.splitlines()[-1]
+
+
+def test_a_broken_installation_is_a_sentence(tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ImportError('broken')\n")
+    with started(("models",), tmp_path) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("Error: something that portable-cortex needs")
+    assert len(err.splitlines()) == 1
 
 
 def test_traceback_of_a_mistake_has_its_cause(call, monkeypatch):
@@ -333,18 +343,15 @@ def test_what_follows_from_a_signal_is_an_interruption(monkeypatch, capsys):
 # --- readers that leave, and small terminals ---
 
 
-def test_a_reader_that_leaves_changes_no_status(folder):
-    """What is left to say goes nowhere; the status is the command's own, here a verdict."""
-    asked = ("validate", "old", "--against", "other")
-    with started(asked, folder) as heard, started(asked, folder) as unheard:
-        unheard.stdout.close()
-        err = unheard.stderr.read()
-        assert heard.communicate(timeout=60)[0]
-        assert unheard.wait(60) == heard.returncode
-    assert err == ""
+@pytest.mark.parametrize(("arguments", "status"), [(("models",), 0), (("validate", "none"), 2)])
+def test_a_reader_that_leaves_changes_no_status(tmp_path, arguments, status):
+    with started(arguments, tmp_path) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == status
 
 
-def test_a_full_disk_behind_the_output(folder):
+def test_a_full_disk_behind_the_output():
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -354,8 +361,8 @@ def test_a_full_disk_behind_the_output(folder):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_terminal_of_few_letters(folder):
-    with started(("models",), folder, PYTHONIOENCODING="ascii") as process:
+def test_a_terminal_of_few_letters(tmp_path):
+    with started(("models",), tmp_path, PYTHONIOENCODING="ascii") as process:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert "brunel2000" in out
