@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # typing itself takes its time
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def _answer(number: int, frame: FrameType | None) -> None:
     _state.number = _state.number or number
     if _state.phase == _BEGINNING:
         if all(os.environ.get(name, "0") == "0" for name in _RANKS):
-            os.write(2, f"{kind()}: nothing was begun.\n".encode())
+            with suppress(OSError):  # nobody can be told
+                os.write(2, f"{kind()}: nothing was begun.\n".encode())
         os._exit(status())
     elif _state.phase == _ENDING:
         os._exit(_state.status)

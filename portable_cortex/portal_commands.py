@@ -146,6 +146,7 @@ def submit(
 def _fetch(client: Client, job_id: int, folder: Path | None, overwrite: bool) -> None:
     from .portal import fetch as fetch_job
 
+    interruption.tell(f"nothing was written. Come back with: portable-cortex jobs fetch {job_id}")
     target = folder or Path("results") / f"job-{job_id}"
     recording = fetch_job(client, job_id, target, overwrite=overwrite)
     for label, rate in recording.rates().items():
