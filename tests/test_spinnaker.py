@@ -23,7 +23,7 @@ import pytest
 
 import portable_cortex
 from portable_cortex import load_backend
-from portable_cortex.backends.spinnaker import EMULATOR, SpinnakerOptions
+from portable_cortex.backends.spinnaker import SpinnakerOptions
 from portable_cortex.backends.spinnaker._config import configuration
 from portable_cortex.backends.spinnaker._target import FORMS, Target
 from portable_cortex.errors import (
@@ -44,10 +44,7 @@ pytestmark = pytest.mark.skipif(
 )
 BOARD = os.environ.get("SPINNAKER_BOARD")
 ON_BOARD = {"target": f"board:{BOARD}" if BOARD else "emulated"}
-needs_board = pytest.mark.skipif(
-    not BOARD and importlib.util.find_spec(EMULATOR) is None,
-    reason=f"no board: {EMULATOR} is not installed and SPINNAKER_BOARD is not set",
-)
+needs_board = pytest.mark.usefixtures() if BOARD else pytest.mark.board
 STEP = 0.1
 
 
