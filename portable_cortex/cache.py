@@ -63,6 +63,19 @@ def writable_cache(backend: str) -> Path:
     return folder
 
 
+def find_matplotlib_a_folder() -> None:
+    """Let Matplotlib, before its import, keep what it writes where it can be written.
+
+    Where it cannot write in the home directory, it would say so at length and make a folder that
+    it then fills anew in each run.
+    """
+    home = platformdirs.user_config_path()
+    while not home.exists() and home != home.parent:
+        home = home.parent
+    if not (home.is_absolute() and home.is_dir() and os.access(home, os.W_OK)):
+        os.environ.setdefault("MPLCONFIGDIR", str(writable_cache("matplotlib")))
+
+
 def _temporary() -> str:
     folder, maker = tempfile.mkdtemp(prefix="portable-cortex-"), os.getpid()
 

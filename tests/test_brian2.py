@@ -420,7 +420,7 @@ def test_no_process_is_left(compiled_run):
     process = state.program._process
     assert process.poll() is None
     sim.setup()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert process.poll() is not None

@@ -195,6 +195,21 @@ def test_home_and_current_folder_stay_as_they_are(tmp_path):
     assert "elsewhere" not in kept
 
 
+def test_the_log_is_closed_before_its_file(tmp_path):
+    """At exit Python 3.13 would say that it cannot be flushed."""
+    from portable_cortex.backends.spinnaker import _namespace
+
+    before, _namespace.state.folder = _namespace.state.folder, tmp_path
+    try:
+        with _namespace.logged():
+            print("something")
+            log = sys.stdout
+    finally:
+        _namespace.state.folder = before
+    assert log.closed
+    assert (tmp_path / _namespace.LOG).read_text() == "something\n"
+
+
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
