@@ -64,16 +64,17 @@ def writable_cache(backend: str) -> Path:
 
 
 def find_matplotlib_a_folder() -> None:
-    """Let Matplotlib, before its import, keep what it writes where it can be written.
+    """Give Matplotlib a folder of its own where it cannot write in the home directory.
 
-    Where it cannot write in the home directory, it would say so at length and make a folder that
-    it then fills anew in each run.
+    It would say so at length, as soon as PyNN imports it.
     """
     home = platformdirs.user_config_path()
     while not home.exists() and home != home.parent:
         home = home.parent
-    if not (home.is_absolute() and home.is_dir() and os.access(home, os.W_OK)):
-        os.environ.setdefault("MPLCONFIGDIR", str(writable_cache("matplotlib")))
+    if home.is_absolute() and home.is_dir() and os.access(home, os.W_OK):
+        return
+    if "MPLCONFIGDIR" not in os.environ:
+        os.environ["MPLCONFIGDIR"] = str(Path(os.environ.get(VARIABLE) or _temporary(), "fonts"))
 
 
 def _temporary() -> str:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .cache import find_matplotlib_a_folder
-
 if TYPE_CHECKING:
     from .recording import Recording
 
@@ -27,7 +25,6 @@ def draw_activity(recording: Recording, path: Path) -> None:
     recording : Recording
     path : Path
     """
-    find_matplotlib_a_folder()
     import matplotlib
 
     # No window, whatever the user's configuration: the figure goes to a file.

@@ -78,4 +78,3 @@ def test_a_figure_is_drawn_without_a_home_directory(no_home, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "activity.png").exists()
     assert "atplotlib" not in done.stderr
-    assert done.stderr.count("PORTABLE_CORTEX_CACHE") == 1

@@ -11,8 +11,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from portable_cortex.cache import find_matplotlib_a_folder
-
 from .cost import Cost, Run, cost_of, metadata_of
 from .labels import Box, place
 
@@ -205,7 +203,6 @@ def draw_literature(path: str | Path, runs: Sequence[UserRun] = ()) -> None:
     ...     path.stat().st_size > 10_000
     True
     """
-    find_matplotlib_a_folder()
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
