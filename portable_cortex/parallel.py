@@ -198,8 +198,7 @@ class _ImportsOfMPI(importlib.abc.MetaPathFinder):
         if loader is None:
             return spec
         if name == "pyNN.random":
-            load = loader.exec_module
-            loader.exec_module = lambda module: (load(module), _tell_pynn(module))
+            loader.exec_module = _and_tell_pynn(loader.exec_module)
         else:
             loader.create_module = _or_import_error(loader.create_module)
             loader.exec_module = _or_import_error(loader.exec_module)
@@ -224,6 +223,14 @@ def _or_import_error(step: Callable[..., T]) -> Callable[..., T]:
             raise ImportError(str(error) or type(error).__name__) from error
 
     return guarded
+
+
+def _and_tell_pynn(load: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def loaded(module: ModuleType) -> None:
+        load(module)
+        _tell_pynn(module)
+
+    return loaded
 
 
 def _tell_pynn(module: Any) -> None:
