@@ -23,7 +23,7 @@ help:
 	@echo "make validate  run each simulator that can be installed, compare it with the NEST reference"
 	@echo "make test    build the wheel, install it into $(TEST_VENV), test it there"
 	@echo "make lint    format, lint and types"
-	@echo "make check   lint and test"
+	@echo "make check   lint and test in an environment made anew, as GitHub does: what must pass"
 	@echo "make format  format the code"
 	@echo "make clean   remove what these commands made"
 
@@ -49,7 +49,8 @@ lint: wheel
 	$(TEST_BIN)/ruff check .
 	cd $$(mktemp -d) && $(TEST_BIN)/mypy --config-file $(HERE)/pyproject.toml -p portable_cortex
 
-check: lint test
+check:
+	.ci/run $(PYTHON)
 
 format: $(TEST_VENV)/installed
 	$(TEST_BIN)/ruff check --fix-only .

@@ -17,6 +17,7 @@ import numpy as np
 
 from . import interruption, parallel, provenance
 from .backend import Backend, BackendOptions
+from .cache import find_matplotlib_a_folder
 from .clock import Clock
 from .errors import (
     InvalidValueError,
@@ -35,6 +36,8 @@ from .registry import DEFAULT_BACKEND, load_backend
 from .sonata import Signal, Spikes
 
 REALISATIONS = ("native", "shared")
+
+find_matplotlib_a_folder()  # before a simulator imports it
 
 
 class Reporter(Protocol):

@@ -2,14 +2,20 @@
 
 Every process runs the same program. Process 0 speaks: it shows progress and writes results. MPI
 itself is started (through mpi4py) only where the environment says that there are several
-processes, so that nobody else needs it.
+processes, so that nobody else needs it. To import this module makes an mpi4py that cannot be
+loaded harmless, see `_ImportsOfMPI`.
 """
 
 from __future__ import annotations
 
+import importlib.abc
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -69,15 +75,16 @@ def communicator() -> Any:
     Raises
     ------
     BackendUnavailableError
-        If mpi4py is missing, or belongs to another MPI than the mpirun that started this process.
+        If mpi4py is missing or cannot be loaded, or belongs to another MPI than the mpirun that
+        started this process.
     """
     try:
         from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:  # RuntimeError: no MPI library
+    except ImportError as error:
         raise BackendUnavailableError(
             f"started as one of {processes()} processes, which needs mpi4py and an MPI library "
-            f"({error}): run pip install 'portable-cortex[mpi]' and install the MPI whose mpirun "
-            "this is"
+            f"({str(error).partition(chr(10))[0]}): run pip install 'portable-cortex[mpi]' and "
+            "install the MPI whose mpirun this is"
         ) from error
     if MPI.COMM_WORLD.size != processes():
         raise BackendUnavailableError(
@@ -88,6 +95,16 @@ def communicator() -> Any:
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _end_all
     return MPI.COMM_WORLD
+
+
+def library() -> Path | None:
+    """The MPI library that this process has loaded; None if there is none, or nobody can say."""
+    try:
+        maps = Path("/proc/self/maps").read_text("utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    paths = (Path(line.split(maxsplit=5)[-1]) for line in maps.splitlines())
+    return next((path for path in paths if path.name.startswith("libmpi.so")), None)
 
 
 def _end_all(*error: Any) -> None:
@@ -156,3 +173,71 @@ def abort() -> None:
     """End all processes if they are connected: others may wait for this one."""
     if has_started():
         communicator().Abort(2)
+
+
+# --- what others import -----------------------------------------------------------------------
+
+
+class _ImportsOfMPI(importlib.abc.MetaPathFinder):
+    """Lets PyNN, Elephant and others do without MPI where there is none, and where none is needed.
+
+    They try ``from mpi4py import MPI`` and do without if that is an ImportError. mpi4py raises
+    something else if it has no MPI library or another one than it was built for: here every error
+    becomes an ImportError. PyNN's random numbers ask for the rank in every process, which would
+    load and start MPI there: the launcher's answer is given in its place.
+    """
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What the other finders give, loaded with care."""
+        if name not in ("mpi4py", "mpi4py.MPI", "pyNN.random"):
+            return None
+        spec = _or_import_error(_of_other_finders)(name, path, target)
+        loader: Any = spec and spec.loader
+        if loader is None:
+            return spec
+        if name == "pyNN.random":
+            loader.exec_module = _and_tell_pynn(loader.exec_module)
+        else:
+            loader.create_module = _or_import_error(loader.create_module)
+            loader.exec_module = _or_import_error(loader.exec_module)
+        return spec
+
+
+def _of_other_finders(
+    name: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    others = (finder for finder in sys.meta_path if not isinstance(finder, _ImportsOfMPI))
+    specs = (finder.find_spec(name, path, target) for finder in others)
+    return next((spec for spec in specs if spec is not None), None)
+
+
+def _or_import_error(step: Callable[..., T]) -> Callable[..., T]:
+    def guarded(*arguments: Any) -> T:
+        try:
+            return step(*arguments)
+        except ImportError:
+            raise
+        except Exception as error:
+            raise ImportError(str(error) or type(error).__name__) from error
+
+    return guarded
+
+
+def _and_tell_pynn(load: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def loaded(module: ModuleType) -> None:
+        load(module)
+        _tell_pynn(module)
+
+    return loaded
+
+
+def _tell_pynn(module: Any) -> None:
+    module.get_mpi_config = lambda: (rank(), processes())
+
+
+if not any(isinstance(finder, _ImportsOfMPI) for finder in sys.meta_path):
+    sys.meta_path.insert(0, _ImportsOfMPI())
+if "pyNN.random" in sys.modules:
+    _tell_pynn(sys.modules["pyNN.random"])

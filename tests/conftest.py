@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from portable_cortex import Backend, backend_names, cli, load_backend
+from portable_cortex.backends.spinnaker_board import native
 from portable_cortex.errors import BackendUnavailableError
 from portable_cortex.machine import load_machine
 
@@ -37,6 +39,31 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
 SLOW = {"spinnaker": "it maps, loads and reads out an emulated board in each test"}
 
 
+# Backends that compile C++
+COMPILED = ("brian2", "neuron")
+COMPILER = all(map(shutil.which, (os.environ.get("CXX", "g++").split()[0], "make")))
+NO_COMPILER = None if COMPILER else "needs a C++ compiler and make: apt-get install g++ make"
+
+
+def no_board() -> str | None:
+    """Why there is no emulated SpiNNaker board, if there is none."""
+    try:
+        native.library()
+    except BackendUnavailableError as error:
+        return str(error)
+    return None
+
+
+def missing(name: str) -> str | None:
+    """What has to be installed for the tests of a backend, if anything."""
+    found = load_backend(name).availability()
+    if not found.available:
+        return f"{name} is not installed here: {found.install}"
+    if name in COMPILED:
+        return NO_COMPILER
+    return no_board() if name == "spinnaker" else None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--backend", action="append", default=[], help="run the contract suite on this backend only"
@@ -45,6 +72,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for name in os.environ.get("REQUIRED_BACKENDS", "").split():
+        if reason := missing(name):
+            raise pytest.UsageError(f"REQUIRED_BACKENDS names {name}, which cannot run: {reason}")
+    config.addinivalue_line("markers", "compiler: needs a C++ compiler and make")
+    config.addinivalue_line("markers", "board: needs an emulated SpiNNaker board")
     config.addinivalue_line(
         "markers", "needs(*what): contract tests that some backends cannot pass; see UNSUPPORTED"
     )
@@ -59,9 +91,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = {"compiler": NO_COMPILER, "board": no_board()}
+    if not config.getoption("--slow"):
+        reasons["slow"] = "takes minutes: run with --slow"
     for item in items:
-        if item.get_closest_marker("slow") and not config.getoption("--slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: run with --slow"))
+        for marker, reason in reasons.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +110,8 @@ def checkout() -> Path:
 def backend(backend_name: str, request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn; skips, with the reason, what it cannot do."""
     backend = load_backend(backend_name)
-    found = backend.availability()
-    if not found.available:
-        pytest.skip(f"{backend_name} is not installed here: {found.install}")
+    if reason := missing(backend_name):
+        pytest.skip(reason)
     asked = request.config.getoption("--slow") or request.config.getoption("--backend")
     if backend_name in SLOW and not asked:
         pytest.skip(f"{SLOW[backend_name]}: run with --slow or --backend {backend_name}")

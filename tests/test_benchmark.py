@@ -111,7 +111,7 @@ def test_benchmark(tmp_path):
 
 def test_ratios_to_the_first_backend(tmp_path):
     if not load_backend("nest").availability().available:
-        pytest.skip("nest is not installed here")
+        pytest.skip("NEST is not installed: pip install nest-simulator")
     found = benchmark(Plan(("mock", "nest"), repeats=1, **FAST), tmp_path)
     for by in found.summary().values():
         assert by["mock"].ratio in (1.0, None)

@@ -153,7 +153,7 @@ def test_native_and_shared_connections_are_the_same():
     [100.0, pytest.param(1000.0, marks=pytest.mark.slow)],
 )
 def test_spikes_are_those_of_nest(duration):
-    pytest.importorskip("nest", reason="NEST is not installed")
+    pytest.importorskip("nest", reason="NEST is not installed: pip install nest-simulator")
     settings = {
         "n_scale": 0.02,
         "k_scale": 0.3,
@@ -183,7 +183,7 @@ CELLS = {
 @pytest.mark.parametrize("celltype", CELLS)
 def test_cell_types_follow_nest(celltype):
     """The same input spikes and constant current: potentials until the first spike, and spikes."""
-    pytest.importorskip("nest", reason="NEST is not installed")
+    pytest.importorskip("nest", reason="NEST is not installed: pip install nest-simulator")
     parameters, weight, tolerance = CELLS[celltype]
     found = {}
     for name in ("nest", "builtin"):

@@ -27,7 +27,7 @@ def test_run_writes_its_files_and_prints_the_rates(tmp_path):
     # the real script, and not a terminal
     done = subprocess.run(
         [SCRIPT, "run", "--backend", "mock", "--scale", "0.01", *SHORT, "--out", "here"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert files(tmp_path / "here") == ["activity.png", "run.json", "spikes.h5"]

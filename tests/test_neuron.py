@@ -16,6 +16,7 @@ from portable_cortex.errors import BackendUnavailableError, OutputError
 from portable_cortex.parameters import PD14
 
 pytest.importorskip("neuron", reason="NEURON is not installed: pip install neuron")
+pytestmark = pytest.mark.compiler
 
 STEP = 0.1
 NEURON = PD14.neuron

@@ -37,7 +37,9 @@ from portable_cortex.portal.download import download, read_archive, to_recording
 
 SECRET = "a-token"
 NEST = importlib.util.find_spec("nest") is not None
-needs_nest = pytest.mark.skipif(not NEST, reason="NEST, which stands in for SpiNNaker, is missing")
+needs_nest = pytest.mark.skipif(
+    not NEST, reason="NEST is not installed: pip install nest-simulator"
+)
 
 
 def _load(name):
@@ -297,9 +299,10 @@ def test_a_failed_job_says_why(there, client, tmp_path):
 BOARD = "portable_cortex.backends.spinnaker_board"
 
 
+@pytest.mark.board
 @pytest.mark.skipif(
-    importlib.util.find_spec("spynnaker") is None or importlib.util.find_spec(BOARD) is None,
-    reason=f"needs sPyNNaker and {BOARD}, which stands in for the portal's machine",
+    importlib.util.find_spec("spynnaker") is None,
+    reason="sPyNNaker is not installed: pip install 'portable-cortex[spinnaker]'",
 )
 def test_the_script_runs_on_spinnaker(there, client, tmp_path):
     """With sPyNNaker and nothing else, on an emulated board that the job's folder describes."""

@@ -108,7 +108,7 @@ def test_a_counter_that_begins_again_twice_is_seen_by_the_thread(tree):
     meter.start()
     for microjoules in (400, 300, 200):  # 400 + 400 + 400, modulo 500
         tree["intel-rapl:1"] = microjoules
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while microjoules not in meter._last and time.monotonic() < deadline:
             time.sleep(0.01)
     assert meter.stop().joules == pytest.approx(1200e-6)
@@ -193,7 +193,7 @@ def test_a_counter_that_vanishes_while_it_is_watched(tree):
     meter = RaplMeter(tree.root, period=0.01)
     meter.start()
     (tree.root / "intel-rapl:1" / "energy_uj").unlink()
-    time.sleep(0.2)
+    meter._thread.join(60)
     tree["intel-rapl:1"] = 3
     with pytest.raises(PowerMeterError, match="intel-rapl:1/energy_uj cannot be read"):
         meter.stop()

@@ -399,7 +399,7 @@ def test_full_disk(tmp_path, limit):
     small().save(folder)
     before = contents(folder)
     command = [sys.executable, "-c", LIMITED, str(folder), str(limit)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert "the disk is full" in done.stdout
     # the old run is still there, and no part of the new one
     assert contents(folder) == before

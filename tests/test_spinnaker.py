@@ -23,7 +23,7 @@ import pytest
 
 import portable_cortex
 from portable_cortex import load_backend
-from portable_cortex.backends.spinnaker import EMULATOR, SpinnakerOptions
+from portable_cortex.backends.spinnaker import SpinnakerOptions
 from portable_cortex.backends.spinnaker._config import configuration
 from portable_cortex.backends.spinnaker._target import FORMS, Target
 from portable_cortex.errors import (
@@ -44,10 +44,7 @@ pytestmark = pytest.mark.skipif(
 )
 BOARD = os.environ.get("SPINNAKER_BOARD")
 ON_BOARD = {"target": f"board:{BOARD}" if BOARD else "emulated"}
-needs_board = pytest.mark.skipif(
-    not BOARD and importlib.util.find_spec(EMULATOR) is None,
-    reason=f"no board: {EMULATOR} is not installed and SPINNAKER_BOARD is not set",
-)
+needs_board = pytest.mark.usefixtures() if BOARD else pytest.mark.board
 STEP = 0.1
 
 
@@ -196,6 +193,21 @@ def test_home_and_current_folder_stay_as_they_are(tmp_path):
     kept = (reports / "spynnaker.cfg").read_text()
     assert "virtual_board = True" in kept
     assert "elsewhere" not in kept
+
+
+def test_the_log_is_closed_before_its_file(tmp_path):
+    """At exit Python 3.13 would say that it cannot be flushed."""
+    from portable_cortex.backends.spinnaker import _namespace
+
+    before, _namespace.state.folder = _namespace.state.folder, tmp_path
+    try:
+        with _namespace.logged():
+            print("something")
+            log = sys.stdout
+    finally:
+        _namespace.state.folder = before
+    assert log.closed
+    assert (tmp_path / _namespace.LOG).read_text() == "something\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import portable_cortex
 from portable_cortex.registry import load_backend
 
 SHARED = {"drive": "dc", "n_scale": 0.02, "k_scale": 0.2, "seed": 3, "realisation": "shared"}
-EMULATOR = "portable_cortex.backends.spinnaker_board"
 pytestmark = pytest.mark.filterwarnings("ignore:with constant")  # populations may fall silent
 
 
@@ -40,10 +39,10 @@ def test_without_parts_it_has_the_spikes_of_the_other_simulators(update, network
 
 
 @pytest.mark.slow
+@pytest.mark.board
 @pytest.mark.skipif(
-    not load_backend("spinnaker").availability().available
-    or importlib.util.find_spec(EMULATOR) is None,
-    reason="sPyNNaker or the emulated board is not installed",
+    not load_backend("spinnaker").availability().available,
+    reason="sPyNNaker is not installed: pip install 'portable-cortex[spinnaker]'",
 )
 def test_with_all_parts_it_has_the_spikes_of_a_board(update, network):
     options = {"target": "emulated", "neurons_per_core": "32", "time_scale_factor": "5"}

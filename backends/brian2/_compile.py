@@ -20,7 +20,7 @@ from pathlib import Path
 import brian2
 from brian2.codegen.cpp_prefs import get_compiler_and_args
 
-from portable_cortex.cache import cache_folder
+from portable_cortex.cache import writable_cache
 from portable_cortex.errors import BackendUnavailableError, SimulationError
 from portable_cortex.provenance import cores
 
@@ -58,8 +58,7 @@ def compile_program(folder: Path, sources: Iterable[str], openmp: bool) -> None:
     _, flags = get_compiler_and_args()
     flags = [*flags, "-Wno-write-strings", *(["-fopenmp"] if openmp else [])]
     includes = [f"-I{path}" for path in brian2.prefs["codegen.cpp.include_dirs"]]
-    cache = cache_folder("brian2")
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = writable_cache("brian2")
     _forget_old(cache)
     common = hashlib.sha256(" ".join([*_compiler(), *flags, *includes]).encode())
     # the compiler's version, and the processor behind -march=native

@@ -14,7 +14,7 @@ from typing import Any
 
 from numba.core import config
 
-from portable_cortex.cache import cache_folder
+from portable_cortex.cache import writable_cache
 
 settings: Any = config
 DECORATED = re.compile(rb"^@(njit|intrinsic)", re.MULTILINE)
@@ -35,7 +35,7 @@ def prepare() -> None:
                 old.unlink(missing_ok=True)
             stamp.touch()
     elif not settings.CACHE_DIR:
-        settings.CACHE_DIR = str(cache_folder("builtin") / version)
+        settings.CACHE_DIR = str(writable_cache("builtin") / version)
 
 
 prepare()

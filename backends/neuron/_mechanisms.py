@@ -19,7 +19,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from portable_cortex.cache import cache_folder
+from portable_cortex.cache import cache_folder, writable_cache
 from portable_cortex.children import run_program
 from portable_cortex.errors import BackendUnavailableError, OutputError
 from portable_cortex.provenance import cores
@@ -54,8 +54,8 @@ def compiled() -> Path:
     if target.is_dir():
         return target
     _require_compiler()
+    target = writable_cache("neuron") / target.name
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with (target.parent / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.is_dir():

@@ -26,6 +26,9 @@ def _import_pynn_neuron() -> Any:
     with quiet():
         if parallel.processes() > 1:
             parallel.communicator()  # NEURON joins the MPI that it finds started
+            library = parallel.library()
+            if library is not None:  # which need not be where NEURON looks for one
+                os.environ.setdefault("MPI_LIB_NRN_PATH", str(library))
         import neuron
 
         load = neuron.load_mechanisms

@@ -115,8 +115,7 @@ def configure(
 def logged(progress: Progress | None = None) -> Iterator[None]:
     """Write to the run's log what sPyNNaker would print, and tell how far it is."""
     path = state.folder / LOG
-    with path.open("a", encoding="utf-8") as file:
-        log = Log(file, progress)
+    with path.open("a", encoding="utf-8") as file, Log(file, progress) as log:  # closes before it
         Mapper.tell = log.phase
         with contextlib.redirect_stderr(log), contextlib.redirect_stdout(log):
             yield

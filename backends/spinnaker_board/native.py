@@ -84,7 +84,7 @@ def library() -> ctypes.CDLL:
     if not path.exists():
         raise BackendUnavailableError(
             "the emulated SpiNNaker board needs its compiled part, which is not installed: it is "
-            "in the wheel; from source, install a C compiler (gcc or clang) and then "
+            "in the wheel; from source, install a C compiler (apt-get install gcc) and then "
             "`pip install --force-reinstall --no-cache-dir portable-cortex` again"
         )
     found = ctypes.CDLL(str(path))
