@@ -125,10 +125,8 @@ def read_archive(source: Path | IO[bytes], *, largest: int = LARGEST) -> dict[st
         raise OutputError(f"the archive is damaged: {printable(error, 200)}") from None
 
 
-def _members(
-    file: IO[bytes], limits: Mapping[str, int], most: int, left: int
-) -> dict[str, bytes]:
-    """The named members of a zip, none larger than its limit, all together no larger than `left`."""
+def _members(file: IO[bytes], limits: Mapping[str, int], most: int, left: int) -> dict[str, bytes]:
+    """The named members of a zip, none larger than its limit, all together than `left`."""
     size = file.seek(0, io.SEEK_END)
     files: dict[str, bytes] = {}
     with zipfile.ZipFile(file) as archive:
@@ -209,7 +207,9 @@ def to_recording(files: Mapping[str, bytes]) -> Recording:
 
 def _spikes(run: _Run, content: bytes) -> dict[str, Spikes]:
     """Spikes of each population, in the order of the populations."""
-    names = [f"{kind}_{i}.npy" for i in range(len(run.populations)) for kind in ("neurons", "times")]
+    names = [
+        f"{kind}_{i}.npy" for i in range(len(run.populations)) for kind in ("neurons", "times")
+    ]
     limits = dict.fromkeys(names, len(content))  # numpy packs nothing
     columns = _members(io.BytesIO(content), limits, len(names), len(content))
     stop = round(run.warmup_ms + run.duration_ms, 9)
@@ -221,7 +221,9 @@ def _spikes(run: _Run, content: bytes) -> dict[str, Spikes]:
         spikes[label] = _checked(label, size, neurons, times, run.warmup_ms, stop)
     n_spikes = sum(train.times.size for train in spikes.values())
     if n_spikes != run.n_spikes:
-        raise ValueError(f"{RUN} says that there are {run.n_spikes} spikes, and there are {n_spikes}")
+        raise ValueError(
+            f"{RUN} says that there are {run.n_spikes} spikes, and there are {n_spikes}"
+        )
     return spikes
 
 

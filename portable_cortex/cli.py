@@ -55,6 +55,7 @@ from .registry import (
     load_backend,
     load_target,
 )
+from .untrusted import printable, printable_lines
 
 app = typer.Typer(
     help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
@@ -170,7 +171,7 @@ def _show(recording: Recording, folder: Path) -> None:
         if published:
             table.add_column("published", justify="right")
         for label, rate in recording.rates().items():
-            row = [escape(label), str(recording.n_neurons[label]), f"{rate:.3f}"]
+            row = [escape(printable(label)), str(recording.n_neurons[label]), f"{rate:.3f}"]
             if published:
                 row.append(f"{published[label]:.3f}" if label in published else "")
             table.add_row(*row)
@@ -553,7 +554,7 @@ def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> d
 
 
 def _complain(colour: str, kind: str, text: str) -> None:
-    err.print(Text.assemble((f"{kind}: ", colour), text), soft_wrap=True)
+    err.print(Text.assemble((f"{kind}: ", colour), printable_lines(text)), soft_wrap=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:

@@ -71,7 +71,7 @@ def last_words(log: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> last_words("loading\njava.lang.Exception: Python exited with signal (9)\n\tat a.B.c(B.java)")
+    >>> last_words("loading\njava.lang.Exception: Python exited with signal (9)\n\tat a.B.c(B)")
     ('loading', 'java.lang.Exception: Python exited with signal (9)')
     """
     found = python_error(log)
