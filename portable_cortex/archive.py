@@ -186,6 +186,8 @@ def to_recording(files: Mapping[str, bytes]) -> Recording:
         raise OutputError(f"the job failed and left no recording:{reason}")
     try:
         metadata = parse_json(files[RUN])
+        if not isinstance(metadata, dict):
+            raise ValueError(f"{RUN} is no mapping")
         run = _Run.model_validate(metadata)
         if sum(run.populations.values()) > MOST_NEURONS:
             raise ValueError(f"it has more than {MOST_NEURONS:,} neurons")
@@ -193,7 +195,8 @@ def to_recording(files: Mapping[str, bytes]) -> Recording:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = printable(".".join(map(str, first["loc"])) or "all", 200)
-        what = f"{field} in {RUN}: {printable(first['msg'], 200)}"
+        message = printable(first["msg"], 200).replace("Input should", "it should")
+        what = f"{field} in {RUN}: {message}"
         raise OutputError(f"the archive is not what a job writes: {what}") from None
     except KeyError as error:
         raise OutputError(

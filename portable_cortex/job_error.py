@@ -92,10 +92,12 @@ def _is_noise(line: str) -> bool:
 def _without_java(log: str) -> list[str]:
     """The lines without Java's frames, and without the exceptions that stand above those."""
     kept: list[str] = []
+    after_frame = False
     for line in _lines(log):
-        if _FRAME.fullmatch(line):
-            while kept and _THROWN.fullmatch(kept[-1]):
-                kept.pop()
-        elif not _RULE.fullmatch(line):
+        is_frame = bool(_FRAME.fullmatch(line))
+        if is_frame and not after_frame and kept and _THROWN.fullmatch(kept[-1]):
+            kept.pop()
+        if not is_frame and not _RULE.fullmatch(line):
             kept.append(line)
+        after_frame = is_frame
     return kept

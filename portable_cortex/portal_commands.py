@@ -229,7 +229,7 @@ def _show(recording: Recording, folder: Path) -> None:
 
 @jobs.command("list")
 def list_jobs(
-    size: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 10,
+    size: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=500)] = 10,
     status: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
     collab: Annotated[str | None, typer.Option(help="Only those of this collab.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,

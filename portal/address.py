@@ -26,7 +26,7 @@ def parse_address(text: str) -> httpx.URL:
     >>> parse_address("http://127.0.0.1:99999")
     Traceback (most recent call last):
         ...
-    ValueError: its port is none
+    ValueError: its port is not from 1 to 65535
     """
     try:
         url = httpx.URL(text)
@@ -40,7 +40,7 @@ def parse_address(text: str) -> httpx.URL:
     if not _HOST.fullmatch(host):
         raise ValueError("it has no host")
     if url.port is not None and not 0 < url.port < 65536:
-        raise ValueError("its port is none")
+        raise ValueError("its port is not from 1 to 65535")
     return url
 
 

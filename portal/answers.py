@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from portable_cortex.untrusted import printable, printable_lines
 
-from .errors import ServerError
+from .errors import NotThePortalError
 
 ACTIVE = ("submitted", "validated", "running", "mapped")
 ENDED = ("finished", "error")
@@ -78,7 +78,7 @@ def parse_job(item: Any) -> Job:
 
     Raises
     ------
-    ServerError
+    NotThePortalError
         Naming the first field that is not as it should be.
 
     Examples
@@ -88,11 +88,11 @@ def parse_job(item: Any) -> Job:
     >>> parse_job({"id": "7"})
     Traceback (most recent call last):
         ...
-    portable_cortex.portal.errors.ServerError: the portal described a job as it should not: id
+    portable_cortex.portal.errors.NotThePortalError: the portal described a job as it should not: id
     """
     try:
         return Job.model_validate(item)
     except ValidationError as error:
         names = [".".join(map(str, found["loc"])) or "all" for found in error.errors()[:3]]
         fields = ", ".join(printable(name, 100) for name in names)
-        raise ServerError(f"the portal described a job as it should not: {fields}") from None
+        raise NotThePortalError(f"the portal described a job as it should not: {fields}") from None

@@ -46,7 +46,7 @@ RETRIES = 4
 TIMEOUT = 30.0  # s
 LONGEST_TEXT = 500  # characters of a server's message that are shown
 LONGEST_COLLAB = 40  # characters: the portal's database has no room for more, and the portal fails
-LARGEST_ANSWER = 128 * 1024**2  # bytes
+LARGEST_ANSWER = 64 * 1024**2  # bytes
 ROLE = "look at the name of the collab, and at your role in it"
 
 
@@ -74,8 +74,7 @@ class _Reply:
 
     status: int
     body: bytes
-    location: str = ""
-    is_page: bool = False
+    is_page: bool
 
 
 def check_url(url: str) -> str:
@@ -137,6 +136,7 @@ class Client:
             timeout=TIMEOUT if timeout is None else timeout,
             transport=transport,
             follow_redirects=False,  # nor the token
+            event_hooks={"response": [self._refuse_redirection]},
         )
         self._transport = transport
 
@@ -254,7 +254,7 @@ class Client:
     def _list(self, query: Mapping[str, Any]) -> list[Job]:
         found = self._json(self._send("GET", "/jobs/", _LIST, params=dict(query)))
         if not isinstance(found, list):
-            raise ServerError(f"the portal answered with no list of jobs but {_short(found)}")
+            raise NotThePortalError(f"the portal answered with no list of jobs but {_short(found)}")
         return [parse_job(item) for item in found]
 
     def log(self, job_id: int) -> str:
@@ -380,7 +380,7 @@ class Client:
                 for chunk in answer.iter_bytes():
                     body += chunk
                     if len(body) > LARGEST_ANSWER:
-                        raise ServerError(
+                        raise NotThePortalError(
                             f"{self.url} answered with more than {LARGEST_ANSWER:,} bytes: not read"
                         )
         except httpx.TimeoutException as error:
@@ -390,15 +390,19 @@ class Client:
             raise UnreachableError(
                 f"no answer from {self.url}: {type(error).__name__}: {text}"
             ) from _named(error)
-        reply = _Reply(
-            answer.status_code,
-            bytes(body),
-            answer.headers.get("location", ""),
-            "html" in answer.headers.get("content-type", ""),
-        )
+        is_page = "html" in answer.headers.get("content-type", "")
+        reply = _Reply(answer.status_code, bytes(body), is_page)
         if answer.is_success:
             return reply
         raise self._refusal(reply, asked)
+
+    def _refuse_redirection(self, answer: httpx.Response) -> None:
+        if answer.has_redirect_location:
+            address = printable(self._token.scrub(answer.headers["location"]), 300)
+            raise RequestError(
+                f"{self.url} has moved ({answer.status_code}) to {address}: give that address with "
+                "--url if you trust it with your token"
+            )
 
     def _refusal(self, reply: _Reply, asked: _Request) -> PortalError:
         status, reason = reply.status, self._reason(reply)
@@ -408,12 +412,6 @@ class Client:
             return AuthenticationError(
                 "the portal does not accept the token (401): it is not valid or has expired; get a "
                 "new one from EBRAINS"
-            )
-        if 300 <= status < 400 and reply.location:
-            address = printable(self._token.scrub(reply.location), 300)
-            return RequestError(
-                f"{self.url} has moved ({status}) to {address}: give that address with --url if "
-                "you trust it with your token"
             )
         if status in (403, 404) and reason is None:
             return NotThePortalError(

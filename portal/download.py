@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -113,8 +112,14 @@ def download(
     try:
         with (
             target.open("wb") as out,
-            httpx.Client(timeout=timeout, transport=transport) as http,
-            _opened(http, url) as answer,
+            httpx.Client(
+                timeout=timeout,
+                transport=transport,
+                follow_redirects=True,
+                max_redirects=MOST_REDIRECTS,
+                event_hooks={"response": [_look_at_redirection]},
+            ) as http,
+            http.stream("GET", url) as answer,
         ):
             if answer.status_code in (404, 410):
                 raise PurgedError(
@@ -134,6 +139,9 @@ def download(
                 digest.update(chunk)
                 out.write(chunk)
         _check(file, name, size, digest.hexdigest())
+    except httpx.TooManyRedirects:
+        target.unlink(missing_ok=True)
+        raise DownloadError(f"the server of {name} sends on and on: not followed") from None
     except httpx.HTTPError as error:
         target.unlink(missing_ok=True)
         raise UnreachableError(
@@ -154,28 +162,22 @@ def _address(text: str) -> httpx.URL:
         ) from None
 
 
-@contextlib.contextmanager
-def _opened(http: httpx.Client, url: httpx.URL) -> Iterator[httpx.Response]:
-    """The answer, after redirections: each to an address as sound as the first."""
-    for _ in range(MOST_REDIRECTS + 1):
-        with http.stream("GET", url) as answer:
-            if not answer.has_redirect_location:
-                yield answer
-                return
-            target = answer.headers["location"]
-        try:
-            further = _address(str(url.join(target)))
-        except (httpx.InvalidURL, ValueError) as error:
-            raise DownloadError(
-                f"the server sends on to {printable(target, 200)!r}, which is no address: "
-                f"{printable(error, 200)}"
-            ) from None
-        if url.scheme == "https" and further.scheme != "https":
-            raise DownloadError(
-                f"the server sends on to {printable(further, 200)}, unencrypted: not followed"
-            )
-        url = further
-    raise DownloadError(f"the server sends on more than {MOST_REDIRECTS} times: not followed")
+def _look_at_redirection(answer: httpx.Response) -> None:
+    """Raise `DownloadError` unless a redirection is to an address as sound as the first."""
+    if not answer.has_redirect_location:
+        return
+    target = answer.headers["location"]
+    try:
+        further = _address(str(answer.url.join(target)))
+    except (httpx.InvalidURL, ValueError) as error:
+        raise DownloadError(
+            f"the server sends on to {printable(target, 200)!r}, which is no address: "
+            f"{printable(error, 200)}"
+        ) from None
+    if answer.url.scheme == "https" and further.scheme != "https":
+        raise DownloadError(
+            f"the server sends on to {printable(further, 200)}, unencrypted: not followed"
+        )
 
 
 def _check(file: OutputFile, name: str, size: int, sha256: str) -> None:

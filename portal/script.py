@@ -245,10 +245,10 @@ def _files() -> dict[str, bytes]:
         files[f"portable_cortex/{package}/__init__.py"] = b""
     files["portable_cortex/portal/_job.py"] = portal.joinpath("_job.py").read_bytes()
     for backend in _SESSIONS:
-        modules = resources.files(f"portable_cortex.backends.{backend}").iterdir()
-        for module in sorted(modules, key=lambda f: f.name):
-            if module.name.endswith(".py") and module.name not in ("__init__.py", "__main__.py"):
-                files[f"portable_cortex/backends/{backend}/{module.name}"] = module.read_bytes()
+        folder = resources.files(f"portable_cortex.backends.{backend}")
+        for file in sorted(folder.iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".py") and file.name not in ("__init__.py", "__main__.py"):
+                files[f"portable_cortex/backends/{backend}/{file.name}"] = file.read_bytes()
     return files
 
 
