@@ -197,7 +197,7 @@ def _show(recording: Recording, folder: Path) -> None:
         ("written to", str(folder)),
         ("figure", str(folder / FIGURE)),
     ):
-        out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
+        out.print(f"{what:17}{printable(value)}", soft_wrap=True, markup=False, highlight=False)
     for doubt in about["warnings"]:
         _complain("yellow", "Doubtful", doubt)
 
@@ -241,7 +241,7 @@ def validate(
     from .validation.validate import examine
 
     with err.status("reading") as status:
-        validation = examine(folders, against, lambda text: status.update(escape(text)))
+        validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
     written = []  # before anything is printed: who reads it may stop reading
     for path, write, what in (
         (report, render, "report"),

@@ -56,12 +56,7 @@ def _title(recording: Recording) -> str:
     if isinstance(parameters.get("drive"), str):
         shown.append(f"{parameters['drive']} drive")
     shown.append(f"seed {about.get('seed')}")
-    return _plain(f"{name} on {about.get('backend')}   ({', '.join(shown)})")
-
-
-def _plain(text: str) -> str:
-    """A text that is neither a formula nor beyond what a font has."""
-    return printable(text, 200).replace("$", r"\$")
+    return f"{name} on {about.get('backend')}   ({', '.join(shown)})"
 
 
 def row_colour(label: str) -> str:
@@ -150,7 +145,7 @@ def _raster(axes: Any, recording: Recording) -> None:
     shown, total = sum(row.height for row in populations), sum(recording.n_neurons.values())
     axes.set_yticks(
         [row.base + row.height / 2 for row in populations],
-        [_plain(row.label) for row in populations],
+        [printable(row.label) for row in populations],
     )
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(start, recording.t_stop)
@@ -187,7 +182,7 @@ def _rates(axes: Any, recording: Recording) -> None:
     axes.plot([], [], marker="o", linestyle="none", color="0.4", label="mean of this run")
     if published:
         axes.plot([], [], marker="x", linestyle="none", color=PUBLISHED, label="published mean")
-    axes.set_yticks(rows, [_plain(label) for label in labels])
+    axes.set_yticks(rows, [printable(label) for label in labels])
     axes.set_xlim(left=0)
     axes.set_xlabel("firing rate (spikes/s)")
     axes.set_title("rates of single neurons (quartiles, 5–95 %)")

@@ -198,7 +198,7 @@ class Recording:
             If the folder holds no run, or a damaged one.
         """
         folder = Path(folder)
-        if folder.is_file():
+        if folder.suffix.lower() == ".zip" and not folder.is_dir():
             from .archive import load_archive
 
             return load_archive(folder)
