@@ -55,6 +55,7 @@ from .registry import (
     load_backend,
     load_target,
 )
+from .untrusted import printable, printable_lines
 
 app = typer.Typer(
     help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
@@ -173,7 +174,7 @@ def _show(recording: Recording, folder: Path) -> None:
         if published:
             table.add_column("published", justify="right")
         for label, rate in recording.rates().items():
-            row = [escape(label), str(recording.n_neurons[label]), f"{rate:.3f}"]
+            row = [escape(printable(label)), str(recording.n_neurons[label]), f"{rate:.3f}"]
             if published:
                 row.append(f"{published[label]:.3f}" if label in published else "")
             table.add_row(*row)
@@ -199,7 +200,7 @@ def _show(recording: Recording, folder: Path) -> None:
         ("written to", str(folder)),
         ("figure", str(folder / FIGURE)),
     ):
-        out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
+        out.print(f"{what:17}{printable(value)}", soft_wrap=True, markup=False, highlight=False)
     for doubt in about["warnings"]:
         _complain("yellow", "Doubtful", doubt)
 
@@ -243,7 +244,7 @@ def validate(
     from .validation.validate import examine
 
     with err.status("reading") as status:
-        validation = examine(folders, against, lambda text: status.update(escape(text)))
+        validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
     written: dict[str, Path] = {}  # before printing: who reads it may stop reading
     interruption.tell(lambda: f"written: {', '.join(written) or 'nothing'}.")
     for path, write, what in (
@@ -555,7 +556,7 @@ def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> d
 
 
 def _complain(colour: str, kind: str, text: str) -> None:
-    err.print(Text.assemble((f"{kind}: ", colour), text), soft_wrap=True)
+    err.print(Text.assemble((f"{kind}: ", colour), printable_lines(text)), soft_wrap=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:

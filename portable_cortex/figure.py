@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .untrusted import printable
+
 if TYPE_CHECKING:
     from .recording import Recording
 
@@ -142,7 +144,8 @@ def _raster(axes: Any, recording: Recording) -> None:
         axes.axhline(row.base, color="0.85", linewidth=0.6, zorder=0)
     shown, total = sum(row.height for row in populations), sum(recording.n_neurons.values())
     axes.set_yticks(
-        [row.base + row.height / 2 for row in populations], [row.label for row in populations]
+        [row.base + row.height / 2 for row in populations],
+        [printable(row.label) for row in populations],
     )
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(start, recording.t_stop)
@@ -179,7 +182,7 @@ def _rates(axes: Any, recording: Recording) -> None:
     axes.plot([], [], marker="o", linestyle="none", color="0.4", label="mean of this run")
     if published:
         axes.plot([], [], marker="x", linestyle="none", color=PUBLISHED, label="published mean")
-    axes.set_yticks(rows, labels)
+    axes.set_yticks(rows, [printable(label) for label in labels])
     axes.set_xlim(left=0)
     axes.set_xlabel("firing rate (spikes/s)")
     axes.set_title("rates of single neurons (quartiles, 5–95 %)")

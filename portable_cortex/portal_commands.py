@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import interruption
+from .archive import SUFFIX, load_archive
 from .cli_options import (
     Drive,
     Duration,
@@ -29,18 +32,24 @@ from .cli_options import (
     model_parameters,
     pairs,
 )
-from .errors import InvalidValueError
+from .errors import InvalidValueError, OutputError
 from .experiment import Experiment
 from .output import whole
+from .recording import Recording, check_output
+from .untrusted import printable, printable_lines
 
 if TYPE_CHECKING:
-    from .portal import Client, Job
+    from .portal import Client, Job, Outage
 
 out = Console()
 
 jobs = typer.Typer(help="Jobs at the EBRAINS job portal.", no_args_is_help=True)
 
-JobId = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.", min=1)]
+LARGEST_ID = 2**31 - 1
+
+JobId = Annotated[
+    int, typer.Argument(metavar="ID", help="Number of the job.", min=1, max=LARGEST_ID)
+]
 Command = Annotated[
     str | None,
     typer.Option(help="Command that prints the EBRAINS token; EBRAINS_TOKEN unless given."),
@@ -66,11 +75,42 @@ def _wait(client: Client, job_id: int, minutes: float | None) -> Job:
         out.print(f"job {job.id} is {job.status}", highlight=False)
 
     interruption.tell(_come_back(job_id))
-    return client.wait(job_id, deadline=None if minutes is None else 60 * minutes, on_status=show)
+    return client.wait(
+        job_id,
+        deadline=None if minutes is None else 60 * minutes,
+        on_status=show,
+        on_outage=_outage_lines(job_id),
+    )
 
 
 def _come_back(job_id: int) -> str:
     return f"job {job_id} goes on. Come back with: portable-cortex jobs fetch {job_id}"
+
+
+def _outage_lines(job_id: int) -> Callable[[Outage], None]:
+    """A line when an outage begins, when its reason changes, every hour of it, and at its end."""
+    import datetime
+
+    shown = ("", datetime.datetime.min.replace(tzinfo=datetime.timezone.utc))  # noqa: UP017
+
+    def tell(outage: Outage) -> None:
+        nonlocal shown
+        now = datetime.datetime.now().astimezone()
+        since = f"{outage.since:%Y-%m-%d %H:%M:%S}"
+        if outage.over:
+            line = f"there are answers again (there were none since {since})"
+            shown = ("", shown[1])
+        elif outage.reason == shown[0] and now - shown[1] < datetime.timedelta(hours=1):
+            return
+        else:
+            line = (
+                f"no answer since {since}: {outage.reason}; job {job_id} goes on, and is asked for "
+                "until there is an answer (Ctrl-C ends the waiting, not the job)"
+            )
+            shown = (outage.reason, now)
+        out.print(Text(printable(line)), soft_wrap=True)
+
+    return tell
 
 
 def submit(
@@ -108,7 +148,6 @@ def submit(
     """Submit a network to SpiNNaker through the EBRAINS job portal."""
     from .portal import make_script
     from .portal import submit as submit_job
-    from .recording import check_output
 
     experiment = Experiment(
         model=model,
@@ -123,9 +162,19 @@ def submit(
         realisation=realisation,
     )
     if script is not None:
-        with whole(script) as part:
-            part.write_text(make_script(experiment).code, encoding="utf-8")
-        out.print(f"written to {script}: try it with `python {script} nest`", soft_wrap=True)
+        code = make_script(experiment).code
+        try:
+            with whole(script) as part:
+                part.write_text(code, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{script} cannot be written: {error.strerror}") from None
+        out.print(
+            f"written to {script}: try it with `python {script} nest`; "
+            f"`python {script} --help` says what it is and carries",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
         return
     if folder is not None:
         check_output(folder, overwrite=overwrite)
@@ -140,36 +189,52 @@ def submit(
             )
             return
         _wait(client, job.id, deadline)
-        _fetch(client, job.id, folder, overwrite)
+        _fetch(client, job.id, folder, overwrite, patient=True)
 
 
-def _fetch(client: Client, job_id: int, folder: Path | None, overwrite: bool) -> None:
+def _fetch(
+    client: Client, job_id: int, folder: Path | None, overwrite: bool, *, patient: bool
+) -> None:
     from .portal import fetch as fetch_job
 
     interruption.tell(f"nothing was written. Come back with: portable-cortex jobs fetch {job_id}")
     target = folder or Path("results") / f"job-{job_id}"
-    recording = fetch_job(client, job_id, target, overwrite=overwrite)
+    tell = _outage_lines(job_id) if patient else None
+    _show(fetch_job(client, job_id, target, overwrite=overwrite, on_outage=tell), target)
+
+
+def _unpack(archive: Path, folder: Path | None, overwrite: bool) -> None:
+    """Write the archive that a job's script left on this computer as any other run."""
+    target = check_output(folder or Path("results") / archive.stem, overwrite=overwrite)
+    recording = load_archive(archive)
+    recording.save(target, overwrite=overwrite, figure=True)
+    _show(recording, target)
+
+
+def _show(recording: Recording, folder: Path) -> None:
     for label, rate in recording.rates().items():
-        out.print(f"{label:17}{rate:.3f} spikes/s", markup=False, highlight=False)
-    out.print(f"{'written to':17}{target}", soft_wrap=True, markup=False, highlight=False)
+        out.print(Text(f"{printable(label):17}{rate:.3f} spikes/s"), highlight=False)
+    out.print(f"{'written to':17}{folder}", soft_wrap=True, markup=False, highlight=False)
     for doubt in recording.metadata.get("warnings", ()):
-        out.print(Text.assemble(("Doubtful: ", "yellow"), str(doubt)), soft_wrap=True)
+        out.print(Text.assemble(("Doubtful: ", "yellow"), printable(doubt)), soft_wrap=True)
 
 
 @jobs.command("list")
 def list_jobs(
-    size: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 10,
+    size: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=500)] = 10,
     status: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
     collab: Annotated[str | None, typer.Option(help="Only those of this collab.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
     token_command: Command = None,
     url: Url = None,
 ) -> None:
-    """List jobs, newest first."""
-    from .portal.client import STATES
+    """List jobs, newest first; the portal leaves out those that were removed."""
+    from .portal.client import LISTED
 
-    if status is not None and status not in STATES:
-        raise InvalidValueError(f"the state must be one of {', '.join(STATES)}, not {status!r}")
+    if status is not None and status not in LISTED:
+        valid = ", ".join(LISTED)
+        hint = ": the portal lists no job that was removed" if status == "removed" else ""
+        raise InvalidValueError(f"the state must be one of {valid}, not {status!r}{hint}")
     with _client(token_command, url) as client:
         found = client.list_jobs(size=size, status=status, collab=collab, tag=tag)
     table = Table("job", "state", "platform", "collab", "submitted")
@@ -185,6 +250,8 @@ def show(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
     with _client(token_command, url) as client:
         job = client.job(job_id)
     about = job.model_dump(exclude={"code", "log", "output_data"})
+    if job.resource_usage is not None:
+        about["resource_usage"] = f"{job.resource_usage.value:g} {job.resource_usage.units}"
     about["output"] = [file.url for file in job.output_data.files] if job.output_data else []
     for name, value in about.items():
         if value not in (None, "", [], ()):
@@ -195,18 +262,23 @@ def show(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
 @jobs.command()
 def log(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
     """Print the log of a job."""
-    from .portal.client import printable
-
     with _client(token_command, url) as client:
         text = client.log(job_id)
-    out.print(Text(printable(text)), soft_wrap=True)
+    out.print(Text(printable_lines(text)), soft_wrap=True)
 
 
 @jobs.command()
 def fetch(
-    job_id: JobId,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|FILE",
+            help="Number of the job; or the archive (.zip) that a job's script left here.",
+        ),
+    ],
     folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder; results/job-ID unless given.")
+        Path | None,
+        typer.Option("--out", help="Folder; results/job-ID, or results/FILE, unless given."),
     ] = None,
     overwrite: Overwrite = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has finished.")] = False,
@@ -215,31 +287,68 @@ def fetch(
     url: Url = None,
 ) -> None:
     """Download what a job recorded; then validate it as any other run."""
+    if not (job.isascii() and job.isdigit()):
+        if Path(job).suffix.lower() != SUFFIX and not Path(job).is_file():
+            raise InvalidValueError(
+                f"{job!r} is neither the number of a job nor an archive ({SUFFIX})"
+            )
+        _unpack(Path(job), folder, overwrite)
+        return
+    job_id = int(job[:12])
+    if not 1 <= job_id <= LARGEST_ID:
+        raise InvalidValueError(f"the number of a job is from 1 to {LARGEST_ID}, not {job[:50]}")
     with _client(token_command, url) as client:
         if wait:
             _wait(client, job_id, deadline)
-        _fetch(client, job_id, folder, overwrite)
+        _fetch(client, job_id, folder, overwrite, patient=wait)
 
 
 @jobs.command()
-def cancel(job_id: JobId, token_command: Command = None, url: Url = None) -> None:
-    """Remove a job from the queue."""
+def cancel(
+    job_id: JobId,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove it without asking, even if it has finished.")
+    ] = False,
+    token_command: Command = None,
+    url: Url = None,
+) -> None:
+    """Remove a job from the queue; one that has finished, from the lists."""
     with _client(token_command, url) as client:
+        job = client.job(job_id)
+        if job.status == "removed":
+            out.print(f"job {job_id} is removed already", highlight=False)
+            return
+        if job.has_ended and not yes:
+            _confirm(
+                f"job {job_id} is {job.status}: removed, it is not listed any more, and its "
+                "results may not be had again"
+            )
         interruption.tell(
             f"job {job_id} may have been removed already: `portable-cortex jobs show {job_id}` says"
         )
         client.cancel(job_id)
         interruption.tell(f"job {job_id} is removed.")
     out.print(f"job {job_id} is removed", highlight=False)
+    if job.status not in ("submitted", "finished", "error"):
+        out.print(
+            f"it was {job.status}, which removing does not stop: it goes on, uses its quota, and "
+            "is listed again when it has finished",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _confirm(consequence: str) -> None:
+    """Ask; without a terminal, refuse."""
+    if not sys.stdin.isatty():
+        raise InvalidValueError(f"{consequence}; nothing was done: to remove it, add --yes")
+    if not typer.confirm(f"{consequence}. Remove it?"):
+        raise InvalidValueError("nothing was done")
 
 
 def _line(name: str, value: Any) -> Text:
-    from .portal.client import printable
-
-    return Text(f"{name.replace('_', ' '):24}{printable(str(value))}")
+    return Text(f"{printable(name).replace('_', ' '):24}{printable(value)}")
 
 
 def _cell(value: Any) -> Text:
-    from .portal.client import printable
-
-    return Text(printable("" if value is None else str(value)))
+    return Text(printable("" if value is None else value))

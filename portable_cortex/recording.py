@@ -192,7 +192,7 @@ class Recording:
 
     @classmethod
     def load(cls, folder: str | Path) -> Recording:
-        """Read a recording that `save` wrote.
+        """Read a recording that `save` wrote, or the archive (``.zip``) that a job left.
 
         Raises
         ------
@@ -200,6 +200,10 @@ class Recording:
             If the folder holds no run, or a damaged one.
         """
         folder = Path(folder)
+        if folder.suffix.lower() == ".zip" and not folder.is_dir():
+            from .archive import load_archive
+
+            return load_archive(folder)
         try:
             metadata = json.loads((folder / RUN).read_text(encoding="utf-8"))
             n_neurons = {label: int(n) for label, n in metadata["populations"].items()}
@@ -236,7 +240,7 @@ def to_json(metadata: Mapping[str, Any]) -> str:
         return json.dumps(
             dict(metadata), indent=2, allow_nan=False, ensure_ascii=False, default=plain
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise OutputError(f"a parameter cannot be written to {RUN}: {error}") from None
 
 

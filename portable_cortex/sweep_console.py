@@ -14,6 +14,7 @@ from rich.table import Table
 
 from .progress import TimeLeft
 from .sweep import FAILED, FINISHED, WAITING, Sweep, SweepRun
+from .untrusted import printable
 
 _ABREAST = 4  # columns that a terminal has room for
 _NO_BUILDING = ("import", "warmup", "simulate", "readout")
@@ -62,7 +63,7 @@ class SweepReporter:
         self._progress.advance(self._task)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        self._console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
     @property
     def state(self) -> str:
@@ -100,14 +101,14 @@ def _table(groups: Mapping[str, Sequence[SweepRun]]) -> Table:
     shown = Table(title="rates: mean ± SD over seeds; the rest: median")
     shown.add_column("")
     for name in groups:
-        shown.add_column(escape(name), justify="right", overflow="fold")
+        shown.add_column(escape(printable(name)), justify="right", overflow="fold")
     shown.add_row("runs", *(str(len(runs)) for runs in groups.values()))
     for population in dict.fromkeys(p for runs in about.values() for m in runs for p in m["rates"]):
         rates = (
             [m["rates"][population] for m in runs if population in m["rates"]]
             for runs in about.values()
         )
-        shown.add_row(f"{escape(population)} (spikes/s)", *map(_spread, rates))
+        shown.add_row(f"{escape(printable(population))} (spikes/s)", *map(_spread, rates))
     shown.add_section()
     for what, cost in (
         ("build (s)", _building),

@@ -12,6 +12,8 @@ import tomllib
 from typing import Any
 
 LONGEST = 2000  # characters of one message from elsewhere that are shown
+LONGEST_LINE = 100_000  # the same of one line of a log
+DEEPEST = 100  # levels of lists and mappings in JSON
 
 
 def printable(text: object, longest: int = LONGEST) -> str:
@@ -42,13 +44,31 @@ def printable(text: object, longest: int = LONGEST) -> str:
     return f"{escaped} ..." if cut else escaped
 
 
+def printable_lines(text: object) -> str:
+    r"""`printable` for a text of several lines, such as a log: it keeps its line feeds.
+
+    Parameters
+    ----------
+    text : object
+        Its `str` is taken.
+
+    Examples
+    --------
+    >>> printable_lines("one\r\n\ttwo\x1b[2J")
+    'one\n        two\\x1b[2J'
+    """
+    lines = str(text).replace("\r\n", "\n").split("\n")
+    return "\n".join(printable(line.expandtabs(), LONGEST_LINE) for line in lines)
+
+
 def parse_json(text: str | bytes) -> Any:
     """`json.loads`, for which every text that it cannot read is a `ValueError`.
 
     Raises
     ------
     ValueError
-        For text that is no JSON, that is nested too deeply, or whose numbers are too long.
+        For text that is no JSON, that is nested deeper than `DEEPEST`, or whose numbers are too
+        long.
 
     Examples
     --------
@@ -58,9 +78,20 @@ def parse_json(text: str | bytes) -> Any:
     ValueError: nested too deeply
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return value
+    raise ValueError("nested too deeply")  # what can be read could not be written again
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -31,6 +31,14 @@ SYSTEMS = ("spiNNaker", "nest")
 """What a job can be started on, as it is called there."""
 
 
+MISSING = {
+    "pyNN": "PyNN (pip install pynn)",
+    "nest": "NEST (pip install nest-simulator)",
+    "spynnaker": "sPyNNaker (pip install spynnaker)",
+}
+"""What the user has to install, by the module that cannot be imported."""
+
+
 class Session(Protocol):
     """What runs a job: the class ``Session`` in the module ``session`` of a backend.
 
@@ -79,19 +87,40 @@ def main(job: Mapping[str, Any], system: str) -> int:
     if name not in map(str.lower, SYSTEMS):
         print(f"unknown system {system!r}: valid are {', '.join(SYSTEMS)}", file=sys.stderr)
         return 2
+    archive = Path(f"{job['archive']}.zip")
     folder = Path(tempfile.mkdtemp(prefix="portable-cortex-job-"))
-    files: dict[str, bytes] = {}
     try:
-        files = _run(job, name, folder)
-    except Exception:
-        text = traceback.format_exc()
-        print(text, file=sys.stderr)
-        files = {"error.txt": text.encode()}
+        try:
+            files, status = _run(job, name, folder), 0
+        except (Exception, SystemExit) as error:
+            text = traceback.format_exc()
+            if isinstance(error, ModuleNotFoundError) and error.name in MISSING:
+                print(f"{MISSING[error.name]} is not installed here: {error}", file=sys.stderr)
+            else:
+                print(text, file=sys.stderr)
+            files, status = {"error.txt": text.encode("utf-8", "backslashreplace")}, 1
+        _write(archive, files, folder)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"{archive} could not be written: {error}", file=sys.stderr)
         return 1
     finally:
-        _write(Path(f"{job['archive']}.zip"), files, folder)
         shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    if status == 0:
+        _report(files["run.json"], archive)
+    return status
+
+
+def _report(run: bytes, archive: Path) -> None:
+    """Rates, and what to do with the archive, for whoever runs the script by hand."""
+    for label, rate in json.loads(run)["rates"].items():
+        print(ascii(label)[1:-1].ljust(16), f"{rate:.3f} spikes/s")
+    print("written to".ljust(16), archive)
+    print("Where portable-cortex is installed, go on with one of")
+    print(f"  portable-cortex validate {archive}")
+    print(f"  portable-cortex jobs fetch {archive} --out FOLDER")
 
 
 def _write(path: Path, files: Mapping[str, bytes], folder: Path) -> None:
@@ -188,6 +217,7 @@ def _metadata(
     report = system.report(experiment["duration"] / (experiment["warmup"] + experiment["duration"]))
     published = model.published_rates(**parameters) if model.published_rates else {}
     return {
+        "archive": job["archive"],
         "backend": system.name,
         "machine": "portal",
         "options": dict(job["options"]) if system.name == "spinnaker" else {},

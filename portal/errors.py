@@ -6,17 +6,20 @@
     ├── TokenError                 there is no token, or none can be had
     ├── UnreachableError           no connection, or no answer in time
     ├── ServerError                the portal failed (5xx), or answered nonsense
-    │   └── MaintenanceError       it is being maintained
+    │   ├── MaintenanceError       it is being maintained
+    │   └── NotThePortalError      something else answers at its address
     ├── RequestError               it refused the request (4xx)
     │   ├── AuthenticationError    401: the token is not valid, or has expired
-    │   ├── ForbiddenError         403: no right, no quota left, unknown platform
+    │   │   └── ScopeError         500: the token lacks a scope
+    │   ├── ForbiddenError         403: no right, no quota left, unknown platform; 404 of a collab
     │   ├── NoSuchJobError         404
     │   └── RejectedJobError       422: a field that is wrong
     ├── SubmissionUnknownError     the answer was lost: the job may have been accepted
     ├── JobNotFinishedError        results were asked for before there are any
     ├── JobFailedError             the job ended in an error, or was removed
     └── DownloadError              results that cannot be had, or that are not to be trusted
-        └── PurgedError            they have been deleted from the server
+        ├── PurgedError            they have been deleted from the server
+        └── FilesUnavailableError  their server fails at present (5xx)
 
 No message contains the token.
 """
@@ -46,6 +49,10 @@ class MaintenanceError(ServerError):
     """The portal is being maintained."""
 
 
+class NotThePortalError(ServerError):
+    """Something else than the portal answers at its address."""
+
+
 class RequestError(PortalError):
     """The portal refused the request."""
 
@@ -54,8 +61,12 @@ class AuthenticationError(RequestError):
     """The token is not valid, or has expired."""
 
 
+class ScopeError(AuthenticationError):
+    """The portal failed, as it does for a token that lacks a scope."""
+
+
 class ForbiddenError(RequestError):
-    """No right for the collab, no quota left, or an unknown platform."""
+    """No right for the collab or no such collab, no quota left, or an unknown platform."""
 
 
 class NoSuchJobError(RequestError):
@@ -80,6 +91,10 @@ class JobFailedError(PortalError):
 
 class DownloadError(PortalError):
     """Results that cannot be downloaded, or that are not what they should be."""
+
+
+class FilesUnavailableError(DownloadError):
+    """Results whose server fails at present."""
 
 
 class PurgedError(DownloadError):

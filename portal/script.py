@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import textwrap
 import uuid
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -28,20 +30,34 @@ _CORE = (
 ).split()
 # Backends whose sessions a job takes along.
 _SESSIONS = ("nest", "spinnaker")
+# The name of a user's own model among the files; the user's name for it may be anything.
+MODEL = "model.py"
 
 _SCRIPT = '''\
 """A network of portable-cortex {version}, and the part of portable-cortex that runs it.
 
-Run it with `python run.py spiNNaker` at the EBRAINS portal, or with `python run.py nest` where
-PyNN and NEST are installed. It writes {archive}.zip.
+  python {{name}} spiNNaker      run it on SpiNNaker, as the EBRAINS job portal does
+  python {{name}} nest           run it where PyNN and NEST are installed
+  python {{name}} --unpack DIR   write the files that it carries into DIR, and run nothing
+  python {{name}} --help         show this text
+
+A run writes {archive}.zip,
+which `portable-cortex validate` and `portable-cortex jobs fetch` read.
+
+It carries these files (SHA-256, bytes, name):
+
+{listing}
 """
 
 import base64
+import hashlib
+import io
 import json
 import os
 import shutil
 import sys
 import tempfile
+import zipfile
 
 JOB = json.loads(r"""
 {job}
@@ -51,7 +67,26 @@ PAYLOAD = """
 """
 
 
-def main():
+def carried():
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(PAYLOAD))) as archive:
+        files = {{name: archive.read(name) for name in archive.namelist()}}
+    if JOB["model_source"] is not None:
+        files["{model}"] = JOB["model_source"].encode()
+    return files
+
+
+def unpack(folder):
+    if os.path.exists(folder) and os.listdir(folder):
+        raise OSError("it is not empty")
+    for name, content in carried().items():
+        path = os.path.join(folder, *name.split("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        print(hashlib.sha256(content).hexdigest(), str(len(content)).rjust(7), name)
+
+
+def run(system):
     if sys.version_info < (3, 10):
         sys.exit("this job needs Python 3.10 or newer, not " + sys.version.split()[0])
     folder = tempfile.mkdtemp(prefix="portable-cortex-")
@@ -61,18 +96,43 @@ def main():
             file.write(base64.b64decode(PAYLOAD))
         sys.path.insert(0, archive)
         if JOB["model_source"] is not None:
-            JOB["model_file"] = os.path.join(folder, "model.py")
-            with open(JOB["model_file"], "w", encoding="utf-8") as file:
-                file.write(JOB["model_source"])
-        from portable_cortex.portal._job import main as run
+            JOB["model_file"] = os.path.join(folder, "{model}")
+            with open(JOB["model_file"], "wb") as file:
+                file.write(JOB["model_source"].encode())
+        from portable_cortex.portal._job import main
 
-        return run(JOB, sys.argv[1] if len(sys.argv) > 1 else "spiNNaker")
+        return main(JOB, system)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def main(arguments):
+    name = os.path.basename(sys.argv[0])
+    if arguments in (["--help"], ["-h"]):
+        print(__doc__.replace("{{name}}", name).strip())
+        return 0
+    if len(arguments) == 2 and arguments[0] == "--unpack":
+        try:
+            unpack(arguments[1])
+        except OSError as error:
+            print("%s cannot unpack into %s: %s" % (name, arguments[1], error), file=sys.stderr)
+            return 2
+        return 0
+    if len(arguments) > 1 or any(word.startswith("-") for word in arguments):
+        print("%s cannot do %r: see python %s --help" % (name, " ".join(arguments), name),
+              file=sys.stderr)
+        return 2
+    return run(arguments[0] if arguments else "spiNNaker")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        STATUS = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads it has stopped reading
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        STATUS = 1
+    sys.exit(STATUS)
 '''
 
 
@@ -125,6 +185,7 @@ def make_script(experiment: Experiment) -> Script:
     options = load_machine(experiment.machine).options_for(backend, experiment.options)
     path = Path(str(experiment.model))
     built_in = str(experiment.model) in MODELS
+    source = b"" if built_in else _source(path)
     archive = f"portable-cortex-{uuid.uuid4().hex}"
     job = {
         "version": __version__,
@@ -141,38 +202,61 @@ def make_script(experiment: Experiment) -> Script:
             "record_spikes": experiment.record_spikes,
         },
         "model_file": None,
-        "model_source": None if built_in else path.read_text(encoding="utf-8"),
+        "model_source": None if built_in else source.decode(),
     }
     # plain ASCII; three quotes in a row cannot be, since JSON escapes those within texts
     text = json.dumps(json.loads(to_json(job)), indent=1)
-    code = _SCRIPT.format(version=__version__, archive=archive, job=text, payload=_payload())
+    files = _files()
+    listed = files if built_in else {MODEL: source, **files}
+    code = _SCRIPT.format(
+        version=__version__,
+        archive=archive,
+        job=text,
+        payload=_packed(files),
+        model=MODEL,
+        listing="\n".join(
+            f"{hashlib.sha256(content).hexdigest()} {len(content):7} {name}"
+            for name, content in listed.items()
+        ),
+    )
     return Script(code, archive)
 
 
-def _payload() -> str:
-    """The modules, zipped, in base64."""
+def _source(path: Path) -> bytes:
+    """A user's own model, whose text can be put into the script."""
+    source = path.read_bytes()
+    try:
+        source.decode()
+    except UnicodeDecodeError:
+        raise UnsupportedError(
+            f"a submitted model is a file in UTF-8: save {path} in that encoding"
+        ) from None
+    return source
+
+
+def _files() -> dict[str, bytes]:
+    """The modules that a job needs, by their place in the package."""
+    core, portal = resources.files("portable_cortex"), resources.files("portable_cortex.portal")
+    files = {"portable_cortex/__init__.py": f'__version__ = "{__version__}"\n'.encode()}
+    for module in _CORE:
+        files[f"portable_cortex/{module}.py"] = core.joinpath(f"{module}.py").read_bytes()
+    for package in ("portal", "backends", *(f"backends/{backend}" for backend in _SESSIONS)):
+        # not the package's own, which is what the command line needs
+        files[f"portable_cortex/{package}/__init__.py"] = b""
+    files["portable_cortex/portal/_job.py"] = portal.joinpath("_job.py").read_bytes()
+    for backend in _SESSIONS:
+        folder = resources.files(f"portable_cortex.backends.{backend}")
+        for file in sorted(folder.iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".py") and file.name not in ("__init__.py", "__main__.py"):
+                files[f"portable_cortex/backends/{backend}/{file.name}"] = file.read_bytes()
+    return files
+
+
+def _packed(files: Mapping[str, bytes]) -> str:
+    """Files as a zip in base64; equal files give an equal text."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-
-        def add(name: str, text: str) -> None:
-            # the same bytes each time: no date of today
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text,
-                             zipfile.ZIP_DEFLATED)  # fmt: skip
-
-        core = resources.files("portable_cortex")
-        add("portable_cortex/__init__.py", f'__version__ = "{__version__}"\n')
-        for module in _CORE:
-            add(f"portable_cortex/{module}.py", core.joinpath(f"{module}.py").read_text("utf-8"))
-        for package in ("portal", "backends"):
-            add(f"portable_cortex/{package}/__init__.py", "")
-        job = resources.files("portable_cortex.portal").joinpath("_job.py")
-        add("portable_cortex/portal/_job.py", job.read_text("utf-8"))
-        for backend in _SESSIONS:
-            add(f"portable_cortex/backends/{backend}/__init__.py", "")
-            # not the backend's __init__, which is what the command line needs
-            files = resources.files(f"portable_cortex.backends.{backend}").iterdir()
-            for file in sorted(files, key=lambda f: f.name):
-                if file.name.endswith(".py") and file.name not in ("__init__.py", "__main__.py"):
-                    name = f"portable_cortex/backends/{backend}/{file.name}"
-                    add(name, file.read_text("utf-8"))
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # no date of today
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     return "\n".join(textwrap.wrap(base64.b64encode(packed.getvalue()).decode(), 100))

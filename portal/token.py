@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shlex
 import subprocess
 
+from portable_cortex.untrusted import parse_json
+
 from .errors import TokenError
 
 VARIABLE = "EBRAINS_TOKEN"
+SCOPES = ("openid", "roles")
+"""Without these the portal cannot tell who asks, and fails."""
 
 
 class Token:
@@ -41,6 +46,17 @@ class Token:
     def header(self) -> dict[str, str]:
         """The HTTP header that carries it."""
         return {"Authorization": f"Bearer {self._secret}"}
+
+    def missing_scopes(self) -> tuple[str, ...]:
+        """The scopes of `SCOPES` that it says it lacks; none if it says nothing of scopes."""
+        parts = self._secret.split(".")
+        try:
+            padded = parts[1] + "=" * (-len(parts[1]) % 4)
+            scope = parse_json(base64.urlsafe_b64decode(padded))["scope"]
+            names = scope.split()
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError):
+            return ()
+        return tuple(name for name in SCOPES if name not in names)
 
 
 def find_token(command: str | None = None) -> Token:

@@ -1,8 +1,12 @@
 """A job portal on this computer, that behaves as EBRAINS' does; and a machine that runs its jobs.
 
-`Portal` speaks the interface's version 3 over real HTTP, with states, quotas and faults.
+`Portal` speaks the interface's version 3 over real HTTP, with states, quotas and faults, and fails
+where the real one fails: 404 for a collab that one may not edit, 500 without a reason for a token
+without the scopes ``openid`` and ``roles``, for a collab of more than 40 characters, for numbers
+beyond 32 bits and for removing somebody else's job; it lists no job that was removed.
 `run_job` is the provider: it takes the next job, runs its script in an empty folder as SpiNNaker's
-does (``run.py {system}``), and reports log, state and files.
+does (``run.py {system}``), and reports log, state, files and usage; to the log of a job that has
+failed it adds stack traces of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +24,15 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 STATES = ("submitted", "validated", "running", "mapped", "finished", "error", "removed")
-FAULTS = ("500", "502", "422", "cut", "slow", "maintenance", "html", "cut after", "half")
+FAULTS = (
+    "500", "502", "422", "429", "cut", "slow", "maintenance", "read-only", "html", "moved",
+    "not found", "cut after", "half",
+)  # fmt: skip
+UNITS = {"SpiNNaker": "core-hours", "Demo": "hours"}
+JAVA = """java.lang.Exception: Python exited with a non-zero code (1)
+\tat uk.ac.manchester.cs.spinnaker.jobprocess.PyNNJobProcess.execute(PyNNJobProcess.java:1)
+\tat uk.ac.manchester.cs.spinnaker.jobprocessmanager.JobProcessManager.main(Main.java:2)
+"""
 
 
 class _Server(ThreadingHTTPServer):
@@ -39,7 +51,9 @@ class Portal:
     def __init__(self):
         self.jobs, self.files, self.faults, self.requests = {}, {}, [], []
         self.platforms = {"SpiNNaker", "Demo"}
-        self.collabs = {"my-collab": 1000.0}  # quota left
+        self.collabs = {"my-collab": 1000.0}  # those that the user may edit: quota left
+        self.viewed = {"seen-collab"}  # those that the user may only look at
+        self.scopes = {"openid", "roles"}  # of the token
         self.lock = threading.RLock()
         portal = self
 
@@ -102,10 +116,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def _answer(self, status, content, kind="application/json"):
+    def _answer(self, status, content, kind="application/json", headers=()):
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        for name, value in headers:
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -130,6 +146,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "html":
             self._answer(200, b"<html>a gateway</html>", "text/html")
             return
+        elif fault == "read-only" and self.command in ("POST", "PUT", "PATCH"):
+            self._answer(503, {"error": "read-only"})
+            return
+        elif fault == "moved":
+            self._answer(301, b"<html>", "text/html", [("Location", "https://new.example/")])
+            return
+        elif fault == "not found":  # by a proxy, while the portal is started again
+            self._answer(404, b"<html>", "text/html")
+            return
+        elif fault == "429":
+            self._answer(429, b"slow down", "text/plain")
+            return
         elif fault in ("500", "502"):
             self._answer(int(fault), {"detail": f"broken: {authorization}"})
             return
@@ -152,6 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, content, *kind = self._route(parts, body)
         except _Refusal as refusal:
             status, content, kind = refusal.status, {"detail": refusal.detail}, []
+        except _Failure:
+            status, content, kind = 500, b"Internal Server Error", ["text/plain; charset=utf-8"]
         if fault == "cut after":  # done, and not said
             self.close_connection = True
             self.connection.close()
@@ -164,7 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
         portal, path, method = self.portal, parts.path, self.command
         is_provider = self.headers.get("x-api-key") == portal.api_key
         if not is_provider and self.headers.get("Authorization") != f"Bearer {portal.token}":
-            raise _Refusal(401, "Invalid or expired token")
+            raise _Refusal(401, "Token may have expired")
+        if not is_provider and "openid" not in portal.scopes:
+            raise _Failure
         with portal.lock:
             if path == "/userinfo":  # of EBRAINS' identity service
                 return 200, {"sub": "1", "preferred_username": portal.user}
@@ -179,9 +211,16 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Refusal(404, "Not Found")
             if not match[1].isdecimal():
                 raise _Refusal(422, [{"loc": ["path", "job_id"], "msg": "not an integer"}])
+            if int(match[1]) >= 2**31:
+                raise _Failure
             job = portal.jobs.get(int(match[1]))
-            if job is None:
-                raise _Refusal(404, f"there is no job {match[1]}, or it is not yours")
+            seen = is_provider or (
+                job is not None and (job["user_id"] == portal.user or self._can_view(job["collab"]))
+            )
+            if job is None or not (seen or method == "DELETE"):
+                raise _Refusal(
+                    404, f"Either there is no job with id {match[1]}, or you do not have access"
+                )
             return self._one(job, match[2], parse_qs(parts.query), body, is_provider)
 
     def _create(self, body):
@@ -196,14 +235,17 @@ class _Handler(BaseHTTPRequestHandler):
         for tag in given.get("tags") or []:
             if not 2 <= len(tag) <= 100:
                 raise _Refusal(422, [{"loc": ["body", "tags", 0], "msg": "bad length"}])
-        if len(given.get("command") or "") > 500:
-            raise _Refusal(500, "Internal Server Error")
+        if len(given.get("command") or "") > 500 or "roles" not in portal.scopes:
+            raise _Failure
         if given["collab"] not in portal.collabs:
-            raise _Refusal(403, "You do not have permission to submit to this collab")
-        if given["hardware_platform"] not in portal.platforms:
-            raise _Refusal(403, f"no quota for {given['hardware_platform']}")
-        if portal.collabs[given["collab"]] <= 0:
-            raise _Refusal(403, "There is not enough quota left in your collab")
+            raise _Refusal(
+                404, "You do not have access to this collab or there is no collab with this id"
+            )
+        quota = portal.collabs[given["collab"]]
+        if given["hardware_platform"] not in portal.platforms or quota <= 0:
+            raise _Refusal(403, "You do not have sufficient compute quota to submit this job")
+        if len(given["collab"]) > 40:
+            raise _Failure
         names = ("code", "command", "collab", "hardware_platform", "hardware_config", "tags")
         number = portal.add(**{n: given.get(n) for n in names})
         hidden = ("log", "output_data", "provenance", "timestamp_completion", "resource_usage")
@@ -211,6 +253,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _query(self, query):
         found = sorted(self.portal.jobs.values(), key=lambda job: -job["id"])
+        found = [job for job in found if job["status"] != "removed"]
+        for collab in query.get("collab", ()):
+            if not self._can_view(collab):
+                raise _Refusal(403, f"You do not have permission to view collab {collab}")
+        if "collab" not in query:
+            found = [job for job in found if job["user_id"] == self.portal.user]
         for name in ("status", "collab", "hardware_platform", "user_id"):
             if name in query:
                 found = [job for job in found if job[name] in query[name]]
@@ -218,6 +266,11 @@ class _Handler(BaseHTTPRequestHandler):
             found = [job for job in found if set(query["tags"]) <= set(job["tags"] or [])]
         start, size = int(query.get("from_index", [0])[0]), int(query.get("size", [10])[0])
         return [{**job, "log": None} for job in found[start : start + size]]
+
+    def _can_view(self, collab):
+        if "roles" not in self.portal.scopes:
+            raise _Failure
+        return collab in self.portal.collabs or collab in self.portal.viewed
 
     def _next(self, platform, is_provider):
         if not is_provider:
@@ -234,15 +287,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _one(self, job, what, query, body, is_provider):
         if self.command == "DELETE":
+            if job["user_id"] != self.portal.user:
+                raise _Failure
             job["status"] = "removed"
             return 200, None
         if self.command == "PUT":
             if not is_provider:
                 raise _Refusal(403, "providers only")
-            given = json.loads(body)
             if what == "/log":
-                job["log"] = given["content"] if isinstance(given, dict) else given
+                job["log"] = body.decode()
             else:
+                given = json.loads(body)
+                usage = given.get("resource_usage")
+                if usage and usage["units"] != UNITS[job["hardware_platform"]]:
+                    raise _Refusal(400, "Invalid units for resource usage")
                 job.update({n: v for n, v in given.items() if v is not None})
                 if job["status"] in ("finished", "error"):
                     job["timestamp_completion"] = "2026-01-01T01:00:00"
@@ -251,7 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, job["log"].encode(), "text/plain"
         if what == "/output_data":
             if job["output_data"] is None:
-                raise _Refusal(500, "Internal Server Error")
+                raise _Failure
             return 200, job["output_data"]
         with_log = query.get("with_log", ["false"])[0] == "true"
         return 200, job if with_log else {**job, "log": None}
@@ -261,6 +319,10 @@ class _Refusal(Exception):  # noqa: N818
     def __init__(self, status, detail):
         super().__init__(detail)
         self.status, self.detail = status, detail
+
+
+class _Failure(Exception):  # noqa: N818
+    """Where the real portal has a fault of its own."""
 
 
 def run_job(portal, folder: Path, *, system="nest", python=(sys.executable,), environment=None):
@@ -281,8 +343,14 @@ def run_job(portal, folder: Path, *, system="nest", python=(sys.executable,), en
             {"url": portal.serve(p.name, p.read_bytes()), "path": None, "size": p.stat().st_size}
             for p in new
         ]
-        http.put(f"{put}/log", json={"content": done.stdout + done.stderr}).raise_for_status()
-        outputs = {"repository": "SpiNNaker Manchester", "files": files}
-        status = "error" if done.returncode else "finished"
-        http.put(put, json={"status": status, "output_data": outputs}).raise_for_status()
+        log = done.stdout + done.stderr
+        if done.returncode:
+            log += f"{JAVA}\n\n==================\nError:\n{JAVA}"
+        http.put(f"{put}/log", content=log.encode()).raise_for_status()
+        report = {
+            "status": "error" if done.returncode else "finished",
+            "output_data": {"repository": "SpiNNaker Manchester", "files": files},
+            "resource_usage": {"value": 12.5, "units": UNITS[job["hardware_platform"]]},
+        }
+        http.put(put, json=report).raise_for_status()
     return done

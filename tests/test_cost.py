@@ -112,6 +112,18 @@ def test_a_saved_run_costs_the_same(recorded, tmp_path):
     assert cost == cost_of(with_energy(recorded, OUTLET))
 
 
+def test_what_a_portal_has_counted(recorded):
+    usage = {"value": 12.5, "units": "core-hours"}
+    cost = cost_of({**recorded.metadata, "portal": {"job": 7, "resource_usage": usage}})
+    (figure,) = (f for f in cost.figures() if f.name == "resource usage")
+    assert (figure.value, figure.unit, figure.kind) == (12.5, "core-hours", "measured")
+    assert json.loads(json.dumps(as_dict(cost)))["charge"]["value"] == 12.5
+    for portal in ({"job": 7}, {"resource_usage": None}, None, []):
+        assert cost_of({**recorded.metadata, "portal": portal}).charge is None
+    with pytest.raises(OutputError, match="no complete account"):
+        cost_of({**recorded.metadata, "portal": {"resource_usage": {"value": "much"}}})
+
+
 def test_for_json(recorded):
     content = json.loads(json.dumps(as_dict(cost_of(with_energy(recorded, OUTLET)))))
     assert content["energies"][0]["scope"] == "outlet"

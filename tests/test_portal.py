@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import gzip
 import hashlib
 import importlib
 import importlib.metadata
@@ -22,18 +24,24 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import portable_cortex
 from portable_cortex import Experiment, Recording, portal
+from portable_cortex.archive import load_archive, read_archive, to_recording
 from portable_cortex.errors import (
     InvalidValueError,
+    OutputError,
     OutputExistsError,
     UnknownNameError,
     UnsupportedError,
 )
 from portable_cortex.portal import errors
-from portable_cortex.portal.client import OutputFile, check_url
-from portable_cortex.portal.download import download, read_archive, to_recording
+from portable_cortex.portal.answers import OutputFile
+from portable_cortex.portal.client import check_url
+from portable_cortex.portal.download import download
+from portable_cortex.validation.cost import cost_of
 
 SECRET = "a-token"
 NEST = importlib.util.find_spec("nest") is not None
@@ -113,7 +121,20 @@ def result(**changes):
     return {"run.json": json.dumps(about).encode(), "spikes.npz": columns.getvalue()}
 
 
+def _attempt(ask):
+    """What a call gives, and the sentence with which it refuses."""
+    try:
+        return ask(), ""
+    except portable_cortex.errors.PortableCortexError as error:
+        return None, str(error)
+
+
 NAME = f"portable-cortex-{'0' * 32}.zip"
+
+
+def sound(**changes):
+    """A small, sound archive in memory."""
+    return packed(**{name.replace(".", "__"): c for name, c in result(**changes).items()})
 
 
 def finished(there, content, **about):
@@ -173,7 +194,7 @@ def test_the_script_alone_gives_the_same_network_and_spikes(tmp_path, with_nest)
     assert done.returncode == 0, done.stderr
     assert {p.name for p in tmp_path.iterdir()} == {"run.py", f"{script.archive}.zip"}
     files = read_archive(tmp_path / f"{script.archive}.zip")
-    found = to_recording(files, {})
+    found = to_recording(files)
     here = portable_cortex.run(
         backend="nest", machine="single-thread", scale=0.02, duration=200.0, warmup=50.0, seed=3
     )
@@ -218,6 +239,84 @@ def test_an_unknown_system_is_said(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "valid are spiNNaker, nest" in done.stderr
+
+
+def _by_hand(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "mine.py", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_script_lists_and_unpacks_what_it_carries(tmp_path):
+    model = tmp_path / "model of mine.py"
+    model.write_bytes(b"def build(sim):\r\n    return {'x': sim.Population(3, None)}\r\n")
+    script = portal.make_script(experiment(model=model, parameters={}))
+    (tmp_path / "mine.py").write_text(script.code)
+    done = _by_hand(tmp_path, "--unpack", "there/inside")
+    assert done.returncode == 0, done.stderr
+    there = tmp_path / "there" / "inside"
+    listed = re.findall(r"^([0-9a-f]{64}) +(\d+) (\S+)$", script.code, re.MULTILINE)
+    files = {str(f.relative_to(there)): f.read_bytes() for f in there.rglob("*") if f.is_file()}
+    assert {name for _, _, name in listed} == set(files)
+    for digest, size, name in listed:
+        assert hashlib.sha256(files[name]).hexdigest() == digest
+        assert len(files[name]) == int(size)
+        assert digest in done.stdout
+    assert files["model.py"] == model.read_bytes()
+    assert {p.name for p in tmp_path.iterdir()} == {"mine.py", model.name, "there"}
+    again = _by_hand(tmp_path, "--unpack", "there/inside")
+    assert again.returncode == 2
+    assert again.stderr == "mine.py cannot unpack into there/inside: it is not empty\n"
+
+
+def test_the_script_says_what_it_is_under_its_own_name(tmp_path):
+    (tmp_path / "mine.py").write_text(portal.make_script(experiment()).code)
+    done = _by_hand(tmp_path, "--help")
+    assert done.returncode == 0
+    assert "python mine.py nest" in done.stdout
+    assert "{" not in done.stdout
+    for arguments in (["--nest"], ["nest", "spiNNaker"], ["--unpack"]):
+        done = _by_hand(tmp_path, *arguments)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"mine.py cannot do {' '.join(arguments)!r}: see python mine.py --help\n"
+        )
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.py"]
+
+
+@needs_nest
+def test_an_archive_is_a_run(tmp_path, call):
+    script = portal.make_script(experiment())
+    (tmp_path / "mine.py").write_text(script.code)
+    done = _by_hand(tmp_path, "nest")
+    assert done.returncode == 0, done.stderr
+    archive = f"{script.archive}.zip"
+    recording = load_archive(tmp_path / archive)
+    for label, rate in recording.rates().items():
+        assert f"{label:17}{rate:.3f} spikes/s" in done.stdout
+    assert f"portable-cortex validate {archive}" in done.stdout
+    status, out, err = call("jobs", "fetch", archive, "--out", "there")
+    assert status == 0, err
+    assert Recording.load(tmp_path / "there").rates() == recording.rates()
+    assert Recording.load(tmp_path / archive).rates() == recording.rates()
+    # too short for a verdict, but it is read
+    for arguments in ((archive, "--against", "there"), ("there", "--against", archive)):
+        status, out, err = call("validate", *arguments)
+        assert status == 2, err
+        assert "distances only" in out
+
+
+def test_a_model_that_exits_is_a_failed_job(tmp_path):
+    model = tmp_path / "exits.py"
+    model.write_text("import sys\ndef build(sim):\n    return {'x': sim.Population(3, None)}\n")
+    script = portal.make_script(experiment(model=model, parameters={}))
+    code = script.code.replace("return {'x': sim.Population(3, None)}", "sys.exit(0)")
+    assert code != script.code
+    (tmp_path / "mine.py").write_text(code)
+    assert _by_hand(tmp_path, "nest").returncode == 1
+    with pytest.raises(OutputError, match="the job failed"):
+        load_archive(tmp_path / f"{script.archive}.zip")
 
 
 def test_a_model_of_a_user_travels_along(tmp_path):
@@ -275,6 +374,8 @@ def test_from_submission_to_a_recording(there, client, tmp_path, with_nest):
     (served,) = [c for p, (_, c) in there.files.items() if p.endswith(about["archive"])]
     assert about["archive_sha256"] == hashlib.sha256(served).hexdigest()
     assert about["job"] == job.id
+    assert about["resource_usage"] == {"value": 12.5, "units": "core-hours"}
+    assert "resource usage" in {figure.name for figure in cost_of(again).figures()}
     with pytest.raises(OutputExistsError):
         portal.fetch(client, job.id, tmp_path / "there")
     for path in (tmp_path / "there").iterdir():
@@ -294,6 +395,54 @@ def test_a_failed_job_says_why(there, client, tmp_path):
     with pytest.raises(errors.JobFailedError):
         client.wait(job.id)
     assert not (tmp_path / "there").exists()
+
+    shown = str(caught.value)
+    assert "RuntimeError: no such" in shown
+    assert "mine" in shown or "model.py" in shown
+    assert "java" not in shown
+    # without a log, the archive says it
+    there.jobs[job.id]["log"] = server.JAVA
+    with pytest.raises(errors.JobFailedError, match="RuntimeError: no such"):
+        client.wait(job.id)
+
+
+TRACE = """Traceback (most recent call last):
+  File "run.py", line 2, in <module>
+    build()
+ValueError: no such cell
+"""
+SYNTAX = """  File "run.py", line 7
+    def f(:
+          ^
+SyntaxError: invalid syntax
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "last"),
+    [
+        (f"loading\n{TRACE}{server.JAVA}\n\n=======\nError:\n{server.JAVA}",
+         "ValueError: no such cell"),
+        (f"{server.JAVA}{TRACE}** Awaiting board **\n", "** Awaiting board **"),
+        (TRACE.replace("ValueError", "spinn.exceptions.ConfigError") + server.JAVA,
+         "spinn.exceptions.ConfigError: no such cell"),
+        (SYNTAX + server.JAVA, "SyntaxError: invalid syntax"),
+        (TRACE.replace("\n", "\r\n") + server.JAVA, "ValueError: no such cell"),
+        (server.JAVA.replace("a non-zero code (1)", "signal (9)"),
+         "java.lang.Exception: Python exited with signal (9)"),
+        ("", "shows all of its log"),
+    ],
+)  # fmt: skip
+def test_the_error_of_python_is_found_in_a_log(there, client, log, last):
+    number = there.add(status="error", log=log)
+    with pytest.raises(errors.JobFailedError) as caught:
+        client.wait(number)
+    shown = str(caught.value)
+    assert shown.endswith(last)
+    assert "\tat" not in shown
+    assert "PyNNJobProcess" not in shown
+    if "ValueError" in log:
+        assert "ValueError: no such cell" in shown
 
 
 BOARD = "portable_cortex.backends.spinnaker_board"
@@ -352,16 +501,93 @@ def test_waiting_has_an_end(there, client):
         client.wait(number, deadline=0.0)
 
 
-@pytest.mark.parametrize(
-    ("faults", "error"),
-    [([None, *["500"] * 4], errors.ServerError), ([None, "maintenance"], errors.MaintenanceError)],
-)
-def test_a_portal_that_fails_while_one_waits_leaves_the_job(there, client, faults, error):
+def test_waiting_outlives_an_outage(there, client):
     number = there.add(status="running")
-    there.faults[:] = faults
-    with pytest.raises(error, match=f"job {number} goes on.*jobs fetch {number}"):
+    faults = ["maintenance"] * 8 + ["cut", "500", "not found", "html", "moved", "429", "half"]
+    there.faults[:] = [None, *faults]
+    outages = []
+
+    def tell(outage):
+        outages.append(outage)
+        if outage.over:
+            there.jobs[number]["status"] = "finished"
+
+    assert client.wait(number, on_outage=tell).status == "finished"
+    assert len({outage.since for outage in outages}) == 1
+    assert "until noon" in outages[0].reason
+    assert [outage.over for outage in outages] == [False] * (len(outages) - 1) + [True]
+
+
+def test_pauses_of_an_outage_grow_to_minutes(there):
+    number, pauses = there.add(status="finished"), []
+    there.faults[:] = ["502"] * 20
+    token = portal.Token(SECRET)
+    with portal.Client(token, there.url, sleep=pauses.append) as client:
         client.wait(number)
-    assert there.jobs[number]["status"] == "running"
+    assert len(pauses) == 20
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 300.0
+
+
+@pytest.mark.parametrize("first", [[], [None]])
+def test_an_outage_ends_at_the_deadline(there, first):
+    number = there.add(status="running")
+    there.faults[:] = [*first, *["maintenance"] * 9]
+    token = portal.Token(SECRET)
+    with (
+        portal.Client(token, there.url, sleep=lambda s: None) as client,
+        pytest.raises(errors.JobNotFinishedError, match=f"job {number} goes on.*jobs fetch"),
+    ):
+        client.wait(number, deadline=1.0, interval=0.5)
+
+
+def test_waiting_ends_where_the_answer_is_final(there, client):
+    with pytest.raises(errors.NoSuchJobError, match="no job 5"):
+        client.wait(5)
+    number = there.add(status="running")
+    there.faults[:] = [None, "500"]
+    with pytest.raises(errors.AuthenticationError, match=f"job {number} goes on.*jobs fetch"):
+        client.wait(number, on_outage=lambda outage: setattr(there, "token", "another"))
+
+
+@pytest.mark.parametrize("fault", ["html", "not found", "moved"])
+def test_waiting_at_a_wrong_address_ends_at_once(there, client, fault):
+    number = there.add(status="running")
+    there.faults[:] = [fault]
+    with pytest.raises((errors.NotThePortalError, errors.RequestError)):
+        client.wait(number)
+    assert len(there.requests) == 1
+
+
+def test_a_running_job_that_is_removed_goes_on(there, client):
+    number, seen = there.add(status="running"), []
+
+    def follow(job):
+        seen.append(job.status)
+        follows = {"running": "removed", "removed": "finished"}
+        there.jobs[number]["status"] = follows.get(job.status, job.status)
+
+    assert client.wait(number, on_status=follow).status == "finished"
+    assert seen == ["running", "removed", "finished"]
+
+
+def test_results_of_a_removed_job_can_be_fetched(there, client, tmp_path):
+    number = finished(there, sound())
+    there.jobs[number]["timestamp_completion"] = "2026-01-01T01:00:00"
+    client.cancel(number)
+    assert client.list_jobs() == []
+    assert client.wait(number).status == "removed"
+    assert portal.fetch(client, number, tmp_path / "out").metadata["n_spikes"] == 3
+
+
+def test_fetching_outlives_an_outage(there, client, tmp_path, monkeypatch):
+    monkeypatch.setattr(portal.patience, "FIRST_PAUSE", 0.0)
+    number = finished(there, sound())
+    there.faults[:] = ["maintenance", None, "cut", None, "500", None, "half"]
+    outages = []
+    recording = portal.fetch(client, number, tmp_path / "out", on_outage=outages.append)
+    assert recording.metadata["n_spikes"] == 3
+    assert [outage.over for outage in outages] == [False] * 4 + [True]
 
 
 def test_list_show_log_and_cancel(there, client):
@@ -390,8 +616,9 @@ def test_a_token_that_is_not_valid(there):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"collab": "theirs"}, "permission"),
-        ({"platform": "Loihi"}, "Loihi"),
+        ({"collab": "theirs"}, r"\(404\): You do not have access to this collab.*your role"),
+        ({"collab": "seen-collab"}, r"\(404\): You do not have access to this collab"),
+        ({"platform": "Loihi"}, r"\(403\): You do not have sufficient.*name of the platform"),
     ],
 )
 def test_forbidden(client, changes, message):
@@ -401,7 +628,7 @@ def test_forbidden(client, changes, message):
 
 def test_quota(there, client):
     there.collabs["my-collab"] = 0.0
-    with pytest.raises(errors.ForbiddenError, match="not enough quota"):
+    with pytest.raises(errors.ForbiddenError, match="sufficient compute quota"):
         client.submit("import x", collab="my-collab", tag="tag")
 
 
@@ -500,6 +727,89 @@ def test_a_submission_whose_answer_was_cut_off_is_found(there, client):
     assert len(there.jobs) == 1
 
 
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"", b"{}", b"<html>", b'{"id": "7"}', b"7"])
+def test_a_submission_with_an_unreadable_answer_tells_its_tag(content):
+    def answer(request):
+        return httpx.Response(200, content=content)
+
+    with (
+        portal.Client(
+            portal.Token(SECRET), transport=httpx.MockTransport(answer), sleep=lambda s: None
+        ) as client,
+        pytest.raises(errors.SubmissionUnknownError, match="jobs list --tag a-tag"),
+    ):
+        client.submit("import x", collab="my-collab", tag="a-tag")
+
+
+def test_another_job_is_not_taken_for_the_lost_one():
+    def answer(request):
+        if request.method == "POST":
+            raise httpx.ReadError("cut", request=request)
+        return httpx.Response(200, json=[{"id": 7, "tags": ["b-tag"]}])
+
+    with (
+        portal.Client(
+            portal.Token(SECRET), transport=httpx.MockTransport(answer), sleep=lambda s: None
+        ) as client,
+        pytest.raises(errors.SubmissionUnknownError, match="--tag a-tag"),
+    ):
+        client.submit("import x", collab="my-collab", tag="a-tag")
+
+
+def _jwt(scope):
+    claims = base64.urlsafe_b64encode(json.dumps({"scope": scope}).encode()).decode().rstrip("=")
+    return f"x.{claims}.x"
+
+
+@pytest.mark.parametrize(("missing", "left"), [("openid", "roles"), ("roles", "openid")])
+def test_a_token_that_lacks_a_scope_is_said_and_not_tried_again(there, missing, left):
+    there.token, there.scopes = _jwt(f"{left} team"), {left}
+    with portal.Client(portal.Token(there.token), there.url, sleep=lambda s: None) as client:
+        with pytest.raises(errors.SubmissionUnknownError, match=f"scope {missing}.*--tag a-tag"):
+            client.submit("import x", collab="my-collab", tag="a-tag")
+        assert [r[0] for r in there.requests] == ["POST", "GET"]
+        if missing == "openid":
+            with pytest.raises(errors.ScopeError, match="openid"):
+                client.list_jobs()
+            assert len(there.requests) == 3
+    assert not there.jobs
+
+
+def test_a_token_that_says_nothing_of_scopes(there, client):
+    there.scopes = set()
+    with pytest.raises(errors.ServerError, match="scopes openid and roles"):
+        client.list_jobs()
+    assert portal.Token(_jwt("openid roles")).missing_scopes() == ()
+    for secret in ("a.b", "a.b.c", "a.!!.c", "x." + base64.b64encode(b"[1]").decode() + ".x"):
+        assert portal.Token(secret).missing_scopes() == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"collab": "c" * 41}, {"collab": "a\x1b[2Jb"}, {"collab": "\udcff"}, {"platform": "\0"}],
+)
+def test_what_would_break_the_portal_is_refused_before(there, client, changes):
+    there.collabs["c" * 41] = 1.0
+    with pytest.raises(InvalidValueError):
+        client.submit("import x", **{"collab": "my-collab", "tag": "tag", **changes})
+    for number in (0, 2**31):
+        with pytest.raises(InvalidValueError):
+            client.job(number)
+    assert not there.requests
+
+
+def test_a_job_of_somebody_else(there, client):
+    number = there.add(user_id="other")
+    assert client.job(number).user_id == "other"
+    with pytest.raises(errors.ServerError, match="somebody else's"):
+        client.cancel(number)
+    hidden = there.add(user_id="other", collab="theirs")
+    with pytest.raises(errors.NoSuchJobError):
+        client.job(hidden)
+    with pytest.raises(errors.ForbiddenError, match=r"view collab theirs.*name of the"):
+        client.list_jobs(collab="theirs")
+
+
 def test_errors_and_their_causes_hold_no_token():
     def fail(request):
         raise httpx.ReadError(f"failed with {request.headers['authorization']}", request=request)
@@ -517,6 +827,154 @@ def test_errors_and_their_causes_hold_no_token():
         error = error.__cause__
 
 
+BAD_ADDRESSES = [
+    "http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://127.0.0.1:0", "https://[::1",
+    "https://", "https:///x", "https://a b/", "https://a%20b/", "https://x\x01/", "https://\ud800/",
+    "https://xn--\u2603.\u2603" + "a" * 70 + ".de/", "https://x/" + "a" * 70_000, "", "//x", "x",
+    "file:///etc/passwd", "ftp://x", "javascript:1", "https://user@x/", "https://u:secret@x/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", [*BAD_ADDRESSES, "https://x/?a=1", "https://x/#a"])
+def test_what_is_no_address_of_a_portal(url):
+    with pytest.raises(InvalidValueError, match="address") as caught:
+        portal.Client(portal.Token(SECRET), url)
+    assert str(caught.value).isprintable()
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("url", BAD_ADDRESSES)
+def test_what_is_no_address_of_a_file(there, client, tmp_path, url):
+    files = [{"url": f"{url.rstrip('/')}/{NAME}"}]
+    number = there.add(status="finished", output_data={"files": files})
+    with pytest.raises(errors.DownloadError, match="no address") as caught:
+        portal.fetch(client, number, tmp_path / "out")
+    assert str(caught.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "target",
+    [url for url in BAD_ADDRESSES if url not in ("", "x", "//x")] + ["http://elsewhere.example/"],
+)
+def test_redirections_to_what_is_no_address(tmp_path, target):
+    def answer(request):
+        assert request.url.host == "files.example"
+        return httpx.Response(301, headers={"location": target.encode("utf-8", "replace")})
+
+    with pytest.raises(errors.DownloadError) as caught:
+        download(
+            OutputFile(url=f"https://files.example/{NAME}"), tmp_path,
+            transport=httpx.MockTransport(answer),
+        )  # fmt: skip
+    assert str(caught.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", [*BAD_ADDRESSES, "https://elsewhere.example/", "/"])
+def test_the_portal_has_moved(target):
+    def answer(request):
+        assert request.url.path in ("/jobs/", "/jobs/7")
+        return httpx.Response(301, headers={"location": target.encode("utf-8", "replace")})
+
+    with portal.Client(
+        portal.Token(SECRET), transport=httpx.MockTransport(answer), sleep=lambda s: None
+    ) as client:
+        for ask in (client.list_jobs, lambda: client.wait(7)):
+            with pytest.raises(errors.RequestError, match="has moved") as caught:
+                ask()
+            assert str(caught.value).isprintable()
+
+
+def test_redirections_are_followed_without_the_token(tmp_path):
+    def answer(request):
+        assert "authorization" not in request.headers
+        if request.url.host == "a.example":
+            return httpx.Response(302, headers={"location": f"https://b.example/{NAME}"})
+        return httpx.Response(200, content=sound())
+
+    archive = download(
+        OutputFile(url=f"https://a.example/{NAME}"), tmp_path,
+        transport=httpx.MockTransport(answer),
+    )  # fmt: skip
+    assert archive.size == len(archive.path.read_bytes()) > 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+FIELDS = st.dictionaries(st.sampled_from([*portal.Job.model_fields, "detail", "error"]), JSON)
+ANSWER = JSON | FIELDS | FIELDS.map(lambda job: {"id": 7, **job}) | st.lists(FIELDS, max_size=3)
+BODY = (
+    st.binary(max_size=50)
+    | st.sampled_from([b"[" * 10_000, b"9" * 5000, b"[1" + b",1" * 999])
+    | ANSWER.map(lambda answer: json.dumps(answer).encode())
+)
+STATUS = st.sampled_from(
+    [200, 201, 204, 301, 302, 400, 401, 403, 404, 418, 422, 429, 500, 502, 503]
+)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(STATUS, BODY, st.sampled_from(["application/json", "text/html", ""]), st.text(max_size=9))
+def test_any_answer_ends_in_a_sentence(status, body, kind, location):
+    def answer(request):
+        headers = {"content-type": kind, "location": location.encode("utf-8", "replace")}
+        return httpx.Response(status, content=body, headers=headers)
+
+    with portal.Client(
+        portal.Token(SECRET), transport=httpx.MockTransport(answer), sleep=lambda s: None
+    ) as client:
+        for ask in (
+            client.list_jobs,
+            lambda: client.job(7),
+            lambda: client.log(7),
+            lambda: client.cancel(7),
+            lambda: client.wait(7, deadline=0.0),
+            lambda: client.submit("import x", collab="c", tag="a-tag"),
+            lambda: portal.fetch(client, 7, "nowhere", transport=httpx.MockTransport(answer)),
+        ):
+            refusal = _attempt(ask)[1]
+            assert all(line.isprintable() for line in refusal.split("\n"))
+    assert not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [[{"loc": 5, "msg": None}], [{"loc": {"a": 1}}], [{}], [[]], [None, 7], 7, {"loc": []}, None,
+     [{"loc": ["body", None, 3], "msg": ["x"]}], "\x1b[2Jx"],
+)  # fmt: skip
+def test_problems_of_any_form(detail):
+    def answer(request):
+        return httpx.Response(422, json={"detail": detail})
+
+    with (
+        portal.Client(portal.Token(SECRET), transport=httpx.MockTransport(answer)) as client,
+        pytest.raises(errors.RejectedJobError) as caught,
+    ):
+        client.list_jobs()
+    assert str(caught.value).isprintable()
+
+
+def test_an_answer_that_is_too_large(monkeypatch):
+    monkeypatch.setattr(portal.client, "LARGEST_ANSWER", 1000)
+
+    def answer(request):
+        content = gzip.compress(b"[" + b" " * 5000 + b"]")
+        return httpx.Response(200, content=content, headers={"content-encoding": "gzip"})
+
+    with (
+        portal.Client(portal.Token(SECRET), transport=httpx.MockTransport(answer)) as client,
+        pytest.raises(errors.ServerError, match="more than 1,000 bytes"),
+    ):
+        client.list_jobs()
+
+
 @pytest.mark.parametrize("url", ["http://portal.example", "ftp://x", "https://a:b@portal.example"])
 def test_a_token_is_sent_to_safe_addresses_only(url):
     with pytest.raises(InvalidValueError):
@@ -529,7 +987,7 @@ def test_redirects_are_not_followed():
 
     with (
         portal.Client(portal.Token(SECRET), transport=httpx.MockTransport(elsewhere)) as client,
-        pytest.raises(errors.RequestError, match="302"),
+        pytest.raises(errors.RequestError, match=r"302.*https://evil\.example.*--url"),
     ):
         client.list_jobs()
 
@@ -570,7 +1028,7 @@ def test_no_token(secret):
 
 
 def test_a_sound_archive(there, client, tmp_path):
-    number = finished(there, packed(**{k.replace(".", "__"): v for k, v in result().items()}))
+    number = finished(there, sound())
     recording = portal.fetch(client, number, tmp_path / "out")
     np.testing.assert_array_equal(recording.spikes("a").times, [20.0, 30.0])
     np.testing.assert_array_equal(recording.spikes("a").neurons, [2, 0])
@@ -597,7 +1055,7 @@ def test_purged_results(there, client, tmp_path):
     ],
 )
 def test_a_download_that_fails_leaves_nothing(there, client, tmp_path, faults, error):
-    number = finished(there, packed(**{k.replace(".", "__"): v for k, v in result().items()}))
+    number = finished(there, sound())
     there.faults[:] = faults
     with pytest.raises(error):
         portal.fetch(client, number, tmp_path / "out")
@@ -645,7 +1103,7 @@ def test_names_in_an_archive(name):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr(name, b"x")
-    with pytest.raises(errors.DownloadError, match="no name for a file"):
+    with pytest.raises(OutputError, match="no name for a file"):
         read_archive(out)
 
 
@@ -656,7 +1114,7 @@ def test_links_and_folders_in_an_archive(kind):
         member = zipfile.ZipInfo("run.json")
         member.external_attr = (kind | 0o777) << 16
         archive.writestr(member, "/etc/passwd")
-    with pytest.raises(errors.DownloadError, match="no plain file"):
+    with pytest.raises(OutputError, match="no plain file"):
         read_archive(out)
 
 
@@ -664,26 +1122,26 @@ def test_an_archive_that_unpacks_to_too_much():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("run.json", b"0" * 100_000)
-    with pytest.raises(errors.DownloadError, match="more than 5,000"):
+    with pytest.raises(OutputError, match="more than 5,000"):
         read_archive(out, largest=5000)
 
 
 def test_an_archive_of_many_files_or_of_one_twice():
     many = packed(**{f"f{i}": b"" for i in range(101)})
-    with pytest.raises(errors.DownloadError, match="too many"):
+    with pytest.raises(OutputError, match="too many"):
         read_archive(io.BytesIO(many))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("run.json", "{}")
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("run.json", "{}")
-    with pytest.raises(errors.DownloadError, match="no name"):
+    with pytest.raises(OutputError, match="no name"):
         read_archive(out)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04nonsense", b"<html>"])
 def test_a_damaged_archive(content):
-    with pytest.raises(errors.DownloadError, match="damaged"):
+    with pytest.raises(OutputError, match="damaged"):
         read_archive(io.BytesIO(content))
 
 
@@ -701,20 +1159,188 @@ def test_a_damaged_archive(content):
     ],
 )
 def test_a_recording_that_is_none(changes):
-    with pytest.raises(errors.DownloadError, match="not what a job writes"):
-        to_recording(result(**changes), {})
+    with pytest.raises(OutputError, match="not what a job writes"):
+        to_recording(result(**changes))
 
 
 def test_spikes_that_would_run_code():
     columns = io.BytesIO()
     np.savez(columns, neurons_0=np.array([print], dtype=object), times_0=np.array([20.0]))
-    with pytest.raises(errors.DownloadError):
-        to_recording({**result(), "spikes.npz": columns.getvalue()}, {})
+    with pytest.raises(OutputError):
+        to_recording({**result(), "spikes.npz": columns.getvalue()})
 
 
 def test_an_archive_of_a_failed_job():
-    with pytest.raises(errors.DownloadError, match="ValueError: no"):
-        to_recording({"error.txt": b"Traceback ...\nValueError: no"}, {})
+    with pytest.raises(OutputError, match="ValueError: no"):
+        to_recording({"error.txt": b"Traceback ...\nValueError: no"})
+
+
+def _npy(values, **header):
+    """An array in numpy's format, whose header may lie."""
+    out = io.BytesIO()
+    told = {"descr": values.dtype.str, "fortran_order": False, "shape": values.shape, **header}
+    np.lib.format.write_array_header_1_0(out, told)
+    return out.getvalue() + values.tobytes()
+
+
+def _with_columns(**changes):
+    out = io.BytesIO()
+    columns = {
+        "neurons_0": _npy(np.array([2, 0])), "times_0": _npy(np.array([20.0, 30.0])),
+        "neurons_1": _npy(np.array([1])), "times_1": _npy(np.array([99.9])), **changes,
+    }  # fmt: skip
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in columns.items():
+            archive.writestr(f"{name}.npy", content)
+    return {**result(), "spikes.npz": out.getvalue()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"times_0": _npy(np.array([20.0, 30.0]), shape=(2**40,))},
+        {"times_0": _npy(np.array([20.0, 30.0]), shape=(1,))},
+        {"times_0": _npy(np.array([20.0, 30.0]), shape=(-1,))},
+        {"times_0": _npy(np.array([20.0, 30.0]), shape=(2, 1))},
+        {"times_0": _npy(np.array([20.0, 30.0]), descr="|O")},
+        {"times_0": _npy(np.array([20, 30]))},
+        {"times_0": _npy(np.array([20.0, np.nan]))},
+        {"times_0": _npy(np.array([20.0, 300.0]))},
+        {"neurons_0": _npy(np.array([2, -1]))},
+        {"neurons_0": _npy(np.array([2, 3]))},
+        {"neurons_0": _npy(np.array([2, 2**63 + 5], dtype=np.uint64))},
+        {"neurons_0": _npy(np.array([2]))},
+        {"neurons_0": b""},
+        {"neurons_0": b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535},
+        {"neurons_1": b"\x93NUMPY\x03\x00"},
+        {"../evil": b""},
+        {"bomb": b"\0" * 10_000_000},
+    ],
+)
+def test_spikes_that_a_job_cannot_have(changes):
+    with pytest.raises(OutputError) as caught:
+        to_recording(_with_columns(**changes))
+    assert str(caught.value).isprintable()
+
+
+def test_an_archive_that_is_packed_too_well():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("run.json", result()["run.json"])
+        with archive.open("spikes.npz", "w") as file:
+            for _ in range(100):
+                file.write(bytes(1 << 20))
+    assert out.tell() < 200_000
+    with pytest.raises(OutputError, match="would unpack to 104,857,600 bytes"):
+        read_archive(out)
+
+
+def test_what_is_not_needed_is_not_unpacked():
+    out = io.BytesIO(sound())
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.bin", bytes(50_000_000))
+    assert set(read_archive(out, largest=1_000_000)) == {"run.json", "spikes.npz"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"populations": {"a": 10**12, "b": 2}},
+        {"populations": {"a": 10**9, "b": 2}},
+        {"populations": {"a": -1, "b": 2}},
+        {"populations": {"a": 0, "b": 2}},
+        {"populations": {"a": True, "b": 2}},
+        {"populations": {"a": 3.0, "b": 2}},
+        {"populations": {}, "n_spikes": None},
+        {"populations": {f"p{i}": 1 for i in range(20_000)}, "n_spikes": None},
+        {"populations": {f"p{i}": 10**6 for i in range(20)}, "n_spikes": None},
+        {"populations": {"\ud800": 3, "b": 2}},
+        {"duration_ms": 0.0, "n_spikes": None},
+        {"duration_ms": -1.0, "n_spikes": None},
+        {"duration_ms": 1e15},
+        {"duration_ms": 1e308, "warmup_ms": 1e308},
+        {"duration_ms": True},
+        {"warmup_ms": -5.0},
+        {"timestep_ms": 0.0},
+        {"n_spikes": 4},
+        {"n_spikes": -1},
+        {"warnings": {"a": 1}},
+        {"warnings": "late packets"},
+        {"published_rates": [1]},
+        {"published_rates": {"a": "x"}},
+        {"model": 5},
+        {"parameters": []},
+    ],
+)
+def test_a_run_that_no_job_can_have(changes):
+    with pytest.raises(OutputError, match="not what a job writes") as caught:
+        to_recording(result(**changes))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"[]", b"[" * 100_000, b"{", b"\xff", b'{"populations": {"a": 9' + b"9" * 5000 + b"}}", b""],
+)
+def test_metadata_that_is_none(text):
+    with pytest.raises(OutputError, match="not what a job writes"):
+        to_recording({**result(), "run.json": text})
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_a_damaged_archive_is_refused_or_means_the_same(data):
+    """Bytes are changed, cut off, or put in: what is still read is the run that it was."""
+    content = bytearray(sound())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        kind = data.draw(st.sampled_from(["change", "cut", "insert"]))
+        if kind == "change":
+            content[place] = data.draw(st.integers(0, 255))
+        elif kind == "cut":
+            del content[place : place + data.draw(st.integers(1, 200))]
+        else:
+            content[place:place] = data.draw(st.binary(max_size=20))
+        if not content:
+            break
+    found, refusal = _attempt(lambda: to_recording(read_archive(io.BytesIO(bytes(content)))))
+    assert all(line.isprintable() for line in refusal.split("\n"))
+    if not refusal:
+        np.testing.assert_array_equal(found.spikes("a").times, [20.0, 30.0])
+        np.testing.assert_array_equal(found.spikes("b").neurons, [1])
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(sorted(json.loads(result()["run.json"]))), JSON, max_size=3))
+def test_any_metadata_is_refused_or_can_be_written(changes):
+    recording, refusal = _attempt(lambda: to_recording(result(**changes)))
+    assert refusal.isprintable()
+    if not refusal:
+        assert recording.t_stop > recording.t_start
+        assert all(rate >= 0 for rate in recording.rates().values())
+
+
+@pytest.mark.parametrize(
+    ("job", "changes"),
+    [
+        ({"tags": [f"portable-cortex-{'1' * 32}"]}, {}),
+        ({}, {"archive": f"portable-cortex-{'1' * 32}"}),
+        ({}, {"portal": {"job": 8}}),
+    ],
+)
+def test_the_recording_of_another_job_is_not_taken(there, client, tmp_path, job, changes):
+    number = finished(there, sound(**changes))
+    there.jobs[number].update(job)
+    with pytest.raises(errors.DownloadError, match=r"another job|of its own"):
+        portal.fetch(client, number, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_job_than_the_one_asked_for(there, client, tmp_path):
+    number = finished(there, sound())
+    there.jobs[number]["id"] = 8
+    with pytest.raises(errors.NotThePortalError, match=f"job 8 when it was asked for job {number}"):
+        portal.fetch(client, number, tmp_path / "out")
 
 
 # --- the command line ---------------------------------------------------------------------------
@@ -756,7 +1382,12 @@ def test_commands_from_submission_to_verdict(there, call, monkeypatch, tmp_path)
     assert "SpiNNaker" in out
     status, out, _ = call("jobs", "log", 101)
     assert "simulate: 200 ms" in out
-    status, out, _ = call("jobs", "cancel", 101)
+    assert "12.5 core-hours" in call("jobs", "show", 101)[1]
+    status, _, err = call("jobs", "cancel", 101)
+    assert status == 2
+    assert "--yes" in err
+    assert there.jobs[101]["status"] == "finished"
+    assert call("jobs", "cancel", 101, "--yes")[0] == 0
     assert there.jobs[101]["status"] == "removed"
     assert SECRET not in out + err
 
@@ -856,9 +1487,10 @@ FETCH = ("jobs", "fetch", 101)
     [
         (_expired, SUBMIT, "does not accept the token (401)"),
         (_expired, FETCH, "does not accept the token (401)"),
-        (_no_quota, SUBMIT, "not enough quota"),
+        (_no_quota, SUBMIT, "sufficient compute quota"),
         (_faults("422"), SUBMIT, "hardware_platform: unknown"),
         (_faults("maintenance"), SUBMIT, "until noon"),
+        (_faults("read-only"), SUBMIT, "read-only"),
         (_faults("html"), FETCH, "no JSON"),
         (_faults("500"), FETCH, "500"),
         (_faults("slow"), FETCH, "did not answer in time"),
@@ -891,6 +1523,85 @@ def test_what_goes_wrong_ends_in_a_sentence(
     assert "Traceback" not in out + err
     assert SECRET not in out + err
     assert not list(tmp_path.iterdir())
+
+
+EVIL = "x\x1b]0;mine\x07\x1b[2J\x9b\u202e"
+
+
+def test_nothing_from_elsewhere_commands_the_terminal(there, call, monkeypatch, tmp_path):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    content = sound(populations={EVIL: 3, "b": 2}, warnings=[EVIL])
+    number = finished(there, content)
+    there.jobs[number].update(
+        collab=EVIL,
+        log=f"{EVIL}\nnext",
+        tags=[EVIL],
+        provenance={EVIL: EVIL},
+        hardware_platform=EVIL,
+    )
+    (tmp_path / "it.zip").write_bytes(content)
+    failed = there.add(status="error", log=f"ValueError: {EVIL}")
+    strange = there.add(status=EVIL)
+    for arguments in (
+        ("jobs", "list"), ("jobs", "show", number), ("jobs", "log", number),
+        ("jobs", "fetch", number, "--out", "a"), ("jobs", "fetch", "it.zip", "--out", "b"),
+        ("validate", "a"), ("validate", "it.zip"), ("jobs", "fetch", failed),
+        ("jobs", "fetch", strange), ("jobs", "fetch", strange, "--wait", "--deadline", 0),
+        ("jobs", "cancel", strange),
+    ):  # fmt: skip
+        status, out, err = call(*arguments)
+        assert status in (0, 2)
+        for character in "\x1b\x07\x9b\u202e":
+            assert character not in out + err, arguments
+    assert "next" in call("jobs", "log", number)[1].splitlines()
+
+
+def test_cancelling(there, call, monkeypatch):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    queued, running, done = (there.add(status=s) for s in ("submitted", "running", "error"))
+    status, out, _ = call("jobs", "cancel", queued)
+    assert (status, out) == (0, f"job {queued} is removed\n")
+    status, out, _ = call("jobs", "cancel", running)
+    assert status == 0
+    assert "goes on" in out
+    status, out, err = call("jobs", "cancel", done)
+    assert status == 2
+    assert "--yes" in err
+    assert there.jobs[done]["status"] == "error"
+    assert call("jobs", "cancel", done, "--yes")[0] == 0
+    assert "removed already" in call("jobs", "cancel", done)[1]
+    status, _, err = call("jobs", "list", "--status", "removed")
+    assert status == 2
+    assert "lists no job that was removed" in err
+
+
+def test_an_outage_is_said_with_its_beginning(there, call, monkeypatch):
+    monkeypatch.setenv("EBRAINS_TOKEN", SECRET)
+    monkeypatch.setenv("EBRAINS_PORTAL_URL", there.url)
+    monkeypatch.setattr(portal.patience, "FIRST_PAUSE", 0.01)
+    number = finished(there, sound())
+    there.faults[:] = [*["maintenance"] * 5, "500"]
+    status, out, err = call("jobs", "fetch", number, "--wait", "--out", "out")
+    assert status == 0, err
+    assert len(re.findall(r"no answer since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", out)) == 2
+    assert out.count("until noon") == 1
+    assert "answers again" in out
+    assert "written to" in out
+
+
+@pytest.mark.parametrize("argument", ["nowhere.zip", "abc", "0", "2147483648", "9" * 5000, "", "."])
+def test_what_is_neither_a_job_nor_an_archive(call, argument):
+    status, _, err = call("jobs", "fetch", argument)
+    assert status == 2
+    assert err.startswith("Error: ")
+
+
+def test_a_script_that_cannot_be_written(call, tmp_path):
+    status, _, err = call("submit", "--collab", "c", "--scale", 0.02, "--script", "no/x.py")
+    assert status == 2
+    assert "no/x.py cannot be written" in err
 
 
 def test_script_is_written_without_a_token(call, monkeypatch, tmp_path):
@@ -959,7 +1670,7 @@ def test_the_official_client_speaks_to_the_same_server(there, client, tmp_path, 
     assert seen.resource_uri == address
     ours = client.submit("import that", collab="my-collab", tag="b-tag")
     assert official.get_job(ours.id)["code"] == "import that"
-    for change, message in (({"collab_id": "theirs"}, "403"), ({"platform": "Loihi"}, "403")):
+    for change, message in (({"collab_id": "theirs"}, "404"), ({"platform": "Loihi"}, "403")):
         given = {"platform": "SpiNNaker", "collab_id": "my-collab", **change}
         with pytest.raises(Exception, match=message):
             official.submit_job("import x", **given)

@@ -61,6 +61,8 @@ class Cost:
         Recurrent ones, during the simulate phase.
     events_from : str
         Where the number of events comes from, or why it is unknown.
+    charge : Figure or None
+        What a job portal has counted for the whole job, e.g. core-hours.
 
     Examples
     --------
@@ -75,6 +77,7 @@ class Cost:
     energies: tuple[Energy, ...]
     synaptic_events: int | None
     events_from: str
+    charge: Figure | None = None
 
     @property
     def real_time_factor(self) -> float:
@@ -109,6 +112,8 @@ class Cost:
                     f"{label}; events {self.events_from}",
                 ),
             ]
+        if self.charge is not None:
+            figures.append(self.charge)
         return tuple(figures)
 
 
@@ -161,6 +166,7 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
         own = tuple(
             Energy(**{**figure, "joules": _finite(figure["joules"])}) for figure in about["energy"]
         )
+        charge = _charge(about)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise OutputError(f"the run has no complete account of its cost: {error!r}") from None
     if events is not None:
@@ -169,7 +175,24 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
         events, origin = _events_of(about, metadata_of(events_from))
     else:
         origin = "unknown: spikes were not recorded"
-    return Cost(factors, memory, (*own, *energies), events, origin)
+    return Cost(factors, memory, (*own, *energies), events, origin, charge)
+
+
+def _charge(about: Mapping[str, Any]) -> Figure | None:
+    """What the portal has counted for a job, in the unit that it gives."""
+    portal = about.get("portal")
+    usage = portal.get("resource_usage") if isinstance(portal, Mapping) else None
+    if not isinstance(usage, Mapping):
+        return None
+    note = "as the portal has counted it against the quota"
+    return Figure(
+        "resource usage",
+        _finite(usage["value"]),
+        str(usage["units"]),
+        "measured",
+        "whole job",
+        note,
+    )
 
 
 def _finite(value: Any) -> float:

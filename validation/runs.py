@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from portable_cortex import Recording
+from portable_cortex.archive import is_archive
 from portable_cortex.errors import OutputError
 from portable_cortex.recording import RUN
 
@@ -17,8 +18,8 @@ MOST_NEURONS = 10**8  # of one population
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run itself."""
-    return (folder / RUN).is_file() or is_inm6(folder)
+    """Whether a folder holds a run itself, or is the archive of a job."""
+    return (folder / RUN).is_file() or is_archive(folder) or is_inm6(folder)
 
 
 def find_runs(folders: Sequence[str | Path]) -> list[Path]:
@@ -35,7 +36,7 @@ def find_runs(folders: Sequence[str | Path]) -> list[Path]:
     for folder in map(Path, folders):
         inside = []
         if folder.is_dir() and not is_run(folder):
-            inside = sorted(path for path in folder.iterdir() if path.is_dir() and is_run(path))
+            inside = sorted(path for path in folder.iterdir() if is_run(path))
         found += inside or [folder]
     return found
 

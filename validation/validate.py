@@ -143,7 +143,11 @@ def examine(
     trouble = _not_one_network(runs)
     if trouble:
         return Validation(names, _undecided(trouble, named or "", runs.length), runs.first)
-    if named is None or named in reference_names() or not Path(named).is_dir():
+    if (
+        named is None
+        or named in reference_names()
+        or not (Path(named).is_dir() or is_run(Path(named)))
+    ):
         reference = load_reference(named) if named is not None else _fitting(runs.first)
         return _doubted(_against_reference(runs, reference, progress), runs)
     if is_run(Path(named)):

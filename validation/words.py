@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from portable_cortex.untrusted import printable_lines
+
 from .activity import STATISTICS
 from .comparison import Comparison, Test, Verdict
 from .significance import POWER
@@ -21,15 +23,14 @@ POWER_OF = ("rate", "cv", "cc")  # the statistics whose power is stated in the s
 
 
 def clean(text: object) -> str:
-    r"""Text without what terminals, XML and UTF-8 cannot hold.
+    r"""Text without what terminals, XML and UTF-8 cannot hold; line feeds are kept.
 
     Examples
     --------
     >>> clean("red \x1b[31m, half a pair \ud800")
-    'red ?[31m, half a pair ?'
+    'red \\x1b[31m, half a pair \\ud800'
     """
-    readable = str(text).encode("utf-8", "replace").decode()
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in readable)
+    return printable_lines(text)
 
 
 def number(value: float, digits: int = 3) -> str:
