@@ -235,8 +235,8 @@ class Recording:
 
 def time_step(metadata: Mapping[str, Any]) -> float | None:
     """The time step of a run, ms; None if its metadata do not say."""
-    step = metadata.get("timestep_ms")
-    return float(step) if _is_number(step) and 0 < step < float("inf") else None
+    step: Any = metadata.get("timestep_ms")
+    return float(step) if _is_number(step) and 0 < step < 1e300 else None
 
 
 def _sizes(metadata: Any) -> dict[str, int]:

@@ -33,7 +33,11 @@ def as_inm6(recording, folder, *, presim=500.0, shift=11):
         for thread in range(2):
             mine = neurons % 2 == thread
             rows = zip(senders[mine], times[mine] - recording.t_start + presim, strict=True)
-            text = HEADER + (early if thread == 0 else "") + "".join(f"{s}\t{t:.3f}\n" for s, t in rows)
+            text = (
+                HEADER
+                + (early if thread == 0 else "")
+                + "".join(f"{s}\t{t:.3f}\n" for s, t in rows)
+            )
             path = folder / f"spike_recorder-{recorders + number}-{thread}.dat"
             path.write_text(text, "ascii")
         first += n

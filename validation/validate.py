@@ -403,6 +403,11 @@ def _no_reference(recording: Recording) -> str:
     about = _sound_metadata(recording)
     shown = [f"{k} {v}" for k, v in about["parameters"].items() if k in ("scale", "drive")]
     known = ", ".join(reference_names()) or "none"
+    if about.get("model") is None:
+        return (
+            "no reference fits, since it is not stated of which model this is: --against takes "
+            f"one of {known}, the .h5 file of another, or a second recording"
+        )
     return (
         f"no reference fits {printable(about.get('model'), SHOWN)} "
         f"({printable(', '.join(shown), SHOWN) or 'no parameters'}){_nearest(about)}: "
@@ -442,7 +447,10 @@ def _notes(runs: _Runs, reference: Reference, covered: float) -> tuple[str, ...]
     if isinstance(wanted, dict):
         found = conditions(_sound_metadata(recording))
         names = [n for n in {**wanted, **found} if found.get(n) != wanted.get(n)]
-        notes += _unlike(names, found, wanted)
+        if found["model"] is None:
+            notes.append("it is not stated of which model, and with which parameters, this is")
+        else:
+            notes += _unlike(names, found, wanted)
     warmup = reference.provenance.get("warmup_ms")
     if warmup is not None and recording.t_start != warmup:
         notes.append(f"the warm-up was {recording.t_start:g} ms, and {warmup} in the reference")

@@ -97,7 +97,8 @@ def _of_text(folder: Path, table: Mapping[str, Any], metadata: dict[str, Any]) -
     owned = np.sort(np.concatenate([ids for ids, _ in recorded.values()]))
     if (owned[1:] == owned[:-1]).any():
         raise ValueError("populations share neurons: expected ranges of ids that do not overlap")
-    spikes = read_spikes(recorded, metadata.get("timestep_ms"), names)
+    t_stop = metadata["warmup_ms"] + metadata["duration_ms"]
+    spikes = read_spikes(recorded, metadata.get("timestep_ms"), t_stop, names)
     sizes = {label: ids.size for label, (ids, _) in recorded.items()}
     return Recording(sizes, _after(spikes, metadata["warmup_ms"]), metadata)
 
@@ -165,7 +166,8 @@ def _parameters(table: Mapping[str, Any]) -> dict[str, Any]:
         return dict(parameters)
     model = load_model(name)
     model.check({k: v for k, v in parameters.items() if k != "seed"})
-    return {**model.parameters, **parameters}
+    defaults = {k: list(v) if isinstance(v, tuple) else v for k, v in model.parameters.items()}
+    return {**defaults, **parameters}
 
 
 def _time(table: Mapping[str, Any], name: str) -> float:

@@ -102,11 +102,14 @@ def load_inert(path: Path) -> Any:
     Raises
     ------
     ValueError
-        For a pickle that names anything else.
-    pickle.UnpicklingError, EOFError, ...
-        For one that is damaged.
+        For a pickle that names anything else, or that is damaged.
     """
-    return _Reader(BytesIO(path.read_bytes())).load()
+    try:
+        return _Reader(BytesIO(path.read_bytes())).load()
+    except (OSError, ValueError, MemoryError):
+        raise
+    except Exception as error:  # what damage makes of a program, nobody can list
+        raise ValueError(f"it is no whole pickle ({type(error).__name__}: {error})") from error
 
 
 def array_of(value: Any) -> NDArray[Any]:

@@ -58,7 +58,7 @@ def load(folder: Path) -> Recording:
         labels = _labels(network)
         recorded = _recorded(folder, nodes, labels)
         _check_sizes(folder, network, recorded)
-        spikes = read_spikes(recorded, resolution)
+        spikes = read_spikes(recorded, resolution, warmup + duration)
         metadata = {
             "backend": "nest",
             "warmup_ms": warmup,

@@ -7,7 +7,6 @@ block says: see `described`. Nothing that a file names is called, and NIX files 
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +80,7 @@ def load_files(paths: Sequence[Path]) -> Recording:
     for path in paths:
         try:
             found = _read_nix(path) if path.suffix in NIX else [_read_pickle(path)]
-        except (*DAMAGE, pickle.PickleError, EOFError, IndexError) as error:
+        except (*DAMAGE, IndexError) as error:
             why = str(error) or type(error).__name__
             raise OutputError(f"{path} is no readable Neo block: {printable(why)}") from error
         for block in found:

@@ -29,6 +29,7 @@ BACKEND = re.compile(r"RecordingBackendASCII version:\s*(.*)")
 BACKEND_VERSION = "2"
 THREAD = re.compile(r"-(\d+)\.[a-z]+")
 SHOWN = 60  # characters of a line that is no spike
+MISSED = 100  # spikes that a silent end of a file would have had: fewer may be chance
 
 
 class Recorded(NamedTuple):
@@ -57,6 +58,7 @@ class _Rows(NamedTuple):
 def read_spikes(
     populations: Mapping[str, Recorded],
     resolution: float | None,
+    t_stop: float,
     columns: Sequence[str] | None = None,
 ) -> dict[str, Spikes]:
     """The spikes of some populations, in ms since the beginning of the simulation.
@@ -66,6 +68,8 @@ def read_spikes(
     populations : dict of str to Recorded
     resolution : float or None
         Time step, ms, for times that are counted in steps.
+    t_stop : float
+        End of the simulation, ms.
     columns : sequence of str, optional
         Of files that have no header.
 
@@ -84,6 +88,7 @@ def read_spikes(
     names = [path.name for path in paths]
     for number, path in enumerate(paths):
         rows = _read(path, resolution, columns)
+        _check_end(path, rows.times, t_stop)
         known = np.zeros(rows.senders.size, bool)
         for label, recorded in populations.items():
             if path not in recorded.paths:
@@ -110,6 +115,19 @@ def read_spikes(
         label: by_time(*(np.concatenate(column) for column in zip(*found, strict=True)))
         for label, found in parts.items()
     }
+
+
+def _check_end(path: Path, times: NDArray[np.float64], t_stop: float) -> None:
+    """Whether a file goes on until the end of the simulation."""
+    if not times.size:
+        return
+    first, last = float(times.min()), float(times.max())
+    silent = t_stop - last
+    if silent * times.size > MISSED * (last - first) and silent > 0.1 * (last - first):
+        raise ValueError(
+            f"{path.name} ends with a spike at {last:g} ms, and the simulation at {t_stop:g} ms: "
+            "it may have been cut"
+        )
 
 
 def _find(
