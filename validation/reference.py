@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -185,12 +186,17 @@ def load_reference(name: str | Path) -> Reference:
     """
     text = str(name)
     if text in reference_names():
-        source = resources.files("portable_cortex.validation.references").joinpath(f"{text}.h5")
-        with resources.as_file(source) as path:
-            return Reference.load(path)
+        return _shipped(text)
     if not Path(text).is_file():
         raise UnknownNameError("reference", text, reference_names(), "Or name an .h5 file")
     return Reference.load(Path(text))
+
+
+@cache
+def _shipped(name: str) -> Reference:
+    source = resources.files("portable_cortex.validation.references").joinpath(f"{name}.h5")
+    with resources.as_file(source) as path:
+        return Reference.load(path)
 
 
 def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:

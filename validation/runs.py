@@ -163,7 +163,8 @@ def _silent_end(recording: Recording, n: int) -> str:
         return ""
     first, last = min(times[0] for times in trains), max(times[-1] for times in trains)
     silent = max(first - recording.t_start, recording.t_stop - last)
-    if silent * n <= MISSED * (last - first) or silent <= 0.1 * (last - first):
+    few = n < MISSED or silent * n <= MISSED * (last - first)
+    if few or silent <= 0.1 * (last - first):
         return ""
     return (
         f"all {n} spikes are from {first:g} to {last:g} ms, and it lasts from "

@@ -59,6 +59,7 @@ def load(folder: Path) -> Recording:
         recorded = _recorded(folder, nodes, labels)
         _check_sizes(folder, network, recorded)
         spikes = read_spikes(recorded, resolution, warmup + duration)
+        spikes = {label: _after(spikes[label], warmup) for label in labels}
         metadata = {
             "backend": "nest",
             "warmup_ms": warmup,
@@ -89,12 +90,12 @@ def load(folder: Path) -> Recording:
     except DAMAGE as error:
         raise OutputError(f"{folder} is damaged: {printable(error)}") from error
     sizes = {label: recorded[label].ids.size for label in labels}
-    return Recording(sizes, {p: _after(spikes[p], warmup) for p in labels}, metadata)
+    return Recording(sizes, spikes, metadata)
 
 
 def _after(spikes: Spikes, warmup: float) -> Spikes:
     if spikes.times.size and not spikes.times[0] > 0:
-        raise OutputError(f"there is a spike at {spikes.times[0]:g} ms: expected times above 0")
+        raise ValueError(f"there is a spike at {spikes.times[0]:g} ms: expected times above 0")
     first = int(np.searchsorted(spikes.times, warmup + 1e-6, side="right"))
     return Spikes(spikes.times[first:], spikes.neurons[first:])
 

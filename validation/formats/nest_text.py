@@ -119,7 +119,7 @@ def read_spikes(
 
 def _check_end(path: Path, times: NDArray[np.float64], t_stop: float) -> None:
     """Whether a file goes on until the end of the simulation."""
-    if not times.size:
+    if times.size < MISSED:
         return
     first, last = float(times.min()), float(times.max())
     silent = t_stop - last
