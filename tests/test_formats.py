@@ -20,9 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portable_cortex import Recording, Spikes
+from portable_cortex import Recording, Spikes, cli
 from portable_cortex.errors import OutputError
 from portable_cortex.sonata import by_time
+from portable_cortex.validation import export, report, terminal
 from portable_cortex.validation.activity import measure
 from portable_cortex.validation.comparison import Verdict
 from portable_cortex.validation.reference import Reference, conditions
@@ -195,7 +196,11 @@ def test_each_layout_is_judged_like_ours(layout, tmp_path):
     for seed in range(2, 8):
         made(seed).save(tmp_path / "data" / str(seed))
     against = tmp_path / "data"
-    assert validate(layout, against).verdict is Verdict.AGREES
+    validation = examine(layout, against)
+    assert validation.comparison.verdict is Verdict.AGREES
+    assert report.render(validation)
+    assert export.to_json(validation)
+    terminal.show(validation, cli.out)
     few = {
         p: Spikes(t[: t.size // 9], n[: t.size // 9]) for p, (t, n) in made().spike_trains.items()
     }
