@@ -221,7 +221,10 @@ def _processes(about: Mapping[str, Any]) -> str:
 def validate(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Folders of runs, or of folders of runs."),
+        typer.Argument(
+            metavar="DIR...",
+            help="Folders of runs, or of folders of runs, of other programs too; or Neo files.",
+        ),
     ],
     against: Annotated[
         str | None,

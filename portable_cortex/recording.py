@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import OutputError, OutputExistsError, UnknownNameError
+from .hdf5 import DAMAGE
 from .interruption import shielded, tell
-from .sonata import DAMAGE, Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
+from .sonata import Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
+from .untrusted import parse_json, printable
 
 if TYPE_CHECKING:
     import neo
@@ -97,11 +99,12 @@ class Recording:
             raise UnknownNameError("recorded signal", f"{variable}:{population}", valid) from None
 
     def rates(self) -> dict[str, float]:
-        """Mean firing rate of each recorded population, spikes/s."""
+        """Mean firing rate of each recorded population, spikes/s; not a number without neurons."""
         seconds = (self.t_stop - self.t_start) * 1e-3
+        exposures = {label: self.n_neurons[label] * seconds for label in self.spike_trains}
         return {
-            label: trains.times.size / (self.n_neurons[label] * seconds)
-            for label, trains in self.spike_trains.items()
+            label: self.spike_trains[label].times.size / exposure if exposure else float("nan")
+            for label, exposure in exposures.items()
         }
 
     def to_neo(self) -> neo.Block:
@@ -178,7 +181,7 @@ class Recording:
             If it cannot be written, e.g. for a full disk.
         """
         folder = check_output(folder, overwrite=overwrite)
-        text = to_json({**self.metadata, "populations": dict(self.n_neurons)})
+        text = to_json({**self.metadata, **self._contents()})
         with _whole(folder) as staging:
             write_spikes(staging / SPIKES, self.spike_trains)
             if self.signals:
@@ -204,20 +207,68 @@ class Recording:
             from .archive import load_archive
 
             return load_archive(folder)
+        path = folder / RUN
         try:
-            metadata = json.loads((folder / RUN).read_text(encoding="utf-8"))
-            n_neurons = {label: int(n) for label, n in metadata["populations"].items()}
-            float(metadata["warmup_ms"]), float(metadata["duration_ms"])
+            metadata = parse_json(path.read_text(encoding="utf-8"))
+            n_neurons = _sizes(metadata)
         except FileNotFoundError:
             raise OutputError(f"{folder} holds no run: there is no {RUN} in it") from None
         except DAMAGE as error:
-            raise OutputError(f"{folder / RUN} is damaged: {error!r}") from error
+            raise OutputError(f"{path} is damaged: {printable(error)}") from error
         signals = {}
         if (folder / SIGNALS).exists():
             signals = read_signals(folder / SIGNALS)
-        spikes = read_spikes(folder / SPIKES)
+        spikes = read_spikes(folder / SPIKES, time_step(metadata))
+        for name, labels in ((SPIKES, set(spikes)), (SIGNALS, {label for label, _ in signals})):
+            if unknown := sorted(labels - set(n_neurons)):
+                raise OutputError(
+                    f"{folder / name} has the populations {printable(', '.join(unknown))}, and "
+                    f"{RUN} {printable(', '.join(n_neurons)) or 'none'}: expected the same names, "
+                    "and neurons that count from 0 within each"
+                )
         # HDF5 lists groups by name; keep the model's order
         return cls(n_neurons, {p: spikes[p] for p in n_neurons if p in spikes}, metadata, signals)
+
+    def _contents(self) -> dict[str, Any]:
+        """What the files hold, whatever the metadata say of it."""
+        contents: dict[str, Any] = {"populations": dict(self.n_neurons)}
+        if self.spike_trains and "n_spikes" in self.metadata:
+            contents["n_spikes"] = sum(spikes.times.size for spikes in self.spike_trains.values())
+        if self.spike_trains and "rates" in self.metadata:
+            contents["rates"] = self.rates()
+        return contents
+
+
+def time_step(metadata: Mapping[str, Any]) -> float | None:
+    """The time step of a run, ms; None if its metadata do not say."""
+    step: Any = metadata.get("timestep_ms")
+    return float(step) if _is_number(step) and 0 < step < 1e300 else None
+
+
+def _sizes(metadata: Any) -> dict[str, int]:
+    """The numbers of neurons in a run's metadata, of which the necessary parts are checked.
+
+    Raises
+    ------
+    ValueError
+        If they are not there, or of another type.
+    """
+    if not isinstance(metadata, dict):
+        raise ValueError(f"it holds {type(metadata).__name__}: expected a mapping")
+    for name in ("warmup_ms", "duration_ms"):
+        if not _is_number(metadata.get(name)):
+            raise ValueError(f"{name!r} is {metadata.get(name)!r}: expected a number")
+    sizes = metadata.get("populations")
+    if not isinstance(sizes, dict):
+        raise ValueError(f"'populations' is {sizes!r}: expected the number of neurons by label")
+    for label, n in sizes.items():
+        if not isinstance(n, int) or isinstance(n, bool):
+            raise ValueError(f"the population {label!r} has {n!r} neurons: expected a whole number")
+    return sizes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def to_json(metadata: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError
 from portable_cortex.validation.comparison import Verdict
-from portable_cortex.validation.inm6 import load_inm6
+from portable_cortex.validation.formats.inm6 import load as load_inm6
 from portable_cortex.validation.reference import Reference
 from portable_cortex.validation.runs import find_runs, load_sound
 from portable_cortex.validation.validate import examine
@@ -33,7 +33,11 @@ def as_inm6(recording, folder, *, presim=500.0, shift=11):
         for thread in range(2):
             mine = neurons % 2 == thread
             rows = zip(senders[mine], times[mine] - recording.t_start + presim, strict=True)
-            text = HEADER + early + "".join(f"{s}\t{t:.3f}\n" for s, t in rows)
+            text = (
+                HEADER
+                + (early if thread == 0 else "")
+                + "".join(f"{s}\t{t:.3f}\n" for s, t in rows)
+            )
             path = folder / f"spike_recorder-{recorders + number}-{thread}.dat"
             path.write_text(text, "ascii")
         first += n

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.errors import OutputError, UnknownNameError
+from portable_cortex.hdf5 import DAMAGE, group_of, numbers_of, text_of
 from portable_cortex.output import whole
+from portable_cortex.untrusted import parse_json, printable
 
 from .activity import Activity
 from .distances import ks, sketch
@@ -130,17 +133,42 @@ class Reference:
         """
         try:
             with h5py.File(path, "r") as file:
-                about = json.loads(file.attrs["about"])
+                about = parse_json(text_of(file, "about") or "")
                 ensembles = {}
                 for duration, populations in file.items():
                     for population, statistics in populations.items():
-                        for statistic, group in statistics.items():
-                            values = {k: group[k][:].astype(float) for k in group}
-                            ensembles[float(duration), population, statistic] = Ensemble(**values)
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise OutputError(f"{path} is no readable reference: {error}") from error
-        durations = tuple(sorted({key[0] for key in ensembles}))
-        return cls(about.pop("name"), about, about.pop("n_neurons"), durations, ensembles)
+                        for statistic in statistics:
+                            group = group_of(statistics, statistic)
+                            values = {k: numbers_of(group, k).astype(float) for k in group}
+                            ensemble = _sound(Ensemble(**values), str(group.name))
+                            ensembles[float(duration), population, statistic] = ensemble
+            name, sizes = about.pop("name"), about.pop("n_neurons")
+            durations = tuple(sorted({key[0] for key in ensembles}))
+            if not ensembles or not all(0 < d < float("inf") for d in durations):
+                raise ValueError(f"it has the durations {durations}: expected some, in ms")
+            labels = {population for _, population, _ in ensembles}
+            if not all(type(n) is int and n > 0 for n in sizes.values()) or labels - set(sizes):
+                raise ValueError("it does not have a number of neurons of each population")
+            if not isinstance(name, str) or not isinstance(about.get("conditions", {}), dict):
+                raise ValueError("it does not say what it is of")
+        except DAMAGE as error:
+            raise OutputError(f"{path} is no readable reference: {printable(error)}") from error
+        return cls(name, about, sizes, durations, ensembles)
+
+
+def _sound(ensemble: Ensemble, name: str) -> Ensemble:
+    """An ensemble from a file, if it can be one."""
+    n = ensemble.means.size
+    if n < 2 or ensemble.pool.size < 1:
+        raise ValueError(f"{name} has {n} seeds and {ensemble.pool.size} values")
+    if ensemble.to_pool.size != n or ensemble.pairs.size != n * (n - 1) // 2:
+        raise ValueError(f"{name} has other numbers of distances than {n} seeds have")
+    distances = np.concatenate([ensemble.to_pool, ensemble.pairs])
+    if not np.isfinite([*ensemble.pool, *ensemble.means]).all():
+        raise ValueError(f"{name} has values that are no finite numbers")
+    if not ((distances >= 0) & (distances <= 1)).all() or (np.diff(ensemble.pool) < 0).any():
+        raise ValueError(f"{name} has distances outside of 0 to 1, or values out of order")
+    return ensemble
 
 
 def reference_names() -> tuple[str, ...]:
@@ -159,12 +187,17 @@ def load_reference(name: str | Path) -> Reference:
     """
     text = str(name)
     if text in reference_names():
-        source = resources.files("portable_cortex.validation.references").joinpath(f"{text}.h5")
-        with resources.as_file(source) as path:
-            return Reference.load(path)
+        return _shipped(text)
     if not Path(text).is_file():
         raise UnknownNameError("reference", text, reference_names(), "Or name an .h5 file")
     return Reference.load(Path(text))
+
+
+@cache
+def _shipped(name: str) -> Reference:
+    source = resources.files("portable_cortex.validation.references").joinpath(f"{name}.h5")
+    with resources.as_file(source) as path:
+        return Reference.load(path)
 
 
 def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:

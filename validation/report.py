@@ -148,6 +148,7 @@ def _content(validation: Validation) -> dict[str, Any]:
         "distributions": distributions(validation),
         "spectra": spectra(validation),
         "raster": raster(validation.recording),
+        "beside": validation.beside,
         "pairing": validation.pairing,
         "other": "the other recording" if validation.other else "reference",
         "has_other": validation.other is not None,

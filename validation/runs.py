@@ -1,25 +1,28 @@
-"""Find the runs that a name stands for, and load them: ours, and those of the INM-6 package."""
+"""Find the runs that a name stands for, and load them, in whatever layout they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from portable_cortex import Recording
+from portable_cortex import Recording, Spikes
 from portable_cortex.archive import is_archive
 from portable_cortex.errors import OutputError
-from portable_cortex.recording import RUN
+from portable_cortex.recording import time_step
+from portable_cortex.untrusted import printable
 
-from .inm6 import is_inm6, load_inm6
+from .formats import format_of, neo_block
 
-MOST_NEURONS = 10**8  # of one population
+MOST_NEURONS = 3 * 10**7  # of all populations: what the statistics need memory for
+MISSED = 100  # spikes that a silent end would have had: fewer may be chance
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run itself, or is the archive of a job."""
-    return (folder / RUN).is_file() or is_archive(folder) or is_inm6(folder)
+def is_run(path: Path) -> bool:
+    """Whether a folder, or a file, is a run itself."""
+    return format_of(path) is not None
 
 
 def find_runs(folders: Sequence[str | Path]) -> list[Path]:
@@ -32,13 +35,16 @@ def find_runs(folders: Sequence[str | Path]) -> list[Path]:
     >>> [str(path) for path in find_runs(["nowhere"])]
     ['nowhere']
     """
-    found: list[Path] = []
+    runs: list[Path] = []
     for folder in map(Path, folders):
+        layout = format_of(folder)
         inside = []
-        if folder.is_dir() and not is_run(folder):
-            inside = sorted(path for path in folder.iterdir() if is_run(path))
-        found += inside or [folder]
-    return found
+        # a folder of runs may have files of other Neo blocks or pickles beside them
+        if folder.is_dir() and (layout is None or layout.load is neo_block.load):
+            runs_beside = (path for path in folder.iterdir() if path.is_dir() or is_archive(path))
+            inside = sorted(path for path in runs_beside if is_run(path))
+        runs += inside or [folder]
+    return runs
 
 
 def load_sound(folder: str | Path) -> Recording:
@@ -57,27 +63,117 @@ def load_sound(folder: str | Path) -> Recording:
     portable_cortex.errors.OutputError: nowhere holds no run: there is no run.json in it
     """
     folder = Path(folder)
-    recording = load_inm6(folder) if is_inm6(folder) else Recording.load(folder)
+    layout = format_of(folder)
+    recording = layout.load(folder) if layout else Recording.load(folder)
     trouble = _damage(recording)
     if trouble:
-        raise OutputError(f"{folder} is damaged: {trouble}")
+        raise OutputError(f"{folder} is damaged: {printable(trouble)}")
     return recording
 
 
-def _damage(recording: Recording) -> str | None:
+def _damage(recording: Recording) -> str:
+    """Why a recording cannot be what it says; empty if it can."""
     t_start, t_stop = recording.t_start, recording.t_stop
-    if not (np.isfinite([t_start, t_stop]).all() and t_stop > t_start):
+    if not (np.isfinite([t_start, t_stop]).all() and t_stop > t_start >= 0):
         return f"it lasts from {t_start:g} to {t_stop:g} ms"
     for label, n in recording.n_neurons.items():
-        if not 1 <= n <= MOST_NEURONS:
+        if n < 1:
             return f"{label} has {n} neurons"
-    for label, (times, neurons) in recording.spike_trains.items():
-        if times.ndim != 1 or times.shape != neurons.shape:
-            return f"{label} has {times.size} spike times of {neurons.size} neurons"
-        if times.size == 0:
-            continue
-        if not np.isfinite(times).all() or times[0] <= t_start - 1e-6 or times[-1] > t_stop + 1e-6:
-            return f"{label} has spikes outside of the recording"
-        if neurons.min() < 0 or neurons.max() >= recording.n_neurons[label]:
-            return f"{label} has spikes of neurons that it does not have"
-    return None
+    total = sum(recording.n_neurons.values())
+    if total > MOST_NEURONS:
+        return f"it has {total} neurons: expected {MOST_NEURONS} or fewer"
+    for label, spikes in recording.spike_trains.items():
+        if trouble := _damage_of_spikes(recording, label, spikes):
+            return trouble
+    for (label, variable), signal in recording.signals.items():
+        if signal.neurons.size and signal.neurons.max() >= recording.n_neurons[label]:
+            return f"{variable} was recorded from neurons that {label} does not have"
+    return _contradiction(recording)
+
+
+def _damage_of_spikes(recording: Recording, label: str, spikes: Spikes) -> str:
+    times, neurons = spikes
+    if times.ndim != 1 or times.shape != neurons.shape:
+        return f"{label} has {times.size} spike times of {neurons.size} neurons"
+    if times.size == 0:
+        return ""
+    if (
+        not np.isfinite(times).all()
+        or times[0] <= recording.t_start - 1e-6
+        or times[-1] > recording.t_stop + 1e-6
+    ):
+        return (
+            f"{label} has spikes outside of the recording: from {times[0]:g} to {times[-1]:g} ms, "
+            f"expected {recording.t_start:g} to {recording.t_stop:g} ms"
+        )
+    if neurons.min() < 0 or neurons.max() >= recording.n_neurons[label]:
+        return (
+            f"{label} has spikes of neurons that it does not have: {neurons.min()} to "
+            f"{neurons.max()}, expected 0 to {recording.n_neurons[label] - 1}"
+        )
+    if _has_sources(recording):
+        return ""
+    step = time_step(recording.metadata)
+    points = np.rint(times / step) if step is not None and step > 1e-6 else times
+    order = np.lexsort((points, neurons))
+    twice = (np.diff(points[order]) == 0) & (np.diff(neurons[order]) == 0)
+    if twice.any():
+        first = order[np.flatnonzero(twice)[0]]
+        return (
+            f"neuron {neurons[first]} of {label} has two spikes at {times[first]:g} ms, in one "
+            f"time step; so have {twice.sum()} spikes in all"
+        )
+    return ""
+
+
+def _has_sources(recording: Recording) -> bool:
+    """Whether spike sources were recorded, too, which may fire twice in a step."""
+    n = recording.metadata.get("n_neurons")  # without sources
+    return isinstance(n, int) and 0 <= n < sum(recording.n_neurons.values())
+
+
+def _contradiction(recording: Recording) -> str:
+    """What the metadata say otherwise than the spikes; empty if nothing."""
+    metadata = recording.metadata
+    texts = metadata.get("warnings", [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return f"'warnings' is {printable(repr(texts), 60)}: expected a list of texts"
+    n = sum(spikes.times.size for spikes in recording.spike_trains.values())
+    stated = metadata.get("n_spikes")
+    if stated is None and (trouble := _silent_end(recording, n)):
+        return trouble
+    if stated is not None and (isinstance(stated, bool) or stated != n):
+        return f"'n_spikes' is {printable(repr(stated), 60)}, and there are {n}"
+    rates = metadata.get("rates")
+    if rates is None:
+        return ""
+    if not isinstance(rates, dict):
+        return f"'rates' is {printable(repr(rates), 60)}: expected one of each population"
+    for label, rate in recording.rates().items():
+        if label in rates and not _is_close(rates[label], rate):
+            return (
+                f"the rate of {label} is stated as {printable(repr(rates[label]), 60)}, and its "
+                f"spikes give {rate:g} spikes/s"
+            )
+    return ""
+
+
+def _silent_end(recording: Recording, n: int) -> str:
+    """Whether a part at the beginning or the end is missing, where nothing says how many spikes."""
+    trains = [spikes.times for spikes in recording.spike_trains.values() if spikes.times.size]
+    if not trains:
+        return ""
+    first, last = min(times[0] for times in trains), max(times[-1] for times in trains)
+    silent = max(first - recording.t_start, recording.t_stop - last)
+    few = n < MISSED or silent * n <= MISSED * (last - first)
+    if few or silent <= 0.1 * (last - first):
+        return ""
+    return (
+        f"all {n} spikes are from {first:g} to {last:g} ms, and it lasts from "
+        f"{recording.t_start:g} to {recording.t_stop:g} ms: expected spikes in all of it"
+    )
+
+
+def _is_close(stated: Any, value: float) -> bool:
+    number = isinstance(stated, int | float) and not isinstance(stated, bool)
+    return number and abs(stated - value) <= 1e-6 * max(1.0, abs(value))

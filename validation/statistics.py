@@ -71,8 +71,10 @@ def cv_isi(spikes: Spikes, n_neurons: int) -> FloatArray:
     total = np.bincount(neurons, weights=intervals, minlength=n_neurons)
     mean = np.divide(total, n, out=np.zeros(n_neurons), where=n > 0)
     squares = np.bincount(neurons, weights=(intervals - mean[neurons]) ** 2, minlength=n_neurons)
-    result: FloatArray = np.sqrt(squares[some] / n[some]) / mean[some]
-    return result
+    deviation = np.sqrt(squares[some] / n[some])
+    # of spikes at one and the same time there is no such number
+    unknown = np.full(deviation.shape, np.nan)
+    return np.divide(deviation, mean[some], out=unknown, where=mean[some] > 0)
 
 
 def local_variation(spikes: Spikes, n_neurons: int) -> FloatArray:
@@ -88,7 +90,8 @@ def local_variation(spikes: Spikes, n_neurons: int) -> FloatArray:
     intervals, neurons = _intervals(spikes, n_neurons)
     pair = neurons[1:] == neurons[:-1]
     first, second = intervals[:-1][pair], intervals[1:][pair]
-    terms = ((first - second) / (first + second)) ** 2
+    both = first + second
+    terms = np.divide(first - second, both, out=np.zeros(both.size), where=both > 0) ** 2
     n = np.bincount(neurons[1:][pair], minlength=n_neurons)
     total = np.bincount(neurons[1:][pair], weights=terms, minlength=n_neurons)
     result: FloatArray = 3.0 * total[n > 0] / n[n > 0]

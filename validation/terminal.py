@@ -39,6 +39,8 @@ def show(validation: Validation, console: Console) -> None:
         console.print(_distances(validation))
     if sentence := power_sentence(comparison):
         _line(console, sentence)
+    if validation.beside:
+        console.print(_beside(validation))
     if validation.pairing:
         _show_pairing(validation, console)
 
@@ -94,6 +96,19 @@ def _distances(validation: Validation) -> Table:
     for population in dict.fromkeys(key[0] for key in found):
         shown = (number(found.get((population, name), math.nan), 2) for name in statistics)
         table.add_row(Text(clean(population)), *shown)
+    return table
+
+
+def _beside(validation: Validation) -> Table:
+    """Statistics of the INM-6 package and ours."""
+    table = Table(title="statistics of the INM-6 package beside ours")
+    for column in ("", "ours", "theirs, over seeds", "KS distance", "KS between their seeds"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in validation.beside:
+        name = Text(clean(f"{row.population} {SHORT.get(row.statistic, row.statistic)}"))
+        theirs = f"{number(row.theirs)} ± {number(row.spread)}"
+        usual = f"{number(row.usual)} ± {number(row.usual_spread)}"
+        table.add_row(name, number(row.ours), theirs, number(row.distance), usual)
     return table
 
 

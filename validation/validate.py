@@ -6,22 +6,29 @@ verdict too: `Verdict.UNDECIDED`, with the reason.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from portable_cortex import Recording
-from portable_cortex.errors import OutputError
+from portable_cortex.errors import OutputError, PortableCortexError
+from portable_cortex.untrusted import printable
 
 from .activity import Activity, measure
 from .comparison import Comparison, Verdict, compare
+from .package_statistics import Beside, beside, has_statistics
 from .pairwise import Pairing, compare_recordings, pair
 from .reference import Reference, conditions, fitting_reference, load_reference, reference_names
 from .runs import find_runs, is_run, load_sound
 
 SHORTEST = 100.0  # ms: of less, no statistic is shown
 LONGEST = 100_000.0  # ms: of more, where no reference says how much to look at
+LONGEST_REFERENCE = 1e6  # ms: of runs in a folder
+SHOWN = 60  # characters of a parameter in a sentence
 
 Progress = Callable[[str], None]
 """Told what is being done."""
@@ -48,6 +55,8 @@ class Validation:
         The two neuron by neuron, if they are of the same network.
     notes : tuple of str
         What a reader has to know to read the verdict right.
+    beside : tuple of Beside
+        Statistics that the INM-6 package took of its own recordings; they decide nothing.
     """
 
     folders: tuple[str, ...]
@@ -59,6 +68,7 @@ class Validation:
     other_activity: Activity | None = None
     pairing: Pairing | None = None
     notes: tuple[str, ...] = ()
+    beside: tuple[Beside, ...] = ()
 
     @property
     def name(self) -> str:
@@ -110,18 +120,19 @@ def examine(
     Parameters
     ----------
     folders : str or Path, or a sequence of them
-        Each a run that ``portable-cortex run``, or `Recording.save`, wrote (or the INM-6 PyNEST
-        package), or a folder of such runs.
+        Each a run that ``portable-cortex run``, or `Recording.save`, wrote, or a recording of
+        another program (see `formats`), or a folder of such runs.
     against : str or Path, optional
         Name of a reference, its ``.h5`` file, a folder of five runs or more, which become the
-        reference, or the folder of one other run. Unless given, the reference that was made under
-        the conditions of the runs.
+        reference, or one other run. Unless given, the reference that was made under the conditions
+        of the runs.
     progress : callable, optional
         Told what is being done.
 
     Returns
     -------
     Validation
+        Whatever the folders hold: what cannot be judged is undecided, with the reason.
 
     Raises
     ------
@@ -133,9 +144,28 @@ def examine(
     >>> examine("nowhere").comparison.verdict
     <Verdict.UNDECIDED: 2>
     """
-    given = [folders] if isinstance(folders, str | Path) else list(folders)
-    names = tuple(str(path) for path in find_runs(given))
+    paths = [folders] if isinstance(folders, str | Path) else list(folders)
     named = str(against) if against is not None else None
+    try:
+        # odd but legal data, such as a population without spikes, have statistics that are no
+        # numbers: they are left out, and numpy need not tell
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return _with_remarks(_examine(paths, named, progress))
+    except PortableCortexError:
+        raise
+    except Exception as error:  # damage that no reader knows must not read as a difference
+        what = "the memory does not suffice" if isinstance(error, MemoryError) else repr(error)
+        names = tuple(map(str, paths))
+        shown = ", ".join(names)
+        return Validation(
+            names,
+            _undecided(f"{printable(shown)} could not be judged: {printable(what)}", named or ""),
+        )
+
+
+def _examine(folders: Sequence[str | Path], named: str | None, progress: Progress) -> Validation:
+    names = tuple(str(path) for path in find_runs(folders))
     try:
         runs = _Runs(names, tuple(_loaded(name, progress) for name in names))
     except OutputError as error:
@@ -143,27 +173,56 @@ def examine(
     trouble = _not_one_network(runs)
     if trouble:
         return Validation(names, _undecided(trouble, named or "", runs.length), runs.first)
-    if (
-        named is None
-        or named in reference_names()
-        or not (Path(named).is_dir() or is_run(Path(named)))
-    ):
+    if named is None or named in reference_names() or not _holds_runs(Path(named)):
         reference = load_reference(named) if named is not None else _fitting(runs.first)
-        return _doubted(_against_reference(runs, reference, progress), runs)
-    if is_run(Path(named)):
-        return _doubted(_against_recording(runs, named, progress), runs)
+        validation = _against_reference(runs, reference, progress)
+    elif is_run(Path(named)):
+        validation = _against_recording(runs, named, progress)
+    elif has_statistics(Path(named)) and find_runs([named]) == [Path(named)]:
+        validation = _against_statistics(runs, named, progress)
+    else:
+        try:
+            reference = _reference_of(named, runs.length, progress)
+        except OutputError as error:
+            return Validation(names, _undecided(str(error), named, runs.length), runs.first)
+        validation = _against_reference(runs, reference, progress)
+    return _beside(_doubted(validation, runs), named)
+
+
+def _holds_runs(path: Path) -> bool:
+    return path.is_dir() or is_run(path)
+
+
+def _beside(validation: Validation, named: str | None) -> Validation:
+    """With the statistics of the INM-6 package in the folder compared with, or in that of a run."""
+    folder = Path(named if named is not None else validation.folders[0])
+    if validation.activity is None or not has_statistics(folder):
+        return validation
     try:
-        reference = _reference_of(named, runs.length, progress)
+        rows = beside(folder, validation.activity)
     except OutputError as error:
-        return Validation(names, _undecided(str(error), named, runs.length), runs.first)
-    return _doubted(_against_reference(runs, reference, progress), runs)
+        return replace(validation, notes=(*validation.notes, str(error)))
+    note = (
+        f"the statistics of the INM-6 package in {folder} do not say over which time they were "
+        "taken: they are shown, and decide nothing"
+    )
+    return replace(validation, beside=rows, notes=(*validation.notes, note))
+
+
+def _with_remarks(validation: Validation) -> Validation:
+    """With what the readers of files have to say."""
+    notes = list(validation.notes)
+    for recording in (validation.recording, validation.other):
+        remarks = recording.metadata.get("remarks") if recording else None
+        if isinstance(remarks, list):
+            notes += [str(remark) for remark in remarks if str(remark) not in notes]
+    return replace(validation, notes=tuple(notes))
 
 
 def _doubted(validation: Validation, runs: _Runs) -> Validation:
     """Undecided if a machine said that it did not run the network as described."""
     recordings = [*runs.recordings, *([validation.other] if validation.other else [])]
-    found = [recording.metadata.get("warnings") for recording in recordings]
-    doubts = [str(text) for texts in found if isinstance(texts, list) for text in texts]
+    doubts = [text for recording in recordings for text in recording.metadata.get("warnings", [])]
     if not doubts:
         return validation
     more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
@@ -173,7 +232,7 @@ def _doubted(validation: Validation, runs: _Runs) -> Validation:
 
 
 def _loaded(folder: str, progress: Progress) -> Recording:
-    progress(f"reading {folder}")
+    progress(f"reading {printable(folder)}")
     return load_sound(folder)
 
 
@@ -204,7 +263,7 @@ def _reference_of(folder: str, length: float, progress: Progress) -> Reference:
     paths = find_runs([folder])
     found = _Runs(tuple(map(str, paths)), tuple(_loaded(str(path), progress) for path in paths))
     trouble = _not_one_network(found)
-    duration = min(length, found.length)
+    duration = min(length, found.length, LONGEST_REFERENCE)
     if not trouble and duration < SHORTEST:
         trouble = f"{duration:g} ms are too short for any statistic"
     if not trouble and not all(recording.spike_trains for recording in found.recordings):
@@ -295,13 +354,24 @@ def _against_recording(runs: _Runs, named: str, progress: Progress) -> Validatio
     )
 
 
+def _against_statistics(runs: _Runs, named: str, progress: Progress) -> Validation:
+    """Beside the statistics of the INM-6 package, without its recordings."""
+    activities = _measure(runs, min(runs.length, LONGEST), progress)
+    activity = Activity.pooled(activities) if activities else None
+    reason = (
+        f"{named} holds statistics of the INM-6 package and no recordings: they cannot be "
+        "calibrated; a reference, or recordings of five seeds, can"
+    )
+    return Validation(runs.folders, _undecided(reason, named, runs.length), runs.first, activity)
+
+
 def _measure(runs: _Runs, duration: float, progress: Progress) -> list[Activity]:
     """The activity of each run; empty if there is nothing to measure."""
     if duration < SHORTEST or not all(r.spike_trains for r in runs.recordings):
         return []
     found = []
     for folder, recording in zip(runs.folders, runs.recordings, strict=True):
-        progress(f"measuring {folder}")
+        progress(f"measuring {printable(folder)}")
         # the duration as the reference has it, whatever the rounding of start plus length
         found.append(replace(measure(recording, duration), duration=duration))
     return found
@@ -330,13 +400,45 @@ def _name(reference: Reference | None) -> str:
 
 
 def _no_reference(recording: Recording) -> str:
-    about = recording.metadata
-    shown = [f"{k} {v}" for k, v in _parameters(about).items() if k in ("scale", "drive")]
+    about = _sound_metadata(recording)
+    shown = [f"{k} {v}" for k, v in about["parameters"].items() if k in ("scale", "drive")]
     known = ", ".join(reference_names()) or "none"
+    if about.get("model") is None:
+        return (
+            "no reference fits, since it is not stated of which model this is: --against takes "
+            f"one of {known}, the .h5 file of another, or a second recording"
+        )
     return (
-        f"no reference fits {about.get('model')} ({', '.join(shown) or 'no parameters'}): "
+        f"no reference fits {printable(about.get('model'), SHOWN)} "
+        f"({printable(', '.join(shown), SHOWN) or 'no parameters'}){_nearest(about)}: "
         f"there are {known}; --against takes the .h5 file of another, or a second recording"
     )
+
+
+def _nearest(metadata: Mapping[str, Any]) -> str:
+    """What keeps the reference that fits best from fitting; empty if none is of that model."""
+    stated = conditions(metadata)
+    differences = []
+    for name in reference_names():
+        wanted = load_reference(name).provenance["conditions"]
+        if wanted.get("model") == stated.get("model"):
+            names = [n for n in {**wanted, **stated} if wanted.get(n) != stated.get(n)]
+            differences.append((len(names), name, _unlike(names, stated, wanted)))
+    if not differences:
+        return ""
+    _, name, texts = min(differences)
+    return f", in {name} {'; '.join(texts)}"
+
+
+def _unlike(
+    names: Sequence[str], stated: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> list[str]:
+    """Conditions that differ, as they are and as a reference has them."""
+    return [f"{n} is {_shown(stated, n)}, and {_shown(wanted, n)} in the reference" for n in names]
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    return printable(settings[name], SHOWN) if name in settings else "not stated"
 
 
 def _notes(runs: _Runs, reference: Reference, covered: float) -> tuple[str, ...]:
@@ -344,17 +446,17 @@ def _notes(runs: _Runs, reference: Reference, covered: float) -> tuple[str, ...]
     wanted = reference.provenance.get("conditions")
     if isinstance(wanted, dict):
         found = conditions(_sound_metadata(recording))
-        notes += [
-            f"{name} is {found.get(name)}, and {wanted.get(name)} in the reference"
-            for name in {**wanted, **found}
-            if found.get(name) != wanted.get(name)
-        ]
+        names = [n for n in {**wanted, **found} if found.get(n) != wanted.get(n)]
+        if found["model"] is None:
+            notes.append("it is not stated of which model, and with which parameters, this is")
+        else:
+            notes += _unlike(names, found, wanted)
     warmup = reference.provenance.get("warmup_ms")
     if warmup is not None and recording.t_start != warmup:
         notes.append(f"the warm-up was {recording.t_start:g} ms, and {warmup} in the reference")
     step, usual = recording.metadata.get("timestep_ms"), reference.provenance.get("timestep_ms")
     if step is not None and usual is not None and step != usual:
-        notes.append(f"the time step was {step} ms, and {usual} in the reference")
+        notes.append(f"the time step was {printable(step, SHOWN)} ms, and {usual} in the reference")
     if covered < runs.length - 1e-6:
         notes.append(f"the first {covered:g} ms were compared: the longest that the reference has")
     return tuple(notes)
@@ -364,4 +466,4 @@ def _differences(a: Recording, b: Recording) -> tuple[str, ...]:
     """Parameters in which two recordings differ."""
     first, second = _parameters(a.metadata), _parameters(b.metadata)
     names = [n for n in {**first, **second} if n != "seed" and first.get(n) != second.get(n)]
-    return tuple(f"{n} is {first.get(n)}, and {second.get(n)} in the other" for n in names)
+    return tuple(f"{n} is {_shown(first, n)}, and {_shown(second, n)} in the other" for n in names)
