@@ -93,7 +93,7 @@ def _yardstick(
     sample: FloatArray, reference: Reference | None, key: tuple[float, str, str]
 ) -> Yardstick | None:
     """The second recording as what the first is compared with; None if seeds cannot say how."""
-    mean = float(sample.mean()) if sample.size else NAN
+    mean = np.array([sample.mean() if sample.size else NAN])
     if reference is None:
         return Yardstick(sample, mean, 1.0, np.empty(0), np.empty(0), 1.0)
     ensemble = reference.ensembles.get(key)
