@@ -222,7 +222,7 @@ def alarms(
     run_means: FloatArray,
     run_distances: FloatArray,
 ) -> NDArray[np.bool_]:
-    """Which runs, each judged alone, are called different: `comparison.compare` for many at once."""
+    """Which runs, each judged alone, are called different: `compare` for many at once."""
     n = len(seed_means)
     tail = rule.tail * runs.seconds
     error = np.sqrt(1 + 1 / n)

@@ -240,11 +240,11 @@ def all_tests(
             np.array([sample.mean() for sample in samples]),
             np.array([ks(sample, yardstick.sample) for sample in samples]),
         )
-    tests = tests_of(values, yardsticks, len(activities), activities[0].duration)
+    tests = calibrated_tests(values, yardsticks, len(activities), activities[0].duration)
     return [_with_distances(test, pooled, yardsticks) for test in tests]
 
 
-def tests_of(
+def calibrated_tests(
     values: Mapping[tuple[str, str], Values],
     yardsticks: Mapping[tuple[str, str], Yardstick],
     n_runs: int,
@@ -267,8 +267,23 @@ def tests_of(
     return tests
 
 
-def self_check(reference: Reference, duration: float) -> int:
-    """How many of a reference's own seeds would be called different from the others.
+@dataclass(frozen=True)
+class SelfCheck:
+    """A reference against itself: each of its seeds compared with the others.
+
+    Attributes
+    ----------
+    seeds : int
+    different : int
+        How many of them would be called different.
+    """
+
+    seeds: int
+    different: int
+
+
+def self_check(reference: Reference, duration: float) -> SelfCheck:
+    """Compare each seed of a reference with its others, over one of its durations (ms).
 
     The distance of a seed from the pool of the others is what an `Ensemble` keeps.
     """
@@ -278,16 +293,16 @@ def self_check(reference: Reference, duration: float) -> int:
         if length == duration
     }
     n = min(ensemble.means.size for ensemble in ensembles.values())
-    verdicts = []
+    different = 0
     for i in range(n):
         values = {
             key: Values(ensemble.means[i : i + 1], ensemble.to_pool[i : i + 1])
             for key, ensemble in ensembles.items()
         }
         others = {key: Yardstick.of(_without(ensemble, i)) for key, ensemble in ensembles.items()}
-        tests = tests_of(values, others, 1, duration)
-        verdicts.append(judge(tests, reference.name, duration).verdict)
-    return verdicts.count(Verdict.DIFFERS)
+        tests = calibrated_tests(values, others, 1, duration)
+        different += bool(adjusted(np.array([test.p for test in tests])).min() < ALPHA)
+    return SelfCheck(n, different)
 
 
 def _without(ensemble: Ensemble, seed: int) -> Ensemble:

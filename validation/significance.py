@@ -226,7 +226,7 @@ def detectable_change(error: float, degrees: float, n_tests: int) -> float:
     >>> round(detectable_change((1 + 1 / 30) ** 0.5, degrees=29, n_tests=94), 1)
     6.1
     >>> round(detectable_change((1 / 5 + 1 / 30) ** 0.5, degrees=33, n_tests=94), 1)
-    2.9
+    2.8
     """
     return error * _noncentrality(degrees, n_tests)
 
