@@ -137,14 +137,14 @@ def sim(backend: Backend):
 
 @pytest.fixture(scope="session")
 def mock_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reference of eight seeds of the mock backend, 1 and 2 s, as a file."""
+    """A reference of twelve seeds of the mock backend, 1 and 2 s, as a file."""
     from portable_cortex import run
     from portable_cortex.validation.activity import measure
     from portable_cortex.validation.reference import Reference, conditions
 
     runs = [
         run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=seed)
-        for seed in range(11, 19)
+        for seed in range(11, 23)
     ]
     about = {
         "conditions": conditions(runs[0].metadata),

@@ -117,7 +117,8 @@ def test_the_stated_change_is_found_as_often_as_stated(runs):
         found += any(t.population == "C" and t.statistic == "rate" for t in result.different)
     # 99.9 % limits of a binomial number with a probability of 0.8; KS finds some more
     assert found >= stats.binom.ppf(1e-3, 60, POWER)
-    assert test.detectable == detectable_change(test.error, test.degrees, len(first.tests))
+    stated = detectable_change(test.error, test.degrees, len(first.tests))
+    assert test.detectable == pytest.approx(stated)
 
 
 def test_several_runs_see_smaller_changes():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,40 @@ from portable_cortex import Recording, Spikes
 from . import statistics as stats
 
 FloatArray = NDArray[np.float64]
+
+SMALLEST = 1e-6  # of which there is a logarithm
+
+
+class Scale(NamedTuple):
+    """A monotone scale on which the means of a statistic vary normally from seed to seed.
+
+    Attributes
+    ----------
+    forward, inverse : callable
+    """
+
+    forward: Callable[[FloatArray], FloatArray]
+    inverse: Callable[[FloatArray], FloatArray]
+
+    def around(self, centre: float, step: float) -> float:
+        """Half the width of centre ± step (both on the scale), in the units of the statistic.
+
+        Examples
+        --------
+        >>> LINEAR.around(3.0, 0.5), round(LOGARITHM.around(np.log(2.0), 0.01), 4)
+        (0.5, 0.02)
+        """
+        low, high = self.inverse(np.array([centre - step, centre + step]))
+        return float(high - low) / 2
+
+
+LINEAR = Scale(lambda x: x, lambda y: y)
+LOGARITHM = Scale(lambda x: np.log(np.maximum(x, SMALLEST)), np.exp)  # a variance's
+# A mean correlation is a variance too, over N: linear near zero, logarithmic where N ρ is large
+CORRELATION = Scale(
+    lambda x: np.arcsinh(stats.CORRELATION_NEURONS * x),
+    lambda y: np.sinh(y) / stats.CORRELATION_NEURONS,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +66,8 @@ class Statistic:
     kinds : tuple of str
         What is tested of it: ``"mean"``, ``"distribution"`` or both. A statistic of one value a
         recording has no distribution.
+    scale : Scale
+        On which its means are compared.
     """
 
     name: str
@@ -38,6 +75,7 @@ class Statistic:
     units: str
     sample: Callable[[Spikes, int, float, float], FloatArray]
     kinds: tuple[str, ...] = ("mean", "distribution")
+    scale: Scale = LINEAR
 
 
 STATISTICS: Mapping[str, Statistic] = {
@@ -46,13 +84,14 @@ STATISTICS: Mapping[str, Statistic] = {
         Statistic("rate", "firing rate", "spikes/s", stats.firing_rates),
         Statistic("cv", "CV of ISI", "", lambda s, n, a, b: stats.cv_isi(s, n)),
         Statistic("lv", "local variation", "", lambda s, n, a, b: stats.local_variation(s, n)),
-        Statistic("cc", "correlation", "", stats.correlations),
+        Statistic("cc", "correlation", "", stats.correlations, scale=CORRELATION),
         Statistic(
             "synchrony",
             "synchrony",
             "",
             lambda s, n, a, b: np.array([stats.synchrony(s, a, b)]),
             ("mean",),
+            LOGARITHM,
         ),
         Statistic(
             "complexity",

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from .comparison import Verdict
-from .significance import ALPHA, POWER
+from .significance import ALPHA, CONFIDENCE, POWER
 from .validate import Validation
 from .words import change, clean, describe, detectable, headline, power
 
@@ -36,6 +36,8 @@ def to_json(validation: Validation) -> str:
         "duration_ms": comparison.duration,
         "notes": validation.notes,
         "family_wise_error": ALPHA,
+        "confidence": CONFIDENCE,
+        "self_check": asdict(validation.self_check) if validation.self_check else None,
         "detectable": {"probability": POWER, "relative_change": power(comparison)},
         "tests": [
             {

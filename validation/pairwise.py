@@ -3,7 +3,8 @@ r"""Two recordings with each other, judged by how much the seeds of a reference 
 The tests are those of `comparison`, with the spread of a difference of two in place of that of one:
 
 * ``mean``: :math:`t = (a - b) / (\sqrt{2} s)` for the means a and b of the two and the standard
-  deviation s over the n seeds of the reference; Student, n - 1 degrees of freedom.
+  deviation s over the n seeds of the reference; Student, n - 1 degrees of freedom less what heavy
+  tails cost.
 * ``distribution``: the KS distance of the two against the distances between pairs of seeds.
   Student's t for log d, one-sided. The n (n - 1) / 2 pairs share n seeds: n - 1 degrees of freedom,
   and :math:`\sqrt{1 + 2/n}` for the error of their mean, its largest value for pairs that share
@@ -24,9 +25,11 @@ from portable_cortex import Recording, Spikes
 
 from .activity import STATISTICS, Activity
 from .comparison import NAN, Comparison, Verdict, Yardstick, all_tests, judge
-from .reference import Reference
+from .reference import MAKE_ONE, Reference
 
 FloatArray = NDArray[np.float64]
+
+FINEST = 0.001  # ms: times that differ by less are equal
 
 
 def compare_recordings(
@@ -81,7 +84,9 @@ def _trouble(a: Activity, b: Activity, reference: Reference | None) -> str:
     if a.duration != b.duration:
         return f"the two have other durations: {a.duration:g} and {b.duration:g} ms"
     if reference is None:
-        return "no reference fits that would say how much seeds differ: distances only"
+        return (
+            f"no reference fits that would say how much seeds differ: distances only ({MAKE_ONE})"
+        )
     if dict(a.n_neurons) != dict(reference.n_neurons):
         return f"other numbers of neurons than the reference {reference.name}: distances only"
     if a.duration not in reference.durations:
@@ -93,7 +98,7 @@ def _yardstick(
     sample: FloatArray, reference: Reference | None, key: tuple[float, str, str]
 ) -> Yardstick | None:
     """The second recording as what the first is compared with; None if seeds cannot say how."""
-    mean = float(sample.mean()) if sample.size else NAN
+    mean = np.array([sample.mean() if sample.size else NAN])
     if reference is None:
         return Yardstick(sample, mean, 1.0, np.empty(0), np.empty(0), 1.0)
     ensemble = reference.ensembles.get(key)
@@ -183,6 +188,30 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     timestep = float(a.metadata["timestep_ms"])
     firsts = [first_difference(*trains[p], timestep) for p in labels]
     return Pairing(rates, True, min((t for t in firsts if t is not None), default=None))
+
+
+def identical(a: Recording, b: Recording, duration: float) -> bool:
+    """Whether two recordings have the same spikes, and some, in their first `duration` ms.
+
+    Times are equal if they are in microseconds.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> a, b = (run(backend="mock", scale=0.02, duration=200.0, seed=s) for s in (1, 2))
+    >>> identical(a, a, 200.0), identical(a, b, 200.0)
+    (True, False)
+    """
+    if dict(a.n_neurons) != dict(b.n_neurons) or a.t_start != b.t_start:
+        return False
+    if a.spike_trains.keys() != b.spike_trains.keys():
+        return False
+    t_stop = a.t_start + duration
+    trains = [(_until(a.spikes(p), t_stop), _until(b.spikes(p), t_stop)) for p in a.spike_trains]
+    return any(first.times.size for first, _ in trains) and all(
+        first.times.size == second.times.size and first_difference(first, second, FINEST) is None
+        for first, second in trains
+    )
 
 
 def first_difference(a: Spikes, b: Spikes, timestep: float) -> float | None:

@@ -30,6 +30,11 @@ from .distances import ks, sketch
 
 FloatArray = NDArray[np.float64]
 
+# What a user can do where no reference fits.
+MAKE_ONE = (
+    "make one: portable-cortex sweep --seeds 1-10 --out REFERENCE, with the options of the run, "
+    "then --against REFERENCE"
+)
 SKETCH = 500  # order statistics of a pooled distribution: KS distances are exact to 1/500
 
 

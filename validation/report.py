@@ -26,7 +26,7 @@ from .literature_charts import HEIGHT as CHART_HEIGHT
 from .literature_charts import MARKERS
 from .literature_charts import WIDTH as CHART_WIDTH
 from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
-from .significance import ALPHA
+from .significance import ALPHA, CONFIDENCE
 from .validate import Validation
 from .words import (
     HEADLINES,
@@ -38,6 +38,7 @@ from .words import (
     percent,
     power,
     power_sentence,
+    reference_sentence,
 )
 
 MOST_ROWS, MOST_TEXT = 200, 300  # of a provenance table, and characters of a value in it
@@ -142,7 +143,9 @@ def _content(validation: Validation) -> dict[str, Any]:
         "notes": validation.notes,
         "power": {STATISTICS[s].title: percent(x) for s, x in power(comparison).items()},
         "power_sentence": power_sentence(comparison),
+        "reference_sentence": reference_sentence(validation.self_check),
         "alpha": f"{100 * ALPHA:g} %",
+        "confidence": f"{100 * CONFIDENCE:g} %",
         "statistics": list(STATISTICS.values()),
         "overview": _overview(validation),
         "distributions": distributions(validation),

@@ -55,9 +55,9 @@ sciunit.config.setdefault("score_bg_brightness", 50)
 
 
 class ProbabilityScore(sciunit.Score):  # type: ignore[misc]
-    """Probability of a difference as large between honest seeds, after Holm's adjustment.
+    """Probability of a difference as large between honest seeds, adjusted as a `Test`'s is.
 
-    From 0 to 1; below 0.01, the family-wise error, the run differs from the reference.
+    From 0 to 1; below 0.01 the run differs from the reference.
     """
 
     _allowed_types = (float,)

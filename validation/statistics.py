@@ -130,14 +130,15 @@ def correlations(
     column[active] = np.arange(active.size)
     bins, n_bins = _bins(spikes.times, t_start, t_stop, bin_width)
     keep = (column[spikes.neurons] >= 0) & (bins < n_bins)
-    counts = np.zeros((active.size, n_bins), dtype=np.float32)
-    np.add.at(counts, (column[spikes.neurons[keep]], bins[keep]), 1.0)
-    centred = counts - counts.mean(axis=1, keepdims=True, dtype=np.float64)
-    norm = np.sqrt((centred**2).sum(axis=1))
-    use = norm > 0
-    normed = centred[use] / norm[use, np.newaxis]
-    matrix = normed @ normed.T
-    result: FloatArray = matrix[np.triu_indices(int(use.sum()), k=1)].astype(float)
+    cells = column[spikes.neurons[keep]] * n_bins + bins[keep]
+    counts = np.bincount(cells, minlength=active.size * n_bins).reshape(-1, n_bins)
+    mean = counts.mean(axis=1)
+    whole = counts.astype(np.float32)  # whole numbers: their products add up without rounding
+    covariance = (whole @ whole.T).astype(np.float64) / n_bins - np.outer(mean, mean)
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    use = deviation > 0
+    matrix = covariance[np.ix_(use, use)] / np.outer(deviation[use], deviation[use])
+    result: FloatArray = matrix[np.triu_indices(int(use.sum()), k=1)]
     return result
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from .activity import STATISTICS
 from .comparison import Verdict
 from .validate import Validation
-from .words import HEADLINES, SHORT, clean, describe, number, power_sentence
+from .words import HEADLINES, SHORT, clean, describe, number, power_sentence, reference_sentence
 
 COLOURS = {Verdict.AGREES: "green", Verdict.DIFFERS: "red", Verdict.UNDECIDED: "yellow"}
 MARK = "≠"
@@ -37,8 +37,9 @@ def show(validation: Validation, console: Console) -> None:
         _line(console, (MARK, "red"), f" {describe(test)}")
     if any(math.isnan(test.p) for test in comparison.tests):  # two runs without a reference
         console.print(_distances(validation))
-    if sentence := power_sentence(comparison):
-        _line(console, sentence)
+    for sentence in (power_sentence(comparison), reference_sentence(validation.self_check)):
+        if sentence:
+            _line(console, sentence)
     if validation.beside:
         console.print(_beside(validation))
     if validation.pairing:

@@ -19,10 +19,17 @@ from portable_cortex.errors import OutputError, PortableCortexError
 from portable_cortex.untrusted import printable
 
 from .activity import Activity, measure
-from .comparison import Comparison, Verdict, compare
+from .comparison import Comparison, SelfCheck, Verdict, compare, self_check
 from .package_statistics import Beside, beside, has_statistics
-from .pairwise import Pairing, compare_recordings, pair
-from .reference import Reference, conditions, fitting_reference, load_reference, reference_names
+from .pairwise import Pairing, compare_recordings, identical, pair
+from .reference import (
+    MAKE_ONE,
+    Reference,
+    conditions,
+    fitting_reference,
+    load_reference,
+    reference_names,
+)
 from .runs import find_runs, is_run, load_sound
 
 SHORTEST = 100.0  # ms: of less, no statistic is shown
@@ -49,6 +56,8 @@ class Validation:
         Of all runs together. None if they could not be read, or are too short for any statistic.
     reference : Reference or None
         Whose seeds calibrate the tests.
+    self_check : SelfCheck or None
+        The reference against itself, if the runs were compared with it.
     other, other_activity : Recording, Activity or None
         The second recording, if it was not the reference that the first was compared with.
     pairing : Pairing or None
@@ -64,6 +73,7 @@ class Validation:
     recording: Recording | None = None
     activity: Activity | None = None
     reference: Reference | None = None
+    self_check: SelfCheck | None = None
     other: Recording | None = None
     other_activity: Activity | None = None
     pairing: Pairing | None = None
@@ -308,8 +318,12 @@ def _against_reference(runs: _Runs, reference: Reference | None, progress: Progr
     if missing or activity is None:
         reason = f"spikes of {', '.join(missing)} were not recorded"
         return end(_undecided(reason, reference.name, length))
-    notes = _notes(runs, reference, covered)
-    return end(compare(activities, reference), notes)
+    comparison = compare(activities, reference)
+    validation = end(comparison, _notes(runs, reference, covered))
+    if comparison.verdict is Verdict.UNDECIDED:
+        return validation
+    progress(f"comparing {reference.name} with itself")
+    return replace(validation, self_check=self_check(reference, covered))
 
 
 def _against_recording(runs: _Runs, named: str, progress: Progress) -> Validation:
@@ -341,16 +355,19 @@ def _against_recording(runs: _Runs, named: str, progress: Progress) -> Validatio
         if reference is not None and covered is not None and covered < max(lengths):
             notes += (f"the first {covered:g} ms of each were compared",)
         comparison = compare_recordings(activity, other_activity, reference, named)
+        if identical(recording, other, duration):
+            reason = f"the spikes are identical to those of {named} over {duration:g} ms"
+            comparison = replace(comparison, verdict=Verdict.AGREES, reason=reason)
     return Validation(
         runs.folders,
         comparison,
         recording,
         activity,
         reference,
-        other,
-        other_activity,
-        pair(recording, other),
-        notes,
+        other=other,
+        other_activity=other_activity,
+        pairing=pair(recording, other),
+        notes=notes,
     )
 
 
@@ -411,7 +428,8 @@ def _no_reference(recording: Recording) -> str:
     return (
         f"no reference fits {printable(about.get('model'), SHOWN)} "
         f"({printable(', '.join(shown), SHOWN) or 'no parameters'}){_nearest(about)}: "
-        f"there are {known}; --against takes the .h5 file of another, or a second recording"
+        f"there are {known}; --against takes the .h5 file of another, a second recording, or a "
+        f"folder of runs ({MAKE_ONE})"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from portable_cortex.untrusted import printable_lines
 
 from .activity import STATISTICS
-from .comparison import Comparison, Test, Verdict
+from .comparison import DISTRIBUTION_SEEDS, Comparison, SelfCheck, Test, Verdict
 from .significance import POWER
 
 HEADLINES = {
@@ -152,6 +152,30 @@ def power_sentence(comparison: Comparison) -> str:
         f"A change of the mean would have been found, {100 * POWER:.0f} times in 100, from these "
         f"sizes on (median over populations): {parts}."
     )
+
+
+def reference_sentence(check: SelfCheck | None) -> str:
+    """How far a reference is to be trusted, in sentences; empty if it was not asked.
+
+    Examples
+    --------
+    >>> print(reference_sentence(SelfCheck(30, 0)))
+    Of the 30 seeds of the reference, none would be called different from the others.
+    """
+    if check is None:
+        return ""
+    text = (
+        f"Of the {check.seeds} seeds of the reference, {check.different or 'none'} would be called "
+        "different from the others."
+    )
+    if check.different:
+        text += " Seeds vary more here than the tests allow for: do not rely on a difference alone."
+    if check.seeds < DISTRIBUTION_SEEDS:
+        text += (
+            f" Use {DISTRIBUTION_SEEDS} or more: {check.seeds} show large changes of means only, "
+            "distributions are not tested, and an unlucky reference calls honest runs different."
+        )
+    return text
 
 
 def headline(comparison: Comparison) -> str:
