@@ -633,6 +633,12 @@ def test_tables_that_are_not_understood(written, old, new, reason):
     assert reason in said(folder)
 
 
+def test_a_table_and_a_file_that_is_none(written):
+    folder = written(as_table)
+    assert spikes_of(load_sound(folder / "recording.toml")) == spikes_of(made())
+    assert "expected a folder with run.json" in said(folder / "spikes-900-0.dat")
+
+
 def test_files_and_folders_of_runs_are_found(written, tmp_path):
     folder = written(as_pickle)
     assert find_runs([folder / "data.pkl", folder]) == [folder / "data.pkl", folder]

@@ -64,6 +64,11 @@ def load_sound(folder: str | Path) -> Recording:
     """
     folder = Path(folder)
     layout = format_of(folder)
+    if layout is None and folder.is_file():
+        raise OutputError(
+            f"{folder} is no recording: expected a folder with run.json, recording.toml or "
+            "nodes.json, or a file of Neo blocks (.pkl, .nix)"
+        )
     recording = layout.load(folder) if layout else Recording.load(folder)
     trouble = _damage(recording)
     if trouble:

@@ -73,8 +73,9 @@ def cv_isi(spikes: Spikes, n_neurons: int) -> FloatArray:
     squares = np.bincount(neurons, weights=(intervals - mean[neurons]) ** 2, minlength=n_neurons)
     deviation = np.sqrt(squares[some] / n[some])
     # of spikes at one and the same time there is no such number
-    unknown = np.full(deviation.shape, np.nan)
-    return np.divide(deviation, mean[some], out=unknown, where=mean[some] > 0)
+    result: FloatArray = np.full(deviation.shape, np.nan)
+    np.divide(deviation, mean[some], out=result, where=mean[some] > 0)
+    return result
 
 
 def local_variation(spikes: Spikes, n_neurons: int) -> FloatArray:

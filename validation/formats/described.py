@@ -33,27 +33,32 @@ POPULATION = ("first", "last", "files")
 MOST_NEURONS = 10**8
 
 
-def holds(folder: Path) -> bool:
-    """Whether a folder has such a table."""
-    return (folder / TABLE).is_file()
+def holds(path: Path) -> bool:
+    """Whether a folder has such a table, or is one."""
+    return _table(path).is_file()
 
 
-def load(folder: Path) -> Recording:
-    """Read the files that the table of a folder describes.
+def _table(path: Path) -> Path:
+    return path if path.name == TABLE else path / TABLE
+
+
+def load(path: Path) -> Recording:
+    """Read the files that a table, or the table of a folder, describes.
 
     Raises
     ------
     OutputError
         If the table is not understood, or the files are not as it says.
     """
-    path = folder / TABLE
+    path = _table(path)
+    folder = path.parent
     try:
         table = parse_toml(path.read_text("utf-8"))
         _check_names(table, (*REQUIRED, *OPTIONAL), "it")
         missing = [name for name in REQUIRED if name not in table]
         if missing:
             raise ValueError(f"it does not state {', '.join(missing)}")
-        times = {
+        times: dict[str, Any] = {
             name: _time(table, name)
             for name in ("warmup_ms", "duration_ms", "timestep_ms")
             if name in table

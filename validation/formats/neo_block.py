@@ -8,6 +8,7 @@ block says: see `described`. Nothing that a file names is called, and NIX files 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ class Train(NamedTuple):
     """Spikes of one neuron, or of several of one population, ms."""
 
     population: str
-    index: NDArray[Any]  # of all neurons that were recorded
+    recorded: NDArray[Any]  # index of each neuron that was recorded
     times: NDArray[np.float64]
     neurons: NDArray[Any]  # index of the neuron of each spike
     interval: tuple[float, float]
@@ -62,8 +63,7 @@ def load(path: Path) -> Recording:
     """
     paths = sorted(filter(_is_block, path.iterdir())) if path.is_dir() else [path]
     recording = load_files(paths)
-    recording.metadata["remarks"].append(UNKNOWN_WARMUP)  # type: ignore[index]
-    return recording
+    return replace(recording, metadata={**recording.metadata, "remarks": [UNKNOWN_WARMUP]})
 
 
 def load_files(paths: Sequence[Path]) -> Recording:
@@ -79,7 +79,7 @@ def load_files(paths: Sequence[Path]) -> Recording:
     blocks = []
     for path in paths:
         try:
-            found = _read_nix(path) if path.suffix in NIX else [_read_pickle(path)]
+            found = _read_nix(path) if path.suffix.lower() in NIX else [_read_pickle(path)]
         except (*DAMAGE, IndexError) as error:
             why = str(error) or type(error).__name__
             raise OutputError(f"{path} is no readable Neo block: {printable(why)}") from error
@@ -101,7 +101,7 @@ def load_files(paths: Sequence[Path]) -> Recording:
 
 
 def _is_block(path: Path) -> bool:
-    return path.suffix in (*PICKLES, *NIX) and path.is_file()
+    return path.suffix.lower() in (*PICKLES, *NIX) and path.is_file()
 
 
 def _recording(populations: dict[str, list[Train]], blocks: Sequence[Block]) -> Recording:
@@ -116,7 +116,7 @@ def _recording(populations: dict[str, list[Train]], blocks: Sequence[Block]) -> 
         raise ValueError(f"the populations are of several time steps: {steps} ms")
     sizes = {}
     for label, trains in populations.items():
-        index = np.concatenate([train.index for train in trains])
+        index = np.concatenate([train.recorded for train in trains])
         n = sizes[label] = index.size
         if not np.array_equal(np.sort(index), np.arange(n)):
             raise ValueError(
@@ -124,15 +124,15 @@ def _recording(populations: dict[str, list[Train]], blocks: Sequence[Block]) -> 
                 "one of each neuron"
             )
     for block in blocks:
-        label, size = block.annotations.get("label"), _scalar(block.annotations.get("size"))
-        if label in sizes and size is not None and size != sizes[label]:
+        owner, size = block.annotations.get("label"), _scalar(block.annotations.get("size"))
+        if isinstance(owner, str) and size not in (None, sizes.get(owner, size)):
             raise ValueError(
-                f"{label} has {size:g} neurons, and {sizes[label]} spike trains: expected one of "
+                f"{owner} has {size:g} neurons, and {sizes[owner]} spike trains: expected one of "
                 "each neuron"
             )
     spikes = {label: _spikes(trains) for label, trains in populations.items()}
     simulators = {str(block.annotations.get("simulator")) for block in blocks}
-    metadata = {
+    metadata: dict[str, Any] = {
         "backend": simulators.pop() if len(simulators) == 1 else None,
         "model": None,
         "parameters": {},
@@ -141,7 +141,6 @@ def _recording(populations: dict[str, list[Train]], blocks: Sequence[Block]) -> 
         "warmup_ms": t_start,
         "duration_ms": round(t_stop - t_start, EXACT),
         "source": "Neo blocks",
-        "remarks": [],
     }
     return Recording(sizes, spikes, metadata)
 
