@@ -13,7 +13,8 @@ SIMULATORS := import portable_cortex as p; \
   if b.availability().available and b.capabilities.dynamics and b.name != "spinnaker"))
 
 HERE := $(CURDIR)
-SOURCES := pyproject.toml setup.py $(shell find portable_cortex backends hardware_configs portal validation -type f -not -name '*.pyc')
+PACKAGES := portable_cortex backends hardware_configs portal validation
+SOURCES := pyproject.toml setup.py $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 TEST_BIN := $(abspath $(TEST_VENV))/bin
 
 .PHONY: help demo validate test lint check format clean wheel
@@ -60,11 +61,15 @@ clean:
 	rm -rf $(VENV) $(TEST_VENV) build results *.egg-info
 
 # Built anew each time, without what an earlier build left, so that a file that is missing from
-# the wheel is missed by the tests.
+# the wheel is missed by the tests; from a copy, so that two runs in one checkout do not meet.
+COPY = rm -rf $(TEST_VENV)/source && mkdir $(TEST_VENV)/source && \
+  cp -r pyproject.toml setup.py README.md LICENSE $(PACKAGES) $(TEST_VENV)/source
+
 wheel: $(TEST_VENV)/installed
-	rm -rf build *.egg-info
-	$(TEST_BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
-	$(TEST_BIN)/pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+	$(COPY)
+	rm -rf $(TEST_VENV)/wheel
+	$(TEST_BIN)/pip wheel --quiet --no-deps --wheel-dir $(TEST_VENV)/wheel $(TEST_VENV)/source
+	$(TEST_BIN)/pip install --quiet --no-deps --force-reinstall $(TEST_VENV)/wheel/*.whl
 
 $(VENV)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
@@ -76,5 +81,6 @@ $(VENV)/installed: $(SOURCES)
 $(TEST_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_BIN)/pip install --quiet --upgrade pip
-	$(TEST_BIN)/pip install --quiet '.[dev]'
+	$(COPY)
+	$(TEST_BIN)/pip install --quiet '$(TEST_VENV)/source[dev]'
 	touch $@

@@ -11,7 +11,7 @@ import pytest
 
 from portable_cortex import Backend, backend_names, cli, load_backend
 from portable_cortex.backends.spinnaker_board import native
-from portable_cortex.errors import BackendUnavailableError
+from portable_cortex.errors import BackendUnavailableError, PortableCortexError
 from portable_cortex.machine import load_machine
 
 # Threads that wait for each other by spinning starve each other on a busy machine.
@@ -56,7 +56,10 @@ def no_board() -> str | None:
 
 def missing(name: str) -> str | None:
     """What has to be installed for the tests of a backend, if anything."""
-    found = load_backend(name).availability()
+    try:
+        found = load_backend(name).availability()
+    except PortableCortexError as error:
+        return str(error)
     if not found.available:
         return f"{name} is not installed here: {found.install}"
     if name in COMPILED:

@@ -322,12 +322,15 @@ else:
 """
 
 
-def without_mpi(folder, before="", environment=()):
+def simulators():
+    """Those that can be imported in one process, beside the ones that are always there."""
+    compiler = shutil.which("g++")
+    names = ["nest", "neuron"] if compiler else ["nest"]
+    return ["builtin", *(name for name in names if load_backend(name).availability().available)]
+
+
+def without_mpi(folder, names=("mock",), before="", environment=()):
     """Lines that a script prints which runs several backends in one process."""
-    loaded = {name: load_backend(name).availability().available for name in ("nest", "neuron")}
-    names = ["builtin", "mock", *(name for name in loaded if loaded[name])]
-    if shutil.which("g++") is None:
-        names.remove("neuron")
     done = subprocess.run(
         [sys.executable, "-c", BACKENDS_WITHOUT_MPI.format(before=before, names=names)],
         cwd=folder,
@@ -341,13 +344,17 @@ def without_mpi(folder, before="", environment=()):
     return done.stdout.splitlines()
 
 
+def write_unloadable(folder, kind):
+    (folder / "mpi4py").mkdir()
+    for name, text in UNLOADABLE[kind].items():
+        (folder / "mpi4py" / name).write_text(text)
+
+
 @pytest.mark.parametrize("kind", UNLOADABLE)
 def test_an_mpi4py_that_cannot_be_loaded_is_no_mpi(tmp_path, kind):
-    (tmp_path / "mpi4py").mkdir()
-    for name, text in UNLOADABLE[kind].items():
-        (tmp_path / "mpi4py" / name).write_text(text)
-    before = "from pyNN.random import NumpyRNG" if kind == "module" else ""
-    nothing, error, *_ = without_mpi(tmp_path, before)
+    write_unloadable(tmp_path, kind)
+    names = (*simulators(), "mock") if kind == "module" else ("mock",)
+    nothing, error, *_ = without_mpi(tmp_path, names)
     assert nothing == "[]"
     assert "libmpi.so" in error or "cannot load MPI library" in error
 
@@ -355,7 +362,10 @@ def test_an_mpi4py_that_cannot_be_loaded_is_no_mpi(tmp_path, kind):
 def test_an_installed_mpi4py_without_its_library_is_no_mpi(tmp_path):
     if importlib.util.find_spec("mpi4py") is None:
         pytest.skip("mpi4py is not installed: pip install mpi4py")
-    nothing, error, *_ = without_mpi(tmp_path, environment={"MPI4PY_LIBMPI": "/nowhere"}.items())
+    before = "from pyNN.random import NumpyRNG"
+    nothing, error, *_ = without_mpi(
+        tmp_path, simulators(), before, {"MPI4PY_LIBMPI": "/nowhere"}.items()
+    )
     assert nothing == "[]"
     assert error == "cannot load MPI library"
 
@@ -368,9 +378,7 @@ def test_mpi_is_started_by_whoever_wants_it_only(tmp_path):
 
 @pytest.mark.parametrize("kind", UNLOADABLE)
 def test_mpirun_without_mpi_is_one_sentence(tmp_path, kind):
-    (tmp_path / "mpi4py").mkdir()
-    for name, text in UNLOADABLE[kind].items():
-        (tmp_path / "mpi4py" / name).write_text(text)
+    write_unloadable(tmp_path, kind)
     launched = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}
     done = subprocess.run(
         [COMMAND, "run", "--backend", "neuron", "--scale", "0.02"],

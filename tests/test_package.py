@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,20 @@ def test_validation_imports_the_core_and_itself_only(path):
         assert level <= 1, f"{module} from above the package"
         assert parts[:2] not in (["portable_cortex", "backends"], ["portable_cortex", "validation"])
         assert level or parts[0] not in SIMULATORS, f"{module} is a simulator"
+
+
+@pytest.mark.parametrize("name", ["neuron", "elsewhere"])
+def test_a_backend_that_is_required_and_not_there_is_a_failure(checkout, tmp_path, name):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", checkout / "pyproject.toml", "--co", "-q",
+         "-p", "no:cacheprovider", checkout / "tests" / "test_registry.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "REQUIRED_BACKENDS": f"mock {name}", "CXX": "no-such-compiler"},
+    )  # fmt: skip
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"REQUIRED_BACKENDS names {name}, which cannot run: " in done.stderr
+
+
+def test_what_must_pass_has_one_entry(checkout):
+    assert ".ci/run $(PYTHON)" in (checkout / "Makefile").read_text()
+    assert "run: .ci/run python" in (checkout / ".github/workflows/tests.yml").read_text()
