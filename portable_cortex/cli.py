@@ -41,13 +41,19 @@ from .cli_options import (
     model_parameters,
     pairs,
 )
-from .errors import InvalidValueError, PortableCortexError, UnsupportedError
-from .experiment import REALISATIONS, Experiment, RecordRequest
+from .errors import (
+    InvalidValueError,
+    OutputError,
+    PortableCortexError,
+    SimulationError,
+    UnsupportedError,
+)
+from .experiment import REALISATIONS, Experiment, RecordRequest, RunWarning
 from .machine import DEFAULT_MACHINE, load_machine, machine_names
 from .model_loader import MODELS, ModelWarning, load_model
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
-from .recording import FIGURE, Recording, check_output
+from .recording import FIGURE, Recording, RecordingWarning, check_output, rescue
 from .registry import (
     DEFAULT_BACKEND,
     EMULATED_BOARD,
@@ -55,6 +61,7 @@ from .registry import (
     load_backend,
     load_target,
 )
+from .untrusted import printable
 
 app = typer.Typer(
     help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
@@ -147,11 +154,17 @@ def run(
             recording = experiment.run(reporter)
             reporter.phase("write", f"{place}")
             if parallel.rank() == 0:
-                recording.save(place, overwrite=overwrite, figure=True)
+                try:
+                    recording.save(place, overwrite=overwrite, figure=True)
+                except OutputError as error:
+                    raise rescue(recording, error) from error
     except KeyboardInterrupt:
         _complain("red", "Interrupted", "nothing was written.")
         raise typer.Exit(130) from None
     _show(recording, place)
+    lost = experiment.lost(recording)
+    if lost:
+        raise SimulationError(f"{', '.join(lost)} could not be read; all else is in {place}")
     if "planned_duration_ms" in recording.metadata:
         ran = f"after {recording.metadata['duration_ms']:g} ms: this much was written."
         _complain("red", "Interrupted", ran)
@@ -184,7 +197,7 @@ def _show(recording: Recording, folder: Path) -> None:
     ]
     factor = about["real_time_factor"]
     for what, value in (
-        ("network", f"{about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses"),
+        ("network", f"{about['n_neurons']:,} neurons, {_count(about['n_synapses'])} synapses"),
         ("wall-clock (s)", phases),
         *_nested(about["machine_report"].get("mapping", {})),
         (
@@ -193,12 +206,16 @@ def _show(recording: Recording, folder: Path) -> None:
         ),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
         *energies,
-        ("written to", str(folder)),
-        ("figure", str(folder / FIGURE)),
+        ("written to", printable(folder)),
+        *([("figure", printable(folder / FIGURE))] if (folder / FIGURE).exists() else []),
     ):
         out.print(f"{what:17}{value}", soft_wrap=True, markup=False, highlight=False)
     for doubt in about["warnings"]:
-        _complain("yellow", "Doubtful", doubt)
+        _complain("yellow", "Warning", doubt)
+
+
+def _count(number: int | None) -> str:
+    return "an unknown number of" if number is None else f"{number:,}"
 
 
 def _nested(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -557,7 +574,8 @@ def _complain(colour: str, kind: str, text: str) -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:
-    kind = "Warning" if issubclass(category, ModelWarning) else category.__name__
+    ours = issubclass(category, ModelWarning | RunWarning | RecordingWarning)
+    kind = "Warning" if ours else category.__name__
     _complain("yellow", kind, str(message))
 
 
