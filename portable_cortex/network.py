@@ -7,6 +7,7 @@ the place of the backend's.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -211,6 +212,12 @@ def _watched_population(
             network.created.append(self)
             with clock("create"):
                 super().__init__(size, cellclass, *args, **kwargs)
+            if not hasattr(self.celltype, "parameter_space"):  # a cell type not of PyNN's making
+                names = self.celltype.get_parameter_names()
+                with warnings.catch_warnings():  # numpy's, of sPyNNaker's own ways
+                    warnings.simplefilter("ignore")
+                    values = {name: self.get(name) for name in names}
+                check_values(str(self.label), values)
 
         def set(self, **parameters: Any) -> None:
             check_values(type(self.celltype).__name__, parameters)
