@@ -392,6 +392,8 @@ class Experiment:
         counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
         seconds = self.duration * 1e-3
         backend, tried = resolved.backend, notes.tried
+        nothing: dict[str, Any] = {}
+        none: list[dict[str, Any]] = []
         energies = list(metering.energies)
         own = tried("the backend's own energy", backend.energy, None)
         if own is not None:
@@ -409,21 +411,22 @@ class Experiment:
             if spikes
             else None,
             "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
-            "phases_s": {**clock.seconds, **tried("the backend's phases", backend.phases, {})},
+            "phases_s": {
+                **clock.seconds,
+                **tried("the backend's phases", lambda: {**backend.phases()}, nothing),
+            },
             "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
             "processes": parallel.processes(),
             "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
-            "energy": tried("the energy", lambda: [asdict(energy) for energy in energies], []),
+            "energy": tried("the energy", lambda: [asdict(energy) for energy in energies], none),
             "warnings": [notes[-1]] if doubts is None else doubts,
-            "machine_report": tried("the machine's report", lambda: {**backend.details()}, {}),
+            "machine_report": tried("the machine's report", lambda: {**backend.details()}, nothing),
             "simulate_interval_unix": list(metering.interval_unix),
             "versions": provenance.versions(backend.distributions),
-            "computer": tried("what computer this is", provenance.computer, {}),
+            "computer": tried("what computer this is", provenance.computer, nothing),
         }
 
-    def _read_spikes(
-        self, network: Network, backend: Backend, notes: _Notes
-    ) -> dict[str, Spikes]:
+    def _read_spikes(self, network: Network, backend: Backend, notes: _Notes) -> dict[str, Spikes]:
         trains = {}
         for label, population in network.populations.items():
             spikes = notes.tried(f"spikes of {label}", partial(backend.spikes, population), None)

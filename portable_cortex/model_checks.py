@@ -102,8 +102,9 @@ def check_connector(connector: Any) -> None:
     kind = type(connector).__name__
     for name in ("p_connect", "n"):
         value = getattr(connector, name, None)
-        if not isinstance(value, Real):
+        if not isinstance(value, Real) or isinstance(value, bool):
             continue
+        value = float(value)
         if name == "p_connect" and not 0 <= value <= 1:
             raise InvalidValueError(f"p_connect of {kind} must be from 0 to 1, not {shown(value)}")
         if name == "n" and not 0 <= value < np.inf:

@@ -109,7 +109,6 @@ class Model:
                     f"parameter {p.name!r} must be {what}, like {p.default!r}, not {shown(given)}"
                 )
 
-
     def expected_rates(self, parameters: Mapping[str, Any]) -> tuple[dict[str, float], str]:
         """The rates that the model publishes for these parameters.
 
@@ -216,7 +215,7 @@ def _model(
     name: str, module: ModuleType, sha256: str | None = None, file: str | None = None
 ) -> Model:
     build, published = getattr(module, "build", None), getattr(module, "published_rates", None)
-    if not _takes_a_simulator(build):
+    if build is None or not _takes_a_simulator(build):
         raise ModelError(
             f"{module.__file__} has no function build(sim, ...) that returns its populations by "
             "label"
@@ -237,5 +236,6 @@ def _takes_a_simulator(build: Any) -> bool:
     except (TypeError, ValueError):  # of some classes and built-in functions
         return False
     return bool(parameters) and parameters[0].kind not in (
-        inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
     )

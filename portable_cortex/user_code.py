@@ -15,8 +15,7 @@ from .untrusted import printable
 
 _PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = tuple(
-    str(Path(sysconfig.get_path(name)).resolve()) + os.sep
-    for name in ("stdlib", "platstdlib")
+    str(Path(sysconfig.get_path(name)).resolve()) + os.sep for name in ("stdlib", "platstdlib")
 )
 # Errors that Python itself raises for a mistake
 _MISTAKES = (
@@ -85,9 +84,13 @@ def place_of(
     ... except TypeError as error:
     ...     place_of(error)
     """
-    if isinstance(error, SyntaxError) and error.lineno and error.filename:
-        if _is_users(error.filename, "", file):
-            return Place(error.filename, error.lineno, "", error.text or "")
+    if (
+        isinstance(error, SyntaxError)
+        and error.lineno
+        and error.filename
+        and _is_users(error.filename, "", file)
+    ):
+        return Place(error.filename, error.lineno, "", error.text or "")
     users = _users_frames(error, file, beneath)
     if not users:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from portable_cortex import Recording, run
 
 
-def made_up(**settings: Any) -> Recording:
+def as_simulated(**settings: Any) -> Recording:
     """A run of the mock backend without the warning that its spikes are made up.
 
     `validate` judges it as it judges a simulator's.

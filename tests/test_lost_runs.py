@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -106,7 +105,7 @@ def test_a_figure_that_fails(monkeypatch, call, tmp_path):
     assert status == 0
     assert "Warning: there is no figure: RuntimeError: no such luck" in err
     assert "activity.png" not in out
-    assert sorted(os.listdir(tmp_path / "here")) == ["run.json", "spikes.h5"]
+    assert sorted(p.name for p in (tmp_path / "here").iterdir()) == ["run.json", "spikes.h5"]
 
 
 def test_a_new_recording_has_no_old_figure(monkeypatch, tmp_path):
@@ -118,7 +117,9 @@ def test_a_new_recording_has_no_old_figure(monkeypatch, tmp_path):
     assert not (tmp_path / FIGURE).exists()
 
 
-@pytest.mark.parametrize("label", ["$x$", "$\\frac", "a_b^c", "%", "{}", "\\textbf{", "/", ".", "é µ"])
+@pytest.mark.parametrize(
+    "label", ["$x$", "$\\frac", "a_b^c", "%", "{}", "\\textbf{", "/", ".", "é µ"]
+)
 def test_a_figure_takes_any_label(tmp_path, label):
     path = tmp_path / "any.py"
     path.write_text(
@@ -201,7 +202,7 @@ def test_a_disk_that_is_full_for_the_figure_only(monkeypatch, tmp_path):
     monkeypatch.setattr("portable_cortex.figure.draw_activity", full)
     with pytest.warns(RecordingWarning, match="there is no figure: OSError.*No space left"):
         run(**SHORT).save(tmp_path, figure=True)
-    assert sorted(os.listdir(tmp_path)) == ["run.json", "spikes.h5"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.json", "spikes.h5"]
 
 
 def test_no_disk_at_all(monkeypatch, call):
@@ -219,7 +220,7 @@ def test_memory_that_is_short_for_writing(monkeypatch, tmp_path):
         raise MemoryError
 
     monkeypatch.setattr("portable_cortex.recording.write_spikes", short)
-    with pytest.raises(OutputError, match="could not be written to .*: MemoryError"):
+    with pytest.raises(OutputError, match=r"could not be written to .*: MemoryError"):
         run(**SHORT).save(tmp_path / "here")
     assert not list(tmp_path.rglob("*.h5"))
 
@@ -236,7 +237,7 @@ def test_a_parameter_that_cannot_be_saved_is_told_before(monkeypatch, tmp_path):
         "def build(sim, *, f=print):\n    return {'A': sim.Population(2, sim.IF_curr_exp())}\n"
     )
     monkeypatch.setattr(MockBackend, "simulate", fails)
-    with pytest.raises(ValueError, match="a parameter cannot be written to run.json"):
+    with pytest.raises(ValueError, match=r"a parameter cannot be written to run\.json"):
         run(model=path, backend="mock")
 
 
