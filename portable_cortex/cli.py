@@ -41,13 +41,19 @@ from .cli_options import (
     pairs,
 )
 from .entry import TRACEBACK, status_of
-from .errors import InvalidValueError, PortableCortexError, UnsupportedError
-from .experiment import REALISATIONS, Experiment, RecordRequest
+from .errors import (
+    InvalidValueError,
+    OutputError,
+    PortableCortexError,
+    SimulationError,
+    UnsupportedError,
+)
+from .experiment import REALISATIONS, Experiment, RecordRequest, RunWarning
 from .machine import DEFAULT_MACHINE, load_machine, machine_names
 from .model_loader import MODELS, ModelWarning, load_model
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
-from .recording import FIGURE, Recording, check_output
+from .recording import FIGURE, Recording, RecordingWarning, check_output, rescue
 from .registry import (
     DEFAULT_BACKEND,
     EMULATED_BOARD,
@@ -154,8 +160,14 @@ def run(
         recording = experiment.run(reporter)
         reporter.phase("write", f"{place}")
         if parallel.rank() == 0:
-            recording.save(place, overwrite=overwrite, figure=True)
+            try:
+                recording.save(place, overwrite=overwrite, figure=True)
+            except OutputError as error:
+                raise rescue(recording, error) from error
     _show(recording, place)
+    lost = experiment.lost(recording)
+    if lost:
+        raise SimulationError(f"{', '.join(lost)} could not be read; all else is in {place}")
     if "planned_duration_ms" in recording.metadata:
         ran = f"after {recording.metadata['duration_ms']:g} ms"
         interruption.tell(f"{ran}: this much was written to {place}.")
@@ -188,7 +200,7 @@ def _show(recording: Recording, folder: Path) -> None:
     ]
     factor = about["real_time_factor"]
     for what, value in (
-        ("network", f"{about['n_neurons']:,} neurons, {about['n_synapses']:,} synapses"),
+        ("network", f"{about['n_neurons']:,} neurons, {_count(about['n_synapses'])} synapses"),
         ("wall-clock (s)", phases),
         *_nested(about["machine_report"].get("mapping", {})),
         (
@@ -197,12 +209,16 @@ def _show(recording: Recording, folder: Path) -> None:
         ),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
         *energies,
-        ("written to", str(folder)),
-        ("figure", str(folder / FIGURE)),
+        ("written to", printable(folder)),
+        *([("figure", printable(folder / FIGURE))] if (folder / FIGURE).exists() else []),
     ):
         out.print(f"{what:17}{printable(value)}", soft_wrap=True, markup=False, highlight=False)
     for doubt in about["warnings"]:
-        _complain("yellow", "Doubtful", doubt)
+        _complain("yellow", "Warning", doubt)
+
+
+def _count(number: int | None) -> str:
+    return "an unknown number of" if number is None else f"{number:,}"
 
 
 def _nested(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -563,7 +579,8 @@ def _complain(colour: str, kind: str, text: str) -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:
-    kind = "Warning" if issubclass(category, ModelWarning) else category.__name__
+    ours = issubclass(category, ModelWarning | RunWarning | RecordingWarning)
+    kind = "Warning" if ours else category.__name__
     _complain("yellow", kind, str(message))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -34,6 +35,9 @@ from .power import Metering, metered
 from .recording import Recording, to_json
 from .registry import DEFAULT_BACKEND, load_backend
 from .sonata import Signal, Spikes
+from .user_code import describe, is_asked_to_end, located, shown
+
+T = TypeVar("T")
 
 REALISATIONS = ("native", "shared")
 
@@ -154,7 +158,10 @@ class Experiment:
         if not (math.isfinite(self.timestep) and self.timestep > 0):
             raise InvalidValueError(f"timestep must be above 0 ms, not {self.timestep!r}")
         for name, value, least in (("warmup", self.warmup, 0), ("duration", self.duration, 1)):
-            steps = value / self.timestep
+            try:
+                steps = value / self.timestep
+            except OverflowError:  # a whole number beyond all floats
+                steps = math.inf
             if not (math.isfinite(steps) and round(steps) >= least):
                 raise InvalidValueError(
                     f"{name} must be {'at least one time step' if least else '0 ms or more'}, "
@@ -223,19 +230,20 @@ class Experiment:
         model = load_model(self.model)
         parameters = dict(self.parameters)
         model.check(parameters)
-        try:
-            to_json(parameters)
-        except OutputError as error:  # say now what could not be saved later
-            raise InvalidValueError(str(error)) from None
         if "seed" in model.parameters:
             parameters["seed"] = int(self.seed)
         backend = load_backend(self.backend)
         machine = load_machine(self.machine)
         options = machine.options_for(backend, self.options)
         self._check_capabilities(backend, parameters)
+        resolved = _Resolved(model, parameters, backend, machine, options)
+        try:
+            self._settings(resolved)
+        except OutputError as error:  # say now what could not be saved later
+            raise InvalidValueError(str(error)) from None
         if installed:
             backend.require()
-        return _Resolved(model, parameters, backend, machine, options)
+        return resolved
 
     def run(self, reporter: Reporter | None = None) -> Recording:
         """Run it; under mpirun every process does, and every one gets the whole recording.
@@ -255,9 +263,12 @@ class Experiment:
         meter = power.open() if power and first else None
 
         done = self  # unless it is interrupted
-        clock = Clock()
+        clock, notes = Clock(), _Notes()
         started = provenance.now()
-        with _Running(backend, clock, reporter) as running:
+        published, reason = model.expected_rates(parameters)
+        if reason:
+            notes.add(reason)
+        with _Running(resolved, clock, notes) as running:
             reporter.phase("import")
             with clock("import"):
                 sim = running.sim = backend.simulator(resolved.options)
@@ -274,6 +285,7 @@ class Experiment:
                 shared_seed=self.seed if self.realisation == "shared" else None,
                 on_progress=lambda label: reporter.phase("build", label),
             )
+            notes.add_unknown_rates(published, network.populations)
             recording = self.record_spikes and backend.simulates
             self._start_recording(network, backend)
             reporter.phase("prepare")
@@ -293,24 +305,28 @@ class Experiment:
                             done = replace(self, duration=ran)
             reporter.phase("readout")
             with clock("readout"):
-                spikes = {
-                    label: done._after_warmup(backend.spikes(population))
-                    for label, population in network.populations.items()
-                    if recording
-                }
-                signals = {
-                    (r.population, r.variable): self._signal_after_warmup(
-                        backend.signal(network.populations[r.population], r.variable)
-                    )
-                    for r in self.record
-                }
-            metadata = done._metadata(resolved, network, spikes, clock, metering)
-            metadata["started"] = started
+                spikes = done._read_spikes(network, backend, notes) if recording else {}
+                signals = self._read_signals(network, backend, notes)
+            metadata = done._metadata(resolved, network, spikes, clock, metering, notes)
+            metadata["started"], metadata["published_rates"] = started, published
             if done.duration < self.duration:
                 metadata["planned_duration_ms"] = self.duration
+        metadata["notes"] = [*notes]  # now that the simulator has ended
         sizes = {label: int(p.size) for label, p in network.populations.items()}
         # as it will be read again: lists, not tuples
         return Recording(sizes, spikes, json.loads(to_json(metadata)), signals)
+
+    def lost(self, recording: Recording) -> list[str]:
+        """What was to be recorded, and is not in the recording."""
+        trains = recording.populations if recording.spike_trains else ()
+        return [
+            *(f"spikes of {p}" for p in trains if p not in recording.spike_trains),
+            *(
+                f"{r.variable} of {r.population}"
+                for r in self.record
+                if (r.population, r.variable) not in recording.signals
+            ),
+        ]
 
     def _check_capabilities(self, backend: Backend, parameters: Mapping[str, Any]) -> None:
         can = backend.capabilities
@@ -374,47 +390,112 @@ class Experiment:
         spikes: Mapping[str, Spikes],
         clock: Clock,
         metering: Metering,
+        notes: _Notes,
     ) -> dict[str, Any]:
         sizes = {label: int(p.size) for label, p in network.populations.items()}
         counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
         seconds = self.duration * 1e-3
-        model, backend = resolved.model, resolved.backend
-        published = model.published_rates(**resolved.parameters) if model.published_rates else {}
+        backend, tried = resolved.backend, notes.tried
+        nothing: dict[str, Any] = {}
+        none: list[dict[str, Any]] = []
         energies = list(metering.energies)
-        own = backend.energy()
+        own = tried("the backend's own energy", backend.energy, None)
         if own is not None:
             energies.append(replace(own, source=own.source or backend.name))
+        doubts = tried("what the machine reports of its faults", lambda: [*backend.doubts()], None)
         return {
             **self._settings(resolved),
             "populations": sizes,
             "n_neurons": network.n_neurons,
-            "n_synapses": network.n_synapses,
+            "n_synapses": tried("the number of synapses", lambda: network.n_synapses, None),
             "n_spikes": sum(int(c.sum()) for c in counts.values()) if spikes else None,
-            "synaptic_events": network.synaptic_events(counts) if spikes else None,
+            "synaptic_events": tried(
+                "the number of synaptic events", lambda: network.synaptic_events(counts), None
+            )
+            if spikes
+            else None,
             "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
-            "published_rates": dict(published),
-            "phases_s": {**clock.seconds, **backend.phases()},
+            "phases_s": {
+                **clock.seconds,
+                **tried("the backend's phases", lambda: {**backend.phases()}, nothing),
+            },
             "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
             "processes": parallel.processes(),
             "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
-            "energy": [asdict(energy) for energy in energies],
-            "warnings": list(backend.doubts()),
-            "machine_report": dict(backend.details()),
+            "energy": tried("the energy", lambda: [asdict(energy) for energy in energies], none),
+            "warnings": [notes[-1]] if doubts is None else doubts,
+            "machine_report": tried("the machine's report", lambda: {**backend.details()}, nothing),
             "simulate_interval_unix": list(metering.interval_unix),
             "versions": provenance.versions(backend.distributions),
-            "computer": provenance.computer(),
+            "computer": tried("what computer this is", provenance.computer, nothing),
         }
+
+    def _read_spikes(self, network: Network, backend: Backend, notes: _Notes) -> dict[str, Spikes]:
+        trains = {}
+        for label, population in network.populations.items():
+            spikes = notes.tried(f"spikes of {label}", partial(backend.spikes, population), None)
+            if spikes is not None:
+                trains[label] = self._after_warmup(spikes)
+        if not trains:
+            raise SimulationError(f"backend {backend.name!r} failed: {'; '.join(notes)}")
+        return trains
+
+    def _read_signals(
+        self, network: Network, backend: Backend, notes: _Notes
+    ) -> dict[tuple[str, str], Signal]:
+        signals = {}
+        for r in self.record:
+            read = partial(backend.signal, network.populations[r.population], r.variable)
+            signal = notes.tried(f"{r.variable} of {r.population}", read, None)
+            if signal is not None:
+                signals[r.population, r.variable] = self._signal_after_warmup(signal)
+        return signals
 
 
 def _report(reporter: Reporter, phase: str, fraction: float | None, detail: str = "") -> None:
     reporter.phase(phase, detail, fraction)
 
 
+class RunWarning(UserWarning):
+    """Something about a run could not be told; all else of it is there."""
+
+
+class _Notes(list[str]):
+    """What could not be told about a run, a sentence each."""
+
+    def add(self, note: str) -> None:
+        """Keep a note for ``run.json``, and warn at once."""
+        self.append(note)
+        warnings.warn(note, RunWarning, stacklevel=3)
+
+    def add_unknown_rates(self, published: dict[str, float], populations: Iterable[str]) -> None:
+        """Say which published rates belong to no population, and forget them."""
+        unknown = [label for label in published if label not in populations]
+        if unknown:
+            self.add(f"published rates of {', '.join(map(shown, unknown))}, which the model lacks")
+        for label in unknown:
+            del published[label]
+
+    def tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
+        """What `read` gives, or, if it fails or cannot be written to a file, a note."""
+        if parallel.processes() > 1:  # they read together: who fails must fail for all
+            return read()
+        try:
+            value = read()
+            if isinstance(value, dict | list):
+                to_json({what: value})
+        except Exception as error:
+            self.add(f"{what} could not be read: {describe(error)}")
+            return otherwise
+        return value
+
+
 class _Running:
     """The time in which a simulator is in use: releases it, and gives its errors our type."""
 
-    def __init__(self, backend: Backend, clock: Clock, reporter: Reporter) -> None:
-        self._backend, self._clock = backend, clock
+    def __init__(self, resolved: _Resolved, clock: Clock, notes: _Notes) -> None:
+        self._backend, self._model = resolved.backend, resolved.model
+        self._clock, self._notes = clock, notes
         self.sim: Any = None
 
     def __enter__(self) -> Self:
@@ -427,12 +508,20 @@ class _Running:
         traceback: TracebackType | None,
     ) -> None:
         if self.sim is not None:
-            self._backend.end(self.sim)
-        if isinstance(error, Exception) and not isinstance(error, PortableCortexError):
+            try:
+                self._backend.end(self.sim)
+            except Exception as failure:  # what was read is there, and what failed before says why
+                self._notes.add(f"the simulator did not end well: {describe(failure)}")
+        if error is None or isinstance(error, PortableCortexError) or is_asked_to_end(error):
+            return
+        # in a function of the model that a simulator calls
+        told = located(error, self._backend.name, self._model.file, beneath=True)
+        if told is not None:
+            raise told from error
+        if isinstance(error, Exception):
             done = ", ".join(self._clock.seconds) or "nothing"
             raise SimulationError(
-                f"backend {self._backend.name!r} failed (phases begun: {done}): "
-                f"{type(error).__name__}: {error}"
+                f"backend {self._backend.name!r} failed (phases begun: {done}): {describe(error)}"
             ) from error
 
 

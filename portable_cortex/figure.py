@@ -34,7 +34,13 @@ def draw_activity(recording: Recording, path: Path) -> None:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(
-        {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+        {
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.usetex": False,  # whatever the user's configuration: labels are plain text
+            "text.parse_math": False,
+        }
     ):
         figure = Figure(figsize=(12, 6.5), layout="constrained")
         FigureCanvasAgg(figure)
@@ -50,13 +56,17 @@ def draw_activity(recording: Recording, path: Path) -> None:
 
 def _title(recording: Recording) -> str:
     about = recording.metadata
-    name = Path(str(about.get("model", "recording"))).stem
+    name = printable(Path(str(about.get("model", "recording"))).stem)
     parameters = about.get("parameters", {})
     shown = [f"{k} {parameters[k]:g}" for k in ("scale",) if parameters.get(k) is not None]
     if isinstance(parameters.get("drive"), str):
         shown.append(f"{parameters['drive']} drive")
     shown.append(f"seed {about.get('seed')}")
-    return f"{name} on {about.get('backend')}   ({', '.join(shown)})"
+    title = f"{name} on {about.get('backend')}   ({', '.join(shown)})"
+    doubts = about.get("warnings")
+    if isinstance(doubts, list) and doubts:
+        title += f"\nWarning: {printable(doubts[0], 120)}"
+    return title
 
 
 def row_colour(label: str) -> str:

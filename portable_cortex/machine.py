@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -26,6 +25,8 @@ from .backend import Backend, BackendOptions
 from .errors import InvalidValueError, MachineFileError, UnknownNameError, UnsupportedError
 from .power import METERS, AnyPowerSettings
 from .registry import backend_names, load_backend
+from .untrusted import parse_toml, printable
+from .user_code import shown
 
 DEFAULT_MACHINE = "local"
 
@@ -124,16 +125,17 @@ def load_machine(name: str | Path = DEFAULT_MACHINE) -> Machine:
             "machine", text, machine_names(), "A machine of your own is a .toml file"
         )
     try:
-        return _parse(path.stem, text, path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_text("utf-8-sig")  # with or without a byte order mark
+    except (OSError, ValueError) as error:  # ValueError: it is no UTF-8
         raise MachineFileError(f"machine file {text} cannot be read: {error}") from error
+    return _parse(path.stem, text, content)
 
 
 def _parse(name: str, file: str, text: str) -> Machine:
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MachineFileError(f"{file} is no valid TOML: {error}") from None
+        content = parse_toml(text)
+    except ValueError as error:
+        raise MachineFileError(f"{file} is no valid TOML: {printable(error)}") from None
     if "name" in content:
         raise MachineFileError(f"{file}: 'name' is the file's own name and cannot be set")
     if isinstance(content.get("backends"), list):
@@ -188,5 +190,5 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
         elif detail["type"] == "missing":
             problems.append(f"key {key!r} is required")
         else:
-            problems.append(f"key {key!r}: {message}, not {detail['input']!r}")
+            problems.append(f"key {key!r}: {message}, not {shown(detail['input'])}")
     return "; ".join(problems)

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import InvalidValueError, ModelError, UnknownNameError
+from .user_code import describe, is_asked_to_end, located, place_of, shown
 
 MODELS = {
     "pd14": "portable_cortex.model",
@@ -47,12 +48,15 @@ class Model:
         ``published_rates(**parameters) -> dict of label to spikes/s``.
     sha256 : str or None
         Of a user's file, whose content decides what is run as much as its name does.
+    file : str or None
+        A user's file.
     """
 
     name: str
     build: Callable[..., Mapping[str, Any]]
     published_rates: Callable[..., Mapping[str, float]] | None = None
     sha256: str | None = None
+    file: str | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -102,12 +106,58 @@ class Model:
                 what = "a word"
             if what:
                 raise InvalidValueError(
-                    f"parameter {p.name!r} must be {what}, like {p.default!r}, not {given!r}"
+                    f"parameter {p.name!r} must be {what}, like {p.default!r}, not {shown(given)}"
                 )
+
+    def expected_rates(self, parameters: Mapping[str, Any]) -> tuple[dict[str, float], str]:
+        """The rates that the model publishes for these parameters.
+
+        They are for comparison only, so that a mistake in them is no reason not to run.
+
+        Returns
+        -------
+        dict of str to float
+            spikes/s by label.
+        str
+            Why there are none although the model has a ``published_rates``; else empty.
+
+        Raises
+        ------
+        ModelError
+            If it ends the program.
+
+        Examples
+        --------
+        >>> load_model("pd14").expected_rates({})[0]["L4E"]
+        4.414
+        """
+        if self.published_rates is None:
+            return {}, ""
+        try:
+            returned = self.published_rates(**parameters)
+        except BaseException as error:
+            if is_asked_to_end(error):
+                raise
+            told = located(error, file=self.file) or ModelError(describe(error))
+            if not isinstance(error, Exception):
+                raise told from error
+            return {}, f"no published rates: {told}"
+        if not isinstance(returned, Mapping) or not all(
+            isinstance(label, str) and _is_number(rate) and rate >= 0
+            for label, rate in returned.items()
+        ):
+            return {}, (
+                f"no published rates: published_rates() of model {self.name!r} must return a dict "
+                f"of label to spikes/s, not {shown(returned)}"
+            )
+        return {str(label): float(rate) for label, rate in returned.items()}, ""
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def load_model(name: str | Path) -> Model:
@@ -138,6 +188,10 @@ def load_model(name: str | Path) -> Model:
         raise UnknownNameError("model", text, MODELS, "A model of your own is a .py file")
     if not path.is_file():
         raise ModelError(f"there is no model file {text}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model file {text} cannot be read: {error}") from error
     spec = importlib.util.spec_from_file_location(f"portable_cortex_model_{path.stem}", path)
     assert spec is not None  # true for every .py file
     assert spec.loader is not None
@@ -145,19 +199,43 @@ def load_model(name: str | Path) -> Model:
     sys.modules[module.__name__] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's file raises
+    except BaseException as error:  # whatever a user's file raises
         del sys.modules[module.__name__]
+        if is_asked_to_end(error):
+            raise
+        place = place_of(error, path)
+        what = describe(error)
         raise ModelError(
-            f"{text} could not be imported: {type(error).__name__}: {error}"
+            place.tell(what) if place else f"{text} could not be imported: {what}"
         ) from error
-    return _model(path.stem, module, hashlib.sha256(path.read_bytes()).hexdigest())
+    return _model(path.stem, module, hashlib.sha256(content).hexdigest(), text)
 
 
-def _model(name: str, module: ModuleType, sha256: str | None = None) -> Model:
-    build = getattr(module, "build", None)
-    if not callable(build) or not inspect.signature(build).parameters:
+def _model(
+    name: str, module: ModuleType, sha256: str | None = None, file: str | None = None
+) -> Model:
+    build, published = getattr(module, "build", None), getattr(module, "published_rates", None)
+    if build is None or not _takes_a_simulator(build):
         raise ModelError(
             f"{module.__file__} has no function build(sim, ...) that returns its populations by "
             "label"
         )
-    return Model(name, build, getattr(module, "published_rates", None), sha256)
+    if published is not None and not callable(published):
+        raise ModelError(
+            f"{module.__file__}: published_rates must be a function that returns a dict of label "
+            f"to spikes/s, not {shown(published)}"
+        )
+    return Model(name, build, published, sha256, file)
+
+
+def _takes_a_simulator(build: Any) -> bool:
+    if not callable(build) or inspect.iscoroutinefunction(build):
+        return False
+    try:
+        parameters = list(inspect.signature(build).parameters.values())
+    except (TypeError, ValueError):  # of some classes and built-in functions
+        return False
+    return bool(parameters) and parameters[0].kind not in (
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    )

@@ -7,6 +7,7 @@ the place of the backend's.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,10 @@ import numpy as np
 
 from .clock import Clock
 from .errors import ModelError, UnsupportedError
+from .model_checks import check_connector, check_edges, check_returned, check_size, check_values
 from .model_loader import Model
 from .realisation import STATE, Stream, draw_edges, is_random, quantile_function
+from .user_code import is_asked_to_end, located
 
 
 @dataclass
@@ -103,30 +106,74 @@ def build_network(
     Raises
     ------
     ModelError
-        If ``build`` does not return its populations by label.
+        If ``build`` fails, runs the simulator, or does not return its populations by label.
     UnsupportedError
         If the model needs something that the namespace lacks.
+    InvalidValueError
+        If it asks for what no simulator has, such as an infinite weight.
     """
     network = Network()
+    population = _watched_population(sim, network, clock, shared_seed, on_progress)
+    projection = _watched_projection(sim, network, clock, shared_seed, on_progress)
     namespace = _Namespace(
         sim,
         backend_name,
-        Population=_watched_population(sim, network, clock, shared_seed, on_progress),
-        Projection=_watched_projection(sim, network, clock, shared_seed, on_progress),
+        Population=population,
+        Projection=projection,
+        **_older_names(sim, population, projection),
+        **{name: _refused(name) for name in THE_RUNS},
     )
-    returned = model.build(namespace, **parameters)
-    population_class = sim.Population
-    if (
-        not isinstance(returned, dict)
-        or not returned
-        or not all(isinstance(p, population_class) for p in returned.values())
-    ):
+    began = sim.get_current_time(), sim.get_time_step()
+    try:
+        returned = model.build(namespace, **parameters)
+    except BaseException as error:
+        if is_asked_to_end(error):
+            raise
+        told = located(error, backend_name, model.file)
+        if told is None or told is error:
+            raise
+        raise told from error
+    if (sim.get_current_time(), sim.get_time_step()) != began:
         raise ModelError(
-            f"build() of model {model.name!r} must return a dict of label to Population, "
-            f"not {returned!r}"
+            f"build() of model {model.name!r} set up or ran the simulator; it may only build: "
+            f"time is the run's (duration, warmup, timestep)"
         )
-    network.populations = {str(label): population for label, population in returned.items()}
+    network.populations = check_returned(model.name, returned, network.created)
     return network
+
+
+def _older_names(sim: Any, population: Any, projection: Any) -> dict[str, Any]:
+    """``create`` and ``connect``, where there are any, of the classes that are watched."""
+    from pyNN.common.procedural_api import build_connect, build_create  # slow to import
+
+    if not hasattr(sim, "create"):
+        return {}
+    connector, synapse = sim.FixedProbabilityConnector, sim.StaticSynapse
+    return {
+        "create": build_create(population),
+        "connect": build_connect(projection, connector, synapse),
+    }
+
+
+# What a run does with a network, and with which options: names that a model may not call.
+THE_RUNS = {
+    "setup": "--timestep and --seed set up the simulator",
+    "run": "--warmup and --duration say how long it runs",
+    "run_for": "--warmup and --duration say how long it runs",
+    "run_until": "--warmup and --duration say how long it runs",
+    "reset": "each run begins with a new network",
+    "end": "the run ends when its results are read",
+}
+
+
+def _refused(name: str) -> Callable[..., Any]:
+    def refuse(*_args: Any, **_kwargs: Any) -> None:
+        raise ModelError(
+            f"build() must not call sim.{name}(), it only builds the network: {THE_RUNS[name]}; "
+            "take the call out"
+        )
+
+    return refuse
 
 
 class _Namespace:
@@ -157,14 +204,27 @@ def _watched_population(
     class Population(sim.Population):  # type: ignore[misc]  # the namespace is untyped
         __doc__ = sim.Population.__doc__
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
+        def __init__(self, size: Any, cellclass: Any, *args: Any, **kwargs: Any) -> None:
+            check_size(size)
+            _check_cell(cellclass, *args, **kwargs)
             on_progress(kwargs.get("label") or "population")
             self._number = len(network.created)
             network.created.append(self)
             with clock("create"):
-                super().__init__(*args, **kwargs)
+                super().__init__(size, cellclass, *args, **kwargs)
+            if not hasattr(self.celltype, "parameter_space"):  # a cell type not of PyNN's making
+                names = self.celltype.get_parameter_names()
+                with warnings.catch_warnings():  # numpy's, of sPyNNaker's own ways
+                    warnings.simplefilter("ignore")
+                    values = {name: self.get(name) for name in names}
+                check_values(str(self.label), values)
+
+        def set(self, **parameters: Any) -> None:
+            check_values(type(self.celltype).__name__, parameters)
+            super().set(**parameters)
 
         def initialize(self, **initial_values: Any) -> None:
+            check_values("the initial state", initial_values)
             if shared_seed is not None:
                 for position, (name, value) in enumerate(sorted(initial_values.items())):
                     if is_random(_Lazy(value)):
@@ -175,6 +235,15 @@ def _watched_population(
                 super().initialize(**initial_values)
 
     return Population
+
+
+def _check_cell(
+    cell: Any, cellparams: Any = None, structure: Any = None, initial_values: Any = None, **_: Any
+) -> None:
+    kind = cell if isinstance(cell, type) else type(cell)
+    for values in (getattr(cell, "parameter_space", None), cellparams):
+        check_values(kind.__name__, dict(values.items()) if values else {})
+    check_values("the initial state", initial_values or {})
 
 
 @dataclass
@@ -212,6 +281,7 @@ def _watched_projection(
             network.projections.append(self)
             with clock("connect"):
                 synapse_type = synapse_type or sim.StaticSynapse()
+                _check_synapses(connector, synapse_type)
                 if shared_seed is not None and _has_draws(connector, synapse_type):
                     edges = draw_edges(
                         connector,
@@ -235,6 +305,21 @@ def _watched_projection(
                 )
 
     return Projection
+
+
+def _check_synapses(connector: Any, synapse: Any) -> None:
+    check_connector(connector)
+    # an array may be not-a-number where there is no synapse: `check_edges` sees what is used
+    check_values(
+        type(synapse).__name__,
+        {
+            name: value
+            for name, value in synapse.parameter_space.items()
+            if not isinstance(getattr(value, "base_value", value), np.ndarray)
+        },
+    )
+    if hasattr(connector, "conn_list"):
+        check_edges(list=np.asarray(connector.conn_list))
 
 
 def _has_draws(connector: Any, synapse: Any) -> bool:

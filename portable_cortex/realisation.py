@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UnsupportedError
+from .model_checks import check_edges
 
 FloatArray = NDArray[np.float64]
 
@@ -187,6 +188,7 @@ def draw_edges(
         )
 
     weights, delays = parameter("weight", WEIGHT), parameter("delay", DELAY)
+    check_edges(weight=weights, delay=delays)
     steps = np.maximum(np.round(delays / timestep), 1.0)
     return Edges(
         sources,

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,13 +20,19 @@ import numpy as np
 from .errors import OutputError, OutputExistsError, UnknownNameError
 from .hdf5 import DAMAGE
 from .interruption import shielded, tell
+from .output import whole
 from .sonata import Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
 from .untrusted import parse_json, printable
+from .user_code import describe
 
 if TYPE_CHECKING:
     import neo
 
 SPIKES, SIGNALS, RUN, FIGURE = "spikes.h5", "signals.h5", "run.json", "activity.png"
+
+
+class RecordingWarning(UserWarning):
+    """Something besides the recording could not be written; the recording is there."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ class Recording:
         overwrite : bool
             Replace a run that the folder already holds.
         figure : bool
-            Draw ``activity.png`` as well.
+            Draw ``activity.png`` as well; a figure that fails is a `RecordingWarning`.
 
         Returns
         -------
@@ -183,15 +190,29 @@ class Recording:
         folder = check_output(folder, overwrite=overwrite)
         text = to_json({**self.metadata, **self._contents()})
         with _whole(folder) as staging:
-            write_spikes(staging / SPIKES, self.spike_trains)
-            if self.signals:
-                write_signals(staging / SIGNALS, self.signals)
-            if figure:
-                from .figure import draw_activity
-
-                draw_activity(self, staging / FIGURE)
-            (staging / RUN).write_text(text + "\n", encoding="utf-8")
+            try:
+                write_spikes(staging / SPIKES, self.spike_trains)
+                if self.signals:
+                    write_signals(staging / SIGNALS, self.signals)
+            except (MemoryError, ValueError, TypeError, RuntimeError) as error:
+                raise OutputError(
+                    f"the recording could not be written to {folder}: {describe(error)}"
+                ) from error
+            # half a character, as of a file's name, becomes JSON's escape for it
+            (staging / RUN).write_text(text + "\n", "utf-8", errors="backslashreplace")
+        if figure:
+            self._draw(folder)
         return folder
+
+    def _draw(self, folder: Path) -> None:
+        """Draw the activity; where that fails, the recording is there all the same."""
+        try:
+            from .figure import draw_activity
+
+            with whole(folder / FIGURE) as part:
+                draw_activity(self, part)
+        except Exception as error:  # matplotlib's, a font's, the disk's
+            warnings.warn(f"there is no figure: {describe(error)}", RecordingWarning, stacklevel=3)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recording:
@@ -271,6 +292,34 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def rescue(recording: Recording, error: OutputError) -> OutputError:
+    """Save a recording anywhere, after its own folder could not be written.
+
+    Parameters
+    ----------
+    recording : Recording
+    error : OutputError
+        Why its own folder could not be written.
+
+    Returns
+    -------
+    OutputError
+        The error, with the sentence that says where the recording is.
+    """
+    for parent in (tempfile.gettempdir, Path.cwd, Path.home):
+        try:
+            refuge = Path(tempfile.mkdtemp(prefix="portable-cortex-", dir=parent()))
+        except (OSError, RuntimeError):  # RuntimeError: there is no home
+            continue
+        try:
+            recording.save(refuge)
+        except OutputError:
+            shutil.rmtree(refuge, ignore_errors=True)
+        else:
+            return OutputError(f"{error}. The recording was written to {refuge} instead")
+    return OutputError(f"{error}. No other folder could be written: the recording is lost")
+
+
 def to_json(metadata: Mapping[str, Any]) -> str:
     """Metadata as strict JSON; numpy's numbers and arrays become plain ones.
 
@@ -298,18 +347,23 @@ def to_json(metadata: Mapping[str, Any]) -> str:
 def check_output(folder: str | Path, *, overwrite: bool) -> Path:
     """Raise `OutputExistsError` if `folder` holds a run that is not to be overwritten."""
     folder = Path(folder)
-    if (folder / RUN).exists() and not overwrite:
-        raise OutputExistsError(
-            f"{folder} already holds a run, which was kept: "
-            "choose another folder or ask to overwrite it (--overwrite)"
-        )
-    for part in (folder, *folder.parents):
-        if part.exists():
-            if not part.is_dir():
-                raise OutputError(f"{part} is no folder: choose another one for the results")
-            if not os.access(part, os.W_OK):
-                raise OutputError(f"no permission to write into {part}: choose another folder")
-            break
+    try:
+        if (folder / RUN).exists() and not overwrite:
+            raise OutputExistsError(
+                f"{folder} already holds a run, which was kept: "
+                "choose another folder or ask to overwrite it (--overwrite)"
+            )
+        part = next(part for part in (folder, *folder.parents) if part.exists())
+        if not part.is_dir():
+            raise OutputError(f"{part} is no folder: choose another one for the results")
+    except (PermissionError, ValueError) as error:  # may not look into it; no such name
+        raise OutputError(f"{folder} cannot be used for the results: {error}") from error
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{folder} cannot be used for the results: {error.strerror}") from error
+    if not os.access(part, os.W_OK):
+        raise OutputError(f"no permission to write into {part}: choose another folder")
     return folder
 
 

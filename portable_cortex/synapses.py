@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyNN import common, errors
 
 from . import parallel
+from .model_checks import check_edges
 from .realisation import listed_synapses
 
 COMBINE = {"sum": (np.add, 0.0), "min": (np.minimum, np.inf), "max": (np.maximum, -np.inf)}
@@ -79,7 +80,9 @@ def listed_columns(
                 f"{what} index out of range: {index.min()} to {index.max()} were given, "
                 f"valid are 0 to {size - 1}"
             )
-    return sources, targets, {name: table[:, 2 + k] for k, name in enumerate(names)}
+    columns = {name: table[:, 2 + k] for k, name in enumerate(names)}
+    check_edges(**columns)
+    return sources, targets, columns
 
 
 class Connection(common.Connection):  # type: ignore[misc]  # PyNN is untyped
@@ -141,6 +144,7 @@ class CollectingProjection:
         columns = zip(*self._collected, strict=True) if self._collected else ([[]],) * 4
         sources, targets, weights, delays = (np.concatenate(list(c)) for c in columns)
         self._collected = []
+        check_edges(weight=weights, delay=delays)
         return sources.astype(np.int64), targets.astype(np.int64), weights, delays
 
     def get(

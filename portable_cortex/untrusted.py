@@ -8,7 +8,6 @@ is put into a message or a table goes through `printable`; whatever is parsed go
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any
 
 LONGEST = 2000  # characters of one message from elsewhere that are shown
@@ -109,6 +108,8 @@ def parse_toml(text: str) -> dict[str, Any]:
         ...
     ValueError: nested too deeply
     """
+    import tomllib  # not in Python 3.10, which a job at the portal may have
+
     try:
         return tomllib.loads(text)
     except RecursionError:

@@ -142,6 +142,7 @@ def _run(job: Mapping[str, Any], name: str, folder: Path) -> dict[str, bytes]:
     parameters = dict(experiment["parameters"])
     if "seed" in model.parameters:
         parameters["seed"] = experiment["seed"]
+    published, note = model.expected_rates(parameters)
     with clock("import"):
         backend = importlib.import_module(f"portable_cortex.backends.{name}.session")
         system: Session = backend.Session(job["options"], folder)
@@ -177,6 +178,7 @@ def _run(job: Mapping[str, Any], name: str, folder: Path) -> dict[str, bytes]:
             if experiment["record_spikes"]
         }
     about = _metadata(experiment, job, model, parameters, system, network, spikes, clock)
+    about["published_rates"], about["notes"] = published, [note] if note else []
     about["simulate_interval_unix"] = interval
     about["started"] = started.isoformat(timespec="seconds")
     system.sim.end()
@@ -215,7 +217,6 @@ def _metadata(
     counts = {p: np.bincount(n, minlength=sizes[p]) for p, (n, _) in spikes.items()}
     seconds = experiment["duration"] * 1e-3
     report = system.report(experiment["duration"] / (experiment["warmup"] + experiment["duration"]))
-    published = model.published_rates(**parameters) if model.published_rates else {}
     return {
         "archive": job["archive"],
         "backend": system.name,
@@ -237,7 +238,6 @@ def _metadata(
         "n_spikes": sum(int(c.sum()) for c in counts.values()) if spikes else None,
         "synaptic_events": network.synaptic_events(counts) if spikes else None,
         "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
-        "published_rates": dict(published),
         "phases_s": {**clock.seconds, **report["phases"]},
         "real_time_factor": clock.seconds["simulate"] / seconds,
         "processes": 1,

@@ -25,8 +25,8 @@ BACKENDS = ("spinnaker",)
 
 # Modules of the core that a job needs; none of them needs more than PyNN and numpy to be imported.
 _CORE = (
-    "brunel2000 clock errors model model_loader network parallel parameters provenance quiet "
-    "realisation scaling synapses"
+    "brunel2000 clock errors model model_checks model_loader network parallel parameters "
+    "provenance quiet realisation scaling synapses untrusted user_code"
 ).split()
 # Backends whose sessions a job takes along.
 _SESSIONS = ("nest", "spinnaker")

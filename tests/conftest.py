@@ -141,13 +141,13 @@ def sim(backend: Backend):
 @pytest.fixture(scope="session")
 def mock_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A reference of twelve seeds of the mock backend, 1 and 2 s, as a file."""
-    from portable_cortex import run
+    from recordings import as_simulated
+
     from portable_cortex.validation.activity import measure
     from portable_cortex.validation.reference import Reference, conditions
 
     runs = [
-        run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=seed)
-        for seed in range(11, 23)
+        as_simulated(scale=0.02, warmup=0.0, duration=2000.0, seed=seed) for seed in range(11, 23)
     ]
     about = {
         "conditions": conditions(runs[0].metadata),
@@ -163,9 +163,9 @@ def mock_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mock_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the mock backend that agrees with `mock_reference`."""
-    from portable_cortex import run
+    from recordings import as_simulated
 
-    recording = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=3)
+    recording = as_simulated(scale=0.02, warmup=0.0, duration=2000.0, seed=3)
     return recording.save(tmp_path_factory.mktemp("runs") / "honest")
 
 

@@ -599,3 +599,59 @@ def test_other_models_run(backend):
 def test_what_is_missing_is_said_before_the_run(backend):
     with pytest.raises(portable_cortex.errors.UnsupportedError, match="time step"):
         run(backend, timestep=1e-6, duration=1.0, warmup=0.0)
+
+
+# --- models with a mistake ----------------------------------------------------------------------
+
+
+MISTAKES = [
+    ("cells.size + aa", "NameError: name 'aa' is not defined"),
+    ("raise SystemExit(0)", "the model ended the program"),
+    ("sim.run(10.0)", "must not call sim.run()"),
+    ("sim.setup(timestep=1.0)", "must not call sim.setup()"),
+    ("sim.end()", "must not call sim.end()"),
+    ("sim.Population(0, sim.IF_curr_exp())", "one neuron or more, not 0"),
+    ("sim.Population(2, sim.IF_curr_exp(i_offset=inf))", "must be finite"),
+    ("sim.Population(2, sim.IF_curr_exp(tau_mm=1.0))", "tau_mm"),
+    ("sim.Population(2, sim.SpikeSourcePoisson(rate=-inf))", "must be finite"),
+    ("cells.initialize(v=inf - inf)", "v of the initial state must be finite, not nan"),
+    ("connect(sim.AllToAllConnector(), weight=inf)", "weight of StaticSynapse must be finite"),
+    ("connect(sim.AllToAllConnector(), delay=inf - inf)", "delay of StaticSynapse must be finite"),
+    ("connect(sim.FixedProbabilityConnector(1.5))", "FixedProbabilityConnector(1.5)"),
+    ("connect(sim.FixedProbabilityConnector(-0.5))", ""),
+    ("connect(sim.FromListConnector([(0, 1, inf, 1.0)]))", "must be finite, not inf"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), MISTAKES)
+def test_a_mistake_in_a_model_is_told_by_its_line(backend, sim, tmp_path, line, said):
+    from portable_cortex.clock import Clock
+    from portable_cortex.errors import PortableCortexError
+    from portable_cortex.model_loader import load_model
+    from portable_cortex.network import build_network
+
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "inf = float('inf')\n\n"
+        "def build(sim):\n"
+        "    cells = sim.Population(3, sim.IF_curr_exp(), label='A')\n"
+        "    def connect(connector, weight=0.1, delay=1.0):\n"
+        "        sim.Projection(cells, cells, connector, sim.StaticSynapse(weight=weight, "
+        "delay=delay))\n"
+        f"    {line}\n"
+        "    return {'A': cells}\n"
+    )
+    with pytest.raises(PortableCortexError) as raised:
+        build_network(
+            load_model(path),
+            {},
+            sim,
+            backend_name=backend.name,
+            clock=Clock(),
+            shared_seed=None,
+            on_progress=lambda label: None,
+        )
+    message = str(raised.value)
+    assert "mine.py, line " in message
+    assert said in message
+    assert "failed" not in message

@@ -13,6 +13,7 @@ from portable_cortex import Experiment, ModelWarning, RecordRequest, run, simula
 from portable_cortex import model as pd14
 from portable_cortex.errors import (
     InvalidValueError,
+    ModelError,
     SimulationError,
     UnknownNameError,
     UnsupportedError,
@@ -272,16 +273,19 @@ def test_synaptic_events_are_unknown_where_a_population_was_not_returned(write):
 # --- failures and progress ---
 
 
-def test_an_exception_of_the_simulator_is_passed_on_with_its_context(write):
-    path = write("def build(sim):\n    raise ZeroDivisionError('inside the simulator')")
+def test_an_exception_of_the_simulator_is_passed_on_with_its_context(monkeypatch):
+    def fails(*_args):
+        raise ZeroDivisionError("inside the simulator")
+
+    monkeypatch.setattr("portable_cortex.backends.mock.MockBackend.prepare", fails)
     with pytest.raises(SimulationError, match=r"'mock'.*ZeroDivisionError: inside") as raised:
-        run(model=path, backend="mock")
+        brunel()
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
 
 
 def test_a_run_after_a_failed_one(write):
     expected = trains(brunel())
-    with pytest.raises(SimulationError):
+    with pytest.raises(ModelError):
         run(model=write("def build(sim):\n    raise ValueError"), backend="mock")
     assert trains(brunel()) == expected
 

@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from recordings import as_simulated
 
-from portable_cortex import Recording, Spikes, run
+from portable_cortex import Recording, Spikes
 from portable_cortex.validation import validate as module
 from portable_cortex.validation.account import account
 from portable_cortex.validation.activity import STATISTICS
@@ -145,7 +146,7 @@ def test_the_page_of_agreement(mock_run, mock_reference):
 
 
 def test_the_page_of_several_runs(mock_run, mock_reference, tmp_path):
-    second = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=4)
+    second = as_simulated(scale=0.02, warmup=0.0, duration=2000.0, seed=4)
     page = Page(render(examine([mock_run, second.save(tmp_path / "second")], mock_reference)))
     assert "2 runs" in page.words
     assert "Mean of these runs together, and its change from the reference" in page.words
@@ -190,7 +191,7 @@ def test_the_page_of_a_pair(mock_run, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def small():
-    return run(backend="mock", scale=0.02, warmup=0.0, duration=100.0)
+    return as_simulated(scale=0.02, warmup=0.0, duration=100.0)
 
 
 def changed(recording, **metadata):

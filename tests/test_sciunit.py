@@ -10,8 +10,9 @@ import sys
 
 import numpy as np
 import pytest
+from recordings import as_simulated
 
-from portable_cortex import Recording, Spikes, run
+from portable_cortex import Recording, Spikes
 from portable_cortex.errors import UnknownNameError
 from portable_cortex.validation.activity import STATISTICS
 from portable_cortex.validation.sciunit_adapter import (
@@ -43,7 +44,7 @@ def differing(mock_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scores(mock_run, mock_reference, differing):
-    short = run(backend="mock", scale=0.02, warmup=0.0, duration=100.0)
+    short = as_simulated(scale=0.02, warmup=0.0, duration=100.0)
     folder = short.save(differing.parent / "short")
     models = [Runs(mock_run, "honest"), Runs(differing, "differing"), Runs(folder, "short")]
     return suite(mock_reference).judge(models)
@@ -84,7 +85,7 @@ def test_the_score_of_a_statistic_is_that_of_the_comparison(scores, differing, m
 
 
 def test_several_runs_are_judged_together(mock_run, mock_reference, tmp_path):
-    second = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=4)
+    second = as_simulated(scale=0.02, warmup=0.0, duration=2000.0, seed=4)
     model = Runs([mock_run, second.save(tmp_path / "second")])
     assert VerdictTest(mock_reference).judge(model).score is True
     assert len(model.examine(str(mock_reference)).folders) == 2

@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 import h5py
 import numpy as np
 import pytest
+from recordings import as_simulated
 
-from portable_cortex import Recording, Spikes, cli, run
+from portable_cortex import Recording, Spikes, cli
 from portable_cortex.errors import OutputError, UnknownNameError
 from portable_cortex.validation import validate as module
 from portable_cortex.validation.activity import STATISTICS, Activity, measure
@@ -112,7 +113,7 @@ def test_no_reference_fits(mock_run, monkeypatch):
 
 
 def test_too_short(honest, tmp_path, mock_reference):
-    recording = run(backend="mock", scale=0.02, warmup=0.0, duration=400.0)
+    recording = as_simulated(scale=0.02, warmup=0.0, duration=400.0)
     comparison = validate(recording.save(tmp_path / "short"), mock_reference)
     assert comparison.verdict is UNDECIDED
     assert "too short: 400 ms" in comparison.reason
@@ -121,12 +122,12 @@ def test_too_short(honest, tmp_path, mock_reference):
 
 @pytest.mark.parametrize("duration", [0.1, 1.0, 20.0, 99.0, 100.0])
 def test_very_short(tmp_path, mock_reference, duration):
-    recording = run(backend="mock", scale=0.02, warmup=0.0, duration=duration)
+    recording = as_simulated(scale=0.02, warmup=0.0, duration=duration)
     assert validate(recording.save(tmp_path / "short"), mock_reference).verdict is UNDECIDED
 
 
 def test_the_longest_duration_that_is_covered(tmp_path, mock_reference):
-    recording = run(backend="mock", scale=0.02, warmup=0.0, duration=1500.0, seed=4)
+    recording = as_simulated(scale=0.02, warmup=0.0, duration=1500.0, seed=4)
     validation = examine(recording.save(tmp_path / "middle"), mock_reference)
     assert validation.comparison.verdict is AGREES
     assert validation.comparison.duration == 1000
@@ -134,7 +135,7 @@ def test_the_longest_duration_that_is_covered(tmp_path, mock_reference):
 
 
 def test_another_scale(tmp_path, mock_reference):
-    recording = run(backend="mock", scale=0.01, warmup=0.0, duration=1000.0)
+    recording = as_simulated(scale=0.01, warmup=0.0, duration=1000.0)
     comparison = validate(recording.save(tmp_path / "small"), mock_reference)
     assert comparison.verdict is UNDECIDED
     assert "numbers of neurons" in comparison.reason
@@ -149,7 +150,7 @@ def test_other_conditions_are_noted(honest, tmp_path, mock_reference):
 
 
 def test_spikes_that_were_not_recorded(tmp_path, honest, mock_reference):
-    none = run(backend="mock", scale=0.02, warmup=0.0, duration=1000.0, record_spikes=False)
+    none = as_simulated(scale=0.02, warmup=0.0, duration=1000.0, record_spikes=False)
     comparison = validate(none.save(tmp_path / "none"), mock_reference)
     assert (comparison.verdict, comparison.reason) == (UNDECIDED, "spikes were not recorded")
     trains = {p: s for p, s in honest.spike_trains.items() if p != "L5I"}
@@ -226,7 +227,7 @@ def several(tmp_path_factory):
     """Five honest runs of the mock backend in one folder."""
     folder = tmp_path_factory.mktemp("several")
     for seed in range(31, 36):
-        recording = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=seed)
+        recording = as_simulated(scale=0.02, warmup=0.0, duration=2000.0, seed=seed)
         recording.save(folder / f"seed{seed}")
     return folder
 
@@ -360,7 +361,7 @@ def calibrated(reference, monkeypatch):
 
 @pytest.fixture
 def second(tmp_path):
-    recording = run(backend="mock", scale=0.02, warmup=0.0, duration=2000.0, seed=4)
+    recording = as_simulated(scale=0.02, warmup=0.0, duration=2000.0, seed=4)
     return recording.save(tmp_path / "second")
 
 
@@ -457,7 +458,7 @@ def test_without_a_reference_there_are_distances_only(mock_run, second, monkeypa
 
 @pytest.mark.usefixtures("calibrated")
 def test_two_runs_of_other_sizes_or_missing(mock_run, tmp_path):
-    small = run(backend="mock", scale=0.01, warmup=0.0, duration=2000.0)
+    small = as_simulated(scale=0.01, warmup=0.0, duration=2000.0)
     comparison = validate(mock_run, small.save(tmp_path / "small"))
     assert comparison.verdict is UNDECIDED
     assert "1544 and" in comparison.reason
@@ -468,8 +469,8 @@ def test_two_runs_of_other_sizes_or_missing(mock_run, tmp_path):
 
 
 def shared(seed=3, **parameters):
-    return run(
-        backend="mock", model="brunel2000", scale=0.01, warmup=0.0, duration=500.0, seed=seed,
+    return as_simulated(
+        model="brunel2000", scale=0.01, warmup=0.0, duration=500.0, seed=seed,
         realisation="shared", **parameters,
     )  # fmt: skip
 

@@ -33,3 +33,7 @@ class MockBackend(Backend):
         from ._namespace import made_up_spikes
 
         return made_up_spikes(population)
+
+    def doubts(self) -> tuple[str, ...]:
+        """Nobody shall take them for a simulator's."""
+        return ("made-up spikes, no simulation",)
