@@ -136,7 +136,7 @@ def _members(file: IO[bytes], limits: Mapping[str, int], most: int, left: int) -
         names: set[str] = set()
         for member in members:
             name = member.filename
-            shown = repr(printable(name, 100))
+            shown = f"'{printable(name, 100)}'"
             if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
                 raise OutputError(f"the archive holds {shown}, which is no plain file")
             if not _NAME.fullmatch(name) or name in names:

@@ -188,11 +188,11 @@ class Client:
         """
         for name, value in (("collab", collab), ("platform", platform)):
             if value != printable(value):
-                raise InvalidValueError(f"the {name} must be plain text, not {printable(value)!r}")
+                raise InvalidValueError(f"the {name} must be plain text, not '{printable(value)}'")
         if len(collab) > LONGEST_COLLAB:
             raise InvalidValueError(
                 f"the name of a collab has {LONGEST_COLLAB} characters at most, and "
-                f"{printable(collab, 100)!r} has {len(collab)}: take the one in its address"
+                f"'{printable(collab, 100)}' has {len(collab)}: take the one in its address"
             )
         body = {
             "code": code,
@@ -252,7 +252,7 @@ class Client:
         texts = {"status": status, "collab": collab, "tags": tag}
         for name, value in texts.items():
             if value is not None and value != printable(value):
-                raise InvalidValueError(f"the {name} must be plain text, not {printable(value)!r}")
+                raise InvalidValueError(f"the {name} must be plain text, not '{printable(value)}'")
         query.update({name: value for name, value in texts.items() if value is not None})
         return self._repeat(lambda: self._list(query))
 

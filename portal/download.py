@@ -158,7 +158,7 @@ def _address(text: str) -> httpx.URL:
         return parse_address(text)
     except ValueError as error:
         raise DownloadError(
-            f"{printable(text, 200)!r} is no address to download from: {error}"
+            f"'{printable(text, 200)}' is no address to download from: {error}"
         ) from None
 
 
@@ -171,7 +171,7 @@ def _look_at_redirection(answer: httpx.Response) -> None:
         further = _address(str(answer.url.join(target)))
     except (httpx.InvalidURL, ValueError) as error:
         raise DownloadError(
-            f"the server sends on to {printable(target, 200)!r}, which is no address: "
+            f"the server sends on to '{printable(target, 200)}', which is no address: "
             f"{printable(error, 200)}"
         ) from None
     if answer.url.scheme == "https" and further.scheme != "https":

@@ -300,11 +300,10 @@ def test_an_archive_is_a_run(tmp_path, call):
     assert status == 0, err
     assert Recording.load(tmp_path / "there").rates() == recording.rates()
     assert Recording.load(tmp_path / archive).rates() == recording.rates()
-    # too short for a verdict, but it is read
-    for arguments in ((archive, "--against", "there"), ("there", "--against", archive)):
-        status, out, err = call("validate", *arguments)
-        assert status == 2, err
-        assert "distances only" in out
+    # too short for a verdict, but both are read
+    status, out, err = call("validate", archive, "--against", archive)
+    assert status == 2, err
+    assert "distances only" in out
 
 
 def test_a_model_that_exits_is_a_failed_job(tmp_path):
