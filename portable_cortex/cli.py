@@ -438,7 +438,7 @@ def sweep(
     elif cluster_option:
         raise InvalidValueError("--cluster-option needs --cluster slurm")
     reporter = SweepReporter(out)
-    interruption.tell(lambda: f"{reporter.state}; the same command goes on from there.")
+    interruption.tell(lambda: reporter.state)
     with reporter:
         found = sweeping.sweep(
             experiments,

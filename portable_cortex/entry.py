@@ -68,7 +68,7 @@ def status_of(command: Callable[[Sequence[str]], int], arguments: Sequence[str])
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a command gives its status
-            if interruption.has_come():  # of which this is a consequence
+            if interruption.has_come() or _follows(error):
                 raise KeyboardInterrupt from error
             status = _failed(error, in_full)
         if interruption.has_come():
@@ -79,6 +79,13 @@ def status_of(command: Callable[[Sequence[str]], int], arguments: Sequence[str])
         interruption.end(status)
         _interrupted(error, in_full)
     return status
+
+
+def _follows(error: BaseException | None) -> bool:
+    """Whether an exception is what became of Ctrl-C, where a simulator answers that itself."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _parallel() -> Any:

@@ -299,8 +299,10 @@ class Experiment:
                         try:
                             backend.simulate(sim, duration, partial(_report, reporter, phase))
                         except KeyboardInterrupt:
+                            if phase == "warmup" or not backend.interruptible:
+                                raise
                             ran = round(sim.get_current_time() - self.warmup, 9)
-                            if phase == "warmup" or not backend.interruptible or ran <= 0:
+                            if ran <= 0:
                                 raise
                             done = replace(self, duration=ran)
             reporter.phase("readout")

@@ -67,10 +67,11 @@ class SweepReporter:
 
     @property
     def state(self) -> str:
-        """How far the sweep is, in words."""
+        """How far the sweep is, and what to do with it, in words."""
         if self._sweep is None:
-            return "nothing was begun"
-        return f"{len(self._sweep.of(FINISHED))} of {len(self._sweep.runs)} runs are finished"
+            return "nothing was begun."
+        finished = f"{len(self._sweep.of(FINISHED))} of {len(self._sweep.runs)} runs are finished"
+        return f"{finished}; the same command goes on from there."
 
 
 def show(found: Sweep, console: Console) -> None:

@@ -340,6 +340,18 @@ def test_what_follows_from_a_signal_is_an_interruption(monkeypatch, capsys):
     assert status_of(lambda arguments: 0, []) == 143  # it was dropped on the way
 
 
+def test_what_follows_from_an_exception_of_another_handler(capsys):
+    def command(arguments):
+        interruption.tell("this is left.")
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise OutputError("it is closed already")
+
+    assert status_of(command, []) == 130
+    assert capsys.readouterr().err == "Interrupted: this is left.\n"
+
+
 # --- readers that leave, and small terminals ---
 
 
