@@ -316,7 +316,9 @@ def _to_label(name: str) -> str:
 
 
 def _packing(size: int) -> dict[str, object]:
-    """Compress what is worth it."""
-    if size < 1000:
+    """A checksum, so that damage is seen; compress what is worth it."""
+    if size == 0:
         return {}
-    return {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    if size < 1000:
+        return {"fletcher32": True}
+    return {"fletcher32": True, "compression": "gzip", "compression_opts": 1, "shuffle": True}

@@ -171,7 +171,10 @@ def _ids(nodes: Mapping[str, Any], name: str) -> NDArray[np.int64]:
         raise ValueError(f"{name!r} in {NODES} has no nodes: expected a list of their numbers")
     if not all(isinstance(i, int) and not isinstance(i, bool) and 0 < i < 2**62 for i in ids):
         raise ValueError(f"{name!r} in {NODES} is no list of whole numbers above 0")
-    return np.asarray(ids, np.int64)
+    numbers = np.asarray(ids, np.int64)
+    if (np.diff(numbers) < 0).any():
+        raise ValueError(f"{name!r} in {NODES} is not in order: expected NEST's, ascending")
+    return numbers
 
 
 def _check_sizes(

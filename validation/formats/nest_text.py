@@ -30,6 +30,7 @@ BACKEND_VERSION = "2"
 THREAD = re.compile(r"-(\d+)\.[a-z]+")
 SHOWN = 60  # characters of a line that is no spike
 MISSED = 100  # spikes that a silent end of a file would have had: fewer may be chance
+SILENT = 20  # neurons of each other thread that fire after the last spike of one
 
 
 class Recorded(NamedTuple):
@@ -111,6 +112,8 @@ def read_spikes(
                 f"{path.name}, line {rows.offset + first + 1}: neuron {rows.senders[first]} is of "
                 f"another population than {owners}"
             )
+    for label, found in parts.items():
+        _check_threads_end([path.name for path in populations[label].paths], found)
     return {
         label: by_time(*(np.concatenate(column) for column in zip(*found, strict=True)))
         for label, found in parts.items()
@@ -128,6 +131,21 @@ def _check_end(path: Path, times: NDArray[np.float64], t_stop: float) -> None:
             f"{path.name} ends with a spike at {last:g} ms, and the simulation at {t_stop:g} ms: "
             "it may have been cut"
         )
+
+
+def _check_threads_end(
+    names: Sequence[str], parts: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]]
+) -> None:
+    """Whether all threads of a recorder go on equally long: each has as many neurons."""
+    ends = [float(times.max(initial=0.0)) for times, _ in parts]
+    for number, end in enumerate(ends):
+        others = [part for i, part in enumerate(parts) if i != number]
+        active = sum(np.unique(neurons[times > end]).size for times, neurons in others)
+        if others and active >= SILENT * len(others):
+            raise ValueError(
+                f"{names[number]} ends at {end:g} ms, and the other threads go on: it may have "
+                "been cut"
+            )
 
 
 def _find(
