@@ -601,6 +601,22 @@ def test_what_is_missing_is_said_before_the_run(backend):
         run(backend, timestep=1e-6, duration=1.0, warmup=0.0)
 
 
+@pytest.mark.needs("dynamics")
+@pytest.mark.parametrize(
+    ("tau_refrac", "steps"), [(0.05, 1), (0.1, 1), (0.14, 2), (0.25, 3), (0.3, 3), (1.01, 11)]
+)
+def test_a_refractory_time_takes_the_steps_that_it_begins(sim, tau_refrac, steps):
+    cells = sim.IF_curr_exp(tau_refrac=tau_refrac, i_offset=200.0, cm=0.25)
+    population = sim.Population(1, cells)
+    population.initialize(v=-65.0)
+    population.record("spikes")
+    sim.run(10.0)
+    (train,) = population.get_data("spikes").segments[-1].spiketrains
+    # it fires in the first step in which it may
+    intervals = np.diff(np.asarray(train.magnitude, dtype=float))
+    assert intervals == pytest.approx((steps + 1) * STEP, abs=1e-3)
+
+
 # --- models with a mistake ----------------------------------------------------------------------
 
 
