@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UnsupportedError
+from .errors import InvalidValueError, UnsupportedError
 from .model_checks import check_edges
 
 FloatArray = NDArray[np.float64]
@@ -216,7 +216,8 @@ def _pairs(
     # neuron itself on are counted one further.
     own = itself(connector, pre, post)
     not_self = own is not None and np.array_equal(own, np.arange(post.size))
-    if own is not None and not not_self and kind not in _BY_PAIR:
+    different = is_without_replacement(connector)
+    if own is not None and not not_self and kind not in _BY_PAIR and not different:
         raise UnsupportedError(
             f"the shared realisation cannot draw {kind} with allow_self_connections=False between "
             "populations that have some of their neurons in common"
@@ -237,6 +238,8 @@ def _pairs(
             degrees += np.bincount((uniform * pre.size).astype(np.int64), minlength=pre.size)
         sources = np.repeat(np.arange(pre.size), degrees)
         return sources, skip_self(sources, target_draws.integers(sources.size, n_post))
+    if different:
+        return different_pairs(source_draws, connector, pre, post)
     if kind == "FixedNumberPostConnector":
         n = _number(connector, n_post)
         sources = np.repeat(np.arange(pre.size), n)
@@ -258,9 +261,67 @@ def _pairs(
         return np.repeat(np.arange(pre.size), [h.size for h in hits]), np.concatenate(hits)
     raise UnsupportedError(
         f"the shared realisation cannot draw {kind}: it draws AllToAll, OneToOne, "
-        "FixedProbability, FixedNumberPre, FixedNumberPost, FixedTotalNumber (with replacement), "
+        "FixedProbability, FixedNumberPre, FixedNumberPost, FixedTotalNumber, "
         "FromList and FromFile connectors; use realisation 'native'"
     )
+
+
+def is_without_replacement(connector: Any) -> bool:
+    """Whether a connector is to make a total number of synapses, each of another pair."""
+    kind = type(connector).__name__
+    return kind == "FixedTotalNumberConnector" and not connector.with_replacement
+
+
+def different_pairs(
+    stream: Stream, connector: Any, pre: Any, post: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As many different pairs of neurons as `connector` asks for, ordered by source.
+
+    All sets of pairs are equally likely. PyNN's own connector ignores that they are to differ.
+
+    Parameters
+    ----------
+    stream : Stream
+    connector : FixedTotalNumberConnector
+        One that `is_without_replacement`.
+    pre, post : PyNN Population, PopulationView or Assembly
+
+    Raises
+    ------
+    InvalidValueError
+        If there are not so many.
+    """
+    n = int(connector.n if isinstance(connector.n, int | np.integer) else connector.n.next())
+    own = itself(connector, pre, post)
+    places = np.full(pre.size, -1) if own is None else own
+    starts = np.concatenate([[0], np.cumsum(post.size - (places >= 0))])
+    possible = int(starts[-1])
+    if n > possible:
+        raise InvalidValueError(
+            f"FixedTotalNumberConnector without replacement: {n} synapses were asked for, and "
+            f"there are {possible} different pairs of neurons"
+        )
+    if 2 * n > possible:  # choose those that are left out
+        left = np.ones(possible, dtype=bool)
+        left[_first_different(stream, possible - n, possible)] = False
+        chosen = np.flatnonzero(left)
+    else:
+        chosen = np.sort(_first_different(stream, n, possible))
+    sources = np.searchsorted(starts, chosen, side="right") - 1
+    targets = chosen - starts[sources]
+    skipped = (places[sources] >= 0) & (targets >= places[sources])
+    return sources, targets + skipped
+
+
+def _first_different(stream: Stream, n: int, high: int) -> NDArray[np.int64]:
+    """The first `n` different ones of a sequence of random numbers below `high`."""
+    drawn = n
+    while n:
+        numbers, first = np.unique(stream.integers(drawn, high), return_index=True)
+        if numbers.size >= n:
+            return numbers[np.argsort(first)[:n]]
+        drawn *= 2
+    return np.empty(0, dtype=np.int64)
 
 
 def itself(connector: Any, pre: Any, post: Any) -> NDArray[np.int64] | None:

@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
+from pyNN.connectors import ArrayConnector
 
 from . import parallel
 from .model_checks import check_edges
-from .realisation import listed_synapses
+from .realisation import (
+    SOURCE,
+    Stream,
+    different_pairs,
+    is_without_replacement,
+    listed_synapses,
+)
 
 COMBINE = {"sum": (np.add, 0.0), "min": (np.minimum, np.inf), "max": (np.maximum, -np.inf)}
 
@@ -129,6 +136,16 @@ class Connection(common.Connection):  # type: ignore[misc]  # PyNN is untyped
         return tuple(getattr(self, name) for name in names)
 
 
+def _of_different_pairs(connector: Any, projection: Any) -> ArrayConnector:
+    """The connections that PyNN's connector would make if it did not ignore its arguments."""
+    uniform = connector.rng.next(1, "uniform", {"low": 0.0, "high": 1.0}, mask=None)
+    seed = parallel.of_first(int(float(uniform[0]) * 2**31))
+    mask = np.zeros(projection.shape, dtype=bool)
+    stream = Stream(seed, 0, SOURCE)
+    mask[different_pairs(stream, connector, projection.pre, projection.post)] = True
+    return ArrayConnector(mask, safe=connector.safe, callback=connector.callback)
+
+
 class CollectingProjection:
     """A projection that PyNN's own connectors fill: they call it for each target.
 
@@ -139,6 +156,8 @@ class CollectingProjection:
 
     def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
         """Sources, targets, weights and delays (PyNN's units), target by target."""
+        if is_without_replacement(connector):
+            connector = _of_different_pairs(connector, self)
         self._collected: list[tuple[Any, ...]] = []
         connector.connect(self)
         columns = zip(*self._collected, strict=True) if self._collected else ([[]],) * 4

@@ -601,6 +601,44 @@ def test_what_is_missing_is_said_before_the_run(backend):
         run(backend, timestep=1e-6, duration=1.0, warmup=0.0)
 
 
+@pytest.mark.needs("dynamics")
+@pytest.mark.parametrize(
+    ("tau_refrac", "steps"), [(0.05, 1), (0.1, 1), (0.14, 2), (0.25, 3), (0.3, 3), (1.01, 11)]
+)
+def test_a_refractory_time_takes_the_steps_that_it_begins(sim, tau_refrac, steps):
+    cells = sim.IF_curr_exp(tau_refrac=tau_refrac, i_offset=200.0, cm=0.25)
+    population = sim.Population(1, cells)
+    population.initialize(v=-65.0)
+    population.record("spikes")
+    sim.run(10.0)
+    (train,) = population.get_data("spikes").segments[-1].spiketrains
+    # it fires in the first step in which it may
+    intervals = np.diff(np.asarray(train.magnitude, dtype=float))
+    assert intervals == pytest.approx((steps + 1) * STEP, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("n", "allow_self"), [(0, True), (25, True), (10, False), (30, False), (20, False)]
+)
+def test_a_total_number_without_replacement_is_of_different_pairs(sim, n, allow_self):
+    cells = sim.Population(6 if n == 30 else 5, sim.IF_curr_exp())
+    connector = sim.FixedTotalNumberConnector(
+        n, allow_self_connections=allow_self, with_replacement=False
+    )
+    synapse = sim.StaticSynapse(weight=0.1, delay=1.0)
+    found = edges(sim.Projection(cells, cells, connector, synapse))
+    assert len(found) == n
+    assert len({tuple(pair) for pair in found[:, :2]}) == n
+    assert allow_self or np.all(found[:, 0] != found[:, 1])
+
+
+def test_more_different_pairs_than_there_are(sim):
+    cells = sim.Population(5, sim.IF_curr_exp())
+    connector = sim.FixedTotalNumberConnector(26, with_replacement=False)
+    with pytest.raises(Exception, match=r"25 different pairs|will not work when"):
+        edges(sim.Projection(cells, cells, connector, sim.StaticSynapse(weight=0.1, delay=1.0)))
+
+
 # --- models with a mistake ----------------------------------------------------------------------
 
 

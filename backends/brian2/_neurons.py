@@ -7,6 +7,8 @@ from typing import Any
 import brian2
 import numpy as np
 
+from portable_cortex.grid import whole_steps
+
 from ._cells import CAPACITANCE, UNITS, SpikeSourcePoisson
 from ._groups import Array, Cells, common, parents, parts
 from ._integration import code, propagators
@@ -26,7 +28,7 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
         if parameter in celltype.default_parameters:
             values = cells.values(parameter)
             if parameter == "tau_refrac":
-                values = values + state.dt
+                values = (whole_steps(values, state.dt) + 1) * state.dt
             model.add(CAPACITANCE if parameter == "cm" else parameter, unit, values * scale)
     found = [_pulse(current, cells) for current in state.currents]
     pulses = [pulse for pulse in found if pulse is not None]

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN.standardmodels import build_translations, cells
 
+from portable_cortex.grid import whole_steps
+
 from . import _integrate, _models
 
 F64 = NDArray[np.float64]
@@ -54,7 +56,7 @@ def _propagator(tau_syn: F64, tau_m: F64, cm: F64, step: float) -> F64:
 
 
 def _refractory_steps(p: Parameters, step: float) -> F64:
-    return np.asarray(np.rint(p["tau_refrac"] / step))
+    return whole_steps(p["tau_refrac"], step)
 
 
 def _if_curr_exp(p: Parameters, step: float) -> list[F64]:

@@ -63,8 +63,8 @@ def connection_rule(connector: Any, pre: Any, post: Any) -> dict[str, Any] | Non
         return None
     n, replacement = int(connector.n), bool(connector.with_replacement)
     if isinstance(connector, connectors.FixedTotalNumberConnector):
-        # NEST's rule, like PyNN's connector, always draws with replacement
-        return {"rule": "fixed_total_number", "N": n, **common}
+        # NEST's rule always draws with replacement
+        return {"rule": "fixed_total_number", "N": n, **common} if replacement else None
     common["allow_multapses"] = replacement
     if isinstance(connector, connectors.FixedNumberPreConnector):
         enough = replacement or n <= pre.size - (pre == post and not loops)

@@ -6,6 +6,8 @@ import math
 from collections import defaultdict
 from typing import Any, ClassVar
 
+from portable_cortex.grid import whole_steps
+
 from ._pynn import h, pynn_cells, pynn_electrodes, pynn_neuron, simulator
 
 PER_SECTION = 256
@@ -49,7 +51,7 @@ class GridIFCurrExp:
         cell.v_rest = p["v_rest"]
         cell.theta = p["v_thresh"] - p["v_rest"]
         cell.reset = p["v_reset"] - p["v_rest"]
-        cell.refractory_steps = max(1, round(p["t_refrac"] / step))
+        cell.refractory_steps = max(1, int(whole_steps(p["t_refrac"], step)))
         cell.i_offset = p["i_offset"]
         cell.p_vv = math.exp(-step / p["tau_m"])
         cell.p_vc = -p["tau_m"] / p["c_m"] * math.expm1(-step / p["tau_m"])

@@ -66,10 +66,6 @@ class FixedNumberPostConnector(_FixedNumber, spynnaker.FixedNumberPostConnector)
 class FixedTotalNumberConnector(_FixedNumber, spynnaker.FixedTotalNumberConnector):  # type: ignore[misc]
     __doc__ = spynnaker.FixedTotalNumberConnector.__doc__
 
-    def __init__(self, n: int, *args: Any, **options: Any) -> None:
-        # PyNN's connector draws with replacement, whatever it is told
-        super().__init__(n, *args, **{**options, "with_replacement": True})
-
 
 class FromListConnector(spynnaker.FromListConnector):  # type: ignore[misc]
     """A list of synapses: rows of source, target, and the columns that `column_names` names."""
