@@ -212,7 +212,7 @@ def check_whole(folder, said):
 FEW = ("run", "sweep", "submit and wait", "validate")
 
 
-@pytest.mark.parametrize(("name", "delay"), draws(1, 4, FEW))
+@pytest.mark.parametrize(("name", "delay"), draws(665, 4, FEW))
 def test_ctrl_c_at_any_moment(folder, portal, name, delay):
     check_interrupted(folder, portal, name, delay, [signal.SIGINT])
 
