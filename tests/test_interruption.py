@@ -212,7 +212,7 @@ def check_whole(folder, said):
 FEW = ("run", "sweep", "submit and wait", "validate")
 
 
-@pytest.mark.parametrize(("name", "delay"), draws(1, 4, FEW))
+@pytest.mark.parametrize(("name", "delay"), draws(665, 4, FEW))
 def test_ctrl_c_at_any_moment(folder, portal, name, delay):
     check_interrupted(folder, portal, name, delay, [signal.SIGINT])
 
@@ -253,26 +253,28 @@ def test_before_anything_is_imported(folder, portal):
 # --- what nobody foresaw ---
 
 
+FAULTS = [
+    (ValueError("a bug"), "a fault of portable-cortex (ValueError: a bug)"),
+    (RecursionError("too deep"), "a fault of portable-cortex"),
+    (AssertionError(), "a fault of portable-cortex (AssertionError)"),
+    (SystemExit(0), "a fault of portable-cortex (SystemExit: 0)"),
+    (SystemExit("no"), "a fault of portable-cortex (SystemExit: no)"),
+    (GeneratorExit(), "a fault of portable-cortex (GeneratorExit)"),
+    (BrokenPipeError(errno.EPIPE, "Broken pipe"), "a fault of portable-cortex"),
+    (EOFError("no answer"), "a fault of portable-cortex (EOFError: no answer)"),
+    (ImportError("no numpy"), "cannot be imported (ImportError: no numpy)"),
+    (MemoryError(), "not enough memory"),
+    (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+    (ValueError("\x1b]0;title\x07"), r"ValueError: \x1b]0;title\x07"),
+]
+
+
 @pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (ValueError("a bug"), "a fault of portable-cortex (ValueError: a bug)"),
-        (RecursionError("too deep"), "a fault of portable-cortex"),
-        (AssertionError(), "a fault of portable-cortex (AssertionError)"),
-        (SystemExit(0), "a fault of portable-cortex (SystemExit: 0)"),
-        (SystemExit("no"), "a fault of portable-cortex (SystemExit: no)"),
-        (GeneratorExit(), "a fault of portable-cortex (GeneratorExit)"),
-        (BrokenPipeError(errno.EPIPE, "Broken pipe"), "a fault of portable-cortex"),
-        (EOFError("no answer"), "a fault of portable-cortex (EOFError: no answer)"),
-        (ImportError("no numpy"), "cannot be imported (ImportError: no numpy)"),
-        (MemoryError(), "not enough memory"),
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
-        (ValueError("\x1b]0;title\x07"), r"ValueError: \x1b]0;title\x07"),
-    ],
+    ("arguments", "error", "said"),
+    [(("models",), *fault) for fault in FAULTS] + [(("validate", "x"), *f) for f in FAULTS[-4:]],
     ids=repr,
 )
-@pytest.mark.parametrize("arguments", [("models",), ("validate", "here")])
-def test_an_unforeseen_exception_is_a_sentence(call, monkeypatch, error, said, arguments):
+def test_an_unforeseen_exception_is_a_sentence(call, monkeypatch, arguments, error, said):
     def fail(*args, **kwargs):
         raise error
 
