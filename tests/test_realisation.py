@@ -452,6 +452,18 @@ def test_delays_are_never_shorter_than_a_step(sim, cells, draw):
     assert edges.delays.max() > 3 * STEP
 
 
+def test_different_pairs_are_equally_likely():
+    from portable_cortex.realisation import _first_different
+
+    counts = np.zeros(20)
+    for item in range(4000):
+        chosen = _first_different(Stream(1, item, SOURCE), 5, 20)
+        assert len(set(chosen.tolist())) == 5
+        counts[chosen] += 1
+    # each of 20 is chosen by a fourth
+    assert abs(counts / 4000 - 0.25).max() < 4 * (0.25 * 0.75 / 4000) ** 0.5
+
+
 # --- what it cannot draw ---
 
 
@@ -461,7 +473,6 @@ def test_delays_are_never_shorter_than_a_step(sim, cells, draw):
         (lambda sim: sim.DistanceDependentProbabilityConnector("d < 3"), "DistanceDependent"),
         (lambda sim: sim.SmallWorldConnector(1, 0.1), "SmallWorld"),
         (lambda sim: sim.ArrayConnector(np.ones((20, 20), bool)), "ArrayConnector"),
-        (lambda sim: sim.FixedTotalNumberConnector(5, with_replacement=False), "FixedTotalNumber"),
         (
             lambda sim: sim.FixedTotalNumberConnector(5, allow_self_connections="NoMutual"),
             "NoMutual",

@@ -66,6 +66,16 @@ class FixedNumberPostConnector(_FixedNumber, spynnaker.FixedNumberPostConnector)
 class FixedTotalNumberConnector(_FixedNumber, spynnaker.FixedTotalNumberConnector):  # type: ignore[misc]
     __doc__ = spynnaker.FixedTotalNumberConnector.__doc__
 
+    def __init__(
+        self,
+        n: int,
+        allow_self_connections: bool = True,
+        with_replacement: bool = True,
+        rng: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(n, allow_self_connections, with_replacement, rng, **options)
+
 
 class FromListConnector(spynnaker.FromListConnector):  # type: ignore[misc]
     """A list of synapses: rows of source, target, and the columns that `column_names` names."""
@@ -93,7 +103,7 @@ def delayed_list(
     Its indices count from the first source and target.
     """
     listed = FromListConnector(connector.conn_list, connector.column_names)
-    rows = listed.conn_list.copy()
+    rows = listed.conn_list.astype(float)  # of an empty list whole numbers
     rows[:, :2] += first_source, first_target
     if "delay" in listed.column_names:
         rows[:, 2 + listed.column_names.index("delay")] += by

@@ -80,6 +80,7 @@ class State:
     emulate: Callable[[int, int], str] | None = None
     seed: int = 1
     created: int = 0
+    drawn: int = 0
     prepared: bool = False
 
 
@@ -170,7 +171,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     """
     settings = state.settings
     state.seed = int(extra.pop("seed", extra.pop("rng_seed", 1)))
-    state.created, state.prepared = 0, False
+    state.created, state.drawn, state.prepared = 0, 0, False
     text = configuration(settings, state.target, state.folder)
     (state.folder / FILE).write_text(text, encoding="utf-8")
     Mapper.emulate = state.emulate

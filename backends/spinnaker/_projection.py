@@ -24,9 +24,10 @@ from spynnaker.pyNN.models.neural_projections.connectors import (
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
 from portable_cortex.errors import InvalidValueError, UnsupportedError
+from portable_cortex.realisation import SOURCE, Stream, different_pairs, is_without_replacement
 from portable_cortex.synapses import as_matrix
 
-from ._connectors import StaticSynapse, delayed_list, n_synapses
+from ._connectors import FromListConnector, StaticSynapse, delayed_list, n_synapses
 
 DISTRIBUTIONS = "uniform, normal, normal_clipped, normal_clipped_to_boundary"
 
@@ -36,6 +37,15 @@ def is_generated_on_machine(connector: Any, synapse: Any) -> bool:
     return isinstance(connector, AbstractGenerateConnectorOnMachine) and all(
         is_param_generatable(value) for value in (synapse.weight, synapse.delay)
     )
+
+
+def _listed(connector: Any, pre: Any, post: Any) -> FromListConnector:
+    """Different pairs of neurons, drawn by the core: sPyNNaker would make autapses of them."""
+    from ._namespace import state
+
+    state.drawn += 1
+    stream = Stream(state.seed, 2 * state.drawn + 1, SOURCE)
+    return FromListConnector(np.column_stack(different_pairs(stream, connector, pre, post)), ())
 
 
 class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untyped
@@ -52,6 +62,8 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
         space: Any = None,
         label: str | None = None,
     ) -> None:
+        if is_without_replacement(connector):
+            connector = _listed(connector, presynaptic_population, postsynaptic_population)
         self.connector = connector
         synapse = synapse_type or StaticSynapse()
         step = float(spynnaker.get_time_step())
