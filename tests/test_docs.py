@@ -24,13 +24,20 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
 
 
+def needs(text: str) -> list[pytest.MarkDecorator]:
+    """What an example needs beside Python."""
+    compiler = re.search(r"backend[=\s\"(]+(brian2|neuron)\b", text)
+    board = re.search(r"emulated|EmulatedBoard|spinnaker_board\.board", text)
+    return [pytest.mark.compiler] * bool(compiler) + [pytest.mark.board] * bool(board)
+
+
 EXAMPLES = [
-    pytest.param(code, id=f"{page.name}-{number}")
+    pytest.param(code, marks=needs(code), id=f"{page.name}-{number}")
     for page in PAGES
     for number, code in enumerate(blocks(page, "python"))
 ]
 COMMANDS = [
-    pytest.param(line, id=f"{page.name}-{line[:40]}")
+    pytest.param(line, marks=needs(line), id=f"{page.name}-{line[:40]}")
     for page in PAGES
     for block in blocks(page, "console")
     for line in block.splitlines()
@@ -62,7 +69,7 @@ def test_commands(line, tmp_path):
     assert {p.name for p in folder.iterdir()} >= {"spikes.h5", "run.json", "activity.png"}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in MODULES])
 def test_docstrings(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0

@@ -154,7 +154,10 @@ def test_one_process_speaks_and_writes(runs):
     ("arguments", "words"),
     [
         ("run --backend mock --scale 0.02 --duration 10", ["'mock'", "without mpirun"]),
-        ("run --backend neuron --scale -1", ["scale must be above 0"]),
+        pytest.param(
+            *("run --backend neuron --scale -1", ["scale must be above 0"]),
+            marks=pytest.mark.compiler,
+        ),
         ("benchmark --backends mock", ["benchmark", "without mpirun"]),
     ],
 )
