@@ -26,7 +26,7 @@ import portable_cortex
 from portable_cortex.validation.activity import LINEAR, LOGARITHM, STATISTICS, measure
 from portable_cortex.validation.comparison import DISTRIBUTION_SEEDS, KOLMOGOROV
 from portable_cortex.validation.distances import ks
-from portable_cortex.validation.reference import Reference, load_reference
+from portable_cortex.validation.reference import SKETCH, Reference, load_reference
 from portable_cortex.validation.significance import (
     ALPHA,
     RESERVE,
@@ -130,7 +130,7 @@ def digest(reference: Reference, seed: int, folder: Path) -> Path:
     keys = keys_of(reference)
     shape = len(reference.durations), len(keys)
     means, distances, sizes = (np.full(shape, np.nan) for _ in range(3))
-    cdf = np.zeros((*shape, 2, 500), np.float32)
+    cdf = np.zeros((*shape, 2, SKETCH), np.float32)
     for i, duration in enumerate(reference.durations):
         activity = measure(recording, duration)
         for j, key in enumerate(keys):
@@ -138,9 +138,9 @@ def digest(reference: Reference, seed: int, folder: Path) -> Path:
             pool = reference.ensembles[(duration, *key)].pool
             means[i, j], sizes[i, j] = sample.mean(), sample.size
             distances[i, j] = ks(sample, pool)
-            for k, side in enumerate(("right", "left")):
-                below = np.searchsorted(sample, np.resize(pool, 500), side=side)
-                cdf[i, j, k] = below / sample.size
+            points = np.resize(pool, SKETCH)
+            cdf[i, j, 0] = np.searchsorted(sample, points, side="right") / sample.size
+            cdf[i, j, 1] = np.searchsorted(sample, points, side="left") / sample.size
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(path, means=means, ks=distances, sizes=sizes, cdf=cdf)
     return path
