@@ -163,3 +163,20 @@ def test_a_given_option_that_cannot_be(given, said):
         load_machine().options_for(load_backend("nest"), given)
     for part in ["'nest'", *said]:
         assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a=" + "[" * 5000 + "]" * 5000,
+        "description='x'\n[options.builtin]\nthreads = " + "9" * 5000,
+        "description='x'\n[options.builtin]\nthreads = '" + "9" * 50_000 + "'",
+        "description='x'\n[options.builtin]\n" + ".".join(["threads"] * 3000) + " = 1",
+        "description='x'\noptions." + ".".join("a" * 900) + " = 1",
+    ],
+)
+def test_a_file_that_is_too_much_of_something(write, text):
+    with pytest.raises(MachineFileError) as raised:
+        load_machine(write(text))
+    assert "mine.toml" in str(raised.value)
+    assert len(str(raised.value)) < 3000
