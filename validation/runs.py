@@ -118,8 +118,11 @@ def _damage_of_spikes(recording: Recording, label: str, spikes: Spikes) -> str:
         )
     if _has_sources(recording):
         return ""
-    step = time_step(recording.metadata)
-    points = np.rint(times / step) if step is not None and step > 1e-6 else times
+    step, points = time_step(recording.metadata), times
+    if step is not None and step > 1e-6:
+        steps = np.rint(times / step)
+        if np.abs(times / step - steps).max() < 0.1:  # the times are on the grid that is stated
+            points = steps
     order = np.lexsort((points, neurons))
     twice = (np.diff(points[order]) == 0) & (np.diff(neurons[order]) == 0)
     if twice.any():
