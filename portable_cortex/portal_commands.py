@@ -216,7 +216,7 @@ def _show(recording: Recording, folder: Path) -> None:
         out.print(Text(f"{printable(label):17}{rate:.3f} spikes/s"), highlight=False)
     out.print(f"{'written to':17}{folder}", soft_wrap=True, markup=False, highlight=False)
     for doubt in recording.metadata.get("warnings", ()):
-        out.print(Text.assemble(("Doubtful: ", "yellow"), printable(doubt)), soft_wrap=True)
+        out.print(Text.assemble(("Warning: ", "yellow"), printable(doubt)), soft_wrap=True)
 
 
 @jobs.command("list")

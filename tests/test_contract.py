@@ -10,6 +10,7 @@ import pytest
 
 import portable_cortex
 from portable_cortex import model
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.parameters import PD14
 from portable_cortex.realisation import draw_edges
 from portable_cortex.scaling import scale
@@ -400,6 +401,31 @@ def test_spikes_are_stamped_at_the_end_of_their_step(sim):
 
 
 @pytest.mark.needs("dynamics")
+@pytest.mark.parametrize("first", [0.0, STEP, 2 * STEP])
+def test_a_source_fires_from_the_beginning_or_is_refused(sim, backend, first):
+    """Neither a spike at 0 nor one in the first step is left out without a word."""
+    times = [first, 5.0]
+    strong = sim.StaticSynapse(weight=200.0, delay=1.0)
+    try:
+        source = sim.Population(2, sim.SpikeSourceArray(spike_times=times))
+    except UnsupportedError as error:
+        assert f"cannot fire at {first:g} ms" in str(error)
+        assert backend.name == "nest" and first < 2 * STEP
+        return
+    target = sim.Population(2, sim.IF_curr_exp(**PD14.neuron.as_pynn()))
+    target.initialize(v=PD14.neuron.v_rest)
+    sim.Projection(source, target, sim.OneToOneConnector(), strong)
+    for population in (source, target):
+        population.record("spikes")
+    sim.run(3.0)
+    sim.run(5.0)
+    for train in source.get_data("spikes").segments[0].spiketrains:
+        assert np.asarray(train) == pytest.approx(times)
+    for train in target.get_data("spikes").segments[0].spiketrains:
+        assert float(train[0].rescale("ms")) == pytest.approx(first + 1.0 + STEP)
+
+
+@pytest.mark.needs("dynamics")
 def test_transmission_takes_the_delay(sim):
     """A strong synapse: the target fires in the step after the spike arrives."""
     source = sim.Population(1, sim.SpikeSourceArray(spike_times=[10.0]))
@@ -597,7 +623,7 @@ def test_other_models_run(backend):
 
 
 def test_what_is_missing_is_said_before_the_run(backend):
-    with pytest.raises(portable_cortex.errors.UnsupportedError, match="time step"):
+    with pytest.raises(UnsupportedError, match="time step"):
         run(backend, timestep=1e-6, duration=1.0, warmup=0.0)
 
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from pyNN.errors import InvalidParameterValueError
 
 import portable_cortex
 from portable_cortex import model
@@ -401,6 +402,26 @@ def test_what_pynn_nest_lacks_is_said(tmp_path):
     script.write_text("def build(sim):\n    return {'a': sim.Population(1, sim.NoSuchCell())}\n")
     with pytest.raises(UnsupportedError, match="NoSuchCell"):
         portable_cortex.run(backend="nest", model=script, duration=10.0)
+
+
+def test_spikes_of_sources_are_in_time_or_refused(sim):
+    """NEST drops what comes too late for it, and rounds up what lies above the grid by rounding."""
+    sim.setup(timestep=0.1, min_delay=1.0)
+    with pytest.raises(UnsupportedError, match=r"cannot fire at 0.5 ms.*later than 1 ms"):
+        sim.Population(1, sim.SpikeSourceArray(spike_times=[0.5, 5.0]))
+    times = [1.1, 1.2, 1.3, 5.7]
+    source = sim.Population(2, sim.SpikeSourceArray(spike_times=times))
+    source.record("spikes")
+    sim.run(10.0)
+    with pytest.raises(UnsupportedError, match=r"cannot fire at 10.5 ms"):
+        source[:1].set(spike_times=[5.7, 10.5])
+    with pytest.raises(InvalidParameterValueError, match="increasing order"):
+        source.set(spike_times=[15.0, 14.0])
+    source[:1].set(spike_times=[5.7, 12.3])
+    sim.run(10.0)
+    first, second = (np.asarray(t) for t in source.get_data("spikes").segments[0].spiketrains)
+    assert first == pytest.approx([*times, 12.3])
+    assert second == pytest.approx(times)
 
 
 @pytest.mark.slow

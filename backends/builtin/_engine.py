@@ -299,6 +299,8 @@ class Engine:
 
     def run(self, n_steps: int) -> None:
         """Advance by so many steps, in slices; an interruption leaves what was run."""
+        if n_steps > 0 and self._state.step == 0:
+            self._begin()
         slice_ = min(self._slice_steps, 100)
         while n_steps > 0:
             now = min(slice_, n_steps, self._fitting_samples())
@@ -307,6 +309,20 @@ class Engine:
             n_steps -= now
             wall = max(time.perf_counter() - began, 1e-6)
             slice_ = int(min(self._slice_steps, max(1.0, now * min(8.0, SLICE / wall))))
+
+    def _begin(self) -> None:
+        """Send and record the spikes of array sources at 0, which no step ends with."""
+        first = []
+        for population in self._populations:
+            if isinstance(population.celltype, SpikeSourceArray):
+                steps, cells = population.scheduled()
+                cells = np.sort(cells[steps == 0])
+                first.append(cells + int(population.first_id))
+                if population.recorder.records_spikes:
+                    recorded = cells[self._recorded[first[-1]]]
+                    population.recorder.add_spikes(np.zeros(recorded.size, np.int32), recorded)
+        if first:
+            self._remember([(0, np.sort(np.concatenate(first)))])
 
     def _fitting_samples(self) -> int:
         widest = sum(probe.indices.size / probe.interval for probe in self._probes)
@@ -404,7 +420,7 @@ class Engine:
         second = (rows[1] >= 0) & ~first
         cell_of[rows[1, second]] = np.flatnonzero(second)
         on_way = []
-        for step in range(max(1, now - n_slots + 2), now + 1):
+        for step in range(max(0, now - n_slots + 2), now + 1):
             slot = step % n_slots
             sent = [mine.history[r, slot, : mine.history_sizes[r, slot]] for r in (0, 1)]
             cells = cell_of[np.concatenate(sent)]

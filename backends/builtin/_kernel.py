@@ -207,7 +207,7 @@ def _receive(
     n = 0
     for column in range(min(shared.steps.size, shared.used[receptor])):
         sent = step - shared.steps[column]
-        if sent <= 0:
+        if sent < 0:  # sources may fire at 0
             continue
         slot = sent % n_slots
         for j in range(mine.history_sizes[receptor, slot]):

@@ -24,6 +24,7 @@ from portable_cortex.quiet import quiet
 from ._population import Population
 from ._projection import Projection
 from ._pynn import nest, pynn_nest, simulator
+from ._sources import SpikeSourceArray as SpikeSourceArray
 from ._synapse_models import SynapseModels
 
 default_threads = 1

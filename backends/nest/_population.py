@@ -12,6 +12,7 @@ from pyNN.parameters import ParameterSpace
 from pyNN.standardmodels import StandardCellType
 
 from ._pynn import nest, pynn_nest, pynn_populations, pynn_recording, simulator
+from ._sources import delay_of_sources
 
 build_params = pynn_populations._build_params
 
@@ -147,8 +148,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         Their times are set early by the smallest delay, which must not change any more: with
         PyNN's "auto" it would follow the delays of the model.
         """
-        before = simulator.state.min_delay
-        delay = simulator.state.dt if simulator.state.min_delay_is_auto else before
+        before, delay = simulator.state.min_delay, delay_of_sources()
         nest.Connect(
             self.node_collection_source, self.node_collection, "one_to_one", {"delay": delay}
         )
