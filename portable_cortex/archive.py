@@ -139,8 +139,10 @@ def _members(file: IO[bytes], limits: Mapping[str, int], most: int, left: int) -
             shown = f"'{printable(name, 100)}'"
             if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
                 raise OutputError(f"the archive holds {shown}, which is no plain file")
-            if not _NAME.fullmatch(name) or name in names:
+            if not _NAME.fullmatch(name):
                 raise OutputError(f"the archive holds {shown}: no name for a file")
+            if name in names:
+                raise OutputError(f"the archive holds {shown} twice")
             if member.flag_bits & 0x1:
                 raise OutputError(f"the archive holds {shown}, which is encrypted")
             names.add(name)

@@ -331,7 +331,7 @@ def benchmark(
     if found.results:
         out.print(measuring.table(found))
     for message in dict.fromkeys(line for r in found.results for line in r.messages):
-        _complain("yellow", "Run", message)
+        err.print(Text(printable(message), "yellow"), soft_wrap=True)
     for failure in found.failures:
         _complain("red", f"{failure.backend} (run {failure.repeat + 1})", failure.reason)
     out.print(f"written to {folder}", soft_wrap=True, markup=False, highlight=False)

@@ -681,7 +681,7 @@ MISTAKES = [
     ("cells.initialize(v=inf - inf)", "v of the initial state must be finite, not nan"),
     ("connect(sim.AllToAllConnector(), weight=inf)", "weight of StaticSynapse must be finite"),
     ("connect(sim.AllToAllConnector(), delay=inf - inf)", "delay of StaticSynapse must be finite"),
-    ("connect(sim.FixedProbabilityConnector(1.5))", "FixedProbabilityConnector(1.5)"),
+    ("connect(sim.FixedProbabilityConnector(1.5))", "must be from 0 to 1, not 1.5"),
     ("connect(sim.FixedProbabilityConnector(-0.5))", ""),
     ("connect(sim.FromListConnector([(0, 1, inf, 1.0)]))", "must be finite, not inf"),
 ]

@@ -26,8 +26,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from recordings import as_simulated
 
-import portable_cortex
 from portable_cortex import Recording, cli, interruption
 from portable_cortex.entry import status_of
 from portable_cortex.errors import OutputError
@@ -107,7 +107,7 @@ def portal(server):
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    recording = portable_cortex.run(backend="mock", scale=0.02, warmup=0.0, duration=200.0)
+    recording = as_simulated(scale=0.02, warmup=0.0, duration=200.0)
     return recording.save(tmp_path_factory.mktemp("recorded"), figure=True)
 
 
@@ -124,6 +124,8 @@ def folder(tmp_path, recorded):
 def started(arguments, folder, **environment):
     process = subprocess.Popen(
         [*COMMAND, *arguments],
+        # as in a terminal, also where the tests themselves run under nohup
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "EBRAINS_TOKEN": "a-token", **environment},
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pyNN.errors import InvalidParameterValueError
 
 import portable_cortex
 from portable_cortex import model
-from portable_cortex.errors import SimulationError, UnsupportedError
+from portable_cortex.errors import ModelError, UnsupportedError
 
 nest = pytest.importorskip(
     "nest", reason="NEST is not installed: pip install portable-cortex[nest]"
@@ -386,14 +386,14 @@ def test_poisson_sources_may_get_different_rates(when, connector):
 
 
 def test_nests_own_words_reach_the_user(tmp_path):
-    """An error of the simulator is a SimulationError that says what NEST said."""
+    """A mistake that only the simulator finds is told by its line, and in NEST's words."""
     script = tmp_path / "longdelay.py"
     script.write_text(
         "def build(sim):\n"
         "    cells = sim.Population(2, sim.IF_curr_exp(tau_m=-1.0))\n"
         "    return {'cells': cells}\n"
     )
-    with pytest.raises(SimulationError, match="time constants"):
+    with pytest.raises(ModelError, match=r"line 2, in build\(\).*time constants.*says backend 'nest'"):
         portable_cortex.run(backend="nest", model=script, duration=10.0)
 
 

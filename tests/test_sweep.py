@@ -251,7 +251,7 @@ def test_command(call, fragile, tmp_path):
     assert out.startswith("2 runs\n")
     assert "cells (spikes/s)" in out
     assert "1 runs finished, 1 failed" in out
-    assert err.count("seed 2 is unlucky") == 1
+    assert err.count("RuntimeError: seed 2 is unlucky") == 1
     assert "here/fragile-mock-n=3-warmup=0-duration=1-seed=2/log.txt" in err
     assert "The same command tries again" in err
 

@@ -268,7 +268,8 @@ def test_runs_that_do_not_belong_together(several, honest, mock_reference, tmp_p
     assert (single.verdict, "is one run" in single.reason) == (UNDECIDED, True)
 
 
-def test_a_folder_of_runs_is_a_reference(several, different, mock_run, tmp_path):
+def test_a_folder_of_runs_is_a_reference(several, honest, mock_run, tmp_path):
+    different = thinned(honest, 0.5).save(tmp_path / "different")  # five seeds see no fifth
     agrees, differs = (examine(f, several) for f in (mock_run, different))
     assert agrees.comparison.verdict is AGREES
     assert differs.comparison.verdict is DIFFERS
