@@ -393,7 +393,9 @@ def test_nests_own_words_reach_the_user(tmp_path):
         "    cells = sim.Population(2, sim.IF_curr_exp(tau_m=-1.0))\n"
         "    return {'cells': cells}\n"
     )
-    with pytest.raises(ModelError, match=r"line 2, in build\(\).*time constants.*says backend 'nest'"):
+    with pytest.raises(
+        ModelError, match=r"line 2, in build\(\).*time constants.*says backend 'nest'"
+    ):
         portable_cortex.run(backend="nest", model=script, duration=10.0)
 
 
