@@ -12,6 +12,12 @@ SIMULATORS := import portable_cortex as p; \
   print(*(b.name for b in map(p.load_backend, p.backend_names()) \
   if b.availability().available and b.capabilities.dynamics and b.name != "spinnaker"))
 
+# Where pip cannot write its cache it fails to build wheels (as root, whom it does not doubt)
+ifeq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}/pip"; [ -n "$$HOME" ] && \
+  mkdir -p "$$cache" 2> /dev/null; [ -w "$$cache" ] && echo yes),)
+  export PIP_NO_CACHE_DIR = 1
+endif
+
 HERE := $(CURDIR)
 PACKAGES := portable_cortex backends hardware_configs portal validation
 SOURCES := pyproject.toml setup.py $(shell find $(PACKAGES) -type f -not -name '*.pyc')
