@@ -71,6 +71,10 @@ def status_of(command: Callable[[Sequence[str]], int], arguments: Sequence[str])
             if interruption.has_come() or _follows(error):
                 raise KeyboardInterrupt from error
             status = _failed(error, in_full)
+            try:
+                _flush()
+            except OSError:
+                pass  # perhaps what has just been said
         if interruption.has_come():
             raise KeyboardInterrupt
         interruption.end(status)
@@ -174,5 +178,7 @@ def _write(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except OSError:
-        pass  # nobody can be told
+    except OSError:  # nobody can be told
+        from .output import drop
+
+        drop(2)
