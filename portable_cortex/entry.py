@@ -5,6 +5,7 @@ It imports nothing that takes its time before signals are answered.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -71,10 +72,8 @@ def status_of(command: Callable[[Sequence[str]], int], arguments: Sequence[str])
             if interruption.has_come() or _follows(error):
                 raise KeyboardInterrupt from error
             status = _failed(error, in_full)
-            try:
+            with contextlib.suppress(OSError):  # perhaps what has just been said
                 _flush()
-            except OSError:
-                pass  # perhaps what has just been said
         if interruption.has_come():
             raise KeyboardInterrupt
         interruption.end(status)

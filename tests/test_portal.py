@@ -1134,7 +1134,7 @@ def test_an_archive_of_many_files_or_of_one_twice():
         archive.writestr("run.json", "{}")
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("run.json", "{}")
-    with pytest.raises(OutputError, match="holds 'run.json' twice"):
+    with pytest.raises(OutputError, match=r"holds 'run.json' twice"):
         read_archive(out)
 
 
