@@ -229,15 +229,16 @@ class Benchmark:
                 for result in self.results
             ],
         }
+        text = to_json(content) + "\n"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            with interruption.shielded():
+                folder.mkdir(parents=True, exist_ok=True)
+                with whole(folder / RESULT) as part:
+                    part.write_text(text, encoding="utf-8")
+                interruption.tell(f"the runs that were finished are in {folder}.")
             if self.plan.model == "pd14" and self.results:
                 with whole(folder / PLOT) as part:
                     draw_literature(part, [user_run(r.metadata, r.cost) for r in self._typical])
-            with interruption.shielded():
-                with whole(folder / RESULT) as part:
-                    part.write_text(to_json(content) + "\n", encoding="utf-8")
-                interruption.tell(f"the runs that were finished are in {folder}.")
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error}") from error
 
