@@ -289,6 +289,8 @@ class Population(spynnaker.Population):  # type: ignore[misc]  # sPyNNaker's typ
         found = []
         for name in names:
             values = np.asarray(list(super().get(name)), dtype=float)
+            if values.ndim == 2 and values.shape[1] == 1:  # rates of Poisson sources
+                values = values[:, 0]
             same = simplify and (values == values[0]).all()
             found.append(float(values[0]) if same else values)
         return found[0] if isinstance(parameter_names, str) else found
