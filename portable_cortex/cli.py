@@ -209,8 +209,8 @@ def _show(recording: Recording, folder: Path) -> None:
         ),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
         *energies,
-        ("written to", printable(folder)),
-        *([("figure", printable(folder / FIGURE))] if (folder / FIGURE).exists() else []),
+        ("written to", folder),
+        *([("figure", folder / FIGURE)] if (folder / FIGURE).exists() else []),
     ):
         out.print(f"{what:17}{printable(value)}", soft_wrap=True, markup=False, highlight=False)
     for doubt in about["warnings"]:
