@@ -11,10 +11,9 @@ import time
 from collections import Counter
 from textwrap import indent
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from .compare import Unclear, difference
-from .draw import programs
+from .draw import numbered
 from .program import Program
 from .script import script
 from .worker import Worker
@@ -32,45 +31,38 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=200, help="programs")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--backend", action="append", help="one of them; all unless given")
-    parser.add_argument("--shrink", type=int, default=1, help="kinds of each backend to shrink")
+    parser.add_argument("--minutes", type=float, default=1e9, help="to stop after")
     options = parser.parse_args()
-    backends = tuple(options.backend or BACKENDS)
-    workers = {name: Worker(name) for name in backends}
+    workers = {name: Worker(name) for name in options.backend or BACKENDS}
     counts: Counter[str] = Counter()
-    differences: dict[str, dict[str, list[tuple[Program, str]]]] = {b: {} for b in backends}
-    spent: Counter[str] = Counter()
-
-    @seed(options.seed)
-    @settings(
-        max_examples=options.n, deadline=None, database=None, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    @given(programs())
-    def every(program: Program) -> None:
+    kinds: Counter[tuple[str, str]] = Counter()
+    began = time.perf_counter()
+    for number in range(options.n):
+        if time.perf_counter() - began > 60 * options.minutes:
+            break
+        program = numbered(options.seed * 1_000_000 + number)
         counts["programs"] += 1
         for backend, worker in workers.items():
-            began = time.perf_counter()
             outcome = worker.run(program)
-            spent[backend] += time.perf_counter() - began
             counts["refused on " + backend] += outcome.refused is not None
             try:
                 text = difference(backend, program, outcome)
             except Unclear as why:
                 counts[f"unclear: {why}"] += 1
                 continue
-            if text:
-                differences[backend].setdefault(kind_of(text), []).append((program, text))
-
-    began = time.perf_counter()
-    every()
-    print(f"{time.perf_counter() - began:.0f} s", dict(counts), {b: f"{s:.1f} s" for b, s in spent.items()})
-    for backend, kinds in differences.items():
-        print(f"\n{backend}: {sum(map(len, kinds.values()))} differences of {len(kinds)} kinds")
-        for number, (kind, cases) in enumerate(sorted(kinds.items(), key=lambda k: -len(k[1]))):
-            program, text = min(cases, key=lambda case: len(repr(case[0])))
-            print(f"  {len(cases)} x {text}")
-            if number < options.shrink:
-                print(show(*shrunk(workers[backend], backend, kind, program, text)))
+            if text is None:
+                continue
+            counts["different on " + backend] += 1
+            kind = kind_of(text)
+            kinds[backend, kind] += 1
+            if kinds[backend, kind] == 1:
+                print(f"\n{backend}, program {number} of seed {options.seed}:")
+                print(show(*shrunk(worker, backend, kind, program, text)), flush=True)
+        if number % 50 == 49:
+            print(f"... {time.perf_counter() - began:.0f} s", dict(counts), flush=True)
+    print(f"\n{time.perf_counter() - began:.0f} s", dict(counts))
+    for (backend, kind), times in sorted(kinds.items(), key=lambda item: (item[0][0], -item[1])):
+        print(f"{times:4} x {backend}: {kind}")
     for worker in workers.values():
         worker.stop()
 

@@ -1,15 +1,19 @@
-"""Strategies: programs that hypothesis draws, and shrinks when one finds a difference."""
+"""Programs that are drawn: by hypothesis, or by the numbers of a seed.
+
+Every choice is a whole number from a range, of which the lowest is the simplest.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
 from . import program as p
 
-RARELY = st.integers(0, 24).map(lambda k: k == 24)  # shrinks to False
-SOMETIMES = st.integers(0, 3).map(lambda k: k == 3)
+Chooser = Callable[[int, int], int]  # a whole number from low to high, both included
 
 # values that are exact with 32 bits, and of which v seldom touches the threshold
 CELL: dict[str, tuple[float, ...]] = {
@@ -29,8 +33,8 @@ INITIAL = (-65.0, -60.0, -58.25, -72.0)
 class Drawing:
     """A program that is being drawn."""
 
-    def __init__(self, draw: Any) -> None:
-        self.draw = draw
+    def __init__(self, choose: Chooser) -> None:
+        self.integer = choose
         self.statements: list[p.Statement] = []
         self.sizes: dict[str, int] = {}  # populations, views, assemblies
         self.neurons: list[str] = []
@@ -45,19 +49,29 @@ class Drawing:
         self.statements.append(statement)
 
     def one(self, *values: Any) -> Any:
-        return self.draw(st.sampled_from(values))
+        return values[self.integer(0, len(values) - 1)]
 
-    def rarely(self) -> bool:
-        return self.draw(RARELY)
+    def some(self, values: Any, least: int, most: int) -> list[Any]:
+        """Different ones of some values, in any order."""
+        left, chosen = list(values), []
+        for _ in range(self.integer(least, min(most, len(left)))):
+            chosen.append(left.pop(self.integer(0, len(left) - 1)))
+        return chosen
+
+    def half(self) -> bool:
+        return self.integer(0, 1) == 1
 
     def sometimes(self) -> bool:
-        return self.draw(SOMETIMES)
+        return self.integer(0, 3) == 3
+
+    def rarely(self) -> bool:
+        return self.integer(0, 24) == 24
 
     def time(self, most: int, quarters: bool = True) -> float:
         """Up to so many steps, on the grid or between its points."""
         if quarters and self.sometimes():
-            return round(self.draw(st.integers(0, 4 * most)) * self.dt / 4, 6)
-        return round(self.draw(st.integers(0, most)) * self.dt, 6)
+            return round(self.integer(0, 4 * most) * self.dt / 4, 6)
+        return round(self.integer(0, most) * self.dt, 6)
 
     # --- building -----------------------------------------------------------------------------
 
@@ -76,7 +90,7 @@ class Drawing:
         )
 
     def parameters(self, size: int, names: Any = tuple(CELL)) -> p.Pairs:
-        chosen = self.draw(st.lists(st.sampled_from(names), unique=True, max_size=4))
+        chosen = self.some(names, 0, 4)
         pairs = []
         for name in chosen:
             if name == "spike_times":
@@ -88,8 +102,11 @@ class Drawing:
         return tuple(pairs)
 
     def spike_times(self, size: int) -> Any:
+        early = self.integer(0, 9) == 9  # nest refuses spikes before its smallest delay
+
         def train() -> tuple[float, ...]:
-            times = [self.time(60) for _ in range(self.draw(st.integers(0, 4)))]
+            first = 0 if early else (self.least + 1) * self.dt
+            times = [round(first + self.time(60), 6) for _ in range(self.integer(0, 4))]
             if self.rarely():
                 times.append(-1.0)
                 return tuple(times)
@@ -103,7 +120,7 @@ class Drawing:
 
     def population(self, kind: str) -> None:
         name = f"p{len(self.populations)}"
-        size = self.draw(st.integers(1, 5))
+        size = self.integer(1, 5)
         self.populations.append(name)
         self.sizes[name] = size
         self.parent[name] = name
@@ -127,17 +144,15 @@ class Drawing:
         size = self.sizes[of]
         kind = self.one("slice", "list", "mask")
         if kind == "slice":
-            start = self.draw(st.integers(0, size - 1))
-            stop = self.draw(st.integers(start + 1, size))
+            start = self.integer(0, size - 1)
+            stop = self.integer(start + 1, size)
             selector: tuple[Any, ...] = ("slice", start, stop, self.one(None, 2))
             count = len(range(size)[slice(*selector[1:])])
         elif kind == "list":
-            indices = self.draw(
-                st.lists(st.integers(0, size - 1), min_size=1, max_size=size, unique=True)
-            )
+            indices = self.some(range(size), 1, size)
             selector, count = ("list", *indices), len(indices)
         else:
-            mask = self.draw(st.lists(st.booleans(), min_size=size, max_size=size))
+            mask = [self.half() for _ in range(size)]
             if not any(mask):
                 mask[0] = True
             selector, count = ("mask", *mask), sum(mask)
@@ -149,7 +164,7 @@ class Drawing:
 
     def join(self) -> None:
         among = self.sources if self.sources and self.sometimes() else self.neurons
-        parts = tuple(self.draw(st.lists(st.sampled_from(among), min_size=1, max_size=3)))
+        parts = tuple(self.some(among, 1, 3))
         roots = [self.parent[part] for part in parts]
         if len(set(roots)) < len(roots):  # a cell that is in it twice
             return
@@ -161,12 +176,12 @@ class Drawing:
     # --- synapses -----------------------------------------------------------------------------
 
     def weight(self, sign: int) -> float:
-        return sign * self.draw(st.integers(0, 64)) / 16
+        return sign * self.integer(0, 64) / 16
 
     def delay_value(self) -> float:
         if self.rarely():
             return self.one(0.0, 0.25 * self.dt, -self.dt, 40 * self.dt)
-        steps = self.draw(st.integers(self.least, self.most))
+        steps = self.integer(self.least, self.most)
         return round((steps + self.one(0, 0, 0, 0.25, -0.25, 0.5)) * self.dt, 6)
 
     def matrix(self, shape: tuple[int, int], value: Any) -> Any:
@@ -229,16 +244,16 @@ class Drawing:
         if kind == "FromList" or kind == "FromFile":
             return f"{kind}Connector", self.listed(shape, sign)
         if kind == "Array":
-            return "ArrayConnector", (("array", self.matrix(shape, lambda: self.draw(st.booleans()))),)
+            return "ArrayConnector", (("array", self.matrix(shape, lambda: self.half())),)
         if kind == "FixedProbability":
             return "FixedProbabilityConnector", (("p_connect", self.one(1.0, 0.0, 0.5)), *alone)
         if kind in ("FixedNumberPre", "FixedNumberPost"):
-            n = self.draw(st.integers(1, shape[0 if kind.endswith("Pre") else 1]))
+            n = self.integer(1, shape[0 if kind.endswith("Pre") else 1])
             n += self.rarely()
-            return f"{kind}Connector", (("n", n), ("with_replacement", self.draw(st.booleans())), *alone)
+            return f"{kind}Connector", (("n", n), ("with_replacement", self.half()), *alone)
         if kind == "FixedTotalNumber":
-            n = self.draw(st.integers(0, shape[0] * shape[1]))
-            return f"{kind}Connector", (("n", n), ("with_replacement", self.draw(st.booleans())), *alone)
+            n = self.integer(0, shape[0] * shape[1])
+            return f"{kind}Connector", (("n", n), ("with_replacement", self.half()), *alone)
         if kind == "DistanceDependentProbability":
             return f"{kind}Connector", (("d_expression", self.one("d < 2", "d > 0", "d < 1.5")), *alone)
         if kind == "IndexBasedProbability":
@@ -250,7 +265,7 @@ class Drawing:
                 return "CloneConnector", (("reference", self.one(*same)),)
             return "AllToAllConnector", alone
         if kind == "CSA":
-            values = (self.weight(sign), self.delay_value()) if self.draw(st.booleans()) else ()
+            values = (self.weight(sign), self.delay_value()) if self.half() else ()
             return "CSAConnector", (("cset", (self.one("oneToOne", "full"), *values)),)
         return f"{kind}Connector", alone if kind == "AllToAll" else ()
 
@@ -259,9 +274,9 @@ class Drawing:
         if self.rarely():
             names = ("weight", "strength")
         rows = []
-        for _ in range(self.draw(st.integers(0, 6))):
-            i = self.draw(st.integers(0, shape[0] - 1)) + (shape[0] if self.rarely() else 0)
-            j = self.draw(st.integers(0, shape[1] - 1)) + (shape[1] if self.rarely() else 0)
+        for _ in range(self.integer(0, 6)):
+            i = self.integer(0, shape[0] - 1) + (shape[0] if self.rarely() else 0)
+            j = self.integer(0, shape[1] - 1) + (shape[1] if self.rarely() else 0)
             values = [
                 self.delay_value() if name == "delay" else self.weight(-sign if self.rarely() else sign)
                 for name in names
@@ -288,7 +303,7 @@ class Drawing:
         if c.receptor is None:
             sign = self.one(1, -1)
         values: list[tuple[str, Any]] = []
-        if self.draw(st.booleans()):
+        if self.half():
             values.append(("weight", self.weights(shape, sign)))
         else:
             values.append(("delay", self.delays(shape)))
@@ -318,7 +333,7 @@ class Drawing:
         values: list[tuple[str, Any]] = []
         start = self.time(30, quarters=kind != "ACSource")
         if kind == "StepCurrentSource":
-            n = self.draw(st.integers(1, 3))
+            n = self.integer(1, 3)
             times = sorted({self.time(60) for _ in range(n)})
             values = [
                 ("times", tuple(times)),
@@ -326,7 +341,7 @@ class Drawing:
             ]
         else:
             stop = round(start + self.time(40, quarters=kind != "ACSource"), 6)
-            values = [("start", start), ("stop", stop)] if self.draw(st.booleans()) else []
+            values = [("start", start), ("stop", stop)] if self.half() else []
             if kind == "DCSource":
                 values.append(("amplitude", self.one(0.5, 1.25, -0.5)))
             elif kind == "ACSource":
@@ -378,8 +393,8 @@ class Drawing:
         if self.rarely():
             self.add(p.Run(self.time(80), until=True, every=every))
         else:
-            steps = self.draw(st.integers(1, 50))
-            off = self.one(0, 0, 0, 0, 0.25, 0.5)
+            steps = self.integer(1, 50)
+            off = self.one(0, 0.25, 0.5) if self.rarely() else 0
             self.add(p.Run(round((steps + off) * self.dt, 6), every=every))
 
     def data(self) -> None:
@@ -389,26 +404,36 @@ class Drawing:
 
 @st.composite
 def programs(draw: Any) -> p.Program:
+    """A program, as hypothesis draws it."""
+    return drawn(lambda low, high: int(draw(st.integers(low, high))))
+
+
+def numbered(seed: int) -> p.Program:
+    """A program, by its number."""
+    return drawn(Random(seed).randint)
+
+
+def drawn(choose: Chooser) -> p.Program:
     """A program: a network, what is done with it, and all data at the end."""
-    d = Drawing(draw)
+    d = Drawing(choose)
     d.setup()
     d.population("neuron")
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(choose(0, 2)):
         d.population(d.one("source", "neuron"))
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(choose(0, 2)):
         d.view()
     if d.sometimes():
         d.join()
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(choose(0, 2)):
         d.connect()
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(choose(0, 2)):
         d.one(d.get, d.set_synapses, d.set_parameters, d.get_parameters, d.initialize)()
-    for _ in range(draw(st.integers(1, 2))):
+    for _ in range(choose(1, 2)):
         d.record()
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(choose(0, 2)):
         d.inject()
     d.run()
-    for _ in range(draw(st.integers(0, 5))):
+    for _ in range(choose(0, 6)):
         d.one(
             d.run, d.run, d.data, d.get, d.set_synapses, d.set_parameters, d.set_current,
             d.initialize, d.inject, d.record, d.get_parameters, lambda: reset(d),

@@ -24,7 +24,8 @@ KEPT: dict[str, Program] = {
         Create("p0", 3, "IF_curr_exp"),
         Connect(
             "c0", "p0", "p0", "FixedTotalNumberConnector",
-            (("n", 60), ("with_replacement", True), ("allow_self_connections", False)), 0.125, 0.5,
+            (("n", 60), ("with_replacement", True), ("allow_self_connections", False)), 0.125,
+            "0.5 + 0.05*d",
         ),
     ),
     # a matrix of delays between points of the grid
