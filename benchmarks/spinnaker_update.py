@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording, model
 from portable_cortex.parameters import PD14
-from portable_cortex.realisation import STATE, Stream, draw_edges, quantile_function
+from portable_cortex.pynn.draws import STATE, Stream, draw_edges, quantile_function
 from portable_cortex.scaling import scale
 
 PARTS = {

@@ -30,8 +30,8 @@ from .errors import (
 )
 from .machine import DEFAULT_MACHINE, Machine, load_machine
 from .model_loader import Model, load_model
-from .network import Network, build_network
 from .power import Metering, metered
+from .pynn.watching import Network, build_network
 from .recording import Recording, to_json
 from .registry import DEFAULT_BACKEND, load_backend
 from .sonata import Signal, Spikes

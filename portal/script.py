@@ -25,8 +25,9 @@ BACKENDS = ("spinnaker",)
 
 # Modules of the core that a job needs; none of them needs more than PyNN and numpy to be imported.
 _CORE = (
-    "brunel2000 clock errors model model_checks model_loader network parallel parameters "
-    "provenance quiet realisation scaling synapses untrusted user_code"
+    "brunel2000 clock errors model model_loader parallel parameters provenance pynn.__init__ "
+    "pynn.checks pynn.draws pynn.grid pynn.synapses pynn.values pynn.watching quiet scaling "
+    "untrusted user_code"
 ).split()
 # Backends whose sessions a job takes along.
 _SESSIONS = ("nest", "spinnaker")
@@ -238,8 +239,8 @@ def _files() -> dict[str, bytes]:
     """The modules that a job needs, by their place in the package."""
     core, portal = resources.files("portable_cortex"), resources.files("portable_cortex.portal")
     files = {"portable_cortex/__init__.py": f'__version__ = "{__version__}"\n'.encode()}
-    for module in _CORE:
-        files[f"portable_cortex/{module}.py"] = core.joinpath(f"{module}.py").read_bytes()
+    for path in (f"{module.replace('.', '/')}.py" for module in _CORE):
+        files[f"portable_cortex/{path}"] = core.joinpath(path).read_bytes()
     for package in ("portal", "backends", *(f"backends/{backend}" for backend in _SESSIONS)):
         # not the package's own, which is what the command line needs
         files[f"portable_cortex/{package}/__init__.py"] = b""

@@ -640,7 +640,7 @@ def test_shared_realisation_is_what_the_board_holds():
     from portable_cortex import model
     from portable_cortex.clock import Clock
     from portable_cortex.model_loader import Model
-    from portable_cortex.network import build_network
+    from portable_cortex.pynn.watching import build_network
 
     backend = load_backend("spinnaker")
     sim = backend.simulator(load_machine("local").options_for(backend, ON_BOARD))
