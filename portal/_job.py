@@ -22,9 +22,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from portable_cortex import provenance
-from portable_cortex.clock import Clock
-from portable_cortex.model_loader import load_model
+from portable_cortex.host import provenance
+from portable_cortex.host.clock import Clock
+from portable_cortex.models.loader import load_model
 from portable_cortex.pynn.watching import Network, build_network
 
 SYSTEMS = ("spiNNaker", "nest")

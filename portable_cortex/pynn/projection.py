@@ -12,8 +12,8 @@ from pyNN.connectors import ArrayConnector
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
 
-from .. import parallel
 from ..errors import InvalidValueError, UnsupportedError
+from ..host import parallel
 from .checks import check_edges
 from .draws import (
     DELAY,

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..clock import Clock
 from ..errors import ModelError, UnsupportedError
-from ..model_loader import Model
-from ..user_code import is_asked_to_end, located
+from ..host.clock import Clock
+from ..models.loader import Model
+from ..models.user_code import is_asked_to_end, located
 from .checks import check_connector, check_edges, check_returned, check_size, check_values
 from .draws import (
     STATE,

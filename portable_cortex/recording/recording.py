@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import OutputError, OutputExistsError, UnknownNameError
+from ..errors import OutputError, OutputExistsError, UnknownNameError
+from ..host.interruption import shielded, tell
+from ..host.output import whole
+from ..host.untrusted import parse_json, printable
+from ..models.user_code import describe
 from .hdf5 import DAMAGE
-from .interruption import shielded, tell
-from .output import whole
-from .sonata import Signal, Spikes, read_signals, read_spikes, write_signals, write_spikes
-from .untrusted import parse_json, printable
-from .user_code import describe
+from .sonata import read_signals, read_spikes, write_signals, write_spikes
+from .spikes import Signal, Spikes
 
 if TYPE_CHECKING:
     import neo
