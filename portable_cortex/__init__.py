@@ -8,13 +8,14 @@ TYPE_CHECKING = False  # typing itself takes its time
 if TYPE_CHECKING:
     from typing import Any
 
-    from .backend import Availability, Backend, BackendOptions, Capabilities, Energy
+    from .backend import Availability, Backend, Capabilities, Energy
     from .errors import PortableCortexError
     from .experiment import Experiment, RecordRequest, run, simulator
     from .model_loader import ModelWarning
+    from .options import BackendOptions, option
     from .recording import Recording
     from .registry import backend_names, load_backend
-    from .sonata import Signal, Spikes
+    from .spikes import Signal, Spikes
 
     __version__: str
 
@@ -33,18 +34,20 @@ __all__ = [
     "Spikes",
     "backend_names",
     "load_backend",
+    "option",
     "run",
     "simulator",
 ]
 
 _MODULES = {
-    "backend": "Availability Backend BackendOptions Capabilities Energy",
+    "backend": "Availability Backend Capabilities Energy",
     "errors": "PortableCortexError",
     "experiment": "Experiment RecordRequest run simulator",
     "model_loader": "ModelWarning",
+    "options": "BackendOptions option",
     "recording": "Recording",
     "registry": "backend_names load_backend",
-    "sonata": "Signal Spikes",
+    "spikes": "Signal Spikes",
 }
 
 if not TYPE_CHECKING:

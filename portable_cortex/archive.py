@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import OutputError
 from .job_error import last_words
 from .recording import RUN, Recording
-from .sonata import Spikes, by_time
+from .spikes import Spikes, by_time
 from .untrusted import parse_json, printable
 
 SUFFIX = ".zip"

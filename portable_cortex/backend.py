@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from . import parallel
 from .errors import BackendUnavailableError, InvalidValueError, UnsupportedError
-from .sonata import Signal, Spikes, by_time
+from .options import BackendOptions
+from .spikes import Signal, Spikes, by_time
 
 
 class Progress(Protocol):
@@ -32,12 +32,6 @@ class Progress(Protocol):
 
 
 ENERGY_KINDS = ("measured", "modelled", "assumed")
-
-
-class BackendOptions(BaseModel):
-    """Options of a backend, as a machine file or ``--option`` sets them; subclass to add some."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)
@@ -177,6 +171,17 @@ class Backend(ABC):
                 f"backend {self.name!r} needs {self.module}, which is not installed: run "
                 f"{found.install}"
             )
+
+    def check_options(self, options: Any) -> None:  # noqa: B027  # most backends can run anywhere
+        """Raise an error for options with which nothing runs from here.
+
+        A job is not asked: where it is, they may be right.
+
+        Raises
+        ------
+        UnsupportedError
+            With what to do.
+        """
 
     def check_processes(self) -> None:
         """Raise an error unless the processes that mpirun started can share one network.

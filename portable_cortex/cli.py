@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import __version__, interruption, parallel
+from ._run import RunWarning
 from .cli_options import (
     DRIVE_HELP,
     OPTION_HELP,
@@ -48,14 +49,16 @@ from .errors import (
     SimulationError,
     UnsupportedError,
 )
-from .experiment import REALISATIONS, Experiment, RecordRequest, RunWarning
-from .machine import DEFAULT_MACHINE, load_machine, machine_names
+from .experiment import REALISATIONS, Experiment, RecordRequest
+from .machine import load_machine, machine_names
 from .model_loader import MODELS, ModelWarning, load_model
+from .options import BackendOptions, describe_options
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
 from .recording import FIGURE, Recording, RecordingWarning, check_output, rescue
 from .registry import (
     DEFAULT_BACKEND,
+    DEFAULT_MACHINE,
     EMULATED_BOARD,
     backend_names,
     load_backend,
@@ -486,10 +489,8 @@ def backends() -> None:
     out.print(table)
 
 
-def _options(schema: Any) -> str:
-    default = schema()
-    fields = schema.model_fields.items()
-    shown = [f"{name}={getattr(default, name)} ({field.description})" for name, field in fields]
+def _options(schema: type[BackendOptions]) -> str:
+    shown = [f"{name}={default} ({what})" for name, default, what in describe_options(schema)]
     return "; ".join(shown) or "none"
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import floor, isfinite, log10
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 import h5py
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from .errors import OutputError
 from .hdf5 import DAMAGE, group_of, numbers_of, text_of
+from .spikes import Signal, Spikes, by_time
 from .untrusted import printable
 
 MAGIC = 0x0A7A
@@ -37,48 +37,6 @@ MILLISECONDS = {  # in one unit of time
 LAYOUT = "/spikes/<population>/{timestamps,node_ids}"
 COARSEST = 0.01  # ms: times that are stored less exactly cannot be put on a grid of 0.1 ms
 EXACT = 9  # decimals of a time in ms that are kept where it was converted
-
-
-class Spikes(NamedTuple):
-    """Spikes of one population, sorted by time.
-
-    Attributes
-    ----------
-    times : array of float64, shape (n_spikes,)
-        ms.
-    neurons : array of int64, shape (n_spikes,)
-        Index of the neuron within its population, from 0.
-    """
-
-    times: NDArray[np.float64]
-    neurons: NDArray[np.int64]
-
-
-class Signal(NamedTuple):
-    """A recorded variable of some neurons of one population.
-
-    Attributes
-    ----------
-    values : array of float64, shape (n_samples, n_neurons)
-    neurons : array of int64, shape (n_neurons,)
-        Index of each neuron within its population, from 0.
-    t_start, interval : float
-        Time of the first sample and time between samples, ms.
-    units : str
-    """
-
-    values: NDArray[np.float64]
-    neurons: NDArray[np.int64]
-    t_start: float
-    interval: float
-    units: str
-
-
-def by_time(times: NDArray[np.float64], neurons: NDArray[np.int64]) -> Spikes:
-    """Spikes in order of time, and of neuron where times are equal."""
-    times, neurons = np.asarray(times, float), np.asarray(neurons, np.int64)
-    order = np.lexsort((neurons, times))
-    return Spikes(times[order], neurons[order])
 
 
 def write_spikes(path: Path, spikes: Mapping[str, Spikes]) -> None:

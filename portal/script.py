@@ -10,7 +10,7 @@ import textwrap
 import uuid
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -25,11 +25,12 @@ BACKENDS = ("spinnaker",)
 
 # Modules of the core that a job needs; none of them needs more than PyNN and numpy to be imported.
 _CORE = (
-    "brunel2000 clock errors model model_checks model_loader network parallel parameters "
-    "provenance quiet realisation scaling synapses untrusted user_code"
+    "_run backend brunel2000 clock errors experiment interruption model model_checks model_loader "
+    "network options output parallel parameters power/metering provenance quiet realisation "
+    "recording registry scaling spikes synapses untrusted user_code"
 ).split()
-# Backends whose sessions a job takes along.
-_SESSIONS = ("nest", "spinnaker")
+# Backends that a job takes along.
+_BACKENDS = ("nest", "spinnaker")
 # The name of a user's own model among the files; the user's name for it may be anything.
 MODEL = "model.py"
 
@@ -186,21 +187,16 @@ def make_script(experiment: Experiment) -> Script:
     path = Path(str(experiment.model))
     built_in = str(experiment.model) in MODELS
     source = b"" if built_in else _source(path)
+    named = experiment if built_in else replace(experiment, model=path.name)
     archive = f"portable-cortex-{uuid.uuid4().hex}"
     job = {
         "version": __version__,
         "archive": archive,
-        "options": {**options.model_dump(), "target": "portal", "reports": None},
-        "experiment": {
-            "model": str(experiment.model) if built_in else path.name,
-            "parameters": dict(experiment.parameters),
-            "seed": int(experiment.seed),
-            "timestep": float(experiment.timestep),
-            "warmup": float(experiment.warmup),
-            "duration": float(experiment.duration),
-            "realisation": experiment.realisation,
-            "record_spikes": experiment.record_spikes,
+        "options": {
+            "spinnaker": {**asdict(options), "target": "portal", "reports": None},
+            "nest": {"threads": 1},
         },
+        "experiment": named.to_dict(),
         "model_file": None,
         "model_source": None if built_in else source.decode(),
     }
@@ -240,14 +236,14 @@ def _files() -> dict[str, bytes]:
     files = {"portable_cortex/__init__.py": f'__version__ = "{__version__}"\n'.encode()}
     for module in _CORE:
         files[f"portable_cortex/{module}.py"] = core.joinpath(f"{module}.py").read_bytes()
-    for package in ("portal", "backends", *(f"backends/{backend}" for backend in _SESSIONS)):
+    for package in ("backends", "portal", "power"):
         # not the package's own, which is what the command line needs
         files[f"portable_cortex/{package}/__init__.py"] = b""
     files["portable_cortex/portal/_job.py"] = portal.joinpath("_job.py").read_bytes()
-    for backend in _SESSIONS:
+    for backend in _BACKENDS:
         folder = resources.files(f"portable_cortex.backends.{backend}")
         for file in sorted(folder.iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".py") and file.name not in ("__init__.py", "__main__.py"):
+            if file.name.endswith(".py") and file.name != "__main__.py":
                 files[f"portable_cortex/backends/{backend}/{file.name}"] = file.read_bytes()
     return files
 

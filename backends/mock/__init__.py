@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities
-from portable_cortex.sonata import Spikes
+from portable_cortex.backend import Backend, Capabilities
+from portable_cortex.options import BackendOptions
+from portable_cortex.spikes import Spikes
 
 
 class MockBackend(Backend):
