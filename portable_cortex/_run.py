@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from . import interruption, parallel, provenance
 from .backend import Backend
-from .clock import Clock
 from .errors import (
     InvalidValueError,
     PortableCortexError,
@@ -29,13 +27,14 @@ from .errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from .model_loader import Model
+from .host import interruption, parallel, provenance
+from .host.clock import Clock
+from .models.loader import Model
+from .models.user_code import describe, is_asked_to_end, located, shown
 from .network import Network, build_network
 from .options import BackendOptions
 from .power.metering import Metering, PowerMeter, metered
-from .recording import Recording, to_json
-from .spikes import Signal, Spikes
-from .user_code import describe, is_asked_to_end, located, shown
+from .recording import Recording, Signal, Spikes, to_json
 
 if TYPE_CHECKING:
     from typing import Self

@@ -14,18 +14,20 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import parallel
-from ._run import Reporter, Resolved, execute
+from ._run import Reporter, Resolved, RunWarning, execute
 from .errors import InvalidValueError, OutputError, UnknownNameError, UnsupportedError
-from .model_loader import load_model
+from .host import parallel
+from .models.loader import load_model
+from .models.user_code import shown
 from .recording import to_json
 from .registry import DEFAULT_BACKEND, DEFAULT_MACHINE, load_backend
-from .user_code import shown
 
 if TYPE_CHECKING:
     from .backend import Backend
     from .options import BackendOptions
     from .recording import Recording
+
+__all__ = ["REALISATIONS", "Experiment", "RecordRequest", "RunWarning", "run", "simulator"]
 
 REALISATIONS = ("native", "shared")
 
@@ -210,7 +212,7 @@ class Experiment:
         PortableCortexError
             For whatever keeps it from running; see `portable_cortex.errors`.
         """
-        from .cache import find_matplotlib_a_folder
+        from .host.cache import find_matplotlib_a_folder
 
         find_matplotlib_a_folder()  # before a simulator imports it
         return execute(self._resolve(), reporter or _Silent())
@@ -357,7 +359,7 @@ def run(
     record : sequence of str
         ``variable:population:count``, e.g. ``"v:L4E:10"``.
     **parameters
-        Of the model, e.g. ``scale=0.1, drive="dc"`` (see `portable_cortex.model.build`).
+        Of the model, e.g. ``scale=0.1, drive="dc"`` (see `portable_cortex.models.pd14.build`).
 
     See `Experiment` for the others.
 
@@ -423,7 +425,7 @@ def simulator(
     >>> sim.Population(10, sim.IF_curr_exp()).size
     10
     """
-    from .cache import find_matplotlib_a_folder
+    from .host.cache import find_matplotlib_a_folder
     from .machine import load_machine
 
     find_matplotlib_a_folder()  # before a simulator imports it

@@ -23,11 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .backend import Backend
 from .errors import InvalidValueError, MachineFileError, UnknownNameError, UnsupportedError
+from .host.untrusted import parse_toml, printable
+from .models.user_code import shown
 from .options import BackendOptions
 from .power import METERS, AnyPowerSettings
 from .registry import DEFAULT_MACHINE, backend_names, load_backend
-from .untrusted import parse_toml, printable
-from .user_code import shown
 
 
 class Machine(BaseModel):

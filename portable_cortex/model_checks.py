@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InvalidValueError, ModelError
-from .user_code import shown
+from .models.user_code import shown
 
 LONGEST_LABEL = 100  # characters
 

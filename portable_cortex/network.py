@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from .clock import Clock
 from .errors import ModelError, UnsupportedError
+from .host.clock import Clock
 from .model_checks import check_connector, check_edges, check_returned, check_size, check_values
-from .model_loader import Model
+from .models.loader import Model
+from .models.user_code import is_asked_to_end, located
 from .realisation import STATE, Stream, draw_edges, is_random, quantile_function
-from .user_code import is_asked_to_end, located
 
 
 @dataclass

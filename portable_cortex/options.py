@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal
 
 from .errors import InvalidValueError, UnknownNameError
-from .user_code import shown
+from .models.user_code import shown
 
 if typing.TYPE_CHECKING:
     from typing import Self

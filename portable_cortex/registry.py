@@ -28,7 +28,7 @@ DEFAULT_BACKEND = "builtin"
 DEFAULT_MACHINE = "local"
 
 # no backend, but what one runs on
-EMULATED_BOARD = "portable_cortex.backends.spinnaker_board:EmulatedBoard"
+EMULATED_BOARD = "portable_cortex.backends.spinnaker.board:EmulatedBoard"
 
 
 def backend_names() -> tuple[str, ...]:

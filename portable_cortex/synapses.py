@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyNN import common, errors
 from pyNN.connectors import ArrayConnector
 
-from . import parallel
+from .host import parallel
 from .model_checks import check_edges
 from .realisation import (
     SOURCE,

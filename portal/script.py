@@ -17,18 +17,20 @@ from pathlib import Path
 from portable_cortex import Experiment, __version__, load_backend
 from portable_cortex.errors import UnknownNameError, UnsupportedError
 from portable_cortex.machine import load_machine
-from portable_cortex.model_loader import MODELS
+from portable_cortex.models.loader import MODELS
 from portable_cortex.recording import to_json
 
 BACKENDS = ("spinnaker",)
 """Backends that can be submitted."""
 
-# Modules of the core that a job needs; none of them needs more than PyNN and numpy to be imported.
+# Modules and folders of the core that a job needs; none of them needs more than PyNN and numpy to
+# be imported.
 _CORE = (
-    "_run backend brunel2000 clock errors experiment interruption model model_checks model_loader "
-    "network options output parallel parameters power/metering provenance quiet realisation "
-    "recording registry scaling spikes synapses untrusted user_code"
+    "_lazy _run backend errors experiment grid model_checks network options power/energy "
+    "power/metering realisation recording/__init__ recording/recording recording/spikes registry "
+    "synapses"
 ).split()
+_ROOMS = ("host", "models")
 # Backends that a job takes along.
 _BACKENDS = ("nest", "spinnaker")
 # The name of a user's own model among the files; the user's name for it may be anything.
@@ -236,6 +238,10 @@ def _files() -> dict[str, bytes]:
     files = {"portable_cortex/__init__.py": f'__version__ = "{__version__}"\n'.encode()}
     for module in _CORE:
         files[f"portable_cortex/{module}.py"] = core.joinpath(f"{module}.py").read_bytes()
+    for room in _ROOMS:
+        for file in sorted(core.joinpath(room).iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".py"):
+                files[f"portable_cortex/{room}/{file.name}"] = file.read_bytes()
     for package in ("backends", "portal", "power"):
         # not the package's own, which is what the command line needs
         files[f"portable_cortex/{package}/__init__.py"] = b""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from portable_cortex.backend import Backend, Capabilities, Progress
+from portable_cortex.host.provenance import cores
 from portable_cortex.options import BackendOptions, option
-from portable_cortex.provenance import cores
-from portable_cortex.spikes import Spikes
+from portable_cortex.recording import Spikes
 
 
 @dataclass(frozen=True)

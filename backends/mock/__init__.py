@@ -6,7 +6,7 @@ from typing import Any
 
 from portable_cortex.backend import Backend, Capabilities
 from portable_cortex.options import BackendOptions
-from portable_cortex.spikes import Spikes
+from portable_cortex.recording import Spikes
 
 
 class MockBackend(Backend):

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex import parallel
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.host import parallel
+from portable_cortex.host.provenance import cores
 from portable_cortex.options import BackendOptions, option
-from portable_cortex.provenance import cores
-from portable_cortex.spikes import Signal, Spikes, by_time
+from portable_cortex.recording import Signal, Spikes, by_time
 
 
 def _threads() -> int:

@@ -10,8 +10,8 @@ from pyNN import common, errors
 from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
-from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.host import parallel
 from portable_cortex.synapses import CollectingProjection, as_matrix, listed_columns
 
 from . import _lowering

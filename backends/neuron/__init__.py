@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex import parallel
 from portable_cortex.backend import Backend, Capabilities
+from portable_cortex.host import parallel
 from portable_cortex.options import BackendOptions
-from portable_cortex.spikes import Signal, Spikes, by_time
+from portable_cortex.recording import Signal, Spikes, by_time
 
 
 class NeuronBackend(Backend):

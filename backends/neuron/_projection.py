@@ -10,8 +10,8 @@ from pyNN import common, errors
 from pyNN.connectors import OneToOneConnector
 from pyNN.space import Space
 
-from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.host import parallel
 from portable_cortex.realisation import DELAY, WEIGHT, Stream, draw_edges, evaluate
 from portable_cortex.synapses import CollectingProjection, Connection, as_matrix
 

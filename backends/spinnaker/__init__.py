@@ -22,11 +22,11 @@ from portable_cortex.errors import (
     UnsupportedError,
 )
 from portable_cortex.options import BackendOptions, option
-from portable_cortex.spikes import Signal, Spikes, by_time
+from portable_cortex.recording import Signal, Spikes, by_time
 
 from ._target import FORMS, Target
 
-EMULATOR = "portable_cortex.backends.spinnaker_board"
+EMULATOR = "portable_cortex.backends.spinnaker.board"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .energy import ENERGY_KINDS, Energy
 from .meter import PowerSettings
 from .metering import Metering, PowerMeter, PowerWarning, metered
 from .nvml import NvmlMeter, NvmlSettings
@@ -25,8 +26,10 @@ from .stated import StatedMeter, StatedSettings
 from .trace import TraceMeter, TraceSettings
 
 __all__ = [
+    "ENERGY_KINDS",
     "METERS",
     "AnyPowerSettings",
+    "Energy",
     "Metering",
     "NvmlMeter",
     "NvmlSettings",

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..backend import Energy
 from ..errors import PowerMeterError
+from .energy import Energy
 
 
 class PowerMeter(Protocol):

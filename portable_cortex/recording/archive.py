@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import OutputError
+from ..errors import OutputError
+from ..host.untrusted import parse_json, printable
 from .job_error import last_words
 from .recording import RUN, Recording
 from .spikes import Spikes, by_time
-from .untrusted import parse_json, printable
 
 SUFFIX = ".zip"
 COLUMNS, ERROR = "spikes.npz", "error.txt"

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import OutputError, OutputExistsError, UnknownNameError
-from .interruption import shielded, tell
-from .output import whole
+from ..errors import OutputError, OutputExistsError, UnknownNameError
+from ..host.interruption import shielded, tell
+from ..host.output import whole
+from ..host.untrusted import parse_json, printable
+from ..models.user_code import describe
 from .spikes import Signal, Spikes
-from .untrusted import parse_json, printable
-from .user_code import describe
 
 if TYPE_CHECKING:
     import neo

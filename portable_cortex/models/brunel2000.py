@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import InvalidValueError
+from ..errors import InvalidValueError
 
 # The paper's "model A" (section 2), PyNN's units
 N_EXC, N_INH = 10_000, 2_500  # neurons

@@ -1,4 +1,4 @@
-"""Spikes and signals as plain data."""
+"""Spikes and signals as plain arrays."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .errors import InvalidValueError
-from .experiment import REALISATIONS
-from .model_loader import MODELS
-from .scaling import DRIVES
+from ..errors import InvalidValueError
+from ..experiment import REALISATIONS
+from ..models.loader import MODELS
+from ..models.scaling import DRIVES
 
 SCALE_HELP = "Fraction of the neurons and in-degrees. The model's own unless given."
 DRIVE_HELP = f"Background input: {' or '.join(DRIVES)}."

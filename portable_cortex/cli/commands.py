@@ -16,9 +16,33 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from . import __version__, interruption, parallel
-from ._run import RunWarning
-from .cli_options import (
+from .. import __version__
+from .._run import RunWarning
+from ..errors import (
+    InvalidValueError,
+    ModelWarning,
+    OutputError,
+    PortableCortexError,
+    SimulationError,
+    UnsupportedError,
+)
+from ..experiment import REALISATIONS, Experiment, RecordRequest
+from ..host import interruption, parallel
+from ..host.untrusted import printable, printable_lines
+from ..machine import load_machine, machine_names
+from ..models.loader import MODELS, load_model
+from ..options import BackendOptions, describe_options
+from ..recording import FIGURE, Recording, RecordingWarning, check_output, rescue
+from ..registry import (
+    DEFAULT_BACKEND,
+    DEFAULT_MACHINE,
+    EMULATED_BOARD,
+    backend_names,
+    load_backend,
+    load_target,
+)
+from .entry import TRACEBACK, status_of
+from .options import (
     DRIVE_HELP,
     OPTION_HELP,
     PARAM_HELP,
@@ -41,30 +65,8 @@ from .cli_options import (
     model_parameters,
     pairs,
 )
-from .entry import TRACEBACK, status_of
-from .errors import (
-    InvalidValueError,
-    OutputError,
-    PortableCortexError,
-    SimulationError,
-    UnsupportedError,
-)
-from .experiment import REALISATIONS, Experiment, RecordRequest
-from .machine import load_machine, machine_names
-from .model_loader import MODELS, ModelWarning, load_model
-from .options import BackendOptions, describe_options
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
-from .recording import FIGURE, Recording, RecordingWarning, check_output, rescue
-from .registry import (
-    DEFAULT_BACKEND,
-    DEFAULT_MACHINE,
-    EMULATED_BOARD,
-    backend_names,
-    load_backend,
-    load_target,
-)
-from .untrusted import printable, printable_lines
 
 app = typer.Typer(
     help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
@@ -261,9 +263,9 @@ def validate(
     Several runs of one network, each with another seed, are judged together, which sees smaller
     changes than one run does.
     """
-    from .validation import export, terminal
-    from .validation.report import render, write_text
-    from .validation.validate import examine
+    from ..validation import export, terminal
+    from ..validation.report import render, write_text
+    from ..validation.validate import examine
 
     with err.status("reading") as status:
         validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
@@ -311,7 +313,7 @@ def benchmark(
     ),
 ) -> None:
     """Run backends in turn, without recording, and compare their time, memory and energy."""
-    from .validation import benchmark as measuring
+    from ..validation import benchmark as measuring
 
     plan = measuring.Plan(
         backends=tuple(name.strip() for name in backends.split(",")),
@@ -413,9 +415,9 @@ def sweep(
     What is marked * can be given several times: every combination of the values, and every seed,
     is a run. Exit status 0 if all runs are finished, 1 if some failed, 130 when interrupted.
     """
-    from . import sweep as sweeping
-    from .sweep_console import SweepReporter, show
-    from .sweep_pool import DaskPool, LocalPool
+    from ..sweep import runs as sweeping
+    from ..sweep.console import SweepReporter, show
+    from ..sweep.pool import DaskPool, LocalPool
 
     given = {"backend": backend, "machine": machine, "realisation": realisation}
     parameters = {"scale": scale, "drive": drive, **_values(param, "--param", json_or_text)}

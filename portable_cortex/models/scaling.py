@@ -12,8 +12,8 @@ References
 
 Examples
 --------
->>> from portable_cortex.parameters import PD14
->>> from portable_cortex.scaling import scale
+>>> from portable_cortex.models.parameters import PD14
+>>> from portable_cortex.models.scaling import scale
 >>> full = scale(PD14)
 >>> int(full.synapses.sum())
 298880968
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InvalidValueError
+from ..errors import InvalidValueError
 from .parameters import Microcircuit, Neuron
 
 FloatArray = NDArray[np.float64]

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidValueError, OutputError, OutputExistsError
-from .experiment import Experiment, RecordRequest
-from .machine import load_machine, machine_names
-from .model_loader import MODELS, load_model
-from .output import whole
-from .provenance import cores
-from .recording import RUN, check_output, to_json
-from .registry import load_backend
-from .sweep_pool import Job, LocalPool, Pool
+from ..errors import InvalidValueError, OutputError, OutputExistsError
+from ..experiment import Experiment, RecordRequest
+from ..host.output import whole
+from ..host.provenance import cores
+from ..machine import load_machine, machine_names
+from ..models.loader import MODELS, load_model
+from ..recording import RUN, check_output, to_json
+from ..registry import load_backend
+from .pool import Job, LocalPool, Pool
 
 RESULT, LOG = "sweep.json", "log.txt"
 MOST_SEEDS = 100_000

@@ -19,10 +19,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import OutputError
+from ..errors import OutputError
+from ..host.untrusted import printable
 from .hdf5 import DAMAGE, group_of, numbers_of, text_of
 from .spikes import Signal, Spikes, by_time
-from .untrusted import printable
 
 MAGIC = 0x0A7A
 VERSION = (0, 1)

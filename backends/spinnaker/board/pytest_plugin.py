@@ -2,7 +2,7 @@
 
 In ``conftest.py``::
 
-    pytest_plugins = ["portable_cortex.backends.spinnaker_board.pytest_plugin"]
+    pytest_plugins = ["portable_cortex.backends.spinnaker.board.pytest_plugin"]
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .untrusted import printable_lines
+from ..host.untrusted import printable_lines
 
 LINES = 8  # that are shown
 END = 1_000_000  # characters of a log that are searched

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 
-from . import interruption
+from ..host import interruption
 
 TYPE_CHECKING = False  # typing itself takes its time
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def main(*, keep: bool = True) -> NoReturn:
         Whether a run that is interrupted keeps what it has simulated.
     """
     interruption.begin(keep=keep)
-    from .output import lenient_streams
+    from ..host.output import lenient_streams
 
     lenient_streams()
 
     def command(arguments: Sequence[str]) -> int:
-        from .cli import command  # which takes more than a second
+        from .commands import command  # which takes more than a second
 
         interruption.run()
         return command(arguments)
@@ -109,7 +109,7 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        from .output import drop
+        from ..host.output import drop
 
         drop(1)  # or Python tries again at its end
         raise
@@ -126,7 +126,7 @@ def _interrupted(error: BaseException, in_full: bool) -> None:
 
 
 def _failed(error: BaseException, in_full: bool) -> int:
-    from .errors import PortableCortexError
+    from ..errors import PortableCortexError
 
     parallel = _parallel()
     if parallel is not None:
@@ -164,7 +164,7 @@ def _show(error: BaseException) -> None:
 
 
 def _say(kind: str, text: str) -> None:
-    from .untrusted import printable
+    from ..host.untrusted import printable
 
     red = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     shown = "\n".join(printable(line, 10_000) for line in text.splitlines())
@@ -178,6 +178,6 @@ def _write(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:  # nobody can be told
-        from .output import drop
+        from ..host.output import drop
 
         drop(2)

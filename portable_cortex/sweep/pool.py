@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import BackendUnavailableError, InvalidValueError, SimulationError
-from .interruption import shielded
+from ..errors import BackendUnavailableError, InvalidValueError, SimulationError
+from ..host.interruption import shielded
 
 INSTALL = "pip install 'portable-cortex[cluster]'"
 _GRACE = 5.0  # seconds between asking a process to end and ending it
@@ -273,7 +273,7 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
         log.write(f"$ portable-cortex {shlex.join(job.arguments)}\n".encode())
         log.flush()
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "portable_cortex.sweep_job", *job.arguments],
+            [sys.executable, "-P", "-m", "portable_cortex.sweep.job", *job.arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

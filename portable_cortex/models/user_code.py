@@ -10,8 +10,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from .errors import ModelError, PortableCortexError
-from .untrusted import printable
+from ..errors import ModelError, PortableCortexError
+from ..host.untrusted import printable
 
 _PACKAGE = __name__.partition(".")[0]
 _LIBRARIES = tuple(

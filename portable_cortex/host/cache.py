@@ -9,9 +9,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import platformdirs
-
-from .errors import OutputError
+from ..errors import OutputError
 
 VARIABLE = "PORTABLE_CORTEX_CACHE"
 
@@ -26,6 +24,8 @@ def cache_folder(backend: str) -> Path:
     >>> cache_folder("neuron").name
     'neuron'
     """
+    import platformdirs  # which a job at the portal need not have
+
     root = os.environ.get(VARIABLE) or platformdirs.user_cache_path("portable-cortex")
     return Path(root) / backend
 
@@ -68,6 +68,8 @@ def find_matplotlib_a_folder() -> None:
 
     It would say so at length, as soon as PyNN imports it.
     """
+    import platformdirs
+
     home = platformdirs.user_config_path()
     while not home.exists() and home != home.parent:
         home = home.parent

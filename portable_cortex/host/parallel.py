@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BackendUnavailableError
+from ..errors import BackendUnavailableError
 
 T = TypeVar("T")
 

@@ -16,17 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import InvalidValueError, ModelError, UnknownNameError
+from ..errors import InvalidValueError, ModelError, ModelWarning, UnknownNameError
 from .user_code import describe, is_asked_to_end, located, place_of, shown
 
 MODELS = {
-    "pd14": "portable_cortex.model",
-    "brunel2000": "portable_cortex.brunel2000",
+    "pd14": "portable_cortex.models.pd14",
+    "brunel2000": "portable_cortex.models.brunel2000",
 }
-
-
-class ModelWarning(UserWarning):
-    """What a model's author would want its user to know before believing the result."""
 
 
 def warn_model(message: str) -> None:

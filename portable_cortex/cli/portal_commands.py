@@ -14,9 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from . import interruption
-from .archive import SUFFIX, load_archive
-from .cli_options import (
+from ..errors import InvalidValueError, OutputError
+from ..experiment import Experiment
+from ..host import interruption
+from ..host.output import whole
+from ..host.untrusted import printable, printable_lines
+from ..recording import Recording, check_output
+from ..recording.archive import SUFFIX, load_archive
+from .options import (
     Drive,
     Duration,
     MachineName,
@@ -32,14 +37,9 @@ from .cli_options import (
     model_parameters,
     pairs,
 )
-from .errors import InvalidValueError, OutputError
-from .experiment import Experiment
-from .output import whole
-from .recording import Recording, check_output
-from .untrusted import printable, printable_lines
 
 if TYPE_CHECKING:
-    from .portal import Client, Job, Outage
+    from ..portal import Client, Job, Outage
 
 out = Console()
 
@@ -64,7 +64,7 @@ Deadline = Annotated[
 
 
 def _client(token_command: str | None, url: str | None) -> Client:
-    from .portal import DEFAULT_URL, Client, find_token
+    from ..portal import DEFAULT_URL, Client, find_token
 
     address = url or os.environ.get("EBRAINS_PORTAL_URL") or DEFAULT_URL
     return Client(find_token(token_command), address)
@@ -146,8 +146,8 @@ def submit(
     url: Url = None,
 ) -> None:
     """Submit a network to SpiNNaker through the EBRAINS job portal."""
-    from .portal import make_script
-    from .portal import submit as submit_job
+    from ..portal import make_script
+    from ..portal import submit as submit_job
 
     experiment = Experiment(
         model=model,
@@ -195,7 +195,7 @@ def submit(
 def _fetch(
     client: Client, job_id: int, folder: Path | None, overwrite: bool, *, patient: bool
 ) -> None:
-    from .portal import fetch as fetch_job
+    from ..portal import fetch as fetch_job
 
     interruption.tell(f"nothing was written. Come back with: portable-cortex jobs fetch {job_id}")
     target = folder or Path("results") / f"job-{job_id}"
@@ -229,7 +229,7 @@ def list_jobs(
     url: Url = None,
 ) -> None:
     """List jobs, newest first; the portal leaves out those that were removed."""
-    from .portal.client import LISTED
+    from ..portal.client import LISTED
 
     if status is not None and status not in LISTED:
         valid = ", ".join(LISTED)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InvalidValueError
-from .model_loader import warn_model
+from ..errors import InvalidValueError
+from .loader import warn_model
 from .parameters import PD14
 from .scaling import ScaledMicrocircuit
 from .scaling import scale as scale_circuit

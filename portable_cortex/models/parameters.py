@@ -15,7 +15,7 @@ References
 
 Examples
 --------
->>> from portable_cortex.parameters import PD14
+>>> from portable_cortex.models.parameters import PD14
 >>> sum(PD14.sizes)
 77169
 >>> PD14.sizes[PD14.index("L4E")]
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import UnknownNameError
+from ..errors import UnknownNameError
 
 Matrix = tuple[tuple[float, ...], ...]
 

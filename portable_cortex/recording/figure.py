@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .untrusted import printable
+from ..host.untrusted import printable
 
 if TYPE_CHECKING:
     from .recording import Recording
