@@ -151,7 +151,7 @@ def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, 
     from portable_cortex.host.clock import Clock
     from portable_cortex.models import pd14 as model
     from portable_cortex.models.loader import Model
-    from portable_cortex.network import build_network
+    from portable_cortex.pynn.watching import build_network
 
     brian2.prefs.codegen.target = "numpy"  # it would compile for many minutes
     sim.setup(timestep=0.1)

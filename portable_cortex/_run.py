@@ -31,9 +31,9 @@ from .host import interruption, parallel, provenance
 from .host.clock import Clock
 from .models.loader import Model
 from .models.user_code import describe, is_asked_to_end, located, shown
-from .network import Network, build_network
 from .options import BackendOptions
 from .power.metering import Metering, PowerMeter, metered
+from .pynn.watching import Network, build_network
 from .recording import Recording, Signal, Spikes, to_json
 
 if TYPE_CHECKING:

@@ -641,7 +641,7 @@ def test_shared_realisation_is_what_the_board_holds():
     from portable_cortex.host.clock import Clock
     from portable_cortex.models import pd14 as model
     from portable_cortex.models.loader import Model
-    from portable_cortex.network import build_network
+    from portable_cortex.pynn.watching import build_network
 
     backend = load_backend("spinnaker")
     sim = backend.simulator(load_machine("local").options_for(backend, ON_BOARD))

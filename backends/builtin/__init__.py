@@ -79,5 +79,5 @@ class BuiltinBackend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from the engine's arrays."""
-        steps, neurons = population.recorder.spikes()
+        steps, neurons = population.recorder.recorded_spikes()
         return Spikes(np.round(steps * population._simulator.state.dt, 9), neurons)

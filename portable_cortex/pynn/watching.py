@@ -14,12 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ModelError, UnsupportedError
-from .host.clock import Clock
-from .model_checks import check_connector, check_edges, check_returned, check_size, check_values
-from .models.loader import Model
-from .models.user_code import is_asked_to_end, located
-from .realisation import STATE, Stream, draw_edges, is_random, quantile_function
+from ..errors import ModelError, UnsupportedError
+from ..host.clock import Clock
+from ..models.loader import Model
+from ..models.user_code import is_asked_to_end, located
+from .checks import check_connector, check_edges, check_returned, check_size, check_values
+from .draws import (
+    STATE,
+    Stream,
+    draw_edges,
+    item_of_population,
+    item_of_projection,
+    quantile_function,
+)
+from .values import is_random
 
 
 @dataclass
@@ -228,8 +236,9 @@ def _watched_population(
             if shared_seed is not None:
                 for position, (name, value) in enumerate(sorted(initial_values.items())):
                     if is_random(_Lazy(value)):
-                        # populations and projections are counted apart: even and odd keys
-                        stream = Stream(shared_seed, 2 * self._number, STATE + position)
+                        stream = Stream(
+                            shared_seed, item_of_population(self._number), STATE + position
+                        )
                         initial_values[name] = stream.values(self.size, quantile_function(value))
             with clock("create"):
                 super().initialize(**initial_values)
@@ -289,8 +298,9 @@ def _watched_projection(
                         presynaptic_neurons,
                         postsynaptic_neurons,
                         seed=shared_seed,
-                        item=2 * number + 1,
+                        item=item_of_projection(number),
                         timestep=sim.get_time_step(),
+                        space=kwargs.get("space"),
                     )
                     connector = sim.FromListConnector(
                         np.column_stack(edges), column_names=("weight", "delay"), safe=False

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InvalidValueError, ModelError
-from .models.user_code import shown
+from ..errors import InvalidValueError, ModelError
+from ..models.user_code import shown
 
 LONGEST_LABEL = 100  # characters
 
@@ -122,6 +122,29 @@ def check_edges(**columns: Any) -> None:
     portable_cortex.errors.InvalidValueError: weight of a synapse must be finite, not inf
     """
     check_values("a synapse", columns)
+
+
+def check_indices(sources: Any, targets: Any, shape: tuple[int, int]) -> None:
+    """Raise PyNN's ``ConnectionError`` for a synapse of a neuron that does not exist.
+
+    Examples
+    --------
+    >>> check_indices(np.array([0.0]), np.array([3.0]), (1, 3))
+    Traceback (most recent call last):
+        ...
+    pyNN.errors.ConnectionError: target index out of range: 3 was given, valid are 0 to 2
+    """
+    for what, index, size in (("source", sources, shape[0]), ("target", targets, shape[1])):
+        wrong = index[~((index >= 0) & (index < size))]
+        if wrong.size:
+            problem = f"index out of range: {wrong[0]:g} was given, valid are 0 to {size - 1}"
+        elif np.any(index != np.floor(index)):
+            problem = f"indices are whole numbers, not {index[index != np.floor(index)][0]:g}"
+        else:
+            continue
+        from pyNN.errors import ConnectionError as Refused  # slow to import
+
+        raise Refused(f"{what} {problem}")
 
 
 def check_labels(populations: Mapping[Any, Any]) -> None:
