@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import json
-import textwrap
 import uuid
 import zipfile
 from collections.abc import Mapping
@@ -69,8 +68,12 @@ PAYLOAD = """
 """
 
 
+def packed():
+    return base64.b85decode("".join(PAYLOAD.split()))
+
+
 def carried():
-    with zipfile.ZipFile(io.BytesIO(base64.b64decode(PAYLOAD))) as archive:
+    with zipfile.ZipFile(io.BytesIO(packed())) as archive:
         files = {{name: archive.read(name) for name in archive.namelist()}}
     if JOB["model_source"] is not None:
         files["{model}"] = JOB["model_source"].encode()
@@ -95,7 +98,7 @@ def run(system):
     try:
         archive = os.path.join(folder, "portable_cortex.zip")
         with open(archive, "wb") as file:
-            file.write(base64.b64decode(PAYLOAD))
+            file.write(packed())
         sys.path.insert(0, archive)
         if JOB["model_source"] is not None:
             JOB["model_file"] = os.path.join(folder, "{model}")
@@ -254,10 +257,11 @@ def _files() -> dict[str, bytes]:
 
 
 def _packed(files: Mapping[str, bytes]) -> str:
-    """Files as a zip in base64; equal files give an equal text."""
+    """Files as a zip in base 85; equal files give an equal text."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # no date of today
-            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-    return "\n".join(textwrap.wrap(base64.b64encode(packed.getvalue()).decode(), 100))
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+    text = base64.b85encode(packed.getvalue()).decode()  # without quotes and backslashes
+    return "\n".join(text[i : i + 100] for i in range(0, len(text), 100))
