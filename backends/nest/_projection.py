@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,29 @@ from pyNN.space import Space
 
 from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.synapses import CollectingProjection, as_matrix, listed_columns
+from portable_cortex.synapses import (
+    CollectingProjection,
+    Connection,
+    as_matrix,
+    listed_columns,
+)
 
-from . import _lowering
+from . import _lowering, _simulator
+from ._connectors import CSAConnector
 from ._population import Population
-from ._pynn import nest, pynn_nest, simulator
+from ._pynn import nest, pynn_nest
+from ._simulator import state
+from ._synapse_values import check_weights, default_receptor, is_drawable, on_grid
+
+MOST_ORDERED = 1_000_000
+"""Synapses of a list whose order of creation is kept where there are several between two cells."""
 
 PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
 
 
 class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[misc]
     __doc__ = pynn_nest.Projection.__doc__
+    _simulator = _simulator
 
     def __init__(
         self,
@@ -58,25 +71,51 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         self._size = 0  # of this process
         self._model: str | None = None  # NEST's, once synapses were made
         self._background: dict[str, Any] | None = None  # weight and delay, until a run
+        self._created: _Multapses | None = None
+        self._cached: dict[str, Any] | None = None  # what `column` has read
         self._port, self._sign = _receptor(self)
         # in PyNN's units: translating them would copy the state of every random generator
         parameters = self.synapse_type.parameter_space
         rule = _lowering.connection_rule(connector, self.pre, self.post)
-        values = {name: _lowering.native_value(parameters[name]) for name in ("weight", "delay")}
-        _check(self)
+        values = self._native_values(parameters, rule) if rule is not None else None
         try:
-            if rule is not None and self._is_background(rule) and None not in values.values():
-                self._background = values
-                self.pre._direct = self
-                self._size = self.post.local_size
-            elif rule is not None and all(_drawable(parameters[name]) for name in values):
-                self._connect_by_rule(rule, values)
+            if values is not None and rule is not None:
+                if self._is_background(rule):
+                    self._background = values
+                    self.pre._direct = self
+                    self._size = self.post.local_size
+                else:
+                    self._connect_by_rule(rule, values)
             elif isinstance(connector, FromListConnector):
                 self._connect_list(connector)
+            elif isinstance(connector, CSAConnector) and connector.has_values:
+                self._connect_arrays(*connector.synapses(self.shape))
             else:
-                self._connect_arrays(*map(parallel.joined, self.collect(connector)))
+                self._connect_collected(*map(parallel.joined, self.collect(connector)))
         except nest.NESTError as error:
             raise errors.ConnectionError(f"projection {self.label}: {error}") from error
+
+    def _native_values(self, parameters: Any, rule: dict[str, Any]) -> dict[str, Any] | None:
+        """Weight and delay as NEST takes them, checked; None where NEST cannot draw them."""
+        n = _lowering.expected_synapses(rule, self.pre.size, self.post.size)
+        values = {}
+        for name in ("weight", "delay"):
+            value = parameters[name]
+            native = _lowering.native_value(value)
+            if native is None:
+                return None
+            if not value.is_homogeneous:
+                if not is_drawable(name, value, n, self):
+                    return None
+            elif name == "weight":
+                check_weights(native, self)
+            else:
+                native = float(on_grid(native, self))
+            values[name] = native
+        return values
+
+    def _guess_receptor_type(self) -> None:
+        self.receptor_type = default_receptor(self)
 
     # --- connecting ---------------------------------------------------------------------------
 
@@ -108,16 +147,14 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         return self.post.node_collection
 
     def _syn_spec(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Weight and delay for ``nest.Connect``; what NEST cannot draw is set afterwards."""
-        spec = {name: value for name, value in values.items() if value is not None}
-        if "weight" in spec:
-            spec["weight"] = spec["weight"] * (self._sign * PICO)
+        """Weight and delay for ``nest.Connect``."""
+        spec = {"weight": values["weight"] * (self._sign * PICO), "delay": values["delay"]}
         if self._port:
             spec["receptor_type"] = self._port
         return spec
 
     def _assign_model(self, n: float) -> None:
-        models = simulator.state.synapse_models
+        models = state.synapse_models
         if parallel.processes() > 1 and (models.looked_up or nest.biological_time > 0):
             raise UnsupportedError(
                 "NEST delivers spikes to the wrong synapses when several processes make more of "
@@ -129,21 +166,10 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         )
 
     def _connect_by_rule(self, rule: dict[str, Any], values: dict[str, Any]) -> None:
-        late = [name for name in ("weight", "delay") if values.get(name) is None]
-        if late and parallel.processes() > 1:
-            raise UnsupportedError(
-                f"NEST cannot draw the {late[0]}s of projection {self.label} as it connects, and "
-                "with several processes it delivers spikes to the wrong synapses when others are "
-                "made after some were changed: use a normal, uniform, exponential or lognormal "
-                "distribution, a list of synapses, or --realisation shared"
-            )
         pre, post = self.pre.node_collection, self._targets
-        expected = _lowering.expected_synapses(rule, len(pre), len(post))
-        self._assign_model(expected)
+        self._assign_model(_lowering.expected_synapses(rule, len(pre), len(post)))
         spec = {**self._syn_spec(values), "synapse_model": self._model}
         self._connect(pre, post, rule, spec)
-        if late:
-            self._set_attributes(self.synapse_type.native_parameters, late)
 
     def _connect_list(self, connector: Any) -> None:
         sources, targets, columns = listed_columns(connector, self)
@@ -151,9 +177,20 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             return
         for name in {"weight", "delay"} - set(columns):
             value = copy(self.synapse_type.parameter_space[name])
-            value.shape = (sources.size,)
-            columns[name] = value.evaluate(simplify=False)
-        self._connect_arrays(sources, targets, columns["weight"] * PICO, columns["delay"])
+            if callable(value.base_value) or isinstance(value.base_value, np.ndarray):
+                value = self._handle_distance_expressions({name: value})[name]
+                value.shape = self.shape
+                columns[name] = np.broadcast_to(value.evaluate(), self.shape)[sources, targets]
+            else:
+                value.shape = (sources.size,)
+                columns[name] = value.evaluate(simplify=False)
+        self._connect_arrays(sources, targets, columns["weight"], columns["delay"])
+
+    def _connect_collected(
+        self, sources: Any, targets: Any, native_weights: Any, delays: Any
+    ) -> None:
+        """What PyNN's connectors make, in the units of NEST."""
+        self._connect_arrays(sources, targets, native_weights / PICO, delays)
 
     def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
         # plastic synapses go PyNN's own way
@@ -165,12 +202,14 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         n = len(sources)
         if not n:
             return
-        self._assign_model(n)
+        check_weights(weights, self)
         spec: dict[str, Any] = {
-            "synapse_model": self._model,
-            "weight": np.broadcast_to(weights, n) * float(self._sign),
-            "delay": np.array(np.broadcast_to(delays, n), dtype=float),
+            "weight": np.broadcast_to(weights, n) * (self._sign * PICO),
+            "delay": np.array(np.broadcast_to(on_grid(delays, self), n)),
         }
+        self._created = _Multapses.of(sources, targets, **spec)
+        self._assign_model(n)
+        spec["synapse_model"] = self._model
         if self._port:
             spec["receptor_type"] = np.full(n, self._port, dtype=int)
         pairs = _numbers(self.pre)[sources], _numbers(self.post)[targets]
@@ -200,29 +239,67 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
                 pre._connect_parrot_neurons()
         if self._model is None:
             return []
-        simulator.state.synapse_models.looked_up = True
+        state.synapse_models.looked_up = True
         sources = self.pre.node_collection
         return nest.GetConnections(sources, self._targets, synapse_model=self._model)
 
-    def _columns(self, names: list[str]) -> dict[str, Any]:
-        """Values of all synapses in PyNN's terms; indices instead of node numbers."""
+    def _table(self) -> tuple[Any, dict[str, Any], Any]:
+        """The synapses as NEST has them, their values in NEST's order, and the order of PyNN.
+
+        With several threads NEST gives them in another order at each call: what must fit
+        together is read in one.
+        """
         connections = self.nest_connections
         if not len(connections):
-            return {name: np.empty(0) for name in names}
-        native = {"presynaptic_index": "source", "postsynaptic_index": "target"}
-        keys = [native.get(name, name) for name in names]
-        found = connections.get(list(dict.fromkeys(keys)))
+            return connections, {}, np.empty(0, int)
+        table = connections.get(["source", "target", "weight", "delay"])
+        table = {name: np.atleast_1d(np.asarray(values)) for name, values in table.items()}
+        sources = _positions(self.pre, table["source"])
+        targets = _positions(self.post, table["target"])
+        order = np.lexsort((table["delay"], table["weight"], targets, sources))
+        if self._created is not None:
+            order = self._created.in_order(order, sources, targets)
+        table |= {"presynaptic_index": sources, "postsynaptic_index": targets}
+        return connections, table, order
+
+    def _columns(self, names: list[str]) -> dict[str, Any]:
+        """Values of all synapses in PyNN's terms, by source, then target, then as created."""
+        connections, table, order = self._table()
         columns = {}
-        for name, key in zip(names, keys, strict=True):
-            values = np.atleast_1d(np.asarray(found[key]))
-            if name == "presynaptic_index":
-                values = _positions(self.pre, values)
-            elif name == "postsynaptic_index":
-                values = _positions(self.post, values)
-            elif name == "weight":
-                values = values * self._sign / PICO
-            columns[name] = values
+        for name in names:
+            if not order.size:
+                columns[name] = np.empty(0)
+                continue
+            if name not in table:
+                table[name] = np.atleast_1d(np.asarray(connections.get([name])[name]))
+            values = table[name][order]
+            columns[name] = values / (self._sign * PICO) if name == "weight" else values
         return columns
+
+    def column(self, name: str) -> Any:
+        """Values of all synapses, for `Connection`; kept until something is set."""
+        if self._cached is None:
+            self._cached = self._columns(
+                ["presynaptic_index", "postsynaptic_index", "weight", "delay"]
+            )
+        return self._cached[name]
+
+    def replace(self, name: str, values: Any) -> None:
+        """Set a value for each synapse, in PyNN's order."""
+        connections, _, order = self._table()
+        self._set(connections, order, {name: self._checked(name, values)})
+
+    def __getitem__(self, number: Any) -> Any:
+        if not self._static:
+            return super().__getitem__(number)
+        if isinstance(number, slice):
+            return [Connection(self, n) for n in range(*number.indices(len(self)))]
+        return Connection(self, number)
+
+    @property
+    def connections(self) -> Any:
+        """An iterator over the synapses of this process."""
+        return (self[n] for n in range(len(self))) if self._static else super().connections
 
     def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
         if not self._static:
@@ -240,30 +317,96 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         i, j = columns["presynaptic_index"].astype(int), columns["postsynaptic_index"].astype(int)
         return [as_matrix(i, j, columns[name], self.shape, multiple_synapses) for name in names]
 
-    def _set_attributes(self, parameter_space: Any, names: list[str] | None = None) -> None:
+    def _set_attributes(self, parameter_space: Any) -> None:
         if not self._static:
             super()._set_attributes(parameter_space)
             return
-        connections = self.nest_connections
-        for name in names or parameter_space.keys():
+        connections, table, order = self._table()
+        changes = {}
+        for name in parameter_space.keys():  # noqa: SIM118  # no dictionary
             value = parameter_space[name]
-            if _lowering.native_value(value) is not None and value.is_homogeneous:
-                values: Any = float(value.evaluate(simplify=True))
+            if value.is_homogeneous:
+                values: Any = np.float64(_lowering.native_value(value))
             elif hasattr(value.base_value, "rng"):
                 n, own = parallel.share(len(connections))
                 value.shape = (n,)
                 values = np.atleast_1d(value.evaluate())[own]
             else:
-                columns = self._columns(["presynaptic_index", "postsynaptic_index"])
-                i, j = (column.astype(int) for column in columns.values())
-                values = np.broadcast_to(value.evaluate(), self.shape)[i, j]
-            if name == "weight":
-                values = values * self._sign
-            if not len(connections):
-                continue  # none in this process
-            # a dictionary of lists is not allowed where there are several processes
-            each = {name: values} if np.isscalar(values) else [{name: v} for v in values.tolist()]
-            connections.set(each)
+                value.shape = self.shape
+                matrix = np.broadcast_to(value.evaluate(), self.shape)
+                pairs = (table[f"{end}synaptic_index"][order] for end in ("pre", "post"))
+                values = matrix[tuple(pairs)] if order.size else np.empty(0)
+            # the values are NEST's
+            changes[name] = self._checked(name, values / PICO if name == "weight" else values)
+        for name, values in changes.items():
+            self._set(connections, order, {name: values})
+
+    def _checked(self, name: str, values: Any) -> Any:
+        """Values in NEST's units, in PyNN's order."""
+        if name == "delay":
+            return on_grid(values, self)
+        if name == "weight":
+            check_weights(values, self)
+            return values * (self._sign * PICO)
+        return values
+
+    def _set(self, connections: Any, order: Any, change: dict[str, Any]) -> None:
+        ((name, values),) = change.items()
+        self._cached = None
+        if not len(connections):
+            return  # none in this process
+        try:
+            if np.ndim(values) == 0:
+                connections.set({name: float(values)})
+            else:  # a dictionary of lists is not allowed where there are several processes
+                unordered = np.empty(len(order))
+                unordered[order] = values
+                connections.set([{name: value} for value in unordered.tolist()])
+        except nest.NESTError as error:
+            raise errors.ConnectionError(f"projection {self.label}: {error}") from error
+        if self._created is not None:
+            self._created = self._created.changed(name, values, order)
+
+
+@dataclass(frozen=True)
+class _Multapses:
+    """The order in which the synapses of a list were created, where NEST does not tell it.
+
+    Several synapses between two cells come back in any order. They are told by what they are
+    worth: `places` has for each synapse, in the order of source, target, weight and delay, its
+    place in the order of source, target and creation.
+    """
+
+    sources: Any  # in that second order
+    targets: Any
+    weight: Any
+    delay: Any
+
+    @classmethod
+    def of(cls, sources: Any, targets: Any, weight: Any, delay: Any) -> _Multapses | None:
+        """None where all synapses are between different cells, or are too many."""
+        if len(sources) > MOST_ORDERED:
+            return None
+        order = np.lexsort((targets, sources))  # stable: then as created
+        i, j = np.asarray(sources)[order], np.asarray(targets)[order]
+        if not np.any((np.diff(i) == 0) & (np.diff(j) == 0)):
+            return None
+        return cls(i, j, weight[order], delay[order])
+
+    def in_order(self, order: Any, sources: Any, targets: Any) -> Any:
+        """NEST's synapses in the order of creation; `order` has them by source, target, value."""
+        if len(order) != len(self.sources):
+            return order  # one process of several has some of them
+        by_value = np.lexsort((self.delay, self.weight, self.targets, self.sources))
+        result = np.empty_like(order)
+        result[by_value] = order
+        return result
+
+    def changed(self, name: str, values: Any, order: Any) -> _Multapses:
+        """With other weights or delays, given in the order of creation."""
+        if len(order) != len(self.sources):
+            return self
+        return replace(self, **{name: np.array(np.broadcast_to(values, len(order)), float)})
 
 
 def _receptor(projection: Any) -> tuple[int, float]:
@@ -277,25 +420,6 @@ def _receptor(projection: Any) -> tuple[int, float]:
     if celltype.standard_receptor_type:
         return 0, sign
     return int(celltype.get_receptor_type(projection.receptor_type)), sign
-
-
-def _drawable(value: Any) -> bool:
-    """Whether a parameter is one number or one distribution for all synapses."""
-    return value.is_homogeneous or hasattr(value.base_value, "rng")
-
-
-def _check(projection: Any) -> None:
-    """PyNN's checks of weights and delays, as far as they are known before drawing."""
-    synapse = projection.synapse_type
-    for name, check in getattr(synapse, "parameter_checks", {}).items():
-        value = synapse.parameter_space[name]
-        if value.is_homogeneous:
-            check(_lowering.native_value(value), projection)
-        elif hasattr(value.base_value, "rng") and not value.operations:
-            for bound in ("low", "high"):
-                limit = value.base_value.parameters.get(bound)
-                if limit is not None and np.isfinite(limit):
-                    check(np.array([limit]), projection)
 
 
 def _numbers(cells: Any) -> np.ndarray[Any, Any]:
