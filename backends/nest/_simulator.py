@@ -9,9 +9,11 @@ there; where such data are asked for, NEST does go on by a slice (`State.look_ah
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from portable_cortex.pynn.grid import nearest_steps
+
+from ._currents import LONGEST, Currents, set_own_current
 from ._pynn import nest, pynn_simulator
 
 name = pynn_simulator.name
@@ -47,11 +49,37 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
     def begin(self, timestep: float, min_delay: Any, max_delay: Any) -> None:
         """Start at 0, with these arguments of ``setup()``."""
         self.step = 0
+        self.network = getattr(self, "network", 0) + 1
+        self.current_sources, self.currents = [], Currents()
         self.timestep = float(timestep)
         self.least_delay = self.timestep if min_delay == "auto" else float(min_delay)
         self.greatest_delay = float("inf") if max_delay == "auto" else float(max_delay)
         if min_delay != "auto" and max_delay == "auto":
             self.greatest_delay = 10.0  # PyNN tells NEST so
+
+    def touch(self, what: str, *, structure: bool = False) -> None:
+        """Called before anything changes: NEST holds nothing back."""
+
+    def add_current_source(self, source: Any) -> int:
+        """Take in a current source; gives its number."""
+        self.current_sources.append(source)
+        return len(self.current_sources) - 1
+
+    def check_alive(self, *cells: Any) -> None:
+        """Raise `ModelError` for populations of a network that ``setup()`` has ended."""
+        for group in cells:
+            for part in getattr(group, "populations", [group]):
+                population = getattr(part, "grandparent", part)
+                if population.network != self.network:
+                    raise ModelError(
+                        f"population {population.label!r} belongs to a network that setup() has "
+                        "ended: make it anew, and read the data of a network before the next"
+                    )
+
+    @property
+    def seed(self) -> int:
+        """Of everything that is drawn."""
+        return int(nest.rng_seed)
 
     @property
     def t(self) -> float:
@@ -68,25 +96,41 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         self.run_until(self.t + simtime)
 
     def run_until(self, tstop: float) -> None:
-        """Advance to the point of the grid that is nearest to `tstop` ms, a half up."""
-        target = max(self.step, math.floor(round(tstop / self.timestep, 6) + 0.5))
+        """Advance to the point of the grid that is nearest to `tstop` ms."""
+        target = max(self.step, int(nearest_steps(tstop, self.timestep)))
         for population in self.populations:
             if population._deferred_parrot_connections:
                 population._connect_parrot_neurons()
-        recorders = [recorder for recorder in self.recorders if hasattr(recorder, "begin")]
-        for recorder in recorders:
+        shortest = self.least_delay if self.nest_step == 0 else nest.min_delay
+        self.currents.connect(
+            self.current_sources, round(shortest / self.timestep), self.timestep
+        )
+        for recorder in self.recorders:
             recorder.begin()
         self.running = True
-        stops = {target}
+        while True:
+            end = min(target, self.step + LONGEST) if self.current_sources else target
+            self._advance(end)
+            if end == target:
+                break
+
+    def _advance(self, target: int) -> None:
+        start = self.nest_step
+        corrections = self.currents.plan(start, target) if target > start else {}
+        stops = {target, *corrections}
         handed_over = max(self.step, self.handed_over(target))
-        for recorder in recorders:
+        for recorder in self.recorders:
             stops |= recorder.points_to_read(handed_over, target)
+        for source in self.current_sources:
+            source.take(source.waveform(self.step, target))
         for stop in sorted(stops):
             if stop > self.nest_step:
                 nest.Simulate(round((stop - self.nest_step) * self.timestep, 9))
-            self.step = stop
-            if self.nest_step == stop:
-                for recorder in recorders:
+            if stop in corrections:
+                set_own_current(*corrections[stop])
+            self.step = max(self.step, stop)
+            if self.nest_step == self.step:
+                for recorder in self.recorders:
                     recorder.read_present()
 
     def handed_over(self, step: int) -> int:
