@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyNN import common
+from pyNN import common, connectors
 
-from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.quiet import quiet
+from portable_cortex.host import parallel
+from portable_cortex.host.quiet import quiet
+from portable_cortex.pynn import currents
 
 from . import _simulator as simulator
-from ._connectors import CSAConnector as CSAConnector
 from ._population import Assembly as Assembly
 from ._population import Population
 from ._population import PopulationView as PopulationView
@@ -90,6 +90,8 @@ reset = common.build_reset(simulator)
     num_processes,
     rank,
 ) = common.build_state_queries(simulator)
+CSAConnector = connectors.CSAConnector
+globals().update(currents.classes(simulator.state))
 create = common.build_create(Population)
 connect = common.build_connect(
     Projection, pynn_nest.FixedProbabilityConnector, pynn_nest.StaticSynapse

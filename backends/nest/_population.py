@@ -11,6 +11,7 @@ from pyNN.parameters import LazyArray, ParameterSpace
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.pynn.synapses import common_receptor_types
 
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
@@ -45,8 +46,7 @@ class Assembly(pynn_nest.Assembly):  # type: ignore[misc]  # PyNN is untyped
     @property
     def receptor_types(self) -> list[str]:
         """Those that all populations have, in the order of the first one's cell type."""
-        first, *others = (population.celltype.receptor_types for population in self.populations)
-        return [name for name in first if all(name in types for types in others)]
+        return common_receptor_types(self)
 
 
 class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
@@ -92,6 +92,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self._generator: Any = None  # of a population of Poisson sources
         self._direct: Projection | None = None  # its only projection, onto one target each
         self._connected = False
+        self.network = state.network
         super().__init__(*args, **kwargs)
         self.celltype.always_local = False  # processes share what repeats the spikes of sources
         if self._generator is not None:

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pyNN import common, errors
-from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
-from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.synapses import (
-    CollectingProjection,
-    Connection,
-    as_matrix,
-    listed_columns,
-)
+from portable_cortex.host import parallel
+from portable_cortex.pynn import projection as floor
+from portable_cortex.pynn.checks import check_edges
+from portable_cortex.pynn.draws import Edges
+from portable_cortex.pynn.grid import delay_steps
+from portable_cortex.pynn.synapses import check_signs
+from portable_cortex.pynn.values import is_number
 
-from . import _lowering, _simulator
-from ._connectors import CSAConnector
+from . import _drawn, _lowering, _simulator
 from ._population import Population
 from ._pynn import nest, pynn_nest
 from ._simulator import state
-from ._synapse_values import check_weights, default_receptor, is_drawable, on_grid
 
 MOST_ORDERED = 1_000_000
 """Synapses of a list whose order of creation is kept where there are several between two cells."""
 
 PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
+ADDRESS = "presynaptic_index", "postsynaptic_index"
 
 
-class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[misc]
+class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     __doc__ = pynn_nest.Projection.__doc__
     _simulator = _simulator
+    _static_synapse_class = pynn_nest.StaticSynapse
 
     def __init__(
         self,
@@ -58,6 +57,10 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             space or Space(),
             label,
         )
+        if not getattr(postsynaptic_population, "injectable", True):
+            raise errors.ConnectionError("a spike source cannot be the target of a projection")
+        state.check_alive(presynaptic_population, postsynaptic_population)
+        self._number, self._changes = len(state.projections), parallel.rank() << 16
         self._static = synapse_type is None or type(synapse_type) is pynn_nest.StaticSynapse
         if not self._static:
             if parallel.processes() > 1:
@@ -65,38 +68,42 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
                     f"NEST makes {type(synapse_type).__name__} in one process only, and mpirun "
                     f"started {parallel.processes()}: start it without mpirun, on more threads"
                 )
-            super().__init__(*arguments)  # plasticity: PyNN's own way
+            pynn_nest.Projection.__init__(self, *arguments)  # plasticity: PyNN's own way
+            state.projections.append(self)
             return
         common.Projection.__init__(self, *arguments)
         self._size = 0  # of this process
         self._model: str | None = None  # NEST's, once synapses were made
         self._background: dict[str, Any] | None = None  # weight and delay, until a run
         self._created: _Multapses | None = None
-        self._cached: dict[str, Any] | None = None  # what `column` has read
+        self._table: _Table | None = None  # the last that was read
         self._port, self._sign = _receptor(self)
+        try:
+            self.make(connector)
+        except nest.NESTError as error:
+            raise self._refusal(error) from error
+        state.projections.append(self)
+
+    def _refusal(self, error: Exception) -> errors.ConnectionError:
+        return errors.ConnectionError(f"NEST refuses projection {self.label}: {error}")
+
+    def make(self, connector: Any) -> None:
+        """By one of NEST's rules if there is one, from what the core draws otherwise."""
+        rule = _lowering.connection_rule(connector, self.pre, self.post)
+        values = self._native_values(rule) if rule is not None else None
+        if rule is None or values is None:
+            self.store(self.checked(self.draw(connector)))
+        elif self._is_background(rule):
+            self._background = values
+            self.pre._direct = self
+            self._size = self.post.local_size
+        else:
+            self._connect_by_rule(rule, values)
+
+    def _native_values(self, rule: dict[str, Any]) -> dict[str, Any] | None:
+        """Weight and delay as NEST takes them, checked; None where NEST cannot draw them."""
         # in PyNN's units: translating them would copy the state of every random generator
         parameters = self.synapse_type.parameter_space
-        rule = _lowering.connection_rule(connector, self.pre, self.post)
-        values = self._native_values(parameters, rule) if rule is not None else None
-        try:
-            if values is not None and rule is not None:
-                if self._is_background(rule):
-                    self._background = values
-                    self.pre._direct = self
-                    self._size = self.post.local_size
-                else:
-                    self._connect_by_rule(rule, values)
-            elif isinstance(connector, FromListConnector):
-                self._connect_list(connector)
-            elif isinstance(connector, CSAConnector) and connector.has_values:
-                self._connect_arrays(*connector.synapses(self.shape))
-            else:
-                self._connect_collected(*map(parallel.joined, self.collect(connector)))
-        except nest.NESTError as error:
-            raise errors.ConnectionError(f"projection {self.label}: {error}") from error
-
-    def _native_values(self, parameters: Any, rule: dict[str, Any]) -> dict[str, Any] | None:
-        """Weight and delay as NEST takes them, checked; None where NEST cannot draw them."""
         n = _lowering.expected_synapses(rule, self.pre.size, self.post.size)
         values = {}
         for name in ("weight", "delay"):
@@ -104,18 +111,23 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
             native = _lowering.native_value(value)
             if native is None:
                 return None
-            if not value.is_homogeneous:
-                if not is_drawable(name, value, n, self):
+            if not is_number(value):
+                if not _drawn.is_safe(name, value, n, self):
                     return None
             elif name == "weight":
-                check_weights(native, self)
+                check_edges(weight=np.array([native]))
+                check_signs(native, self)
             else:
-                native = float(on_grid(native, self))
+                native = round(float(delay_steps(native, state.dt)) * state.dt, 9)
+                state.check_delays(native, native)
             values[name] = native
         return values
 
-    def _guess_receptor_type(self) -> None:
-        self.receptor_type = default_receptor(self)
+    def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
+        """See the floor; of all processes, in PyNN's units rather than NEST's."""
+        columns = map(parallel.joined, super().collect(connector))
+        sources, targets, weights, delays = columns
+        return sources, targets, weights / PICO, delays
 
     # --- connecting ---------------------------------------------------------------------------
 
@@ -171,41 +183,20 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         spec = {**self._syn_spec(values), "synapse_model": self._model}
         self._connect(pre, post, rule, spec)
 
-    def _connect_list(self, connector: Any) -> None:
-        sources, targets, columns = listed_columns(connector, self)
-        if sources.size == 0:
-            return
-        for name in {"weight", "delay"} - set(columns):
-            value = copy(self.synapse_type.parameter_space[name])
-            if callable(value.base_value) or isinstance(value.base_value, np.ndarray):
-                value = self._handle_distance_expressions({name: value})[name]
-                value.shape = self.shape
-                columns[name] = np.broadcast_to(value.evaluate(), self.shape)[sources, targets]
-            else:
-                value.shape = (sources.size,)
-                columns[name] = value.evaluate(simplify=False)
-        self._connect_arrays(sources, targets, columns["weight"], columns["delay"])
-
-    def _connect_collected(
-        self, sources: Any, targets: Any, native_weights: Any, delays: Any
-    ) -> None:
-        """What PyNN's connectors make, in the units of NEST."""
-        self._connect_arrays(sources, targets, native_weights / PICO, delays)
-
     def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
         # plastic synapses go PyNN's own way
-        base = CollectingProjection if self._static else pynn_nest.Projection
+        base = floor.Collecting if self._static else pynn_nest.Projection
         base._convergent_connect(self, *arguments, **parameters)
 
-    def _connect_arrays(self, sources: Any, targets: Any, weights: Any, delays: Any) -> None:
-        """Make one synapse for each element, in a single call."""
-        n = len(sources)
+    def store(self, edges: Edges) -> None:
+        """Make the synapses, in a single call."""
+        n = edges.sources.size
         if not n:
             return
-        check_weights(weights, self)
+        sources, targets = edges.sources, edges.targets
         spec: dict[str, Any] = {
-            "weight": np.broadcast_to(weights, n) * (self._sign * PICO),
-            "delay": np.array(np.broadcast_to(on_grid(delays, self), n)),
+            "weight": edges.weights * (self._sign * PICO),
+            "delay": edges.delays,
         }
         self._created = _Multapses.of(sources, targets, **spec)
         self._assign_model(n)
@@ -224,7 +215,7 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
     # --- reading and changing synapses --------------------------------------------------------
 
     def __len__(self) -> int:
-        return self._size if self._static else int(super().__len__())
+        return self._size if self._static else int(pynn_nest.Projection.__len__(self))
 
     @property
     def nest_connections(self) -> Any:
@@ -243,129 +234,110 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
         sources = self.pre.node_collection
         return nest.GetConnections(sources, self._targets, synapse_model=self._model)
 
-    def _table(self) -> tuple[Any, dict[str, Any], Any]:
-        """The synapses as NEST has them, their values in NEST's order, and the order of PyNN.
-
-        With several threads NEST gives them in another order at each call: what must fit
-        together is read in one.
-        """
+    def stored(self) -> Edges:
+        """Those of this process, by source, then target, then as created."""
         connections = self.nest_connections
         if not len(connections):
-            return connections, {}, np.empty(0, int)
-        table = connections.get(["source", "target", "weight", "delay"])
-        table = {name: np.atleast_1d(np.asarray(values)) for name, values in table.items()}
-        sources = _positions(self.pre, table["source"])
-        targets = _positions(self.post, table["target"])
-        order = np.lexsort((table["delay"], table["weight"], targets, sources))
+            self._table = _Table(connections, np.empty(0, np.int64))
+            empty = np.empty(0)
+            return Edges(empty.astype(np.int64), empty.astype(np.int64), empty, empty)
+        # with several threads NEST gives them in another order at each call
+        columns = connections.get(["source", "target", "weight", "delay"])
+        columns = {name: np.atleast_1d(np.asarray(values)) for name, values in columns.items()}
+        sources = _positions(self.pre, columns["source"])
+        targets = _positions(self.post, columns["target"])
+        order = np.lexsort((columns["delay"], columns["weight"], targets, sources))
         if self._created is not None:
-            order = self._created.in_order(order, sources, targets)
-        table |= {"presynaptic_index": sources, "postsynaptic_index": targets}
-        return connections, table, order
+            order = self._created.in_order(order)
+        self._table = _Table(connections, order)
+        weights = columns["weight"][order] / (self._sign * PICO)
+        return Edges(sources[order], targets[order], weights, columns["delay"][order])
 
-    def _columns(self, names: list[str]) -> dict[str, Any]:
-        """Values of all synapses in PyNN's terms, by source, then target, then as created."""
-        connections, table, order = self._table()
-        columns = {}
-        for name in names:
-            if not order.size:
-                columns[name] = np.empty(0)
-                continue
-            if name not in table:
-                table[name] = np.atleast_1d(np.asarray(connections.get([name])[name]))
-            values = table[name][order]
-            columns[name] = values / (self._sign * PICO) if name == "weight" else values
-        return columns
+    def columns(self, names: list[str]) -> floor.Columns:
+        """See the floor."""
+        if self._static:
+            return super().columns(names)
+        rows = np.array(self._get_attributes_as_list(names), float).reshape(-1, len(names))
+        return dict(zip(names, rows.T, strict=True))
 
-    def column(self, name: str) -> Any:
-        """Values of all synapses, for `Connection`; kept until something is set."""
-        if self._cached is None:
-            self._cached = self._columns(
-                ["presynaptic_index", "postsynaptic_index", "weight", "delay"]
-            )
-        return self._cached[name]
+    def column(self, name: str) -> NDArray[Any]:
+        """See the floor; kept until something is set."""
+        edges = self._table and self._table.edges
+        if edges is None:
+            edges = self.stored()
+            assert self._table is not None
+            self._table = replace(self._table, edges=edges)
+        return dict(zip((*ADDRESS, "weight", "delay"), edges, strict=True))[name]
 
-    def replace(self, name: str, values: Any) -> None:
-        """Set a value for each synapse, in PyNN's order."""
-        connections, _, order = self._table()
-        self._set(connections, order, {name: self._checked(name, values)})
-
-    def __getitem__(self, number: Any) -> Any:
+    def __getitem__(self, i: Any) -> Any:
         if not self._static:
-            return super().__getitem__(number)
-        if isinstance(number, slice):
-            return [Connection(self, n) for n in range(*number.indices(len(self)))]
-        return Connection(self, number)
+            return pynn_nest.Projection.__getitem__(self, i)
+        if isinstance(i, slice):
+            return [self[n] for n in range(*i.indices(len(self)))]
+        return super().__getitem__(i)
 
-    @property
-    def connections(self) -> Any:
-        """An iterator over the synapses of this process."""
-        return (self[n] for n in range(len(self))) if self._static else super().connections
-
-    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
+    def set(self, **attributes: Any) -> None:
+        """See the floor; what is one number for all needs no look at the synapses."""
         if not self._static:
-            return list(super()._get_attributes_as_list(names))
-        columns = self._columns(list(names))
-        return list(zip(*(columns[name].tolist() for name in names), strict=True))
+            pynn_nest.Projection.set(self, **attributes)
+        elif attributes and all(isinstance(v, int | float) for v in attributes.values()):
+            changed = {name: np.array([float(v)]) for name, v in attributes.items()}
+            for name in changed:
+                self._attribute(name)
+            self._table = _Table(self.nest_connections, np.empty(0, np.int64))
+            self._write(self._checked_values(changed))
+        else:
+            super().set(**attributes)
 
-    def _get_attributes_as_arrays(
-        self, names: list[str], multiple_synapses: str = "sum"
-    ) -> list[Any]:
-        if not self._static:
-            return list(super()._get_attributes_as_arrays(names, multiple_synapses))
-        names = [name.removesuffix("s") for name in names]  # PyNN also takes the plural
-        columns = self._columns(["presynaptic_index", "postsynaptic_index", *names])
-        i, j = columns["presynaptic_index"].astype(int), columns["postsynaptic_index"].astype(int)
-        return [as_matrix(i, j, columns[name], self.shape, multiple_synapses) for name in names]
+    def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
+        base = floor.Projection if self._static else pynn_nest.Projection
+        base._set_initial_value_array(self, variable, initial_values)
 
-    def _set_attributes(self, parameter_space: Any) -> None:
-        if not self._static:
-            super()._set_attributes(parameter_space)
-            return
-        connections, table, order = self._table()
-        changes = {}
-        for name in parameter_space.keys():  # noqa: SIM118  # no dictionary
-            value = parameter_space[name]
-            if value.is_homogeneous:
-                values: Any = np.float64(_lowering.native_value(value))
-            elif hasattr(value.base_value, "rng"):
-                n, own = parallel.share(len(connections))
-                value.shape = (n,)
-                values = np.atleast_1d(value.evaluate())[own]
-            else:
-                value.shape = self.shape
-                matrix = np.broadcast_to(value.evaluate(), self.shape)
-                pairs = (table[f"{end}synaptic_index"][order] for end in ("pre", "post"))
-                values = matrix[tuple(pairs)] if order.size else np.empty(0)
-            # the values are NEST's
-            changes[name] = self._checked(name, values / PICO if name == "weight" else values)
-        for name, values in changes.items():
-            self._set(connections, order, {name: values})
+    def _replace(self, edges: Edges, changed: floor.Columns) -> None:
+        self._write(self._checked_values(changed))
 
-    def _checked(self, name: str, values: Any) -> Any:
-        """Values in NEST's units, in PyNN's order."""
-        if name == "delay":
-            return on_grid(values, self)
-        if name == "weight":
-            check_weights(values, self)
-            return values * (self._sign * PICO)
-        return values
+    def _checked_values(self, changed: floor.Columns) -> floor.Columns:
+        """Values in NEST's units."""
+        check_edges(**changed)
+        native = dict(changed)
+        if "weight" in changed:
+            check_signs(changed["weight"], self)
+            native["weight"] = changed["weight"] * (self._sign * PICO)
+        if "delay" in changed:
+            native["delay"] = np.round(delay_steps(changed["delay"], state.dt) * state.dt, 9)
+            if native["delay"].size:
+                state.check_delays(native["delay"].min(), native["delay"].max())
+        return native
 
-    def _set(self, connections: Any, order: Any, change: dict[str, Any]) -> None:
-        ((name, values),) = change.items()
-        self._cached = None
+    def _write(self, native: floor.Columns) -> None:
+        """Give the synapses that were read last these values, in the order in which they were."""
+        assert self._table is not None
+        connections, order = self._table.connections, self._table.order
+        self._table = None
         if not len(connections):
             return  # none in this process
         try:
-            if np.ndim(values) == 0:
-                connections.set({name: float(values)})
-            else:  # a dictionary of lists is not allowed where there are several processes
-                unordered = np.empty(len(order))
+            for name, values in native.items():
+                if np.all(values == values[0]):
+                    connections.set({name: float(values[0])})
+                    continue
+                # a dictionary of lists is not allowed where there are several processes
+                unordered = np.empty(order.size)
                 unordered[order] = values
                 connections.set([{name: value} for value in unordered.tolist()])
         except nest.NESTError as error:
-            raise errors.ConnectionError(f"projection {self.label}: {error}") from error
+            raise self._refusal(error) from error
         if self._created is not None:
-            self._created = self._created.changed(name, values, order)
+            self._created = self._created.changed(native)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Synapses as NEST has them, and the order in which PyNN lists them."""
+
+    connections: Any
+    order: NDArray[np.int64]
+    edges: Edges | None = None
 
 
 @dataclass(frozen=True)
@@ -393,7 +365,7 @@ class _Multapses:
             return None
         return cls(i, j, weight[order], delay[order])
 
-    def in_order(self, order: Any, sources: Any, targets: Any) -> Any:
+    def in_order(self, order: Any) -> Any:
         """NEST's synapses in the order of creation; `order` has them by source, target, value."""
         if len(order) != len(self.sources):
             return order  # one process of several has some of them
@@ -402,11 +374,12 @@ class _Multapses:
         result[by_value] = order
         return result
 
-    def changed(self, name: str, values: Any, order: Any) -> _Multapses:
+    def changed(self, values: floor.Columns) -> _Multapses:
         """With other weights or delays, given in the order of creation."""
-        if len(order) != len(self.sources):
-            return self
-        return replace(self, **{name: np.array(np.broadcast_to(values, len(order)), float)})
+        n = len(self.sources)
+        if any(len(column) not in (1, n) for column in values.values()):
+            return self  # one process of several
+        return replace(self, **{k: np.array(np.broadcast_to(v, n)) for k, v in values.items()})
 
 
 def _receptor(projection: Any) -> tuple[int, float]:

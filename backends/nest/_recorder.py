@@ -50,7 +50,7 @@ class Sampler:
         self._device = self._multimeter()
 
     def _multimeter(self) -> Any:
-        step = state.timestep
+        step = state.dt
         parameters = {
             "record_from": self._native,
             "interval": round(self.interval * step, 9),
@@ -170,14 +170,14 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
     @property
     def sampling_interval(self) -> float:
         """Time between samples, ms."""
-        return round(self._interval * state.timestep, 9)
+        return round(self._interval * state.dt, 9)
 
     @sampling_interval.setter
     def sampling_interval(self, value: float) -> None:
-        steps = value / state.timestep
+        steps = value / state.dt
         if not (round(steps) >= 1 and abs(steps - round(steps)) < 1e-6):
             raise ValueError(
-                f"sampling_interval must be a multiple of the time step ({state.timestep:g} ms), "
+                f"sampling_interval must be a multiple of the time step ({state.dt:g} ms), "
                 f"not {value:g} ms"
             )
         self._interval = round(steps)
@@ -295,14 +295,14 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         events = self._spike_recorder.events
         senders = np.concatenate([self._early[0], events["senders"]])
         times = np.concatenate([self._early[1], events["times"]])
-        begin = self._begins * state.timestep
+        begin = self._begins * state.dt
         valid = (times > begin + 1e-9) & (times <= state.t + 1e-9)
         return senders[valid], times[valid]
 
     def signal_start(self, variable: str) -> float:
         """Time of the first sample, ms."""
         samplers = [s for s in self._samplers if variable in s.variables]
-        return round(min((s.first for s in samplers), default=state.step) * state.timestep, 9)
+        return round(min((s.first for s in samplers), default=state.step) * state.dt, 9)
 
     def _samples(self, variable: str, ids: NDArray[np.int64]) -> F64:
         """Shape (samples, neurons); not-a-number before a neuron was recorded."""
@@ -323,5 +323,5 @@ def _native_name(celltype: Any, variable: str) -> str:
 
 
 def _steps(times: Any) -> NDArray[np.int64]:
-    steps: NDArray[np.int64] = np.rint(np.asarray(times) / state.timestep).astype(np.int64)
+    steps: NDArray[np.int64] = np.rint(np.asarray(times) / state.dt).astype(np.int64)
     return steps

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from portable_cortex.pynn import state as floor
 from portable_cortex.pynn.grid import nearest_steps
 
 from ._currents import LONGEST, Currents, set_own_current
@@ -38,7 +39,7 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
     ----------
     step : int
         Time, in time steps.
-    least_delay, greatest_delay : float
+    least_delay, max_delay : float
         Limits that ``setup()`` sets, ms.
     """
 
@@ -50,31 +51,25 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         """Start at 0, with these arguments of ``setup()``."""
         self.step = 0
         self.network = getattr(self, "network", 0) + 1
+        self.shared_seed: int | None = None
+        self.projections: list[Any] = []
         self.current_sources, self.currents = [], Currents()
-        self.timestep = float(timestep)
-        self.least_delay = self.timestep if min_delay == "auto" else float(min_delay)
-        self.greatest_delay = float("inf") if max_delay == "auto" else float(max_delay)
+        self.least_delay = float(timestep) if min_delay == "auto" else float(min_delay)
+        self._longest = float("inf") if max_delay == "auto" else float(max_delay)
         if min_delay != "auto" and max_delay == "auto":
-            self.greatest_delay = 10.0  # PyNN tells NEST so
+            self._longest = 10.0  # PyNN tells NEST so
 
     def touch(self, what: str, *, structure: bool = False) -> None:
         """Called before anything changes: NEST holds nothing back."""
 
-    def add_current_source(self, source: Any) -> int:
-        """Take in a current source; gives its number."""
-        self.current_sources.append(source)
-        return len(self.current_sources) - 1
+    add_current_source = floor.State.add_current_source
+    check_alive = floor.State.check_alive
+    check_delays = floor.State.check_delays
 
-    def check_alive(self, *cells: Any) -> None:
-        """Raise `ModelError` for populations of a network that ``setup()`` has ended."""
-        for group in cells:
-            for part in getattr(group, "populations", [group]):
-                population = getattr(part, "grandparent", part)
-                if population.network != self.network:
-                    raise ModelError(
-                        f"population {population.label!r} belongs to a network that setup() has "
-                        "ended: make it anew, and read the data of a network before the next"
-                    )
+    @property
+    def max_delay(self) -> float:
+        """The largest delay that is allowed, ms."""
+        return self._longest
 
     @property
     def seed(self) -> int:
@@ -84,12 +79,12 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
     @property
     def t(self) -> float:
         """Time, ms."""
-        return round(self.step * self.timestep, 9)
+        return round(self.step * self.dt, 9)
 
     @property
     def nest_step(self) -> int:
         """How far NEST is."""
-        return round(nest.biological_time / self.timestep)
+        return round(nest.biological_time / self.dt)
 
     def run(self, simtime: float) -> None:
         """Advance by `simtime` ms."""
@@ -97,14 +92,12 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
 
     def run_until(self, tstop: float) -> None:
         """Advance to the point of the grid that is nearest to `tstop` ms."""
-        target = max(self.step, int(nearest_steps(tstop, self.timestep)))
+        target = max(self.step, int(nearest_steps(tstop, self.dt)))
         for population in self.populations:
             if population._deferred_parrot_connections:
                 population._connect_parrot_neurons()
         shortest = self.least_delay if self.nest_step == 0 else nest.min_delay
-        self.currents.connect(
-            self.current_sources, round(shortest / self.timestep), self.timestep
-        )
+        self.currents.connect(self.current_sources, round(shortest / self.dt), self.dt)
         for recorder in self.recorders:
             recorder.begin()
         self.running = True
@@ -125,7 +118,7 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
             source.take(source.waveform(self.step, target))
         for stop in sorted(stops):
             if stop > self.nest_step:
-                nest.Simulate(round((stop - self.nest_step) * self.timestep, 9))
+                nest.Simulate(round((stop - self.nest_step) * self.dt, 9))
             if stop in corrections:
                 set_own_current(*corrections[stop])
             self.step = max(self.step, stop)
@@ -135,7 +128,7 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
 
     def handed_over(self, step: int) -> int:
         """The last step whose samples NEST has handed over when it stops at `step`."""
-        length = round(nest.min_delay / self.timestep)
+        length = round(nest.min_delay / self.dt)
         return max(0, step - 1 - (step - 1) % length)
 
     def look_ahead(self) -> None:
@@ -144,7 +137,7 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         What is set from now on holds from where NEST is.
         """
         while self.handed_over(self.nest_step) < self.step:
-            nest.Simulate(self.timestep)
+            nest.Simulate(self.dt)
 
 
 state = State()

@@ -13,7 +13,7 @@ from pyNN.parameters import Sequence
 from pyNN.standardmodels import build_translations
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.grid import whole_steps
+from portable_cortex.pynn.grid import whole_steps
 
 from ._pynn import nest, pynn_nest
 from ._simulator import state
@@ -35,7 +35,7 @@ def _to_generator(times: Any) -> Any:
     values = np.asarray(times.value if isinstance(times, Sequence) else times, float)
     _check(values)
     if state.spike_precision == "on_grid":
-        values = whole_steps(values, state.timestep) * state.timestep
+        values = whole_steps(values, state.dt) * state.dt
     # NEST takes what lies above a point of the grid, by rounding alone too, for the next one
     return Sequence(np.round(values - state.least_delay, 9))
 
