@@ -262,7 +262,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
 
     def column(self, name: str) -> NDArray[Any]:
         """See the floor; kept until something is set."""
-        edges = self._table and self._table.edges
+        edges = self._table.edges if self._table is not None else None
         if edges is None:
             edges = self.stored()
             assert self._table is not None

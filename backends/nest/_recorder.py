@@ -73,7 +73,8 @@ class Sampler:
 
     def read_present(self) -> None:
         """Take the present sample, if there is to be one that can be read."""
-        if not self.is_due(state.step) or state.step in self._read:
+        is_there = state.nest_step == state.step
+        if not is_there or not self.is_due(state.step) or state.step in self._read:
             return
         rows: list[Any] = [()] * len(self.variables)
         if self._is_readable and self._nodes is not None:
@@ -95,15 +96,16 @@ class Sampler:
         """All samples up to the present, shape (samples, neurons)."""
         n = max(0, (state.step - self.first) // self.interval + 1)
         last = self.first + (n - 1) * self.interval
-        if n and last not in self._read and last > self.first:
-            state.look_ahead()
+        if n and last not in self._read:
+            state.look_ahead(last)
         number = self.variables.index(variable)
         table = np.full((n, self.ids.size), np.nan)
         events = self._device.events
         rows = (_steps(events["times"]) - self.first) // self.interval
         valid = (rows >= 0) & (rows < n)
         columns = np.searchsorted(self.ids, np.asarray(events["senders"])[valid])
-        table[rows[valid], columns] = events[self._native[number]][valid] * self._scale[number]
+        values = np.asarray(events.get(self._native[number], []), float)  # none before any sample
+        table[rows[valid], columns] = values[valid] * self._scale[number]
         for step, values in self._read.items():
             if step <= state.step:
                 table[(step - self.first) // self.interval] = values[number]
@@ -170,7 +172,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
     @property
     def sampling_interval(self) -> float:
         """Time between samples, ms."""
-        return round(self._interval * state.dt, 9)
+        return float(round(self._interval * state.dt, 9))
 
     @sampling_interval.setter
     def sampling_interval(self, value: float) -> None:
@@ -267,8 +269,8 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
                 self._start = state.step
             ahead = -(state.step - self._start) % self._interval
             groups: dict[frozenset[Any], list[str]] = {}
-            for name, ids in self._new_samples.items():
-                groups.setdefault(frozenset(ids), []).append(name)
+            for name, cells in self._new_samples.items():
+                groups.setdefault(frozenset(cells), []).append(name)
             for ids, names in groups.items():
                 first = state.step + ahead
                 sampler = Sampler(self.population, names, ids, first, self._interval)
@@ -302,7 +304,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
     def signal_start(self, variable: str) -> float:
         """Time of the first sample, ms."""
         samplers = [s for s in self._samplers if variable in s.variables]
-        return round(min((s.first for s in samplers), default=state.step) * state.dt, 9)
+        return float(round(min((s.first for s in samplers), default=state.step) * state.dt, 9))
 
     def _samples(self, variable: str, ids: NDArray[np.int64]) -> F64:
         """Shape (samples, neurons); not-a-number before a neuron was recorded."""

@@ -53,7 +53,8 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         self.network = getattr(self, "network", 0) + 1
         self.shared_seed: int | None = None
         self.projections: list[Any] = []
-        self.current_sources, self.currents = [], Currents()
+        self.current_sources: list[Any] = []
+        self.currents = Currents()
         self.least_delay = float(timestep) if min_delay == "auto" else float(min_delay)
         self._longest = float("inf") if max_delay == "auto" else float(max_delay)
         if min_delay != "auto" and max_delay == "auto":
@@ -79,12 +80,12 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
     @property
     def t(self) -> float:
         """Time, ms."""
-        return round(self.step * self.dt, 9)
+        return float(round(self.step * self.dt, 9))
 
     @property
     def nest_step(self) -> int:
         """How far NEST is."""
-        return round(nest.biological_time / self.dt)
+        return round(float(nest.biological_time) / float(self.dt))
 
     def run(self, simtime: float) -> None:
         """Advance by `simtime` ms."""
@@ -128,15 +129,15 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
 
     def handed_over(self, step: int) -> int:
         """The last step whose samples NEST has handed over when it stops at `step`."""
-        length = round(nest.min_delay / self.dt)
+        length = round(float(nest.min_delay) / float(self.dt))
         return max(0, step - 1 - (step - 1) % length)
 
-    def look_ahead(self) -> None:
-        """Let NEST hand over all samples up to the present.
+    def look_ahead(self, step: int) -> None:
+        """Let NEST hand over the samples of all steps up to this one.
 
         What is set from now on holds from where NEST is.
         """
-        while self.handed_over(self.nest_step) < self.step:
+        while self.handed_over(self.nest_step) < step:
             nest.Simulate(self.dt)
 
 
