@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ._injection import Injection
 
 Array = np.ndarray[Any, Any]
 
@@ -51,6 +54,8 @@ class Lowered:
 
     network: Any
     cells: list[Cells]
+    clock: Any
+    injection: Injection
 
     def home(self, population: Any) -> Cells | None:
         """Where a population is; None for Poisson sources that are part of their targets."""

@@ -19,9 +19,11 @@ import brian2
 import numpy as np
 
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.grid import whole_steps
 
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._groups import Array, Cells, Lowered, common, located, parents, parts
+from ._injection import Injection
 from ._neurons import MS, Model, drives_of, neurons
 from ._simulator import State
 
@@ -44,7 +46,8 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
         if id(population) not in driven:
             families.setdefault(_family(population), []).append(population)
     cells = [Cells(members, int(members[0].injectable)) for members in families.values()]
-    lowered = Lowered(network_class(name="network"), cells)
+    injection = Injection(state.currents, cells, state.dt)
+    lowered = Lowered(network_class(name="network"), cells, clock, injection)
     objects: list[Any] = []
     for number, found in enumerate(cells):
         kind = type(found.populations[0].celltype)
@@ -54,7 +57,8 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
             found.group = _poisson(found, state.dt, f"poisson_{number}", clock)
         else:
             own = [d for d in drives if any(p in found.offsets for p in parents(d.post))]
-            objects += neurons(found, own, state, f"neurons_{number}", clock)
+            injected = injection.into(found)
+            objects += neurons(found, own, injected, state, f"neurons_{number}", clock)
         objects += [found.group, *_monitors(found, state.dt, clock)]
     objects += _synapses(lowered, [p for p in state.projections if id(p.pre) not in driven], clock)
     lowered.network.add(objects)
@@ -101,7 +105,7 @@ def _arrays(cells: Cells, dt: float, name: str, clock: Any) -> Any:
     """Sources that fire at given times, rounded to the grid."""
     trains = [np.asarray(train.value, dtype=float) for train in cells.values("spike_times")]
     index = np.repeat(np.arange(cells.size), [train.size for train in trains])
-    steps = np.round(np.concatenate([*trains, []]) / dt).astype(np.int64)
+    steps = whole_steps(np.concatenate([*trains, []]), dt).astype(np.int64)
     if np.unique(np.column_stack([index, steps]), axis=0).shape[0] < steps.size:
         raise UnsupportedError(
             "a SpikeSourceArray of the brian2 backend fires at most once a step "

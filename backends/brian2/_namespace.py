@@ -21,7 +21,6 @@ from portable_cortex.backend import Progress
 
 from . import _simulator
 from ._cells import (
-    DCSource,
     IF_cond_alpha,
     IF_cond_exp,
     IF_curr_alpha,
@@ -30,6 +29,7 @@ from ._cells import (
     SpikeSourcePoisson,
     StaticSynapse,
 )
+from ._currents import ACSource, DCSource, NoisyCurrentSource, StepCurrentSource
 from ._population import Assembly, Population, PopulationView
 from ._projection import Projection
 from ._simulator import state
@@ -38,6 +38,7 @@ _CONNECTORS = [name for name in vars(connectors) if name.endswith("Connector")]
 globals().update({name: getattr(connectors, name) for name in _CONNECTORS})
 
 __all__ = [
+    "ACSource",
     "Assembly",
     "DCSource",
     "IF_cond_alpha",
@@ -45,6 +46,7 @@ __all__ = [
     "IF_curr_alpha",
     "IF_curr_exp",
     "Network",
+    "NoisyCurrentSource",
     "NumpyRNG",
     "Population",
     "PopulationView",
@@ -54,6 +56,7 @@ __all__ = [
     "SpikeSourceArray",
     "SpikeSourcePoisson",
     "StaticSynapse",
+    "StepCurrentSource",
     "errors",
     "random",
     "space",
@@ -66,7 +69,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     raise AttributeError(
         f"the brian2 backend has no {name!r}. Cell types: {', '.join(list_standard_models())}; "
-        "current sources: DCSource; synapses: StaticSynapse (there is no plasticity)"
+        "current sources: DCSource, StepCurrentSource, ACSource, NoisyCurrentSource; synapses: StaticSynapse (there is no plasticity)"
     )
 
 

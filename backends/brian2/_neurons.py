@@ -18,7 +18,9 @@ from ._simulator import State
 MS = 1e-3
 
 
-def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any) -> list[Any]:
+def neurons(
+    cells: Cells, drives: list[Any], injected: bool, state: State, name: str, clock: Any
+) -> list[Any]:
     """A ``NeuronGroup``, and what is done to it every step."""
     celltype = cells.populations[0].celltype
     model = Model(cells.size)
@@ -30,15 +32,9 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
             if parameter == "tau_refrac":
                 values = (whole_steps(values, state.dt) + 1) * state.dt
             model.add(CAPACITANCE if parameter == "cm" else parameter, unit, values * scale)
-    found = [_pulse(current, cells) for current in state.currents]
-    pulses = [pulse for pulse in found if pulse is not None]
-    if pulses:
+    if injected:
         model.text += "i_injected : amp\n"
         currents.append("i_injected")
-        total = " + ".join(
-            model.window(f"pulse_{k}", "amp", *pulse) for k, pulse in enumerate(pulses)
-        )
-        actions.append((f"i_injected = {total}", "start"))
     for k, (variable, rate, weight, on, off) in enumerate(_slots(cells, drives, celltype)):
         mean = rate * state.dt * MS
         model.add(f"events_{k}", "1", mean)
@@ -52,7 +48,7 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
         taus = {name: cells.values(name) for name in ("tau_m", "tau_syn_E", "tau_syn_I", "cm")}
         for parameter, (unit, values) in propagators(taus, state.dt, alpha=alpha).items():
             model.add(parameter, unit, values)
-        method = code(alpha=alpha, injected=bool(pulses))
+        method = code(alpha=alpha, injected=injected)
     membrane = (
         f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : "
         "volt (unless refractory)"
@@ -101,21 +97,6 @@ class Model:
         self.add(f"{name}_on", "second", on)
         self.add(f"{name}_off", "second", off)
         return f"{name}*int(t > {name}_on - 0.5*dt)*int(t < {name}_off - 0.5*dt)"
-
-
-def _pulse(current: Any, cells: Cells) -> tuple[Array, Array, Array] | None:
-    """Amplitude, start and end of an injected current, in SI."""
-    values = current.get_parameters()
-    values.evaluate(simplify=True)
-    amplitude = np.zeros(cells.size)
-    for cell in current.cells:
-        if id(cell.parent) in cells.offsets:
-            index = cells.offsets[id(cell.parent)] + cell.parent.id_to_index(cell)
-            amplitude[index] += float(values["amplitude"]) * 1e-9
-    if not amplitude.any():
-        return None
-    ones = np.ones(cells.size)
-    return amplitude, ones * float(values["start"]) * MS, ones * float(values["stop"]) * MS
 
 
 # --- Poisson input ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import numpy as np
 from portable_cortex.backend import Progress
 
 from ._groups import Array, Cells, Lowered
+from ._injection import Piece
 from ._lowering import lower
 from ._simulator import State
 
@@ -35,9 +36,18 @@ class Program(ABC):
         self.dt = state.dt
         self.steps = 0
 
-    @abstractmethod
     def run(self, steps: int, progress: Progress) -> None:
         """Advance by a number of steps."""
+        injection, first = self.lowered.injection, self.steps
+        for piece in injection.pieces(first, steps):
+            done, part = (piece.first - first) / steps, piece.steps / steps
+            self._advance(piece, lambda fraction, detail="": progress(done + fraction * part))
+            self.steps += piece.steps
+            injection.keep(piece)
+
+    @abstractmethod
+    def _advance(self, piece: Piece, progress: Progress) -> None:
+        """Advance by the steps of a piece, with its currents."""
 
     @abstractmethod
     def values(self, owner: Any, variable: str) -> Array:
@@ -106,14 +116,25 @@ class _Runtime(Program):
         brian2.prefs.codegen.target = state.options.target
         brian2.seed(seed_of(state))
         self.lowered = lower(state, _Network)
+        if self.lowered.injection.groups:
+            inject = brian2.NetworkOperation(
+                self._inject, clock=self.lowered.clock, when="start", name="injection"
+            )
+            self.lowered.network.add(inject)
         began = time.perf_counter()
         self.lowered.network.run(0 * brian2.ms, namespace={})
         self.compile_seconds = time.perf_counter() - began
 
-    def run(self, steps: int, progress: Progress) -> None:
-        self.steps += steps
+    def _inject(self) -> None:
+        step = self.values(self.lowered.clock, "timestep").item()
+        row = self._piece.table[step - self._piece.first]
+        for cells, index, column in self.lowered.injection.groups:
+            self.values(cells.group, "i_injected")[index] = row[column]
+
+    def _advance(self, piece: Piece, progress: Progress) -> None:
+        self._piece = piece
         self.lowered.network.run(
-            steps * self.dt * brian2.ms,
+            piece.steps * self.dt * brian2.ms,
             report=lambda elapsed, completed, start, duration: progress(completed),
             report_period=0.5 * brian2.second,
             namespace={},
