@@ -118,9 +118,22 @@ class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
     translations = _unchanged(cells.SpikeSourceArray.default_parameters)
 
 
+CELL_TYPES = {
+    kind.__name__: kind
+    for kind in (
+        IF_cond_alpha,
+        IF_cond_exp,
+        IF_curr_alpha,
+        IF_curr_exp,
+        SpikeSourceArray,
+        SpikeSourcePoisson,
+    )
+}
+
+
 class StaticSynapse(synapse_types.StaticSynapse):  # type: ignore[misc]
     __doc__ = synapse_types.StaticSynapse.__doc__
     translations = _unchanged(synapse_types.StaticSynapse.default_parameters)
 
     def _get_minimum_delay(self) -> float:
-        return float(state.least_delay or state.dt)
+        return state.least_delay

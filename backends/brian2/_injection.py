@@ -51,17 +51,15 @@ class Injection:
         Groups that receive currents, with the cells and each cell's column of the table.
     """
 
-    def __init__(self, sources: list[Any], cells: list[Cells], dt: float) -> None:
-        self._sources, self._dt = list(sources), dt
+    def __init__(self, sources: list[Any], cells: list[Cells]) -> None:
+        self._sources = list(sources)
         columns: dict[tuple[int, ...], int] = {}
         self.groups: list[tuple[Cells, Array, Array]] = []
         for group in cells:
             received: dict[int, tuple[int, ...]] = {}
             for number, source in enumerate(self._sources):
-                for cell in source.cells:
-                    if id(cell.parent) in group.offsets:
-                        index = group.offsets[id(cell.parent)] + cell.parent.id_to_index(cell)
-                        received[index] = (*received.get(index, ()), number)
+                for index in _positions(source, group):
+                    received[index] = (*received.get(index, ()), number)
             if received:
                 column = [columns.setdefault(kind, len(columns)) for kind in received.values()]
                 self.groups.append(
@@ -83,10 +81,10 @@ class Injection:
         width = len(self._kinds) + len(self._sources)
         most = max(1, LARGEST_TABLE // width) if width else steps
         for start in range(first, first + steps, most):
-            times = np.arange(start, min(start + most, first + steps)) * self._dt
-            waves = np.array([source.waveform(times) for source in self._sources])
-            waves = waves.reshape(len(self._sources), times.size)
-            table = np.empty((times.size, len(self._kinds)))
+            stop = min(start + most, first + steps)
+            waves = np.array([source.waveform(start, stop) for source in self._sources])
+            waves = waves.reshape(len(self._sources), stop - start)
+            table = np.empty((stop - start, len(self._kinds)))
             for column, kind in enumerate(self._kinds):
                 table[:, column] = waves[list(kind)].sum(axis=0) * NA
             yield Piece(start, table, waves)
@@ -95,3 +93,14 @@ class Injection:
         """What is recorded of the sources is what was injected."""
         for source, wave in zip(self._sources, piece.waves, strict=True):
             source.take(wave)
+
+
+def _positions(source: Any, group: Cells) -> list[int]:
+    """Where in a group the cells of a current source are."""
+    cells = np.array(source.cells, np.int64)
+    positions: list[int] = []
+    for population in group.populations:
+        index = cells - int(population.first_id)
+        own = index[(index >= 0) & (index < population.size)]
+        positions += (own + group.offsets[id(population)]).tolist()
+    return positions

@@ -21,10 +21,11 @@ from brian2.core.variables import DynamicArrayVariable
 from brian2.devices.device import get_device, reset_device
 
 from portable_cortex.backend import Progress
-from portable_cortex.errors import BackendUnavailableError, SimulationError
+from portable_cortex.errors import BackendUnavailableError, SimulationError, UnsupportedError
 
 from ._compile import compile_program, require_compiler
 from ._groups import Array, Lowered
+from ._handover import Handover
 from ._injection import Piece
 from ._lowering import lower
 from ._memory import freeing, spare
@@ -72,6 +73,11 @@ class Standalone(Program):
         super().__init__(state)
         self._cuda = state.options.mode == "cuda_standalone"
         _require(self._cuda)
+        if self._cuda and any(source.cells for source in state.current_sources):
+            raise UnsupportedError(
+                "mode cuda_standalone of the brian2 backend has no current sources: set i_offset, "
+                "or take mode cpp_standalone"
+            )
         self._folder = tempfile.TemporaryDirectory(prefix="portable-cortex-")
         self._process: subprocess.Popen[str] | None = None
         self._written = -1
@@ -177,6 +183,13 @@ class Standalone(Program):
             self._written = self.steps
         file, dtype = self._files[owner.name, variable]
         return np.fromfile(file, dtype=dtype)
+
+    def hand_over(self, state: State, what: str) -> Handover:
+        raise UnsupportedError(
+            f"the brian2 backend cannot add or change {what} at {state.t:g} ms in mode "
+            f"{state.options.mode}: its network is compiled at the first run; do it before, or "
+            "after reset(), or take option mode=runtime"
+        )
 
     def close(self) -> None:
         if self._process is not None:
