@@ -71,7 +71,7 @@ def hand_over(state: State, lowered: Lowered) -> Handover:
     """What a network leaves."""
     left = Handover(state.step)
     for cells in lowered.cells:
-        if cells.stamp and hasattr(cells.group, "refractory"):
+        if cells.populations[0].injectable:
             _take_cells(left, cells, state)
     if state.handover is not None:
         left.arrivals.extend(_still_to_come(state.handover.arrivals, state.step))
