@@ -35,9 +35,8 @@ from portable_cortex.errors import (
 )
 from portable_cortex.machine import load_machine
 from portable_cortex.recording import Recording
-from portable_cortex.validation.comparison import Verdict
 from portable_cortex.validation.cost import cost_of
-from portable_cortex.validation.validate import examine
+from portable_cortex.validation.verdict import Verdict, examine
 
 BACKEND = load_backend("spinnaker")
 pytestmark = pytest.mark.skipif(

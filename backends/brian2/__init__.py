@@ -91,8 +91,10 @@ class Brian2Backend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from Brian2's monitor, without a Python object a neuron."""
-        neurons, times = population.recorded_spikes()
-        return by_time(times, np.asarray(neurons, np.int64))
+        from ._simulator import state
+
+        steps, neurons = population.recorder.recorded_spikes()
+        return by_time(np.round(steps * state.dt, 9), neurons)
 
     def phases(self) -> Mapping[str, float]:
         """Compiling, apart from the rest of ``prepare``."""

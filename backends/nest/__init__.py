@@ -113,7 +113,7 @@ class NestBackend(Backend):
         return Signal(
             samples.reshape(neurons.size, -1)[order].T,
             neurons[order],
-            float(recorder._recording_start_time),
+            recorder.signal_start(variable),
             float(recorder.sampling_interval),
             population.celltype.units[variable],
         )

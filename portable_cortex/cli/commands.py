@@ -264,9 +264,8 @@ def validate(
     Several runs of one network, each with another seed, are judged together, which sees smaller
     changes than one run does.
     """
-    from ..validation import export, terminal
-    from ..validation.report import render, write_text
-    from ..validation.validate import examine
+    from ..validation.pages import render, show, to_json, to_junit, write_text
+    from ..validation.verdict import examine
 
     with err.status("reading") as status:
         validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
@@ -274,14 +273,14 @@ def validate(
     interruption.tell(lambda: f"written: {', '.join(written) or 'nothing'}.")
     for path, write, what in (
         (report, render, "report"),
-        (junit, export.to_junit, "JUnit file"),
-        (json_file, export.to_json, "JSON file"),
+        (junit, to_junit, "JUnit file"),
+        (json_file, to_json, "JSON file"),
     ):
         if path is not None:
             text = write(validation)
             with interruption.shielded():
                 written[what] = write_text(path, text, what)
-    terminal.show(validation, out)
+    show(validation, out)
     for what, path in written.items():
         out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(validation.comparison.verdict.value)
@@ -314,7 +313,7 @@ def benchmark(
     ),
 ) -> None:
     """Run backends in turn, without recording, and compare their time, memory and energy."""
-    from ..validation import benchmark as measuring
+    from ..validation import cost as measuring
 
     plan = measuring.Plan(
         backends=tuple(name.strip() for name in backends.split(",")),
