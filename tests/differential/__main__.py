@@ -66,7 +66,9 @@ def main() -> None:
         worker.stop()
 
 
-def shrunk(worker: Worker, backend: str, kind: str, program: Program, text: str) -> tuple[Program, str]:
+def shrunk(
+    worker: Worker, backend: str, kind: str, program: Program, text: str
+) -> tuple[Program, str]:
     """The smallest program with the same kind of difference: statements are left out, one by one."""
     smaller = True
     while smaller:

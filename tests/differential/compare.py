@@ -86,7 +86,9 @@ def _arrays(want: Any, have: Any, exact: float, where: str) -> str | None:
     if want.shape != have.shape:
         return f"{where}: shape {want.shape} expected, got {have.shape}"
     if not np.array_equal(np.isnan(want), np.isnan(have)):
-        return f"{where}: not-a-number in other places: {want.tolist()} expected, got {have.tolist()}"
+        return (
+            f"{where}: not-a-number in other places: {want.tolist()} expected, got {have.tolist()}"
+        )
     off = np.abs(want - have) > exact * np.maximum(np.abs(want), 1)
     if off.any():
         first = tuple(int(k[0]) for k in np.nonzero(off))

@@ -40,9 +40,13 @@ def execute(sim: Any, program: p.Program, backend: str) -> p.Outcome:
                 warnings.simplefilter("ignore")
                 output = HANDLERS[type(statement)](sim, objects, statement)
                 if p.is_random(statement):
-                    name = statement.name if isinstance(statement, p.Connect) else statement.projection
+                    name = (
+                        statement.name if isinstance(statement, p.Connect) else statement.projection
+                    )
                     rows = objects[name].get(["weight", "delay"], "list")
-                    outcome.draws[number] = [(int(i), int(j), float(w), float(d)) for i, j, w, d in rows]
+                    outcome.draws[number] = [
+                        (int(i), int(j), float(w), float(d)) for i, j, w, d in rows
+                    ]
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             clear = isinstance(error, REFUSALS) and str(error).strip()
@@ -110,7 +114,9 @@ def _create(sim: Any, objects: dict[str, Any], s: p.Create) -> None:
 
 def _view(sim: Any, objects: dict[str, Any], s: p.View) -> None:
     kind, *rest = s.selector
-    selector: Any = slice(*rest) if kind == "slice" else np.array(rest, bool if kind == "mask" else int)
+    selector: Any = (
+        slice(*rest) if kind == "slice" else np.array(rest, bool if kind == "mask" else int)
+    )
     objects[s.name] = objects[s.of][selector]
 
 
@@ -146,7 +152,11 @@ def _connect(sim: Any, objects: dict[str, Any], s: p.Connect) -> None:
     synapse = {"weight": s.weight, "delay": s.delay}
     values = {name: _value(sim, value) for name, value in synapse.items() if value is not None}
     objects[s.name] = sim.Projection(
-        objects[s.pre], objects[s.post], connector, sim.StaticSynapse(**values), receptor_type=s.receptor
+        objects[s.pre],
+        objects[s.post],
+        connector,
+        sim.StaticSynapse(**values),
+        receptor_type=s.receptor,
     )
 
 

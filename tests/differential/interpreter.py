@@ -82,7 +82,9 @@ class Cell:
     parameters: dict[str, Any]
     v: float = -65.0
     v_initial: float = -65.0
-    current: dict[str, float] = field(default_factory=lambda: {"excitatory": 0.0, "inhibitory": 0.0})
+    current: dict[str, float] = field(
+        default_factory=lambda: {"excitatory": 0.0, "inhibitory": 0.0}
+    )
     refractory: int = 0  # steps that are left
     pending: list[int] = field(default_factory=list)  # steps in which a source is to fire
 
@@ -286,8 +288,12 @@ class Interpreter:
             least = self.dt if self.setup.min_delay is None else self.setup.min_delay
             weight = 0.0 if s.weight is None else s.weight
             delay = least if s.delay is None else s.delay
-            weights.append(values["weight"] if "weight" in values else self.value(weight, i, j, pre, post))
-            delays.append(values["delay"] if "delay" in values else self.value(delay, i, j, pre, post))
+            weights.append(
+                values["weight"] if "weight" in values else self.value(weight, i, j, pre, post)
+            )
+            delays.append(
+                values["delay"] if "delay" in values else self.value(delay, i, j, pre, post)
+            )
         types = {cell.population.cell for cell in post}
         conductance_based = any("cond" in cell for cell in types)
         if len({"cond" in cell for cell in types}) > 1:
@@ -434,7 +440,9 @@ class Interpreter:
             chosen = [pair for pair in pairs if belongs(pair)]
             if not set(chosen) <= set(possible):
                 raise Impossible("an autapse, or an index outside")
-            replacing = arguments.get("with_replacement", s.connector == "FixedTotalNumberConnector")
+            replacing = arguments.get(
+                "with_replacement", s.connector == "FixedTotalNumberConnector"
+            )
             if not replacing and len(set(chosen)) != len(chosen):
                 raise Impossible("a pair that was chosen twice")
             if len(chosen) != arguments["n"]:
@@ -699,7 +707,11 @@ class Interpreter:
                     interval = nearest(s.interval, self.dt)
                     if interval < 1 or abs(s.interval / self.dt - interval) > FUZZ:
                         raise Refused("an interval that is no multiple of the step")
-                if population.records_v and s.interval is not None and interval != population.interval:
+                if (
+                    population.records_v
+                    and s.interval is not None
+                    and interval != population.interval
+                ):
                     raise Refused("another interval than the one in use")
                 if not population.records_v:
                     population.interval = interval
@@ -749,7 +761,10 @@ class Interpreter:
         if not self.started:
             raise Unclear("data before a run")
         wanted = [cell.index for cell in self.cells(s.cells)]
-        segments = [*(pick(part, wanted) for part in population.segments), self.segment(population, wanted)]
+        segments = [
+            *(pick(part, wanted) for part in population.segments),
+            self.segment(population, wanted),
+        ]
         if s.clear:
             population.segments, population.spikes = [], []
             population.start = self.now
