@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from .errors import BackendUnavailableError, UnsupportedError
 from .host import parallel
-from .power import Energy as Energy
+from .options import BackendOptions
+from .power.energy import Energy as Energy
 from .recording import Signal, Spikes, by_time
 
 
@@ -30,12 +31,6 @@ class Progress(Protocol):
 
     def __call__(self, fraction: float | None, detail: str = "", /) -> None:
         """Done is this much, from 0 to 1, or nobody knows how much; `detail` says what goes on."""
-
-
-class BackendOptions(BaseModel):
-    """Options of a backend, as a machine file or ``--option`` sets them; subclass to add some."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)
@@ -54,10 +49,12 @@ class Capabilities:
         Number format of a synaptic weight.
     cell_types : tuple of str
         PyNN's standard cell types, spike sources included.
+    current_sources, synapse_types : tuple of str
+        The same for what PyNN injects and connects with.
+    largest_weight : float
+        nA or uS; what is larger cannot be held.
     drives : tuple of str
         Background drives of PD14: ``"poisson"``, ``"dc"``.
-    plasticity : bool
-        Whether synapses can change.
     realisations : tuple of str
         ``"native"`` (its own random numbers) and ``"shared"`` (the core's).
     dynamics : bool
@@ -69,8 +66,15 @@ class Capabilities:
     delays: tuple[int, float]
     weights: str
     cell_types: tuple[str, ...]
+    current_sources: tuple[str, ...] = (
+        "DCSource",
+        "StepCurrentSource",
+        "ACSource",
+        "NoisyCurrentSource",
+    )
+    synapse_types: tuple[str, ...] = ("StaticSynapse",)
+    largest_weight: float = sys.float_info.max
     drives: tuple[str, ...] = ("poisson", "dc")
-    plasticity: bool = False
     realisations: tuple[str, ...] = ("native", "shared")
     dynamics: bool = True
 
@@ -107,6 +111,9 @@ class Backend(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    #: what this backend cannot do, with the reason: by the name of a type of PyNN's, a row of
+    #: docs/semantics.md, or what contract tests need
+    cannot: ClassVar[Mapping[str, str]] = {}
     #: distributions whose versions belong into a run's record; the first is the simulator
     distributions: ClassVar[tuple[str, ...]] = ()
     #: module whose presence says that the simulator is installed
@@ -136,6 +143,21 @@ class Backend(ABC):
                 f"backend {self.name!r} needs {self.module}, which is not installed: run "
                 f"{found.install}"
             )
+
+    def largest_delay(self) -> float:
+        """The longest delay of a synapse that is not refused before anything is built, ms."""
+        return self.capabilities.delays[1]
+
+    def check_options(self, options: Any) -> None:  # noqa: B027  # most backends can run anywhere
+        """Raise an error for options with which nothing runs from here.
+
+        A job is not asked: where it is, they may be right.
+
+        Raises
+        ------
+        UnsupportedError
+            With what to do.
+        """
 
     def check_processes(self) -> None:
         """Raise an error unless the processes that mpirun started can share one network.

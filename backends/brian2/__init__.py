@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
+from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
+from portable_cortex.options import BackendOptions, option
 from portable_cortex.recording import Spikes, by_time
 
 
+@dataclass(frozen=True)
 class Brian2Options(BackendOptions):
     """Options of the ``brian2`` backend."""
 
-    mode: Literal["runtime", "cpp_standalone", "cuda_standalone"] = "cpp_standalone"
-    """How Brian2 runs: in Python, or as a program it generates and compiles, for CPU or GPU."""
-    threads: int = Field(default_factory=cores, ge=1)
-    """OpenMP threads of the compiled program; one on each core unless given."""
-    target: Literal["auto", "cython", "numpy"] = "auto"
-    """What runtime mode generates: Cython, which it compiles, or NumPy, which needs no compiler."""
+    mode: Literal["runtime", "cpp_standalone", "cuda_standalone"] = option(
+        "cpp_standalone",
+        "how Brian2 runs: in Python, or as a program it generates and compiles, for CPU or GPU",
+    )
+    threads: int = option(
+        cores, "OpenMP threads of the compiled program; one on each core unless given", least=1
+    )
+    target: Literal["auto", "cython", "numpy"] = option(
+        "auto",
+        "what runtime mode generates: Cython, which it compiles, or NumPy, which needs no compiler",
+    )
 
 
 class Brian2Backend(Backend):
@@ -39,6 +46,7 @@ class Brian2Backend(Backend):
         timesteps=(0.001, 10.0),
         delays=(1, 1e4),
         weights="float32",
+        largest_weight=float(np.finfo(np.float32).max),
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
@@ -48,6 +56,12 @@ class Brian2Backend(Backend):
             "SpikeSourceArray",
         ),
     )
+    cannot: ClassVar[Mapping[str, str]] = {
+        "off-grid": "spikes lie on the time grid",
+        "spikes-in-one-step": "a Brian2 neuron spikes once a step at most",
+        "parameters-between-runs": "in its compiled modes the network is a program of its own, "
+        "which is not changed while time goes on",
+    }
 
     def __init__(self) -> None:
         self._phases: dict[str, float] = {}

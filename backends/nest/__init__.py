@@ -5,23 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
+from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.provenance import cores
+from portable_cortex.options import BackendOptions, option
 from portable_cortex.recording import Signal, Spikes, by_time
 
 
+def _threads() -> int:
+    return max(1, cores() // parallel.processes_here())
+
+
+@dataclass(frozen=True)
 class NestOptions(BackendOptions):
     """Options of the ``nest`` backend."""
 
-    threads: int = Field(default_factory=lambda: max(1, cores() // parallel.processes_here()), ge=1)
-    """Threads of each process; one on each core unless given."""
+    threads: int = option(
+        _threads, "threads of each process; one on each core unless given", least=1
+    )
 
 
 class NestBackend(Backend):
@@ -46,13 +54,29 @@ class NestBackend(Backend):
             "IF_cond_alpha",
             "EIF_cond_exp_isfa_ista",
             "EIF_cond_alpha_isfa_ista",
+            "IF_cond_exp_gsfa_grr",
+            "IF_facets_hardware1",
             "HH_cond_exp",
             "Izhikevich",
+            "GIF_cond_exp",
+            "PointNeuron",
             "SpikeSourcePoisson",
             "SpikeSourceArray",
+            "SpikeSourcePoissonRefractory",
+            "SpikeSourceGamma",
         ),
-        plasticity=True,
+        synapse_types=(
+            "StaticSynapse",
+            "TsodyksMarkramSynapse",
+            "STDPMechanism",
+            "SimpleStochasticSynapse",
+            "MultiQuantalSynapse",
+        ),
     )
+    cannot: ClassVar[Mapping[str, str]] = {
+        "spike-at-zero": "NEST sends a spike not before its smallest delay has passed",
+        "spike-in-first-step": "NEST sends a spike not before its smallest delay has passed",
+    }
 
     def simulator(self, options: NestOptions) -> Any:
         """`_namespace`, with the number of threads set."""
@@ -89,7 +113,7 @@ class NestBackend(Backend):
         return Signal(
             samples.reshape(neurons.size, -1)[order].T,
             neurons[order],
-            float(recorder._recording_start_time),
+            recorder.signal_start(variable),
             float(recorder.sampling_interval),
             population.celltype.units[variable],
         )
