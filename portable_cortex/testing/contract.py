@@ -94,7 +94,7 @@ CURRENTS = {
 
 def cell_type(sim, name):
     if name == "PointNeuron":
-        receptor = sim.CondExpPostSynapticResponse
+        receptor = sim.CondAlphaPostSynapticResponse
         return sim.PointNeuron(sim.AdExp(), excitatory=receptor(), inhibitory=receptor())
     arguments = {"SpikeSourceArray": {"spike_times": [2.0]}}.get(name, {})
     return getattr(sim, name)(**arguments)
