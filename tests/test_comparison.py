@@ -13,7 +13,7 @@ from scipy import stats
 
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError, UnknownNameError
-from portable_cortex.sonata import by_time
+from portable_cortex.recording import by_time
 from portable_cortex.validation import distances
 from portable_cortex.validation.activity import Activity, measure
 from portable_cortex.validation.comparison import Verdict, compare

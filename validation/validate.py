@@ -16,7 +16,7 @@ import numpy as np
 
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError, PortableCortexError
-from portable_cortex.untrusted import printable
+from portable_cortex.host.untrusted import printable
 
 from .activity import Activity, measure
 from .comparison import Comparison, SelfCheck, Verdict, compare, self_check
