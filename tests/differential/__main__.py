@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from textwrap import indent
 
-
 from .compare import Unclear, difference
 from .draw import numbered
 from .program import Program

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from .program import (
-    Connect, Create, Data, Get, Initialize, Inject, Program, Record, Run, Setup, View,
+    Connect,
+    Create,
+    Data,
+    Get,
+    Initialize,
+    Inject,
+    Program,
+    Record,
+    Run,
+    Setup,
+    View,
 )  # fmt: skip
 
 KEPT: dict[str, Program] = {

@@ -1,6 +1,6 @@
 """The published times and energies, with one's own runs as stars, for the page's SVG.
 
-All lengths are in the units of a chart, `WIDTH` by `HEIGHT`, with y downwards.
+All lengths are in the units of a chart, `CHART_WIDTH` by `CHART_HEIGHT`, with y downwards.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .labels import Box, place
+from ..drawing import Axis, Box, Tick, place, round_numbers
 from .literature import UserRun, published_runs
-from .panels import Axis, Tick, round_numbers
 
-WIDTH, HEIGHT = 560.0, 400.0
+CHART_WIDTH, CHART_HEIGHT = 560.0, 400.0
 LETTER, LINE = 5.6, 12.0  # width of a letter and height of a label, at the page's font size
 OWN = "own"  # the family of one's own runs
 MARKERS = {  # paths around a point
@@ -116,7 +115,7 @@ def charts(runs: Sequence[UserRun], comparable: bool) -> tuple[Chart, Chart]:
         for r in published_runs()
     ]  # fmt: skip
     points = [point for point in points if point.rtf > 0]
-    up = Axis(*_ends([0.0, *(math.log10(point.rtf) for point in points)], 0.08), HEIGHT)
+    up = Axis(*_ends([0.0, *(math.log10(point.rtf) for point in points)], 0.08), CHART_HEIGHT)
     known = [(math.log10(p.energy), p) for p in points if p.energy is not None and p.energy > 0]
     return (
         _chart(
@@ -129,13 +128,16 @@ def charts(runs: Sequence[UserRun], comparable: bool) -> tuple[Chart, Chart]:
 def _chart(title: str, x_label: str, up: Axis, points: Sequence[tuple[float, _Point]]) -> Chart:
     logarithmic = x_label != "year"
     xs, shown = [x for x, _ in points], [point for _, point in points]
-    across = Axis(*_ends(xs, 0.14), WIDTH)
-    at = [(across.at(x), round(HEIGHT - up.at(math.log10(p.rtf)), 2)) for x, p in points]
-    real_time = round(HEIGHT - up.at(0.0), 2)
+    across = Axis(*_ends(xs, 0.14), CHART_WIDTH)
+    at = [(across.at(x), round(CHART_HEIGHT - up.at(math.log10(p.rtf)), 2)) for x, p in points]
+    real_time = round(CHART_HEIGHT - up.at(0.0), 2)
     sizes = [(LETTER * len(p.label) * (1.15 if p.family == OWN else 1), LINE) for p in shown]
     taken = [Box(x - 8, y - 8, x + 8, y + 8) for x, y in at]
-    taken += [Box(0, real_time - 1, WIDTH, real_time + 1), Box(0, real_time - LINE, 55, real_time)]
-    places = place(at, sizes, taken, Box(0, 0, WIDTH, HEIGHT))
+    taken += [
+        Box(0, real_time - 1, CHART_WIDTH, real_time + 1),
+        Box(0, real_time - LINE, 55, real_time),
+    ]
+    places = place(at, sizes, taken, Box(0, 0, CHART_WIDTH, CHART_HEIGHT))
     marks = tuple(
         Mark(
             *position, p.family, p.comparable, p.label, p.text,
@@ -151,7 +153,7 @@ def _chart(title: str, x_label: str, up: Axis, points: Sequence[tuple[float, _Po
         tuple(_powers(across))
         if logarithmic
         else tuple(Tick(across.at(x), f"{x:g}") for x in round_numbers(across.low, across.high, 6)),
-        tuple(Tick(round(HEIGHT - tick.at, 2), tick.label) for tick in _powers(up)),
+        tuple(Tick(round(CHART_HEIGHT - tick.at, 2), tick.label) for tick in _powers(up)),
         real_time,
     )
 

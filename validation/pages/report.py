@@ -18,18 +18,14 @@ from portable_cortex import __version__
 from portable_cortex.errors import OutputError
 from portable_cortex.host.output import whole
 
-from .account import account
-from .activity import STATISTICS
-from .comparison import Test
-from .literature import FAMILIES
-from .literature_charts import HEIGHT as CHART_HEIGHT
-from .literature_charts import MARKERS
-from .literature_charts import WIDTH as CHART_WIDTH
-from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
-from .significance import ALPHA, CONFIDENCE
-from .validate import Validation
-from .words import (
+from ..activity import STATISTICS
+from ..cost import CHART_HEIGHT, CHART_WIDTH, FAMILIES, MARKERS
+from ..verdict import (
+    ALPHA,
+    CONFIDENCE,
     HEADLINES,
+    Test,
+    Validation,
     change,
     clean,
     describe,
@@ -40,6 +36,8 @@ from .words import (
     power_sentence,
     reference_sentence,
 )
+from .cost_section import account
+from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
 
 MOST_ROWS, MOST_TEXT = 200, 300  # of a provenance table, and characters of a value in it
 STRONG = 10.0  # standard errors that are shown in the strongest colour
@@ -77,7 +75,7 @@ def write_report(validation: Validation, path: str | Path) -> Path:
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> write_report(examine("nowhere"), "/proc/no/report.html")
     Traceback (most recent call last):
         ...
@@ -108,11 +106,11 @@ def render(validation: Validation) -> str:
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> "Could not tell" in render(examine("nowhere"))
     True
     """
-    page = resources.files("portable_cortex.validation.templates").joinpath("report.html")
+    page = resources.files(__package__) / "templates" / "report.html"
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,

@@ -25,8 +25,7 @@ from portable_cortex.host.output import whole
 from portable_cortex.host.untrusted import parse_json, printable
 from portable_cortex.recording.hdf5 import DAMAGE, group_of, numbers_of, text_of
 
-from .activity import Activity
-from .distances import ks, sketch
+from ..activity import Activity, ks, sketch
 
 FloatArray = NDArray[np.float64]
 
@@ -178,7 +177,7 @@ def _sound(ensemble: Ensemble, name: str) -> Ensemble:
 
 def reference_names() -> tuple[str, ...]:
     """Names of the references that come with the package."""
-    folder = resources.files("portable_cortex.validation.references")
+    folder = resources.files(__package__) / "references"
     return tuple(sorted(f.name[:-3] for f in folder.iterdir() if f.name.endswith(".h5")))
 
 
@@ -200,7 +199,7 @@ def load_reference(name: str | Path) -> Reference:
 
 @cache
 def _shipped(name: str) -> Reference:
-    source = resources.files("portable_cortex.validation.references").joinpath(f"{name}.h5")
+    source = resources.files(__package__) / "references" / f"{name}.h5"
     with resources.as_file(source) as path:
         return Reference.load(path)
 

@@ -36,7 +36,7 @@ from portable_cortex.models.loader import load_model
 from portable_cortex.recording import RUN, check_output, to_json
 from portable_cortex.registry import backend_names
 
-from .cost import Cost, Run, as_dict, cost_of, metadata_of, require_events
+from .accounting import Cost, Run, as_dict, cost_of, metadata_of, require_events
 from .literature import draw_literature, user_run
 
 RESULT, PLOT = "benchmark.json", "benchmark.png"

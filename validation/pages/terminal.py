@@ -8,10 +8,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .activity import STATISTICS
-from .comparison import Verdict
-from .validate import Validation
-from .words import HEADLINES, SHORT, clean, describe, number, power_sentence, reference_sentence
+from ..activity import STATISTICS
+from ..verdict import (
+    HEADLINES,
+    SHORT,
+    Validation,
+    Verdict,
+    clean,
+    describe,
+    number,
+    power_sentence,
+    reference_sentence,
+)
 
 COLOURS = {Verdict.AGREES: "green", Verdict.DIFFERS: "red", Verdict.UNDECIDED: "yellow"}
 MARK = "≠"
@@ -22,7 +30,7 @@ def show(validation: Validation, console: Console) -> None:
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> show(examine("nowhere"), Console())
     Could not tell: nowhere holds no run: there is no run.json in it.
     """
@@ -62,7 +70,7 @@ def means(validation: Validation) -> Table:
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> means(examine("nowhere")).row_count
     0
     """

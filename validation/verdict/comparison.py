@@ -25,8 +25,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from .activity import LOGARITHM, STATISTICS, Activity, Scale
-from .distances import effect_size, kl, ks, wasserstein
+from ..activity import LOGARITHM, STATISTICS, Activity, Scale, effect_size, kl, ks, wasserstein
 from .reference import Ensemble, Reference
 from .significance import ALPHA, TAIL, adjusted, detectable_change, hotelling, student
 

@@ -14,7 +14,8 @@ from portable_cortex.host.untrusted import printable
 from portable_cortex.recording import time_step
 from portable_cortex.recording.archive import is_archive
 
-from .formats import format_of, neo_block
+from . import neo_block
+from .layouts import format_of
 
 MOST_NEURONS = 3 * 10**7  # of all populations: what the statistics need memory for
 MISSED = 100  # spikes that a silent end would have had: fewer may be chance

@@ -9,10 +9,19 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
-from .comparison import Verdict
-from .significance import ALPHA, CONFIDENCE, POWER
-from .validate import Validation
-from .words import change, clean, describe, detectable, headline, power
+from ..verdict import (
+    ALPHA,
+    CONFIDENCE,
+    POWER,
+    Validation,
+    Verdict,
+    change,
+    clean,
+    describe,
+    detectable,
+    headline,
+    power,
+)
 
 
 def to_json(validation: Validation) -> str:
@@ -20,7 +29,7 @@ def to_json(validation: Validation) -> str:
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> json.loads(to_json(examine("nowhere")))["verdict"]
     'undecided'
     """
@@ -79,7 +88,7 @@ def to_junit(validation: Validation) -> str:
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> ElementTree.fromstring(to_junit(examine("nowhere"))).get("errors")
     '1'
     """

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording, Spikes
 
-from .activity import STATISTICS, Activity
+from ..activity import STATISTICS, Activity
 from .comparison import NAN, Comparison, Verdict, Yardstick, all_tests, judge
 from .reference import MAKE_ONE, Reference
 

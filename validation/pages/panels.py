@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from portable_cortex import Recording
 from portable_cortex.recording.figure import INHIBITORY, raster_rows, row_colour
 
-from .activity import STATISTICS, Activity
-from .distances import sketch
-from .statistics import LOWEST_FREQUENCY, power_spectrum
-from .validate import Validation
-from .words import describe, number
+from ..activity import LOWEST_FREQUENCY, STATISTICS, Activity, power_spectrum, sketch
+from ..drawing import Axis, Tick, round_numbers
+from ..verdict import Validation, describe, number
 
 FloatArray = NDArray[np.float64]
 
@@ -27,14 +25,6 @@ WIDTH, HEIGHT = 200.0, 100.0
 POINTS = 120  # of a distribution function
 RASTER_WIDTH, RASTER_HEIGHT = 1000.0, 420.0
 SPECTRUM_STEP = 0.03  # of the logarithm of frequency
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A tick: where it is, and what stands there."""
-
-    at: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -71,52 +61,12 @@ class Panel:
     text: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Axis:
-    """Values to positions."""
-
-    low: float
-    high: float
-    length: float = WIDTH
-
-    def __call__(self, values: FloatArray) -> FloatArray:
-        """Positions of values; those beyond the ends lie at the ends."""
-        inside = np.clip(values, self.low, self.high)
-        positions: FloatArray = (inside - self.low) / (self.high - self.low) * self.length
-        return positions
-
-    def at(self, value: float) -> float:
-        """The position of one value."""
-        return round(float(self(np.array([value]))[0]), 2)
-
-    def ticks(self) -> tuple[Tick, ...]:
-        """Three or so round numbers."""
-        return tuple(Tick(self.at(x), f"{x:g}") for x in round_numbers(self.low, self.high, 3))
-
-
-def round_numbers(low: float, high: float, about: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two numbers.
-
-    Examples
-    --------
-    >>> round_numbers(0.3, 6.1, 3)
-    [2.0, 4.0, 6.0]
-    """
-    rough = (high - low) / about
-    if not (math.isfinite(rough) and rough > 0):
-        return []
-    decade = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * decade for m in (1, 2, 5, 10) if m * decade >= rough * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [float(f"{i * step:.6g}") for i in range(first, last + 1)]
-
-
 def distributions(validation: Validation) -> list[list[Panel]]:
     """Distribution functions: a row a population, a column a statistic.
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> distributions(examine("nowhere"))
     []
     """
@@ -176,7 +126,7 @@ def _drawn(
     ends = np.concatenate([np.percentile(curve, [tail, 100 - tail]) for curve in curves])
     low, high = float(ends.min()), float(ends.max())
     margin = (0.15 if scalar else 0.04) * (high - low) or 0.5 * abs(low) or 0.5
-    axis = Axis(low - margin, high + margin)
+    axis = Axis(low - margin, high + margin, WIDTH)
     seeds = None
     if means.size:
         left, right = axis.at(float(means.min())), axis.at(float(means.max()))
@@ -228,7 +178,7 @@ def spectra(validation: Validation) -> list[Panel]:
 
     Examples
     --------
-    >>> from portable_cortex.validation.validate import examine
+    >>> from portable_cortex.validation.verdict import examine
     >>> spectra(examine("nowhere"))
     []
     """
@@ -258,7 +208,8 @@ def _spectrum(label: str, recordings: Sequence[Recording], duration: float) -> P
     if not curves:
         return Panel(label, "power spectrum")
     powers = np.concatenate([power for _, _, power in curves])
-    across = Axis(math.log10(LOWEST_FREQUENCY), float(max(f.max() for _, f, _ in curves)))
+    last = float(max(f.max() for _, f, _ in curves))
+    across = Axis(math.log10(LOWEST_FREQUENCY), last, WIDTH)
     up = Axis(float(powers.min()) - 0.1, float(powers.max()) + 0.1, HEIGHT)
     paths = {i: _line(across(f), HEIGHT - up(power)) for i, f, power in curves}
     ticks = [Tick(across.at(math.log10(f)), f"{f}") for f in (2, 5, 10, 20, 50, 100, 200, 500)]

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from portable_cortex.errors import OutputError
 from portable_cortex.host.untrusted import parse_json, printable
 
-from .activity import Activity
 from .distances import ks
+from .measurement import Activity
 
 FloatArray = NDArray[np.float64]
 NAN = float("nan")

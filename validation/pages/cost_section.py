@@ -10,11 +10,8 @@ from typing import Any
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError
 
-from .cost import Cost, Figure, cost_of
-from .literature import UserRun, user_run
-from .literature_charts import Chart, charts
-from .reference import conditions
-from .words import number
+from ..cost import Chart, Cost, Figure, UserRun, charts, cost_of, user_run
+from ..verdict import conditions, number
 
 UNITS = {"uJ": "µJ"}
 LONG_ENOUGH = 10_000.0  # ms: of less, the recipe of the field takes no performance

@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .cost import Cost, Run, cost_of, metadata_of
-from .labels import Box, place
+from ..drawing import Box, place
+from .accounting import Cost, Run, cost_of, metadata_of
 
 FAMILIES: Mapping[str, tuple[str, str]] = {  # marker and colour
     "CPU": ("o", "#1f4e9c"),
@@ -101,7 +101,7 @@ def published_runs() -> tuple[PublishedRun, ...]:
     >>> min(published_runs(), key=lambda run: run.rtf).label
     'Kauth et al. 2023'
     """
-    source = resources.files("portable_cortex.validation.data") / "published_performance.csv"
+    source = resources.files(__package__) / "data" / "published_performance.csv"
     with source.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     together = defaultdict(list)

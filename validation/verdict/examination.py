@@ -18,9 +18,9 @@ from portable_cortex import Recording
 from portable_cortex.errors import OutputError, PortableCortexError
 from portable_cortex.host.untrusted import printable
 
-from .activity import Activity, measure
+from ..activity import Activity, Beside, beside, has_statistics, measure
+from ..formats import find_runs, is_run, load_sound
 from .comparison import Comparison, SelfCheck, Verdict, compare, self_check
-from .package_statistics import Beside, beside, has_statistics
 from .pairwise import Pairing, compare_recordings, identical, pair
 from .reference import (
     MAKE_ONE,
@@ -30,7 +30,6 @@ from .reference import (
     load_reference,
     reference_names,
 )
-from .runs import find_runs, is_run, load_sound
 
 SHORTEST = 100.0  # ms: of less, no statistic is shown
 LONGEST = 100_000.0  # ms: of more, where no reference says how much to look at

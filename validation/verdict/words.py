@@ -8,7 +8,7 @@ import numpy as np
 
 from portable_cortex.host.untrusted import printable_lines
 
-from .activity import STATISTICS
+from ..activity import STATISTICS
 from .comparison import DISTRIBUTION_SEEDS, Comparison, SelfCheck, Test, Verdict
 from .significance import POWER
 
