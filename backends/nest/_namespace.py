@@ -29,12 +29,8 @@ from ._population import PopulationView as PopulationView
 from ._projection import Projection
 from ._pynn import nest, pynn_nest
 from ._sources import SpikeSourceArray as SpikeSourceArray
-from ._synapse_models import SynapseModels
 
 default_threads = 1
-
-# what a network needs, until the next setup()
-simulator.state.synapse_models = SynapseModels(threads=1)
 
 
 def __getattr__(name: str) -> Any:
@@ -64,12 +60,15 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
             "of the same processes. Start mpirun once for each"
         )
     extra = {"threads": default_threads, "spike_precision": "on_grid", **extra}
-    with quiet():
-        rank: int = pynn_nest.setup(timestep, min_delay, **extra)
-        nest.verbosity = nest.VerbosityLevel.ERROR
-    simulator.state.begin(timestep, min_delay, extra.get("max_delay", "auto"))
-    simulator.state.synapse_models = SynapseModels(nest.GetKernelStatus("total_num_virtual_procs"))
-    return rank
+
+    def clear() -> None:
+        with quiet():
+            pynn_nest.setup(timestep, min_delay, **extra)
+            nest.verbosity = nest.VerbosityLevel.ERROR
+
+    clear()
+    simulator.state.begin(timestep, min_delay, extra.get("max_delay", "auto"), clear)
+    return int(simulator.state.mpi_rank)
 
 
 def prepare() -> None:

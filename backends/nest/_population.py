@@ -16,6 +16,7 @@ from portable_cortex.pynn.synapses import common_receptor_types
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder
+from ._reset import Nodes
 from ._simulator import ID, state
 
 build_params = pynn_populations._build_params
@@ -263,6 +264,36 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
     def _reset(self) -> None:
         if self._generator is None:
             super()._reset()
+
+    # --- being made again, for a reset ------------------------------------------------------------
+
+    def nodes(self) -> list[Nodes]:
+        """All nodes of this population, as they must be made again."""
+        celltype = self.celltype
+        space = getattr(celltype, "native_parameters", celltype.parameter_space)
+        names = [name for name in space.keys() if name != "UNSUPPORTED"]  # noqa: SIM118
+        names += list(getattr(celltype, "extra_parameters", {}))
+
+        def take(attribute: str) -> Any:
+            return lambda nodes: self.__dict__.__setitem__(attribute, nodes)
+
+        sources = "_generator" if self._generator is not None else "node_collection_source"
+        parts = []
+        if self.__dict__.get(sources) is not None:
+            parts.append(Nodes.of(self.__dict__[sources], names, take(sources)))
+        if "node_collection" in self.__dict__:
+            own = [] if parts else names
+            parts.append(Nodes.of(self.node_collection, own, take("node_collection")))
+        return parts
+
+    def reconnect(self) -> None:
+        """Connect the nodes that were made again, and give them their initial values."""
+        if self._generator is not None:
+            self._connected, self._deferred_parrot_connections = False, True
+        elif "node_collection_source" in self.__dict__:
+            self._connect_sources()
+        for variable, value in self.initial_values.items():
+            self._set_initial_value_array(variable, value)
 
     def id_to_index(self, cells: Any) -> Any:
         """See PyNN, which cannot do it for none: a process may have no recorded neuron."""

@@ -75,6 +75,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         self._size = 0  # of this process
         self._model: str | None = None  # NEST's, once synapses were made
         self._background: dict[str, Any] | None = None  # weight and delay, until a run
+        self._again: Any = None  # the same, after a reset
         self._created: _Multapses | None = None
         self._table: _Table | None = None  # the last that was read
         self._port, self._sign = _receptor(self)
@@ -129,6 +130,34 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         sources, targets, weights, delays = columns
         return sources, targets, weights / PICO, delays
 
+    # --- being made again, for a reset ----------------------------------------------------------
+
+    @property
+    def is_static(self) -> bool:
+        """Whether its synapses do not change by themselves."""
+        return self._static
+
+    def synapses(self) -> Any:
+        """What `make_again` needs; None if nothing was connected."""
+        if self._background is None:
+            return self.stored()
+        if not self.pre._connected:
+            return None
+        if "node_collection" in self.pre.__dict__:
+            return self.stored()
+        found = nest.GetConnections(self.pre._generator, self._targets)
+        return found.get(["target", "weight", "delay"])
+
+    def make_again(self, synapses: Any) -> None:
+        """Make the synapses again that `synapses` gave."""
+        self._table = None
+        if synapses is None:
+            return
+        if self._background is None:
+            self.store(synapses)
+        else:
+            self._again = synapses  # when the generator is connected
+
     # --- connecting ---------------------------------------------------------------------------
 
     def _is_background(self, rule: dict[str, Any]) -> bool:
@@ -146,7 +175,20 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     def connect_generator(self, generator: Any) -> None:
         """Connect the Poisson sources: directly, unless they have neurons of their own."""
         assert self._background is not None
-        if "node_collection" in self.pre.__dict__:
+        again, self._again = self._again, None
+        if isinstance(again, Edges):
+            self.store(again)
+        elif again is not None:
+            targets = np.atleast_1d(again["target"])
+            values = {
+                name: np.atleast_1d(again[name]).astype(float) for name in ("weight", "delay")
+            }
+            spec = {"synapse_model": self._model, **values}
+            if self._port:
+                spec["receptor_type"] = np.full(targets.size, self._port)
+            sources = np.full(targets.size, generator.global_id)
+            self._connect(sources, targets, "one_to_one", spec)
+        elif "node_collection" in self.pre.__dict__:
             self._connect_by_rule({"rule": "one_to_one"}, self._background)
         else:
             # connections from devices are kept apart from those between neurons

@@ -251,7 +251,19 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         self._recording_start_time = state.t * pq.ms
 
     def store_to_cache(self, annotations: Any = None) -> None:
-        recording.Recorder.store_to_cache(self, annotations)
+        if self.recorded_all:  # sources that are one generator have no cells to describe
+            recording.Recorder.store_to_cache(self, annotations)
+
+    def restart(self) -> None:
+        """The network was made again: so must be the devices."""
+        interval = self._interval
+        self._forget_everything()
+        self._interval = interval
+        for variable, ids in self.recorded_all.items():
+            if variable.name == "spikes":
+                self._new_spikes = set(ids)
+            elif ids:
+                self._new_samples[variable.name] = set(ids)
 
     # --- what a run calls -------------------------------------------------------------------------
 
