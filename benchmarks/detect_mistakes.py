@@ -18,8 +18,7 @@ from mistakes import MISTAKES
 import portable_cortex
 from portable_cortex import Recording
 from portable_cortex.validation.activity import Activity, measure
-from portable_cortex.validation.comparison import Comparison, Verdict, compare
-from portable_cortex.validation.reference import load_reference
+from portable_cortex.validation.verdict import Comparison, Verdict, compare, load_reference
 
 MODEL = Path(__file__).parent / "mistakes.py"
 FIRST_SEED = 301

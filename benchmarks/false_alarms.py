@@ -7,7 +7,7 @@ need of each is kept in --work, so that an interrupted call goes on where it was
 judged alone against the reference that comes with the package, and against references of 5, 10, 20
 and 30 seeds that are drawn from the runs themselves: a user has one reference, so what counts is
 how many references call more than one in a hundred honest runs different. "Before" are the tests
-without what `portable_cortex.validation.significance` does against false alarms.
+without what `portable_cortex.validation.verdict.significance` does against false alarms.
 
 A run of ten seconds takes about eight on one core.
 """
@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 import portable_cortex
-from portable_cortex.validation.activity import LINEAR, LOGARITHM, STATISTICS, measure
-from portable_cortex.validation.comparison import DISTRIBUTION_SEEDS, KOLMOGOROV
-from portable_cortex.validation.distances import ks
-from portable_cortex.validation.reference import SKETCH, Reference, load_reference
-from portable_cortex.validation.significance import (
+from portable_cortex.validation.activity import LINEAR, LOGARITHM, STATISTICS, ks, measure
+from portable_cortex.validation.verdict.comparison import DISTRIBUTION_SEEDS, KOLMOGOROV
+from portable_cortex.validation.verdict.reference import SKETCH, Reference, load_reference
+from portable_cortex.validation.verdict.significance import (
     ALPHA,
     RESERVE,
     SPARE_DEGREES,

@@ -16,9 +16,9 @@ from pathlib import Path
 import portable_cortex
 from portable_cortex import Recording
 from portable_cortex.validation.activity import measure
-from portable_cortex.validation.reference import Reference, conditions
+from portable_cortex.validation.verdict import Reference, conditions
 
-FOLDER = Path(__file__).parent.parent / "validation" / "references"
+FOLDER = Path(__file__).parent.parent / "validation" / "verdict" / "references"
 
 
 def main() -> None:

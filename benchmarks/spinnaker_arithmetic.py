@@ -28,7 +28,7 @@ import portable_cortex
 from portable_cortex import Recording
 from portable_cortex.errors import ModelWarning
 from portable_cortex.validation.activity import measure
-from portable_cortex.validation.pairwise import pair
+from portable_cortex.validation.verdict import pair
 
 BOARD = {"target": "emulated", "neurons_per_core": "32", "time_scale_factor": "5"}
 VAN_ALBADA = "spinnaker-van-albada-2018"

@@ -29,10 +29,9 @@ from portable_cortex.host.provenance import peak_memory_bytes
 from portable_cortex.models.parameters import PD14
 from portable_cortex.recording import by_time
 from portable_cortex.validation.activity import measure
-from portable_cortex.validation.reference import Reference
-from portable_cortex.validation.report import write_report
-from portable_cortex.validation.statistics import CORRELATION_NEURONS
-from portable_cortex.validation.validate import examine
+from portable_cortex.validation.activity.statistics import CORRELATION_NEURONS
+from portable_cortex.validation.pages import write_report
+from portable_cortex.validation.verdict import Reference, examine
 
 RATES = (0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829)  # spikes/s
 START, DURATION, STEP = 500.0, 10_000.0, 0.1  # ms

@@ -145,7 +145,7 @@ def mock_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from recordings import as_simulated
 
     from portable_cortex.validation.activity import measure
-    from portable_cortex.validation.reference import Reference, conditions
+    from portable_cortex.validation.verdict import Reference, conditions
 
     runs = [
         as_simulated(scale=0.02, warmup=0.0, duration=2000.0, seed=seed) for seed in range(11, 23)

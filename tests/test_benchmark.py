@@ -18,7 +18,7 @@ from portable_cortex.errors import (
     PowerMeterError,
     UnknownNameError,
 )
-from portable_cortex.validation.benchmark import Plan, benchmark
+from portable_cortex.validation.cost import Plan, benchmark
 
 FAST = {"parameters": {"scale": 0.01}, "warmup": 10.0, "duration": 20.0}
 OPTIONS = ("--scale", "0.01", "--warmup", "10", "--duration", "20")
@@ -270,7 +270,7 @@ def test_python_m(tmp_path):
 
 
 def test_interruption_keeps_the_runs_that_are_finished(tmp_path, monkeypatch):
-    from portable_cortex.validation import benchmark as module
+    from portable_cortex.validation.cost import benchmarking as module
 
     original = module._run
 

@@ -14,11 +14,9 @@ from scipy import stats
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError, UnknownNameError
 from portable_cortex.recording import by_time
-from portable_cortex.validation import distances
-from portable_cortex.validation.activity import Activity, measure
-from portable_cortex.validation.comparison import Verdict, compare
-from portable_cortex.validation.reference import Reference, load_reference
-from portable_cortex.validation.significance import ALPHA, POWER, detectable_change, holm
+from portable_cortex.validation.activity import Activity, distances, measure
+from portable_cortex.validation.verdict import Reference, Verdict, compare, load_reference
+from portable_cortex.validation.verdict.significance import ALPHA, POWER, detectable_change, holm
 
 POPULATIONS = tuple("ABCDEFGH")
 SIZES = dict.fromkeys(POPULATIONS, 150)

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from portable_cortex.validation.comparison import (
+from portable_cortex.validation.verdict import Ensemble, Reference
+from portable_cortex.validation.verdict.comparison import (
     DISTRIBUTION_SEEDS,
     Values,
     Yardstick,
     calibrated_tests,
     self_check,
 )
-from portable_cortex.validation.reference import Ensemble, Reference
-from portable_cortex.validation.significance import ALPHA, CONFIDENCE, TAIL, adjusted
+from portable_cortex.validation.verdict.significance import ALPHA, CONFIDENCE, TAIL, adjusted
 
 SECONDS = 2.0
 POPULATIONS = tuple("ABCDEFGH")

@@ -24,12 +24,10 @@ from portable_cortex import Recording, Spikes
 from portable_cortex.cli import commands as cli
 from portable_cortex.errors import OutputError
 from portable_cortex.recording import by_time
-from portable_cortex.validation import export, report, terminal
 from portable_cortex.validation.activity import measure
-from portable_cortex.validation.comparison import Verdict
-from portable_cortex.validation.reference import Reference, conditions
-from portable_cortex.validation.runs import find_runs, load_sound
-from portable_cortex.validation.validate import examine, validate
+from portable_cortex.validation.formats import find_runs, load_sound
+from portable_cortex.validation.pages import export, report, terminal
+from portable_cortex.validation.verdict import Reference, Verdict, conditions, examine, validate
 
 SIZES = {"E": 40, "I": 10}
 FIRST = {"E": 3, "I": 43}  # NEST's number of the first neuron
@@ -285,7 +283,7 @@ def test_a_changed_file_gives_the_same_recording_or_none(layout, examples, tmp_p
 
 
 def test_whatever_a_reader_raises_is_a_verdict(layout, monkeypatch):
-    from portable_cortex.validation import validate as module
+    from portable_cortex.validation.verdict import examination as module
 
     for error in (MemoryError(), RecursionError(), OverflowError("large"), KeyError("x\x1b[31m")):
 

@@ -10,11 +10,9 @@ import pytest
 
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError
-from portable_cortex.validation.comparison import Verdict
+from portable_cortex.validation.formats import find_runs, load_sound
 from portable_cortex.validation.formats.inm6 import load as load_inm6
-from portable_cortex.validation.reference import Reference
-from portable_cortex.validation.runs import find_runs, load_sound
-from portable_cortex.validation.validate import examine
+from portable_cortex.validation.verdict import Reference, Verdict, examine
 
 HEADER = "# NEST version: 3.10.0\n# RecordingBackendASCII version: 2\nsender\ttime_ms\n"
 

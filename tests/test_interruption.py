@@ -283,7 +283,7 @@ def test_an_unforeseen_exception_is_a_sentence(call, monkeypatch, arguments, err
         raise error
 
     monkeypatch.setattr(cli, "Table", fail)
-    monkeypatch.setattr("portable_cortex.validation.validate.examine", fail)
+    monkeypatch.setattr("portable_cortex.validation.verdict.examine", fail)
     status, out, err = call(*arguments)
     assert (status, out) == (2, "")
     assert err.startswith("Error: ")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from portable_cortex import Energy, run
-from portable_cortex.validation import literature
-from portable_cortex.validation.cost import cost_of
-from portable_cortex.validation.literature import (
+from portable_cortex.validation.cost import (
     FAMILIES,
     UserRun,
+    cost_of,
     draw_literature,
+    literature,
     published_runs,
     user_run,
 )

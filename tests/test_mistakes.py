@@ -9,8 +9,7 @@ from __future__ import annotations
 import pytest
 
 from portable_cortex import run
-from portable_cortex.validation.comparison import Verdict
-from portable_cortex.validation.validate import examine
+from portable_cortex.validation.verdict import Verdict, examine
 
 BACKEND = "builtin"
 

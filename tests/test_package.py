@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.metadata
 import json
 import os
@@ -26,7 +27,8 @@ NAMES = sorted(p.name for p in BACKENDS.iterdir() if (p / "__init__.py").exists(
 OTHERS = ("backends", "hardware_configs", "portal", "validation")
 CORE_FILES = sorted(p for p in CORE.rglob("*.py") if p.relative_to(CORE).parts[0] not in OTHERS)
 BACKEND_FILES = sorted(BACKENDS.rglob("*.py"))
-VALIDATION_FILES = sorted(Path(portable_cortex.validation.__file__).parent.rglob("*.py"))
+VALIDATION = Path(portable_cortex.validation.__file__).parent
+VALIDATION_FILES = sorted(VALIDATION.rglob("*.py"))
 SIMULATORS = ("nest", "brian2", "neuron", "spynnaker", "pyNN.nest", "pyNN.neuron", "pyNN.brian2")
 
 
@@ -121,13 +123,30 @@ def test_public_names_exist():
         assert hasattr(portable_cortex, name)
 
 
-@pytest.mark.parametrize("path", VALIDATION_FILES, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", VALIDATION_FILES, ids=lambda p: str(p.relative_to(VALIDATION)))
 def test_validation_imports_the_core_and_itself_only(path):
+    depth = len(path.relative_to(VALIDATION).parts)
     for level, module in imports(path):
         parts = module.split(".")
-        assert level <= 1, f"{module} from above the package"
+        assert level <= depth, f"{module} from above the package"
         assert parts[:2] not in (["portable_cortex", "backends"], ["portable_cortex", "validation"])
         assert level or parts[0] not in SIMULATORS, f"{module} is a simulator"
+
+
+ROOMS = sorted(p.parent.name for p in VALIDATION.glob("*/__init__.py"))
+
+
+def test_rooms_of_the_validation_use_of_each_other_what_is_listed():
+    """And a room that another stands on does not use it in turn."""
+    used = {room: set() for room in ROOMS}
+    for path in VALIDATION.glob("*/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 2:
+                room = importlib.import_module(f"portable_cortex.validation.{node.module}")
+                assert node.module in ROOMS, f"{path}: from ..{node.module}"
+                assert {alias.name for alias in node.names} <= set(room.__all__), path
+                used[path.parent.name].add(node.module)
+    assert tuple(graphlib.TopologicalSorter(used).static_order())[-1] == "pages"
 
 
 @pytest.mark.parametrize("name", ["neuron", "elsewhere"])

@@ -13,21 +13,14 @@ import pytest
 from recordings import as_simulated
 
 from portable_cortex import Recording, Spikes
-from portable_cortex.validation import validate as module
-from portable_cortex.validation.account import account
 from portable_cortex.validation.activity import STATISTICS
-from portable_cortex.validation.cost import cost_of
-from portable_cortex.validation.export import to_json, to_junit
-from portable_cortex.validation.labels import Box
-from portable_cortex.validation.literature import UserRun
-from portable_cortex.validation.literature_charts import HEIGHT as CHART_HEIGHT
-from portable_cortex.validation.literature_charts import LETTER, LINE, charts
-from portable_cortex.validation.literature_charts import WIDTH as CHART_WIDTH
-from portable_cortex.validation.panels import HEIGHT, WIDTH, distributions, round_numbers, spectra
-from portable_cortex.validation.reference import Reference
-from portable_cortex.validation.report import render, write_report
-from portable_cortex.validation.validate import examine
-from portable_cortex.validation.words import describe, number
+from portable_cortex.validation.cost import UserRun, cost_of
+from portable_cortex.validation.cost.charts import CHART_HEIGHT, CHART_WIDTH, LETTER, LINE, charts
+from portable_cortex.validation.drawing import Box, round_numbers
+from portable_cortex.validation.pages import account, render, to_json, to_junit, write_report
+from portable_cortex.validation.pages.panels import HEIGHT, WIDTH, distributions, spectra
+from portable_cortex.validation.verdict import Reference, describe, examine, number
+from portable_cortex.validation.verdict import examination as module
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}\x1b[31m\ud800"

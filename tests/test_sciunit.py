@@ -22,8 +22,7 @@ from portable_cortex.validation.sciunit_adapter import (
     VerdictTest,
     suite,
 )
-from portable_cortex.validation.validate import examine
-from portable_cortex.validation.words import describe
+from portable_cortex.validation.verdict import describe, examine
 
 # after the adapter, which keeps it from writing into the home folder
 import sciunit  # isort: skip

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portable_cortex.recording import Spikes, by_time
-from portable_cortex.validation import statistics
+from portable_cortex.validation.activity import statistics
 
 T_START, T_STOP, N = 500.0, 3500.0, 30
 

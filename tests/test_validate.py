@@ -18,14 +18,20 @@ from recordings import as_simulated
 from portable_cortex import Recording, Spikes
 from portable_cortex.cli import commands as cli
 from portable_cortex.errors import OutputError, UnknownNameError
-from portable_cortex.validation import validate as module
 from portable_cortex.validation.activity import STATISTICS, Activity, measure
-from portable_cortex.validation.comparison import Verdict
-from portable_cortex.validation.pairwise import compare_recordings, first_difference, pair
-from portable_cortex.validation.reference import Reference
-from portable_cortex.validation.significance import RESERVE
-from portable_cortex.validation.validate import examine, validate
-from portable_cortex.validation.words import clean, number, percent, power
+from portable_cortex.validation.verdict import (
+    Reference,
+    Verdict,
+    clean,
+    examine,
+    number,
+    percent,
+    power,
+    validate,
+)
+from portable_cortex.validation.verdict import examination as module
+from portable_cortex.validation.verdict.pairwise import compare_recordings, first_difference, pair
+from portable_cortex.validation.verdict.significance import RESERVE
 
 AGREES, DIFFERS, UNDECIDED = Verdict.AGREES, Verdict.DIFFERS, Verdict.UNDECIDED
 
@@ -323,7 +329,7 @@ def test_a_damaged_run(mock_run, mock_reference, tmp_path, damage):
     "real_time_factor seed synaptic_events realisation timestep_ms".split(),
 )
 def test_odd_metadata_is_no_obstacle(mock_run, mock_reference, tmp_path, monkeypatch, key, value):
-    from portable_cortex.validation import export, report, terminal
+    from portable_cortex.validation.pages import export, report, terminal
 
     folder = shutil.copytree(mock_run, tmp_path / "odd")
     edited(**{key: value})(folder)

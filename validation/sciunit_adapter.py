@@ -15,10 +15,7 @@ from typing import Any
 from portable_cortex.errors import UnknownNameError
 
 from .activity import STATISTICS
-from .comparison import Test, Verdict
-from .significance import ALPHA
-from .validate import Validation, examine
-from .words import describe, probability
+from .verdict import ALPHA, Test, Validation, Verdict, describe, examine, probability
 
 
 @contextlib.contextmanager
@@ -77,7 +74,7 @@ class ComparesActivity(sciunit.Capability):  # type: ignore[misc]
     """Has activity that can be compared with a reference."""
 
     def examine(self, against: str | None) -> Validation:
-        """Compare it; see `portable_cortex.validation.validate.examine`."""
+        """Compare it; see `portable_cortex.validation.verdict.examine`."""
         raise NotImplementedError
 
 
@@ -87,7 +84,7 @@ class Runs(sciunit.Model, ComparesActivity):  # type: ignore[misc]
     Parameters
     ----------
     folders : str or Path, or a sequence of them
-        As `portable_cortex.validation.validate.examine` takes them. A `Recording` in memory becomes
+        As `portable_cortex.validation.verdict.examine` takes them. A `Recording` in memory becomes
         one by `Recording.save`.
     name : str, optional
         For tables; the folders unless given.

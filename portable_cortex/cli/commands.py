@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import __version__
+from .._run import RunWarning
 from ..errors import (
     InvalidValueError,
     ModelWarning,
@@ -25,13 +26,21 @@ from ..errors import (
     SimulationError,
     UnsupportedError,
 )
-from ..experiment import REALISATIONS, Experiment, RecordRequest, RunWarning
+from ..experiment import REALISATIONS, Experiment, RecordRequest
 from ..host import interruption, parallel
 from ..host.untrusted import printable, printable_lines
-from ..machine import DEFAULT_MACHINE, load_machine, machine_names
+from ..machine import load_machine, machine_names
 from ..models.loader import MODELS, load_model
+from ..options import BackendOptions, describe_options
 from ..recording import FIGURE, Recording, RecordingWarning, check_output, rescue
-from ..registry import DEFAULT_BACKEND, EMULATED_BOARD, backend_names, load_backend, load_target
+from ..registry import (
+    DEFAULT_BACKEND,
+    DEFAULT_MACHINE,
+    EMULATED_BOARD,
+    backend_names,
+    load_backend,
+    load_target,
+)
 from .entry import TRACEBACK, status_of
 from .options import (
     DRIVE_HELP,
@@ -254,9 +263,8 @@ def validate(
     Several runs of one network, each with another seed, are judged together, which sees smaller
     changes than one run does.
     """
-    from ..validation import export, terminal
-    from ..validation.report import render, write_text
-    from ..validation.validate import examine
+    from ..validation.pages import render, show, to_json, to_junit, write_text
+    from ..validation.verdict import examine
 
     with err.status("reading") as status:
         validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
@@ -264,14 +272,14 @@ def validate(
     interruption.tell(lambda: f"written: {', '.join(written) or 'nothing'}.")
     for path, write, what in (
         (report, render, "report"),
-        (junit, export.to_junit, "JUnit file"),
-        (json_file, export.to_json, "JSON file"),
+        (junit, to_junit, "JUnit file"),
+        (json_file, to_json, "JSON file"),
     ):
         if path is not None:
             text = write(validation)
             with interruption.shielded():
                 written[what] = write_text(path, text, what)
-    terminal.show(validation, out)
+    show(validation, out)
     for what, path in written.items():
         out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(validation.comparison.verdict.value)
@@ -304,7 +312,7 @@ def benchmark(
     ),
 ) -> None:
     """Run backends in turn, without recording, and compare their time, memory and energy."""
-    from ..validation import benchmark as measuring
+    from ..validation import cost as measuring
 
     plan = measuring.Plan(
         backends=tuple(name.strip() for name in backends.split(",")),
@@ -482,10 +490,8 @@ def backends() -> None:
     out.print(table)
 
 
-def _options(schema: Any) -> str:
-    default = schema()
-    fields = schema.model_fields.items()
-    shown = [f"{name}={getattr(default, name)} ({field.description})" for name, field in fields]
+def _options(schema: type[BackendOptions]) -> str:
+    shown = [f"{name}={default} ({what})" for name, default, what in describe_options(schema)]
     return "; ".join(shown) or "none"
 
 

@@ -1,0 +1,32 @@
+"""What the spikes of a run say: samples of each statistic of each population.
+
+Pure functions of spikes (`statistics`) and of two samples (`distances`), the table of what is
+measured (`STATISTICS`), and the statistics that the INM-6 package took of its own recordings.
+Nothing here judges.
+"""
+
+from .distances import effect_size, kl, ks, sketch, wasserstein
+from .measurement import LINEAR, LOGARITHM, STATISTICS, Activity, Scale, Statistic, measure
+from .package_statistics import Beside, beside, has_statistics
+from .statistics import LOWEST_FREQUENCY, Spectrum, power_spectrum
+
+__all__ = [
+    "LINEAR",
+    "LOGARITHM",
+    "LOWEST_FREQUENCY",
+    "STATISTICS",
+    "Activity",
+    "Beside",
+    "Scale",
+    "Spectrum",
+    "Statistic",
+    "beside",
+    "effect_size",
+    "has_statistics",
+    "kl",
+    "ks",
+    "measure",
+    "power_spectrum",
+    "sketch",
+    "wasserstein",
+]

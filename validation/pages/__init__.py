@@ -1,0 +1,26 @@
+"""What a reader gets of a validation: the page, the terminal, and files for other programs.
+
+``templates/`` holds the page that `render` fills in.
+"""
+
+from .cost_section import Account, account
+from .export import to_json, to_junit
+from .panels import Panel, Raster, distributions, raster, spectra
+from .report import render, write_report, write_text
+from .terminal import show
+
+__all__ = [
+    "Account",
+    "Panel",
+    "Raster",
+    "account",
+    "distributions",
+    "raster",
+    "render",
+    "show",
+    "spectra",
+    "to_json",
+    "to_junit",
+    "write_report",
+    "write_text",
+]

@@ -1,0 +1,152 @@
+"""What a report says about time and energy: figures, phases, and the place among the published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from portable_cortex import Recording
+from portable_cortex.errors import OutputError
+
+from ..cost import Chart, Cost, Figure, UserRun, charts, cost_of, user_run
+from ..verdict import conditions, number
+
+UNITS = {"uJ": "µJ"}
+LONG_ENOUGH = 10_000.0  # ms: of less, the recipe of the field takes no performance
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure of cost, ready to be shown."""
+
+    name: str
+    value: str
+    label: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of a run: seconds, and percent of all."""
+
+    name: str
+    seconds: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Account:
+    """The cost of a run, as a page shows it.
+
+    Attributes
+    ----------
+    cards : tuple of Card
+    phases : tuple of Phase
+    trouble : str
+        Why there are no figures; empty if there are.
+    charts : tuple of Chart
+        Published runs with this one; empty for other models.
+    full_scale : bool
+        Whether it is of the network that was published.
+    caveats : tuple of str
+        How else it differs from what is published.
+    """
+
+    cards: tuple[Card, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    trouble: str = ""
+    charts: tuple[Chart, ...] = ()
+    full_scale: bool = False
+    caveats: tuple[str, ...] = ()
+
+
+def account(recording: Recording | None, other: Recording | None = None) -> Account | None:
+    """The cost of a run; None if the run says nothing of it.
+
+    Parameters
+    ----------
+    recording : Recording or None
+    other : Recording, optional
+        A second run, for the picture.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> found = account(run(backend="mock", scale=0.02, duration=100.0))
+    >>> found.cards[0].name, found.full_scale, found.caveats[1]
+    ('real-time factor', False, 'it recorded spikes, which takes time')
+    """
+    about = recording.metadata if recording else {}
+    if not about.get("phases_s"):
+        return None
+    phases = _phases(about["phases_s"])
+    try:
+        cost = cost_of(about)
+    except OutputError as error:
+        return Account(phases=phases, trouble=str(error))
+    cards = tuple(_card(figure) for figure in cost.figures() if _is_shown(figure))
+    if about.get("model") != "pd14":
+        return Account(cards, phases)
+    runs = [_star("this run", about, cost)]
+    if other is not None and other.metadata.get("model") == "pd14":
+        runs.append(_star("the other run", other.metadata))
+    stars = [star for star in runs if star is not None]
+    full_scale = _is_full_scale(about.get("parameters"))
+    drawn = charts(stars, full_scale) if stars else ()
+    return Account(cards, phases, "", drawn, full_scale, _caveats(about, cost))
+
+
+def _is_shown(figure: Figure) -> bool:
+    """The phases have a picture of their own."""
+    return not figure.name.startswith("real-time factor") or figure.name.endswith(" simulate")
+
+
+def _card(figure: Figure) -> Card:
+    unit = UNITS.get(figure.unit, figure.unit)
+    value = "unknown" if figure.value is None else f"{number(figure.value)} {unit}".strip()
+    note = figure.note
+    if figure.name.startswith("real-time factor") and figure.value is not None:
+        note = f"{'slower' if figure.value > 1 else 'faster'} than real time"
+    return Card(
+        figure.name.removesuffix(", simulate"), value, f"{figure.kind}, {figure.scope}", note
+    )
+
+
+def _phases(found: Any) -> tuple[Phase, ...]:
+    seconds = found.items() if isinstance(found, Mapping) else ()
+    known = {str(name): float(s) for name, s in seconds if _is_duration(s)}
+    total = sum(known.values())
+    if not total > 0:
+        return ()
+    return tuple(Phase(name, number(s), round(100 * s / total, 2)) for name, s in known.items())
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, float | int) and math.isfinite(value) and value >= 0
+
+
+def _star(label: str, about: Mapping[str, Any], cost: Cost | None = None) -> UserRun | None:
+    """A run for the picture; None if it does not say enough of itself."""
+    try:
+        return user_run(about, cost, label)
+    except (OutputError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _is_full_scale(parameters: Any) -> bool:
+    found = conditions({"parameters": parameters if isinstance(parameters, dict) else {}})
+    return found.get("n_scale") == found.get("k_scale") == 1
+
+
+def _caveats(about: Mapping[str, Any], cost: Cost) -> tuple[str, ...]:
+    caveats = []
+    duration = about["duration_ms"]
+    if duration < LONG_ENOUGH:
+        caveats.append(f"it lasted {duration * 1e-3:g} s of model time, not 10 s or more")
+    if about.get("n_spikes") is not None:
+        caveats.append("it recorded spikes, which takes time")
+    if not cost.energies:
+        caveats.append("its energy is not known, so that it is missing from the first picture")
+    return tuple(caveats)

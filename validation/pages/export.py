@@ -1,0 +1,120 @@
+"""A validation for machines: JSON, and JUnit's XML for continuous integration."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+from xml.etree import ElementTree
+
+from ..verdict import (
+    ALPHA,
+    CONFIDENCE,
+    POWER,
+    Validation,
+    Verdict,
+    change,
+    clean,
+    describe,
+    detectable,
+    headline,
+    power,
+)
+
+
+def to_json(validation: Validation) -> str:
+    """Everything that was found, as strict JSON: what is not a number becomes null.
+
+    Examples
+    --------
+    >>> from portable_cortex.validation.verdict import examine
+    >>> json.loads(to_json(examine("nowhere")))["verdict"]
+    'undecided'
+    """
+    comparison, reference = validation.comparison, validation.reference
+    activity = validation.activity
+    about = {
+        "folders": validation.folders,
+        "verdict": comparison.verdict.name.lower(),
+        "exit_status": comparison.verdict.value,
+        "sentence": headline(comparison),
+        "reason": comparison.reason,
+        "against": comparison.reference,
+        "duration_ms": comparison.duration,
+        "notes": validation.notes,
+        "family_wise_error": ALPHA,
+        "confidence": CONFIDENCE,
+        "self_check": asdict(validation.self_check) if validation.self_check else None,
+        "detectable": {"probability": POWER, "relative_change": power(comparison)},
+        "tests": [
+            {
+                **asdict(test),
+                "differs": test.differs,
+                "relative_change": change(test),
+                "detectable_relative_change": detectable(test),
+            }
+            for test in comparison.tests
+        ],
+        "means": {
+            population: {
+                statistic: float(sample.mean())
+                for (label, statistic), sample in activity.samples.items()
+                if label == population and sample.size
+            }
+            for population in activity.n_neurons
+        }
+        if activity
+        else {},
+        "beside": [asdict(row) for row in validation.beside],
+        "pairing": asdict(validation.pairing) if validation.pairing else None,
+        "reference": {"name": reference.name, **reference.provenance} if reference else None,
+        "run": dict(validation.recording.metadata) if validation.recording else None,
+    }
+    return json.dumps(_strict(about), indent=2, allow_nan=False) + "\n"
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _strict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_junit(validation: Validation) -> str:
+    """One test case a test, as JUnit's XML; without a verdict, one case that is an error.
+
+    Examples
+    --------
+    >>> from portable_cortex.validation.verdict import examine
+    >>> ElementTree.fromstring(to_junit(examine("nowhere"))).get("errors")
+    '1'
+    """
+    comparison = validation.comparison
+    undecided = comparison.verdict is Verdict.UNDECIDED
+    suite = ElementTree.Element(
+        "testsuite",
+        name=clean(f"portable-cortex validate {validation.name}"),
+        tests=str(len(comparison.tests) + undecided),
+        failures=str(len(comparison.different)),
+        errors=str(int(undecided)),
+        skipped=str(sum(not math.isfinite(test.p) for test in comparison.tests)),
+    )
+    if undecided:
+        case = ElementTree.SubElement(suite, "testcase", classname="validate", name="verdict")
+        ElementTree.SubElement(case, "error", message=clean(headline(comparison)))
+    for test in comparison.tests:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=clean(f"validate.{test.population}"),
+            name=clean(f"{test.statistic} {test.kind}"),
+        )
+        if test.differs:
+            ElementTree.SubElement(case, "failure", message=clean(describe(test)))
+        elif not math.isfinite(test.p):
+            ElementTree.SubElement(case, "skipped", message=clean(describe(test)))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

@@ -1,0 +1,281 @@
+"""A validation as one page: no scripts, nothing loaded from elsewhere, light and dark, printable.
+
+What comes from ``run.json`` is text to this module and to the template, which escapes all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from portable_cortex import __version__
+from portable_cortex.errors import OutputError
+from portable_cortex.host.output import whole
+
+from ..activity import STATISTICS
+from ..cost import CHART_HEIGHT, CHART_WIDTH, FAMILIES, MARKERS
+from ..verdict import (
+    ALPHA,
+    CONFIDENCE,
+    HEADLINES,
+    Test,
+    Validation,
+    change,
+    clean,
+    describe,
+    detectable,
+    number,
+    percent,
+    power,
+    power_sentence,
+    reference_sentence,
+)
+from .cost_section import account
+from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
+
+MOST_ROWS, MOST_TEXT = 200, 300  # of a provenance table, and characters of a value in it
+STRONG = 10.0  # standard errors that are shown in the strongest colour
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One statistic of one population in the overview.
+
+    Attributes
+    ----------
+    mean, change : str
+    strength : int
+        Percent of the colour.
+    high, differs : bool
+    text : str
+        All its tests in words.
+    """
+
+    mean: str
+    change: str
+    strength: int
+    high: bool
+    differs: bool
+    text: str
+
+
+def write_report(validation: Validation, path: str | Path) -> Path:
+    """Write the page.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> from portable_cortex.validation.verdict import examine
+    >>> write_report(examine("nowhere"), "/proc/no/report.html")
+    Traceback (most recent call last):
+        ...
+    portable_cortex.errors.OutputError: the report could not be written to /proc/no/report.html: ...
+    """
+    return write_text(Path(path), render(validation), "report")
+
+
+def write_text(path: Path, text: str, what: str) -> Path:
+    """Write a file, its folder too.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as part:
+            part.write_bytes(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise OutputError(f"the {what} could not be written to {path}: {error}") from error
+    return path
+
+
+def render(validation: Validation) -> str:
+    """The page as text.
+
+    Examples
+    --------
+    >>> from portable_cortex.validation.verdict import examine
+    >>> "Could not tell" in render(examine("nowhere"))
+    True
+    """
+    page = resources.files(__package__) / "templates" / "report.html"
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: (
+            clean(value) if isinstance(value, str) and not _safe(value) else value
+        ),
+    )
+    environment.filters |= {"number": number, "percent": percent, "describe": describe}
+    return environment.from_string(page.read_text("utf-8")).render(_content(validation))
+
+
+def _safe(value: str) -> bool:
+    return hasattr(value, "__html__")
+
+
+def _content(validation: Validation) -> dict[str, Any]:
+    """Everything that the template shows."""
+    comparison, reference = validation.comparison, validation.reference
+    about = validation.recording.metadata if validation.recording else {}
+    return {
+        "title": _title(about),
+        "subtitle": _subtitle(validation, about),
+        "verdict": comparison.verdict.name.lower(),
+        "headline": HEADLINES[comparison.verdict],
+        "comparison": comparison,
+        "notes": validation.notes,
+        "power": {STATISTICS[s].title: percent(x) for s, x in power(comparison).items()},
+        "power_sentence": power_sentence(comparison),
+        "reference_sentence": reference_sentence(validation.self_check),
+        "alpha": f"{100 * ALPHA:g} %",
+        "confidence": f"{100 * CONFIDENCE:g} %",
+        "statistics": list(STATISTICS.values()),
+        "overview": _overview(validation),
+        "distributions": distributions(validation),
+        "spectra": spectra(validation),
+        "raster": raster(validation.recording),
+        "beside": validation.beside,
+        "pairing": validation.pairing,
+        "other": "the other recording" if validation.other else "reference",
+        "has_other": validation.other is not None,
+        "calibrated": bool(comparison.tests) and math.isfinite(comparison.tests[0].p),
+        "account": account(validation.recording, validation.other),
+        "families": {name.lower(): name for name in FAMILIES},
+        "markers": MARKERS,
+        "n_runs": len(validation.folders),
+        "provenance": {
+            "This run": _table({"folder": validation.folders[0], **_shown(about)}) if about else [],
+            "The other run": _table(_shown(validation.other.metadata)) if validation.other else [],
+            "Reference": _table({"name": reference.name, **reference.provenance})
+            if reference
+            else [],
+        },
+        "tests": [_row(test) for test in comparison.tests],
+        "size": {"width": WIDTH, "height": HEIGHT, "across": RASTER_WIDTH, "down": RASTER_HEIGHT},
+        "chart": {"width": CHART_WIDTH, "height": CHART_HEIGHT},
+        "version": __version__,
+    }
+
+
+def _title(about: Mapping[str, Any]) -> str:
+    if not about:
+        return "No recording"
+    return f"{Path(str(about.get('model', 'recording'))).stem} on {about.get('backend', '?')}"
+
+
+def _subtitle(validation: Validation, about: Mapping[str, Any]) -> str:
+    parameters = _mapping(about.get("parameters"))
+    shown = [f"{k} {v}" for k, v in parameters.items() if k in ("scale", "drive")]
+    if "seed" in about and len(validation.folders) == 1:
+        shown.append(f"seed {about['seed']}")
+    if validation.comparison.duration:
+        shown.append(f"{validation.comparison.duration * 1e-3:g} s")
+    return " · ".join([*shown, validation.name])
+
+
+def _overview(validation: Validation) -> list[tuple[str, list[Cell]]]:
+    activity = validation.activity
+    if activity is None:
+        return []
+    tests: dict[tuple[str, str], list[Test]] = {}
+    for test in validation.comparison.tests:
+        tests.setdefault((test.population, test.statistic), []).append(test)
+    return [
+        (
+            population,
+            [
+                _cell(
+                    activity.samples.get((population, statistic)),
+                    tests.get((population, statistic), []),
+                )
+                for statistic in STATISTICS
+            ],
+        )
+        for population in activity.n_neurons
+    ]
+
+
+def _cell(sample: Any, tests: list[Test]) -> Cell:
+    mean = number(float(sample.mean())) if sample is not None and sample.size else "–"
+    of_mean = [test for test in tests if test.kind == "mean"]
+    t = of_mean[0].t if of_mean and math.isfinite(of_mean[0].t) else 0.0
+    return Cell(
+        mean=mean,
+        change=percent(change(of_mean[0]), signed=True) if of_mean else "",
+        strength=round(100 * min(1.0, abs(t) / STRONG)),
+        high=t > 0,
+        differs=any(test.differs for test in tests),
+        text="\n".join(describe(test) for test in tests),
+    )
+
+
+def _row(test: Test) -> dict[str, Any]:
+    return {
+        "differs": test.differs,
+        "names": (test.population, test.statistic, test.kind),
+        "numbers": (
+            number(test.value),
+            number(test.expected),
+            number(test.spread),
+            percent(change(test), signed=True),
+            percent(detectable(test)),
+            number(test.t),
+            number(test.p, 2),
+            number(test.p_adjusted, 2),
+            number(test.wasserstein),
+            number(test.kl),
+            number(test.effect_size),
+        ),
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _shown(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not in a section of its own."""
+    elsewhere = (
+        "populations",
+        "rates",
+        "published_rates",
+        "phases_s",
+        "real_time_factor",
+        "energy",
+    )
+    return {key: value for key, value in about.items() if key not in elsewhere}
+
+
+def _table(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in _flat(about):
+        if len(rows) == MOST_ROWS:
+            return [*rows, ("…", "more than is shown here")]
+        text = f"{value:,}" if isinstance(value, int) and value >= 100_000 else str(value)
+        short = text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
+        rows.append((str(key)[:MOST_TEXT], short))
+    return rows
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested mappings, with its path."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value

@@ -1,1 +1,0 @@
-"""Reference ensembles, made by ``benchmarks/make_reference.py``."""

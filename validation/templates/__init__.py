@@ -1,1 +1,0 @@
-"""Pages that `portable_cortex.validation.report` fills in."""

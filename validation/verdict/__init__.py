@@ -1,0 +1,72 @@
+"""Is this the same activity? References, the tests against them, and the verdict in words.
+
+``references/`` holds the ensembles that come with the package, made by
+``benchmarks/make_reference.py``.
+"""
+
+from .comparison import Comparison, SelfCheck, Test, Verdict, compare, self_check
+from .examination import Validation, examine, validate
+from .pairwise import PairedRates, Pairing, compare_recordings, identical, pair
+from .reference import (
+    Ensemble,
+    Reference,
+    conditions,
+    fitting_reference,
+    load_reference,
+    reference_names,
+)
+from .significance import ALPHA, CONFIDENCE, POWER
+from .words import (
+    HEADLINES,
+    SHORT,
+    change,
+    clean,
+    describe,
+    detectable,
+    headline,
+    number,
+    percent,
+    power,
+    power_sentence,
+    probability,
+    reference_sentence,
+)
+
+__all__ = [
+    "ALPHA",
+    "CONFIDENCE",
+    "HEADLINES",
+    "POWER",
+    "SHORT",
+    "Comparison",
+    "Ensemble",
+    "PairedRates",
+    "Pairing",
+    "Reference",
+    "SelfCheck",
+    "Test",
+    "Validation",
+    "Verdict",
+    "change",
+    "clean",
+    "compare",
+    "compare_recordings",
+    "conditions",
+    "describe",
+    "detectable",
+    "examine",
+    "fitting_reference",
+    "headline",
+    "identical",
+    "load_reference",
+    "number",
+    "pair",
+    "percent",
+    "power",
+    "power_sentence",
+    "probability",
+    "reference_names",
+    "reference_sentence",
+    "self_check",
+    "validate",
+]

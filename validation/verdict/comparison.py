@@ -1,0 +1,425 @@
+r"""Is this the same activity? Tests that are calibrated by how much seeds differ, and their power.
+
+The unit is a run: m runs are compared with the n seeds of a reference. For each population and
+statistic there are up to two tests, and a third for all populations together:
+
+* ``mean``: the means of the runs against those of the seeds, by Student's t with a pooled variance,
+  each on the scale of its statistic;
+* ``distribution``: the KS distances of the runs from the pooled reference against the distances of
+  each seed from the pool of the others: the same for their logarithms, one-sided; for references of
+  `DISTRIBUTION_SEEDS` or more;
+* ``joint``: the means of all populations at once, by Hotelling's T², which also sees a change that
+  is small in each population, or that goes against how they vary together.
+
+The family-wise error over all tests is kept so low (`significance`) that 95 of 100 references call
+honest runs different at most once in a hundred times. What each test would have seen is reported
+with it: the smallest change of the mean that it detects with a probability of 0.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..activity import LOGARITHM, STATISTICS, Activity, Scale, effect_size, kl, ks, wasserstein
+from .reference import Ensemble, Reference
+from .significance import ALPHA, TAIL, adjusted, detectable_change, hotelling, student
+
+FloatArray = NDArray[np.float64]
+
+MIN_SEEDS = 5  # of a reference
+DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is so large that it says anything
+MIN_VALUES = 20  # a distribution of fewer is not tested
+# Standard deviation of log K for Kolmogorov's distribution: what distances between samples of one
+# distribution have. Seeds that differ, too, can only vary more.
+KOLMOGOROV = 0.29
+ALL = "all"  # populations, in a joint test
+NAN = float("nan")
+
+
+class Verdict(Enum):
+    """Outcome of a comparison; the value is the exit status of ``portable-cortex validate``."""
+
+    AGREES = 0
+    DIFFERS = 1
+    UNDECIDED = 2
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of one statistic of one population.
+
+    Attributes
+    ----------
+    population, statistic : str
+    kind : {"mean", "distribution", "joint"}
+    value : float
+        Mean over the runs, (mean) KS distance, or Hotelling's T².
+    expected, spread : float
+        Mean and standard deviation over seeds; not numbers in a joint test.
+    t, p, p_adjusted : float
+        Student's t, its probability under the hypothesis of equality, and the same after the
+        adjustment for the number of tests and the luck of the reference; not numbers where nothing
+        says how much seeds differ.
+    error, degrees : float
+        Standard error of the difference, on the scale of the statistic (`Statistic.scale`;
+        logarithmic for distances), and its degrees of freedom.
+    detectable : float or None
+        Smallest change of the mean, in units of the statistic, that is found with a probability of
+        0.8. None for what is no mean.
+    wasserstein, kl, effect_size : float
+        Distances of the runs' distribution from the one compared with, for information.
+    """
+
+    population: str
+    statistic: str
+    kind: str
+    value: float
+    expected: float = NAN
+    spread: float = NAN
+    t: float = NAN
+    p: float = NAN
+    p_adjusted: float = NAN
+    error: float = NAN
+    degrees: float = 0.0
+    detectable: float | None = None
+    wasserstein: float = NAN
+    kl: float = NAN
+    effect_size: float = NAN
+
+    __test__ = False  # no test of pytest's
+
+    @property
+    def differs(self) -> bool:
+        """Whether the test rejects equality: see `significance`."""
+        return self.p_adjusted < ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All tests of one or more runs against one reference.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    reason : str
+        One sentence for the reader.
+    tests : tuple of Test
+    reference : str
+        What they were compared with.
+    duration : float
+        Length of the activity compared, ms.
+    """
+
+    verdict: Verdict
+    reason: str
+    tests: tuple[Test, ...]
+    reference: str
+    duration: float
+
+    @property
+    def different(self) -> tuple[Test, ...]:
+        """The tests that reject equality, smallest p first."""
+        return tuple(sorted((t for t in self.tests if t.differs), key=lambda t: t.p))
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What one statistic of one population is compared with, and how much seeds differ in it.
+
+    Attributes
+    ----------
+    sample : array
+        The distribution compared with.
+    compared : array
+        The means compared with: one a seed, or the one of a second recording.
+    mean_weight : float
+        Variance of their mean, in units of the variance between seeds.
+    means : array, shape (n,)
+        Means of honest seeds; empty if there are none.
+    distances : array
+        KS distances that honest seeds have.
+    distance_weight : float
+        Variance of their mean, in units of the variance between them.
+    """
+
+    sample: FloatArray
+    compared: FloatArray
+    mean_weight: float
+    means: FloatArray
+    distances: FloatArray
+    distance_weight: float
+
+    @classmethod
+    def of(cls, ensemble: Ensemble) -> Yardstick:
+        """The seeds of a reference themselves."""
+        means, n = ensemble.means, ensemble.means.size
+        return cls(ensemble.pool, means, 1 / n, means, ensemble.to_pool, 1 / n)
+
+    @property
+    def mean(self) -> float:
+        """What the runs are compared with."""
+        return float(self.compared.mean())
+
+    def expected(self, scale: Scale) -> float:
+        """The same on a scale."""
+        return float(scale.forward(self.compared).mean())
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the tests know of one statistic of one population in the runs that are compared.
+
+    Attributes
+    ----------
+    means, distances : array
+        Mean, and KS distance from what is compared with; one a run.
+    """
+
+    means: FloatArray
+    distances: FloatArray
+
+
+def compare(activities: Sequence[Activity], reference: Reference) -> Comparison:
+    """Compare the activity of one or more runs with a reference ensemble.
+
+    Parameters
+    ----------
+    activities : sequence of Activity
+        One a seed, measured over exactly one of the reference's durations.
+    reference : Reference
+    """
+    duration = activities[0].duration
+    trouble = _trouble(activities, reference)
+    if trouble:
+        return Comparison(Verdict.UNDECIDED, trouble, (), reference.name, duration)
+    yardsticks = {
+        (population, statistic): Yardstick.of(ensemble)
+        for (length, population, statistic), ensemble in reference.ensembles.items()
+        if length == duration
+    }
+    return judge(all_tests(activities, yardsticks), reference.name, duration)
+
+
+def _trouble(activities: Sequence[Activity], reference: Reference) -> str:
+    """What keeps runs from being compared; empty if nothing does."""
+    for activity in activities:
+        if activity.duration not in reference.durations:
+            known = ", ".join(f"{d:g}" for d in reference.durations)
+            return f"{activity.duration:g} ms: the reference {reference.name} has {known} ms"
+        if dict(activity.n_neurons) != dict(reference.n_neurons):
+            found, wanted = sum(activity.n_neurons.values()), sum(reference.n_neurons.values())
+            return (
+                f"other numbers of neurons than the reference {reference.name}: "
+                f"{found} instead of {wanted}"
+            )
+    seeds = min(ensemble.means.size for ensemble in reference.ensembles.values())
+    if seeds < MIN_SEEDS:
+        return f"the reference {reference.name} has {seeds} seeds: at least {MIN_SEEDS} are needed"
+    return ""
+
+
+def all_tests(
+    activities: Sequence[Activity], yardsticks: Mapping[tuple[str, str], Yardstick]
+) -> list[Test]:
+    """Every test that the samples allow, not yet adjusted for their number."""
+    values, pooled = {}, {}
+    for key, yardstick in yardsticks.items():
+        least = MIN_VALUES if "distribution" in STATISTICS[key[1]].kinds else 1
+        every = [activity.samples[key] for activity in activities]
+        samples = [sample for sample in every if sample.size >= least]
+        if not samples or yardstick.sample.size < least:
+            continue
+        pooled[key] = np.concatenate(samples)
+        values[key] = Values(
+            np.array([sample.mean() for sample in samples]),
+            np.array([ks(sample, yardstick.sample) for sample in samples]),
+        )
+    tests = calibrated_tests(values, yardsticks, len(activities), activities[0].duration)
+    return [_with_distances(test, pooled, yardsticks) for test in tests]
+
+
+def calibrated_tests(
+    values: Mapping[tuple[str, str], Values],
+    yardsticks: Mapping[tuple[str, str], Yardstick],
+    n_runs: int,
+    duration: float,
+) -> list[Test]:
+    """The tests of `all_tests` from what is known of `n_runs` runs of `duration` ms."""
+    tail = TAIL * n_runs * duration * 1e-3
+    tests: list[Test] = []
+    together: dict[str, list[str]] = {}
+    for (population, statistic), of_runs in values.items():
+        tests += _tests(population, statistic, of_runs, yardsticks[population, statistic], tail)
+        if "mean" in STATISTICS[statistic].kinds and of_runs.means.size == n_runs:
+            together.setdefault(statistic, []).append(population)
+    for statistic, populations in together.items():
+        if len(populations) > 1:
+            keys = [(population, statistic) for population in populations]
+            tests += _joint_test(
+                statistic, [values[key] for key in keys], [yardsticks[key] for key in keys], tail
+            )
+    return tests
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """A reference against itself: each of its seeds compared with the others.
+
+    Attributes
+    ----------
+    seeds : int
+    different : int
+        How many of them would be called different.
+    """
+
+    seeds: int
+    different: int
+
+
+def self_check(reference: Reference, duration: float) -> SelfCheck:
+    """Compare each seed of a reference with its others, over one of its durations (ms).
+
+    The distance of a seed from the pool of the others is what an `Ensemble` keeps.
+    """
+    ensembles = {
+        (population, statistic): ensemble
+        for (length, population, statistic), ensemble in reference.ensembles.items()
+        if length == duration
+    }
+    n = min(ensemble.means.size for ensemble in ensembles.values())
+    different = 0
+    for i in range(n):
+        values = {
+            key: Values(ensemble.means[i : i + 1], ensemble.to_pool[i : i + 1])
+            for key, ensemble in ensembles.items()
+        }
+        others = {key: Yardstick.of(_without(ensemble, i)) for key, ensemble in ensembles.items()}
+        tests = calibrated_tests(values, others, 1, duration)
+        different += bool(adjusted(np.array([test.p for test in tests])).min() < ALPHA)
+    return SelfCheck(n, different)
+
+
+def _without(ensemble: Ensemble, seed: int) -> Ensemble:
+    means, to_pool = np.delete(ensemble.means, seed), np.delete(ensemble.to_pool, seed)
+    return replace(ensemble, means=means, to_pool=to_pool)
+
+
+def judge(tests: list[Test], against: str, duration: float) -> Comparison:
+    """Adjust the probabilities of all tests, state their power, and give the verdict."""
+    if not tests:
+        return Comparison(Verdict.UNDECIDED, "nothing could be tested", (), against, duration)
+    n = len(tests)
+    final = tuple(
+        replace(test, p_adjusted=float(p), detectable=_detectable(test, n))
+        for test, p in zip(tests, adjusted(np.array([test.p for test in tests])), strict=True)
+    )
+    different = sum(test.differs for test in final)
+    if different:
+        verb = "differs" if different == 1 else "differ"
+        reason = f"{different} of {n} tests {verb} from {against}"
+        return Comparison(Verdict.DIFFERS, reason, final, against, duration)
+    reason = f"none of {n} tests differs from {against}"
+    return Comparison(Verdict.AGREES, reason, final, against, duration)
+
+
+def _detectable(test: Test, n_tests: int) -> float | None:
+    if test.kind != "mean":
+        return None
+    scale = STATISTICS[test.statistic].scale
+    centre = float(scale.forward(np.array(test.expected)))
+    return scale.around(centre, detectable_change(test.error, test.degrees, n_tests))
+
+
+def _tests(
+    population: str, statistic: str, values: Values, yardstick: Yardstick, tail: float
+) -> list[Test]:
+    """The tests of one statistic of one population; without seeds, their values only."""
+    about, n = STATISTICS[statistic], yardstick.means.size
+    tests = []
+    if "mean" in about.kinds:
+        mean = float(values.means.mean())
+        test = Test(population, statistic, "mean", mean, yardstick.mean)
+        if n:
+            result = student(
+                about.scale.forward(values.means),
+                yardstick.expected(about.scale),
+                yardstick.mean_weight,
+                about.scale.forward(yardstick.means),
+                degrees=n - 1,
+                tail=tail,
+            )
+            test = replace(
+                test,
+                spread=about.scale.around(yardstick.expected(about.scale), result.spread),
+                t=result.t,
+                p=result.two_sided,
+                error=result.error,
+                degrees=result.degrees,
+            )
+        tests.append(test)
+    if "distribution" in about.kinds and (n == 0 or n >= DISTRIBUTION_SEEDS):
+        test = Test(population, statistic, "distribution", float(values.distances.mean()))
+        usual = yardstick.distances
+        if n:
+            # as many degrees of freedom as seeds, however many distances they have
+            logs = LOGARITHM.forward(usual)
+            result = student(
+                LOGARITHM.forward(values.distances),
+                float(logs.mean()),
+                yardstick.distance_weight,
+                logs,
+                degrees=n - 1,
+                floor=KOLMOGOROV,
+            )
+            test = replace(
+                test,
+                expected=float(usual.mean()),
+                spread=float(usual.std(ddof=1)),
+                t=result.t,
+                p=result.one_sided,
+                error=result.error,
+                degrees=result.degrees,
+            )
+        tests.append(test)
+    return tests
+
+
+def _joint_test(
+    statistic: str, values: Sequence[Values], yardsticks: Sequence[Yardstick], tail: float
+) -> list[Test]:
+    """The test of all populations together; none without enough seeds."""
+    scale = STATISTICS[statistic].scale
+    seeds = {yardstick.means.size for yardstick in yardsticks}
+    if len(seeds) != 1 or seeds == {0}:
+        return []
+    result = hotelling(
+        scale.forward(np.column_stack([of_runs.means for of_runs in values])),
+        np.array([yardstick.expected(scale) for yardstick in yardsticks]),
+        yardsticks[0].mean_weight,
+        scale.forward(np.column_stack([yardstick.means for yardstick in yardsticks])),
+        tail=tail,
+    )
+    return [] if result is None else [Test(ALL, statistic, "joint", result[0], p=result[1])]
+
+
+def _with_distances(
+    test: Test,
+    pooled: Mapping[tuple[str, str], FloatArray],
+    yardsticks: Mapping[tuple[str, str], Yardstick],
+) -> Test:
+    """A test with the distances that decide nothing, where there is a distribution."""
+    key = test.population, test.statistic
+    if test.kind == "joint" or "distribution" not in STATISTICS[test.statistic].kinds:
+        return test
+    sample, other = pooled[key], yardsticks[key].sample
+    return replace(
+        test,
+        wasserstein=wasserstein(sample, other),
+        kl=kl(sample, other),
+        effect_size=effect_size(sample, other),
+    )
