@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyNN import errors
-from pyNN.parameters import LazyArray, ParameterSpace
+from pyNN.parameters import LazyArray, ParameterSpace, Sequence
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
@@ -17,7 +17,7 @@ from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder
 from ._reset import Nodes
-from ._simulator import ID, state
+from ._simulator import ID, in_words, state
 
 build_params = pynn_populations._build_params
 
@@ -63,6 +63,11 @@ class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
         size = self.grandparent.size
         return {name: _all_values(value, size)[cells] for name, value in values.items()}
 
+    def _set_parameters(self, parameter_space: Any) -> None:
+        state.check_alive(self)
+        with in_words(f"parameters of cells of population {self.grandparent.label}"):
+            super()._set_parameters(parameter_space)
+
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
         population = self.grandparent
         if variable not in population.initial_values:
@@ -94,7 +99,8 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self._direct: Projection | None = None  # its only projection, onto one target each
         self._connected = False
         self.network = state.network
-        super().__init__(*args, **kwargs)
+        with in_words(f"population {kwargs.get('label') or ''}".strip()):
+            super().__init__(*args, **kwargs)
         self.celltype.always_local = False  # processes share what repeats the spikes of sources
         if self._generator is not None:
             for name in self._LATE:
@@ -155,6 +161,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         UnsupportedError
             Where NEST cannot set it, to anything but the zero that it starts from.
         """
+        state.check_alive(self)
         celltype = self.celltype
         native = getattr(celltype, "variable_map", {}).get(variable, variable)
         scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)
@@ -177,10 +184,11 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             if not local.any():
                 return
             nodes = nodes[[int(cell) for cell in cells[local]]]
-        if np.ndim(values) == 0:
-            nodes.set({native: values})
-        else:
-            nodes.set([{native: v} for v in values[local].tolist()])
+        with in_words(f"{variable} of population {self.label}"):
+            if np.ndim(values) == 0:
+                nodes.set({native: values})
+            else:
+                nodes.set([{native: v} for v in values[local].tolist()])
 
     def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
         # PyNN counts among the neurons of this process, but the values are those of all
@@ -247,17 +255,24 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             self._direct.connect_generator(self._generator)
 
     def _set_parameters(self, parameter_space: Any) -> None:
+        state.check_alive(self)
         if self._generator is not None and not parameter_space.is_homogeneous:
             self._separate()
-        if self._generator is None:
-            super()._set_parameters(parameter_space)
-            return
-        parameters = build_params(parameter_space, None, size=self.size)
-        state.set_status(self._generator, parameters)
+        with in_words(f"parameters of population {self.label}"):
+            if self._generator is None:
+                super()._set_parameters(parameter_space)
+            else:
+                self._generator.set(build_params(parameter_space, None, size=self.size))
 
     def _get_native_parameters(self, *names: str) -> Any:
         if self._generator is None:
-            return super()._get_native_parameters(*names)
+            space = super()._get_native_parameters(*names)
+            if "spike_times" in names:  # PyNN makes of each a sequence of one array
+                trains = np.empty(self.local_size, object)
+                for index, node in enumerate(self.node_collection[self._mask_local]):
+                    trains[index] = Sequence(np.array(node.get("spike_times"), float))
+                space["spike_times"] = LazyArray(trains, shape=trains.shape, dtype=Sequence)
+            return space
         values = {name: self._generator.get(name) for name in names}
         return ParameterSpace(values, shape=(self.size,))
 

@@ -320,6 +320,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
 
     def set(self, **attributes: Any) -> None:
         """See the floor; what is one number for all needs no look at the synapses."""
+        state.check_alive(self.pre, self.post)
         if not self._static:
             pynn_nest.Projection.set(self, **attributes)
         elif attributes and all(isinstance(v, int | float) for v in attributes.values()):

@@ -186,6 +186,11 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
 
     # --- what PyNN's recorder calls ---------------------------------------------------------------
 
+    def record(self, *args: Any, **kwargs: Any) -> None:
+        """See PyNN."""
+        state.check_alive(self.population)
+        super().record(*args, **kwargs)
+
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         if variable.name == "spikes":
             self._new_spikes |= new_ids

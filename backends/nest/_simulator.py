@@ -9,7 +9,11 @@ there; where such data are asked for, NEST does go on by a slice (`State.look_ah
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from pyNN import errors
 
 from portable_cortex.pynn import state as floor
 from portable_cortex.pynn.grid import nearest_steps
@@ -32,6 +36,20 @@ class ID(pynn_simulator.ID):  # type: ignore[misc]  # PyNN is untyped
     @property
     def local(self) -> bool:
         return bool(self.parent._mask_local[self.parent.id_to_index(self)])
+
+
+@contextmanager
+def in_words(what: str) -> Iterator[None]:
+    """Make NEST's refusal of what a user asked for an error of PyNN.
+
+    Raises
+    ------
+    pyNN.errors.InvalidParameterValueError
+    """
+    try:
+        yield
+    except nest.NESTError as error:
+        raise errors.InvalidParameterValueError(f"NEST refuses {what}: {error}") from error
 
 
 class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untyped
