@@ -394,7 +394,7 @@ def test_nests_own_words_reach_the_user(tmp_path):
         "    return {'cells': cells}\n"
     )
     with pytest.raises(
-        ModelError, match=r"line 2, in build\(\).*time constants.*says backend 'nest'"
+        ModelError, match=r"line 2, in build\(\).*NEST refuses population.*time constants"
     ):
         portable_cortex.run(backend="nest", model=script, duration=10.0)
 

@@ -16,7 +16,7 @@ from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.checks import check_edges
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.grid import delay_steps
-from portable_cortex.pynn.synapses import check_signs
+from portable_cortex.pynn.synapses import check_signs, static_synapse
 from portable_cortex.pynn.values import is_number
 
 from . import _drawn, _lowering, _simulator
@@ -24,6 +24,7 @@ from ._population import Population
 from ._pynn import nest, pynn_nest
 from ._simulator import state
 
+StaticSynapse = static_synapse(state)
 MOST_ORDERED = 1_000_000
 """Synapses of a list whose order of creation is kept where there are several between two cells."""
 
@@ -34,7 +35,7 @@ ADDRESS = "presynaptic_index", "postsynaptic_index"
 class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     __doc__ = pynn_nest.Projection.__doc__
     _simulator = _simulator
-    _static_synapse_class = pynn_nest.StaticSynapse
+    _static_synapse_class = StaticSynapse
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             raise errors.ConnectionError("a spike source cannot be the target of a projection")
         state.check_alive(presynaptic_population, postsynaptic_population)
         self._number, self._changes = len(state.projections), parallel.rank() << 16
-        self._static = synapse_type is None or type(synapse_type) is pynn_nest.StaticSynapse
+        self._static = synapse_type is None or isinstance(synapse_type, StaticSynapse)
         if not self._static:
             if parallel.processes() > 1:
                 raise UnsupportedError(
@@ -125,10 +126,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         return values
 
     def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
-        """See the floor; of all processes, in PyNN's units rather than NEST's."""
-        columns = map(parallel.joined, super().collect(connector))
-        sources, targets, weights, delays = columns
-        return sources, targets, weights / PICO, delays
+        """See the floor; of all processes."""
+        return tuple(map(parallel.joined, super().collect(connector)))
 
     # --- being made again, for a reset ----------------------------------------------------------
 
@@ -245,7 +244,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         spec["synapse_model"] = self._model
         if self._port:
             spec["receptor_type"] = np.full(n, self._port, dtype=int)
-        pairs = _numbers(self.pre)[sources], _numbers(self.post)[targets]
+        pairs = _lowering.numbers(self.pre)[sources], _lowering.numbers(self.post)[targets]
         self._connect(*pairs, "one_to_one", spec)
 
     def _connect(self, *arguments: Any) -> None:
@@ -327,6 +326,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             changed = {name: np.array([float(v)]) for name, v in attributes.items()}
             for name in changed:
                 self._attribute(name)
+            if not parallel.total(len(self)):
+                return
             self._table = _Table(self.nest_connections, np.empty(0, np.int64))
             self._write(self._checked_values(changed))
         else:
@@ -438,19 +439,14 @@ def _receptor(projection: Any) -> tuple[int, float]:
     return int(celltype.get_receptor_type(projection.receptor_type)), sign
 
 
-def _numbers(cells: Any) -> np.ndarray[Any, Any]:
-    """Node numbers of a population, view or assembly."""
-    return np.array(cells.all_cells, dtype=np.int64)
-
-
 def _node_range(cells: Any) -> tuple[int, int]:
-    numbers = _numbers(cells)
+    numbers = _lowering.numbers(cells)
     return int(numbers.min()), int(numbers.max())
 
 
 def _positions(cells: Any, numbers: Any) -> np.ndarray[Any, Any]:
     """Indices, within a population, view or assembly, of nodes given by number."""
-    own = _numbers(cells)
+    own = _lowering.numbers(cells)
     order = np.argsort(own)
     found: np.ndarray[Any, Any] = order[np.searchsorted(own, numbers, sorter=order)]
     return found

@@ -193,6 +193,9 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
 
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         if variable.name == "spikes":
+            if self._spike_recorder is None and not self._new_spikes:
+                self._begins = state.step
+                self._recording_start_time = state.t * pq.ms
             self._new_spikes |= new_ids
             return
         if sampling_interval is not None:
@@ -224,6 +227,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
     def _get_current_segment(
         self, filter_ids: Any = None, variables: Any = "all", clear: bool = False
     ) -> Any:
+        self.begin()  # what is recorded since the last run has its first sample
         segment = super()._get_current_segment(filter_ids, variables, clear)
         for signal in segment.analogsignals:
             signal.t_start = self.signal_start(signal.name) * pq.ms

@@ -71,6 +71,7 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         """Start at 0, with these arguments of ``setup()``; `clear` empties NEST's kernel."""
         self.clear_kernel = clear
         self.step = 0
+        self.n_resets = 0
         self.network = getattr(self, "network", 0) + 1
         self.shared_seed: int | None = None
         self.projections: list[Any] = []
@@ -78,8 +79,8 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         self.forget_connections()
         self.least_delay = float(timestep) if min_delay == "auto" else float(min_delay)
         self._longest = float("inf") if max_delay == "auto" else float(max_delay)
-        if min_delay != "auto" and max_delay == "auto":
-            self._longest = 10.0  # PyNN tells NEST so
+        self._is_auto = min_delay == "auto"
+        self.seed = int(nest.rng_seed)  # of everything that is drawn
 
     def forget_connections(self) -> None:
         """There are none in the kernel."""
@@ -99,9 +100,9 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         return self._longest
 
     @property
-    def seed(self) -> int:
-        """Of everything that is drawn."""
-        return int(nest.rng_seed)
+    def min_delay(self) -> float:
+        """The smallest delay that ``setup()`` was told, or that there is, ms."""
+        return float(nest.min_delay) if self._is_auto else self.least_delay
 
     @property
     def t(self) -> float:
@@ -159,6 +160,10 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
             check_reset(self.projections)
             self.step = 0
             make_again(self)
+            self.n_resets += 1
+            nest.rng_seed = (self.seed + self.n_resets - 1) % (
+                2**32 - 1
+            ) + 1  # other Poisson trains
         for recorder in self.recorders:
             recorder.restart()
         self.running = False
