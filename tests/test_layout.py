@@ -11,7 +11,7 @@ import importlib
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -57,6 +57,8 @@ class Arrow:
     is_text : bool
     at_import : bool
         Whether it is carried out when the file is imported.
+    for_types : bool
+        Whether it is never carried out.
     """
 
     module: str
@@ -64,6 +66,7 @@ class Arrow:
     level: int = 0
     is_text: bool = False
     at_import: bool = True
+    for_types: bool = False
 
     @property
     def full(self) -> str:
@@ -109,7 +112,8 @@ def _arrows(tree, package, at_import):
         elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-            yield from _arrows(node, package, at_import and not inside and not typing)
+            for arrow in _arrows(node, package, at_import and not inside and not typing):
+                yield replace(arrow, for_types=True) if typing else arrow
 
 
 def part(name: str) -> str:
@@ -224,6 +228,17 @@ def test_no_arrow_runs_up(source):
         to = part(arrow.full)
         if home(arrow.full) == CORE and to in floor and part(source) != "_moved":
             assert floor[to] <= floor[part(source)], f"{arrow.full} lies above"
+
+
+def test_no_room_uses_what_uses_it():
+    used = {part(source): set() for source in CORE_FILES}
+    for source in CORE_FILES:
+        for arrow in arrows(source):
+            to = part(arrow.full)
+            if home(arrow.full) == CORE and to in used and not (arrow.is_text or arrow.for_types):
+                used[part(source)].add(to)
+    order = {room: rooms - {room} for room, rooms in used.items()}
+    assert tuple(graphlib.TopologicalSorter(order).static_order())[-1] == "__main__"
 
 
 @pytest.mark.parametrize("source", files())
