@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from portable_cortex import Experiment, backend_names
 from portable_cortex.portal import make_script
 
@@ -91,6 +89,11 @@ def arrows(module: str) -> tuple[Arrow, ...]:
     return read_arrows(files()[module], module)
 
 
+def all_arrows(sources: list[str]) -> list[tuple[str, Arrow]]:
+    """The imports of several modules, each with its module."""
+    return [(source, arrow) for source in sources for arrow in arrows(source)]
+
+
 def read_arrows(path: Path, module: str) -> tuple[Arrow, ...]:
     """All imports in a file, those that are written relatively resolved."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -157,43 +160,43 @@ def test_the_rules_below_see_all_files():
     )
 
 
-@pytest.mark.parametrize("source", CORE_FILES)
-def test_core_imports_siblings_relatively_and_no_backend(source):
-    for arrow in arrows(source):
+def test_core_imports_siblings_relatively_and_no_backend():
+    for source, arrow in all_arrows(CORE_FILES):
         inside = arrow.module.split(".")[0] == CORE
-        assert arrow.level or arrow.is_text or not inside, f"{arrow.full} by its full name"
-        assert arrow.full not in SIMULATORS, f"{arrow.full} is a simulator"
+        assert arrow.level or arrow.is_text or not inside, (
+            f"{source}: {arrow.full} by its full name"
+        )
+        assert arrow.full not in SIMULATORS, f"{source}: {arrow.full} is a simulator"
         target = home(arrow.full)
         if target.startswith(f"{CORE}.backends"):
-            assert part(source) in ("registry", "_moved"), f"{arrow.full} is a backend"
+            assert part(source) in ("registry", "_moved"), f"{source}: {arrow.full} is a backend"
             assert arrow.is_text
         elif target not in (CORE, ""):
-            assert part(source) == "cli", f"{arrow.full}: only the command line knows it"
+            assert part(source) == "cli", f"{source}: {arrow.full}: only the command line knows it"
 
 
-@pytest.mark.parametrize("source", BACKEND_FILES)
-def test_backends_import_the_core_and_themselves_only(source):
-    check_beside(source)
+def test_backends_import_the_core_and_themselves_only():
+    check_beside(BACKEND_FILES)
 
 
-@pytest.mark.parametrize("source", OTHER_FILES)
-def test_validation_imports_the_core_and_itself_only(source):
-    check_beside(source)
-    for arrow in arrows(source):
-        assert arrow.full not in SIMULATORS, f"{arrow.full} is a simulator"
+def test_validation_imports_the_core_and_itself_only():
+    check_beside(OTHER_FILES)
+    for source, arrow in all_arrows(OTHER_FILES):
+        assert arrow.full not in SIMULATORS, f"{source}: {arrow.full} is a simulator"
 
 
-def check_beside(source: str) -> None:
-    for arrow in arrows(source):
-        if arrow.module.split(".")[0] in ("backends", "validation", "portal"):
-            pytest.fail(f"{arrow.full} is not installed under this name")
-        if arrow.module.split(".")[0] != CORE:
+def check_beside(sources: list[str]) -> None:
+    for source, arrow in all_arrows(sources):
+        top = arrow.module.split(".")[0]
+        known = top not in ("backends", "validation", "portal")
+        assert known, f"{source}: {arrow.full} is not installed under this name"
+        if top != CORE:
             continue
         target = home(arrow.full)
-        assert target in (CORE, home(source)), f"{arrow.full} is a neighbour"
+        assert target in (CORE, home(source)), f"{source}: {arrow.full} is a neighbour"
         if not arrow.is_text:
             relative = target == home(source)
-            assert bool(arrow.level) == relative, f"{arrow.full} is written the other way"
+            assert bool(arrow.level) == relative, f"{source}: {arrow.full} is written the other way"
 
 
 def test_what_a_job_carries_needs_pynn_and_numpy_only(tmp_path):
@@ -221,38 +224,37 @@ def test_what_a_job_carries_needs_pynn_and_numpy_only(tmp_path):
                 assert there, f"{source}: {arrow.full} is not taken along"
 
 
-@pytest.mark.parametrize("source", CORE_FILES)
-def test_no_arrow_runs_up(source):
+def test_no_arrow_runs_up():
     floor = {name: number for number, names in enumerate(LAYERS) for name in names}
-    for arrow in arrows(source):
+    for source, arrow in all_arrows(CORE_FILES):
         to = part(arrow.full)
         if home(arrow.full) == CORE and to in floor and part(source) != "_moved":
-            assert floor[to] <= floor[part(source)], f"{arrow.full} lies above"
+            assert floor[to] <= floor[part(source)], f"{source}: {arrow.full} lies above"
 
 
 def test_no_room_uses_what_uses_it():
     used = {part(source): set() for source in CORE_FILES}
-    for source in CORE_FILES:
-        for arrow in arrows(source):
-            to = part(arrow.full)
-            if home(arrow.full) == CORE and to in used and not (arrow.is_text or arrow.for_types):
-                used[part(source)].add(to)
+    for source, arrow in all_arrows(CORE_FILES):
+        to = part(arrow.full)
+        if home(arrow.full) == CORE and to in used and not (arrow.is_text or arrow.for_types):
+            used[part(source)].add(to)
     order = {room: rooms - {room} for room, rooms in used.items()}
     assert tuple(graphlib.TopologicalSorter(order).static_order())[-1] == "__main__"
 
 
-@pytest.mark.parametrize("source", files())
-def test_rooms_are_entered_through_what_they_list(source):
-    for arrow in arrows(source):
+def test_rooms_are_entered_through_what_they_list():
+    for source, arrow in all_arrows(list(files())):
         words = arrow.full.split(".")
         if words[0] != CORE or part(arrow.full) in ("", part(source)):
             continue
         inside = home(source) == CORE or words[1] == "_run"  # which jobs are there for
         for word in words[2:] if inside else words[1:]:
-            assert not re.match("_[a-z]", word), f"{arrow.full} is private"
+            assert not re.match("_[a-z]", word), f"{source}: {arrow.full} is private"
         if part(arrow.full) in ROOMS and len(words) > 2:
             listed = files()[f"{CORE}.{words[1]}.__init__"].read_text(encoding="utf-8")
-            assert re.search(rf"\b{words[2]}\b", listed), f"{arrow.full} is not listed there"
+            assert re.search(rf"\b{words[2]}\b", listed), (
+                f"{source}: {arrow.full} is not listed there"
+            )
 
 
 def test_rooms_of_the_validation_use_of_each_other_what_is_listed():
@@ -260,12 +262,10 @@ def test_rooms_of_the_validation_use_of_each_other_what_is_listed():
     top = f"{CORE}.validation"
     rooms = {words[2] for name in OTHER_FILES if len(words := name.split(".")) > 3}
     used = {room: set() for room in rooms}
-    for source in OTHER_FILES:
-        room = source.split(".")[2]
-        for arrow in arrows(source) if room in rooms and home(source) == top else ():
-            if arrow.level == 2:
-                target = arrow.module.removeprefix(f"{top}.")
-                assert target in rooms, f"{source}: {arrow.full}"
-                assert arrow.name in importlib.import_module(arrow.module).__all__, arrow.full
-                used[room].add(target)
+    for source, arrow in all_arrows(OTHER_FILES):
+        if home(source) == top and source.split(".")[2] in rooms and arrow.level == 2:
+            target = arrow.module.removeprefix(f"{top}.")
+            assert target in rooms, f"{source}: {arrow.full}"
+            assert arrow.name in importlib.import_module(arrow.module).__all__, arrow.full
+            used[source.split(".")[2]].add(target)
     assert tuple(graphlib.TopologicalSorter(used).static_order())[-1] == "pages"
