@@ -42,7 +42,7 @@ from .literature import draw_literature, user_run
 RESULT, PLOT = "benchmark.json", "benchmark.png"
 PHASES = ("create", "connect", "prepare", "simulate")
 # -P: not what lies in this folder
-COMMAND = (sys.executable, "-P", "-m", "portable_cortex.sweep.job")
+COMMAND = (sys.executable, "-P", "-m", "portable_cortex.cli.job")
 
 
 @dataclass(frozen=True)
