@@ -10,7 +10,7 @@ from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-NATIVE = Path("backends/spinnaker_board/native")
+NATIVE = Path("backends/spinnaker/board/native")
 
 
 class Library(build_ext):
@@ -33,7 +33,7 @@ setup(
     cmdclass={"build_ext": Library, "bdist_wheel": Wheel},
     ext_modules=[
         Extension(
-            "portable_cortex.backends.spinnaker_board._native",
+            "portable_cortex.backends.spinnaker.board._native",
             sources=sorted(str(path) for path in NATIVE.glob("*.c")),
             depends=sorted(str(path) for path in NATIVE.glob("*.h")),
             # each piece of code of the interpreter is to keep its own jump to the next: gcc would

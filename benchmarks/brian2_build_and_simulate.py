@@ -55,8 +55,8 @@ def by_hand(scale: float, duration: float, threads: int, folder: str) -> dict[st
     import brian2 as b
     import numpy as np
 
-    from portable_cortex.parameters import PD14
-    from portable_cortex.scaling import scale as scaled_circuit
+    from portable_cortex.models.parameters import PD14
+    from portable_cortex.models.scaling import scale as scaled_circuit
 
     start = time.perf_counter()
     b.set_device("cpp_standalone", directory=folder, build_on_run=False)
@@ -148,10 +148,10 @@ def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, 
     import brian2
     import pyNN.brian2 as sim
 
-    from portable_cortex import model
-    from portable_cortex.clock import Clock
-    from portable_cortex.model_loader import Model
-    from portable_cortex.network import build_network
+    from portable_cortex.host.clock import Clock
+    from portable_cortex.models import pd14 as model
+    from portable_cortex.models.loader import Model
+    from portable_cortex.pynn.watching import build_network
 
     brian2.prefs.codegen.target = "numpy"  # it would compile for many minutes
     sim.setup(timestep=0.1)

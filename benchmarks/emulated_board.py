@@ -25,7 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from portable_cortex.backends.spinnaker_board import EmulatedBoard
+from portable_cortex.backends.spinnaker.board import EmulatedBoard
 
 SCRIPT = """
 import json, sys, time

@@ -319,7 +319,7 @@ def translated(kind: str, interrupts: int) -> dict[str, float]:
 
 def interpreted(interrupts: int) -> dict[str, float]:
     """Time on this package's interpreter."""
-    from portable_cortex.backends.spinnaker_board import native
+    from portable_cortex.backends.spinnaker.board import native
 
     machine = native.Machine([[-1] * 6])
     pieces = tuple((at, struct.pack(f"<{len(words)}I", *words)) for at, words in CODE)

@@ -14,10 +14,10 @@ from unittest import mock
 
 import numpy as np
 
-from portable_cortex import model
 from portable_cortex.errors import UnknownNameError
-from portable_cortex.parameters import PD14
-from portable_cortex.scaling import scale as scale_circuit
+from portable_cortex.models import pd14 as model
+from portable_cortex.models.parameters import PD14
+from portable_cortex.models.scaling import scale as scale_circuit
 
 MISTAKES = {
     "none": "an honest network of another seed",

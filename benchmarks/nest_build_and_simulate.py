@@ -81,10 +81,10 @@ def pynn(scale: float, duration: float, threads: int, seed: int) -> dict[str, fl
     """Run the same description on pyNN.nest as it comes."""
     import pyNN.nest as sim
 
-    from portable_cortex import model
-    from portable_cortex.clock import Clock
-    from portable_cortex.model_loader import Model
-    from portable_cortex.network import build_network
+    from portable_cortex.host.clock import Clock
+    from portable_cortex.models import pd14 as model
+    from portable_cortex.models.loader import Model
+    from portable_cortex.pynn.watching import build_network
 
     sim.setup(timestep=0.1, threads=threads, rng_seed=seed, spike_precision="on_grid")
     clock = Clock()

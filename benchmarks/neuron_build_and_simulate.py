@@ -3,7 +3,7 @@
     python benchmarks/neuron_build_and_simulate.py --scale 0.01 --repeats 3
     python benchmarks/neuron_build_and_simulate.py --synapses 500000 --repeats 3
 
-Plain pyNN.neuron is what its user would write: the same description (`portable_cortex.model.build`)
+Plain pyNN.neuron is what its user would write: the same description (`build` of `models.pd14`)
 in the namespace ``pyNN.neuron``. It compiles its mechanisms into the folder in which PyNN is
 installed; here it is given those of this package. With ``--synapses``, one projection of that many
 synapses is made, beside a Python loop over NEURON's ``gid_connect`` with all numbers at hand. Each
@@ -26,7 +26,8 @@ MINE, PLAIN, LOOP = "portable-cortex", "pyNN.neuron", "loop"
 
 def measure(which: str, scale: float, duration: float, timestep: float) -> dict[str, float]:
     """Build and simulate the microcircuit in this process."""
-    from portable_cortex import model, simulator
+    from portable_cortex import simulator
+    from portable_cortex.models import pd14 as model
 
     portable = simulator("neuron")
     if which == PLAIN:

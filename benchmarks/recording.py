@@ -23,8 +23,8 @@ def make() -> object:
     import numpy as np
 
     from portable_cortex import Recording
-    from portable_cortex.parameters import PD14
-    from portable_cortex.sonata import by_time
+    from portable_cortex.models.parameters import PD14
+    from portable_cortex.recording import by_time
 
     rng = np.random.default_rng(1)
     trains = {}

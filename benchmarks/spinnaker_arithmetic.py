@@ -26,7 +26,7 @@ import spinnaker_update as update
 
 import portable_cortex
 from portable_cortex import Recording
-from portable_cortex.model_loader import ModelWarning
+from portable_cortex.errors import ModelWarning
 from portable_cortex.validation.activity import measure
 from portable_cortex.validation.verdict import pair
 

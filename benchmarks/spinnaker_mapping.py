@@ -71,7 +71,7 @@ def plain(scale: float) -> dict[str, float]:
     )
     import spynnaker.pyNN as sim  # noqa: N813
 
-    from portable_cortex import model
+    from portable_cortex.models import pd14 as model
 
     # it takes no generators, not even PyNN's
     for name in ("RandomDistribution", "FixedTotalNumberConnector"):

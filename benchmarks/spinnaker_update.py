@@ -17,10 +17,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from portable_cortex import Recording, model
-from portable_cortex.parameters import PD14
-from portable_cortex.realisation import STATE, Stream, draw_edges, quantile_function
-from portable_cortex.scaling import scale
+from portable_cortex import Recording
+from portable_cortex.models import pd14 as model
+from portable_cortex.models.parameters import PD14
+from portable_cortex.models.scaling import scale
+from portable_cortex.pynn.draws import STATE, Stream, draw_edges, quantile_function
 
 PARTS = {
     "weights": "weights of 16 bits",

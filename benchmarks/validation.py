@@ -25,9 +25,9 @@ import numpy as np
 import quantities as pq
 
 from portable_cortex import Recording
-from portable_cortex.parameters import PD14
-from portable_cortex.provenance import peak_memory_bytes
-from portable_cortex.sonata import by_time
+from portable_cortex.host.provenance import peak_memory_bytes
+from portable_cortex.models.parameters import PD14
+from portable_cortex.recording import by_time
 from portable_cortex.validation.activity import measure
 from portable_cortex.validation.activity.statistics import CORRELATION_NEURONS
 from portable_cortex.validation.pages import write_report

@@ -9,12 +9,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .backend import Availability, Backend, BackendOptions, Capabilities, Energy
-    from .errors import PortableCortexError
+    from .errors import ModelWarning, PortableCortexError
     from .experiment import Experiment, RecordRequest, run, simulator
-    from .model_loader import ModelWarning
-    from .recording import Recording
+    from .recording import Recording, Signal, Spikes
     from .registry import backend_names, load_backend
-    from .sonata import Signal, Spikes
 
     __version__: str
 
@@ -37,35 +35,34 @@ __all__ = [
     "simulator",
 ]
 
-_MODULES = {
-    "backend": "Availability Backend BackendOptions Capabilities Energy",
-    "errors": "PortableCortexError",
-    "experiment": "Experiment RecordRequest run simulator",
-    "model_loader": "ModelWarning",
-    "recording": "Recording",
-    "registry": "backend_names load_backend",
-    "sonata": "Signal Spikes",
-}
-
 if not TYPE_CHECKING:
+    from . import _moved
+    from ._lazy import lazy
+
+    _moved.install()
+    _named, _names = lazy(
+        __name__,
+        {
+            "backend": "Availability Backend BackendOptions Capabilities Energy",
+            "errors": "ModelWarning PortableCortexError",
+            "experiment": "Experiment RecordRequest run simulator",
+            "recording": "Recording Signal Spikes",
+            "registry": "backend_names load_backend",
+        },
+    )
 
     def __getattr__(name: str) -> "Any":
         """What `name` stands for, imported at its first use."""
-        import importlib
+        if name in _moved.ATTRIBUTES:
+            from importlib import import_module
 
-        if name == "__version__":
-            from importlib.metadata import version
+            return import_module(f"{__name__}.{name}")
+        if name != "__version__":
+            return _named(name)
+        from importlib.metadata import version
 
-            value = version("portable-cortex")
-        elif name in _MODULES:
-            return importlib.import_module(f".{name}", __name__)
-        else:
-            homes = [module for module, names in _MODULES.items() if name in names.split()]
-            if not homes:
-                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-            value = getattr(importlib.import_module(f".{homes[0]}", __name__), name)
-        globals()[name] = value
-        return value
+        globals()[name] = version("portable-cortex")
+        return globals()[name]
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, *_MODULES, "__version__"})
+        return [*_names(), "__version__"]

@@ -19,9 +19,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from . import parallel
-from .errors import BackendUnavailableError, InvalidValueError, UnsupportedError
-from .sonata import Signal, Spikes, by_time
+from .errors import BackendUnavailableError, UnsupportedError
+from .host import parallel
+from .power import Energy as Energy
+from .recording import Signal, Spikes, by_time
 
 
 class Progress(Protocol):
@@ -29,9 +30,6 @@ class Progress(Protocol):
 
     def __call__(self, fraction: float | None, detail: str = "", /) -> None:
         """Done is this much, from 0 to 1, or nobody knows how much; `detail` says what goes on."""
-
-
-ENERGY_KINDS = ("measured", "modelled", "assumed")
 
 
 class BackendOptions(BaseModel):
@@ -84,45 +82,6 @@ class Availability:
     available: bool
     version: str | None
     install: str
-
-
-@dataclass(frozen=True)
-class Energy:
-    """Energy of the simulate phase, as a power meter or the machine itself reports it.
-
-    Attributes
-    ----------
-    joules : float
-    kind : {"measured", "modelled", "assumed"}
-    scope : str
-        What it covers, e.g. ``"package"``, ``"boards"``, ``"outlet"``.
-    source : str
-        The meter; for a backend's own figure the backend, if left empty.
-    note : str
-        What else its reader must know.
-
-    Raises
-    ------
-    InvalidValueError
-        For another kind.
-
-    Examples
-    --------
-    >>> Energy(12.5, "measured", "outlet").kind
-    'measured'
-    """
-
-    joules: float
-    kind: str
-    scope: str
-    source: str = ""
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        if self.kind not in ENERGY_KINDS:
-            raise InvalidValueError(
-                f"kind of an energy must be one of {', '.join(ENERGY_KINDS)}, not {self.kind!r}"
-            )
 
 
 def _is_installed(module: str) -> bool:

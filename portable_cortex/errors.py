@@ -1,4 +1,4 @@
-"""Every error that the package raises on purpose.
+"""Every error that the package raises on purpose, and the warning of a model.
 
 ::
 
@@ -85,3 +85,7 @@ class OutputError(PortableCortexError, OSError):
 
 class OutputExistsError(OutputError):
     """A folder that already holds a run, and was not to be overwritten."""
+
+
+class ModelWarning(UserWarning):
+    """What a model's author would want its user to know before believing the result."""

@@ -16,10 +16,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from . import interruption, parallel, provenance
 from .backend import Backend, BackendOptions
-from .cache import find_matplotlib_a_folder
-from .clock import Clock
 from .errors import (
     InvalidValueError,
     OutputError,
@@ -28,14 +25,16 @@ from .errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from .host import interruption, parallel, provenance
+from .host.cache import find_matplotlib_a_folder
+from .host.clock import Clock
 from .machine import DEFAULT_MACHINE, Machine, load_machine
-from .model_loader import Model, load_model
-from .network import Network, build_network
+from .models.loader import Model, load_model
+from .models.user_code import describe, is_asked_to_end, located, shown
 from .power import Metering, metered
-from .recording import Recording, to_json
+from .pynn.watching import Network, build_network
+from .recording import Recording, Signal, Spikes, to_json
 from .registry import DEFAULT_BACKEND, load_backend
-from .sonata import Signal, Spikes
-from .user_code import describe, is_asked_to_end, located, shown
 
 T = TypeVar("T")
 
@@ -550,7 +549,7 @@ def run(
     record : sequence of str
         ``variable:population:count``, e.g. ``"v:L4E:10"``.
     **parameters
-        Of the model, e.g. ``scale=0.1, drive="dc"`` (see `portable_cortex.model.build`).
+        Of the model, e.g. ``scale=0.1, drive="dc"`` (see `portable_cortex.models.pd14.build`).
 
     See `Experiment` for the others.
 

@@ -23,10 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .backend import Backend, BackendOptions
 from .errors import InvalidValueError, MachineFileError, UnknownNameError, UnsupportedError
+from .host.untrusted import parse_toml, printable
+from .models.user_code import shown
 from .power import METERS, AnyPowerSettings
 from .registry import backend_names, load_backend
-from .untrusted import parse_toml, printable
-from .user_code import shown
 
 DEFAULT_MACHINE = "local"
 

@@ -27,7 +27,7 @@ BUILTIN = {
 DEFAULT_BACKEND = "builtin"
 
 # no backend, but what one runs on
-EMULATED_BOARD = "portable_cortex.backends.spinnaker_board:EmulatedBoard"
+EMULATED_BOARD = "portable_cortex.backends.spinnaker.board:EmulatedBoard"
 
 
 def backend_names() -> tuple[str, ...]:

@@ -20,10 +20,10 @@ from typing import Any
 import httpx
 
 from portable_cortex import Experiment, Recording
-from portable_cortex.archive import LARGEST, SUFFIX, read_archive, to_recording
 from portable_cortex.errors import InvalidValueError, OutputError
+from portable_cortex.host.untrusted import printable
 from portable_cortex.recording import check_output
-from portable_cortex.untrusted import printable
+from portable_cortex.recording.archive import LARGEST, SUFFIX, read_archive, to_recording
 
 from .answers import REMOVED, Job
 from .client import DEFAULT_URL, Client

@@ -22,10 +22,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from portable_cortex import provenance
-from portable_cortex.clock import Clock
-from portable_cortex.model_loader import load_model
-from portable_cortex.network import Network, build_network
+from portable_cortex.host import provenance
+from portable_cortex.host.clock import Clock
+from portable_cortex.models.loader import load_model
+from portable_cortex.pynn.watching import Network, build_network
 
 SYSTEMS = ("spiNNaker", "nest")
 """What a job can be started on, as it is called there."""

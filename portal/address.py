@@ -6,7 +6,7 @@ import re
 
 import httpx
 
-from portable_cortex.untrusted import printable
+from portable_cortex.host.untrusted import printable
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
 

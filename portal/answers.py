@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from portable_cortex.untrusted import printable, printable_lines
+from portable_cortex.host.untrusted import printable, printable_lines
 
 from .errors import NotThePortalError
 

@@ -12,10 +12,10 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from portable_cortex import interruption
 from portable_cortex.errors import InvalidValueError, OutputError
-from portable_cortex.job_error import last_words, python_error
-from portable_cortex.untrusted import parse_json, printable
+from portable_cortex.host import interruption
+from portable_cortex.host.untrusted import parse_json, printable
+from portable_cortex.recording.job_error import last_words, python_error
 
 from .address import is_local, parse_address
 from .answers import ACTIVE, ENDED, LARGEST_ID, REMOVED, Job, parse_job

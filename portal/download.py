@@ -13,9 +13,9 @@ from urllib.parse import unquote
 import httpx
 
 from portable_cortex import Recording
-from portable_cortex.archive import ERROR, LARGEST, SUFFIX, read_archive
 from portable_cortex.errors import OutputError
-from portable_cortex.untrusted import printable
+from portable_cortex.host.untrusted import printable
+from portable_cortex.recording.archive import ERROR, LARGEST, SUFFIX, read_archive
 
 from .address import parse_address
 from .answers import Job, OutputFile

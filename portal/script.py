@@ -17,17 +17,16 @@ from pathlib import Path
 from portable_cortex import Experiment, __version__, load_backend
 from portable_cortex.errors import UnknownNameError, UnsupportedError
 from portable_cortex.machine import load_machine
-from portable_cortex.model_loader import MODELS
+from portable_cortex.models.loader import MODELS
 from portable_cortex.recording import to_json
 
 BACKENDS = ("spinnaker",)
 """Backends that can be submitted."""
 
-# Modules of the core that a job needs; none of them needs more than PyNN and numpy to be imported.
-_CORE = (
-    "brunel2000 clock errors model model_checks model_loader network parallel parameters "
-    "provenance quiet realisation scaling synapses untrusted user_code"
-).split()
+# Modules and folders of the core that a job needs; none of them needs more than PyNN and numpy to
+# be imported.
+_CORE = ("errors",)
+_ROOMS = ("host", "models", "pynn")
 # Backends whose sessions a job takes along.
 _SESSIONS = ("nest", "spinnaker")
 # The name of a user's own model among the files; the user's name for it may be anything.
@@ -240,6 +239,10 @@ def _files() -> dict[str, bytes]:
     files = {"portable_cortex/__init__.py": f'__version__ = "{__version__}"\n'.encode()}
     for module in _CORE:
         files[f"portable_cortex/{module}.py"] = core.joinpath(f"{module}.py").read_bytes()
+    for room in _ROOMS:
+        for file in sorted(core.joinpath(room).iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".py"):
+                files[f"portable_cortex/{room}/{file.name}"] = file.read_bytes()
     for package in ("portal", "backends", *(f"backends/{backend}" for backend in _SESSIONS)):
         # not the package's own, which is what the command line needs
         files[f"portable_cortex/{package}/__init__.py"] = b""

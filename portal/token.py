@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 
-from portable_cortex.untrusted import parse_json
+from portable_cortex.host.untrusted import parse_json
 
 from .errors import TokenError
 

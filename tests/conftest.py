@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from portable_cortex import Backend, backend_names, cli, load_backend
-from portable_cortex.backends.spinnaker_board import native
+from portable_cortex import Backend, backend_names, load_backend
+from portable_cortex.backends.spinnaker.board import native
+from portable_cortex.cli import commands as cli
 from portable_cortex.errors import BackendUnavailableError, PortableCortexError
 from portable_cortex.machine import load_machine
 

@@ -17,7 +17,7 @@ from portable_cortex.errors import (
     SimulationError,
     UnsupportedError,
 )
-from portable_cortex.parameters import PD14
+from portable_cortex.models.parameters import PD14
 
 brian2 = pytest.importorskip(
     "brian2", reason="Brian2 is not installed: pip install portable-cortex[brian2]"
@@ -78,7 +78,7 @@ def spikes(recording):
 
 def test_microcircuit_is_three_objects(sim):
     """One group, one Synapses a receptor: not 8 and 64."""
-    from portable_cortex import model
+    from portable_cortex.models import pd14 as model
 
     populations = model.build(sim, scale=0.01)
     found = lowered(sim)

@@ -9,7 +9,7 @@ import pytest
 
 import portable_cortex
 from portable_cortex.errors import InvalidValueError, SimulationError, UnsupportedError
-from portable_cortex.realisation import WEIGHT, Stream
+from portable_cortex.pynn.draws import WEIGHT, Stream
 
 STEP = 0.1
 
@@ -444,7 +444,7 @@ def test_plasticity_is_refused(sim):
 def test_unknown_cell_types_are_refused_with_the_list(sim):
     import pyNN.mock
 
-    with pytest.raises(sim.errors.InvalidModelError, match="IF_curr_exp"):
+    with pytest.raises(UnsupportedError, match="no cell type HH_cond_exp"):
         sim.Population(2, pyNN.mock.HH_cond_exp())
     with pytest.raises(AttributeError, match="IF_curr_exp"):
         sim.HH_cond_exp  # noqa: B018

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from portable_cortex.cache import VARIABLE, cache_folder, writable_cache
 from portable_cortex.errors import OutputError
+from portable_cortex.host.cache import VARIABLE, cache_folder, writable_cache
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def test_a_cache_that_can_be_written_is_the_users(tmp_path, monkeypatch):
 
 SCRIPT = """
 import os, subprocess, sys
-from portable_cortex.cache import writable_cache
+from portable_cortex.host.cache import writable_cache
 
 first, again = writable_cache("one"), writable_cache("two")
 assert first.parent == again.parent
-code = "from portable_cortex.cache import writable_cache; print(writable_cache('one'))"
+code = "from portable_cortex.host.cache import writable_cache; print(writable_cache('one'))"
 assert subprocess.check_output([sys.executable, "-c", code], text=True) == f"{first}\\n"
 if os.fork() == 0:
     sys.exit()
@@ -56,7 +56,7 @@ def test_one_that_cannot_is_replaced_for_this_process_and_its_children(no_home):
 
 def test_no_home_directory_at_all(no_home, tmp_path, monkeypatch):
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path("~/.cache") / name)
-    monkeypatch.setattr("portable_cortex.cache._temporary", lambda: str(tmp_path))
+    monkeypatch.setattr("portable_cortex.host.cache._temporary", lambda: str(tmp_path))
     with pytest.warns(UserWarning, match="no home directory"):
         assert writable_cache("neuron") == tmp_path / "neuron"
 
@@ -69,7 +69,7 @@ def test_one_that_was_named_is_not_replaced(monkeypatch):
 
 def test_a_figure_is_drawn_without_a_home_directory(no_home, tmp_path):
     code = (
-        "import portable_cortex as p; from portable_cortex.figure import draw_activity;"
+        "import portable_cortex as p; from portable_cortex.recording.figure import draw_activity;"
         "draw_activity(p.run(backend='mock', scale=0.01, duration=10.0), 'activity.png')"
     )
     done = subprocess.run(

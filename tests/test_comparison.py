@@ -13,7 +13,7 @@ from scipy import stats
 
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError, UnknownNameError
-from portable_cortex.sonata import by_time
+from portable_cortex.recording import by_time
 from portable_cortex.validation.activity import Activity, distances, measure
 from portable_cortex.validation.verdict import Reference, Verdict, compare, load_reference
 from portable_cortex.validation.verdict.significance import ALPHA, POWER, detectable_change, holm

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import portable_cortex
-from portable_cortex import model
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.parameters import PD14
-from portable_cortex.realisation import draw_edges
-from portable_cortex.scaling import scale
+from portable_cortex.models import pd14 as model
+from portable_cortex.models.parameters import PD14
+from portable_cortex.models.scaling import scale
+from portable_cortex.pynn.draws import draw_edges
 
 STEP = 0.1
 
@@ -564,9 +564,9 @@ def test_signals_are_recorded(backend):
 @pytest.mark.needs("float64")
 def test_shared_realisation_is_the_same_everywhere(backend, sim):
     """What the backend holds is what the core drew, synapse by synapse."""
-    from portable_cortex.clock import Clock
-    from portable_cortex.model_loader import Model
-    from portable_cortex.network import build_network
+    from portable_cortex.host.clock import Clock
+    from portable_cortex.models.loader import Model
+    from portable_cortex.pynn.watching import build_network
 
     if "shared" not in backend.capabilities.realisations:
         pytest.skip("its capabilities do not list the shared realisation")
@@ -689,10 +689,10 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("line", "said"), MISTAKES)
 def test_a_mistake_in_a_model_is_told_by_its_line(backend, sim, tmp_path, line, said):
-    from portable_cortex.clock import Clock
     from portable_cortex.errors import PortableCortexError
-    from portable_cortex.model_loader import load_model
-    from portable_cortex.network import build_network
+    from portable_cortex.host.clock import Clock
+    from portable_cortex.models.loader import load_model
+    from portable_cortex.pynn.watching import build_network
 
     path = tmp_path / "mine.py"
     path.write_text(

@@ -27,7 +27,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def needs(text: str) -> list[pytest.MarkDecorator]:
     """What an example needs beside Python."""
     compiler = re.search(r"backend[=\s\"(]+(brian2|neuron)\b", text)
-    board = re.search(r"emulated|EmulatedBoard|spinnaker_board\.board", text)
+    board = re.search(r"emulated|EmulatedBoard|spinnaker\.board", text)
     return [pytest.mark.compiler] * bool(compiler) + [pytest.mark.board] * bool(board)
 
 
@@ -47,7 +47,7 @@ MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
     # these need their simulators, and are not public
-    if not re.search(r"\.backends\.(brian2|nest|neuron|spinnaker|spinnaker_board)\._", info.name)
+    if not re.search(r"\.backends\.(brian2|nest|neuron|spinnaker(\.board)?)\._", info.name)
 )
 
 

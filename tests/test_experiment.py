@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from portable_cortex import Experiment, ModelWarning, RecordRequest, run, simulator
-from portable_cortex import model as pd14
 from portable_cortex.errors import (
     InvalidValueError,
     ModelError,
@@ -18,8 +17,9 @@ from portable_cortex.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from portable_cortex.parameters import PD14
-from portable_cortex.scaling import scale
+from portable_cortex.models import pd14
+from portable_cortex.models.parameters import PD14
+from portable_cortex.models.scaling import scale
 
 # A model of which every number of synapses is known
 KNOWN = """

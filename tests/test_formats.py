@@ -20,9 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portable_cortex import Recording, Spikes, cli
+from portable_cortex import Recording, Spikes
+from portable_cortex.cli import commands as cli
 from portable_cortex.errors import OutputError
-from portable_cortex.sonata import by_time
+from portable_cortex.recording import by_time
 from portable_cortex.validation.activity import measure
 from portable_cortex.validation.formats import find_runs, load_sound
 from portable_cortex.validation.pages import export, report, terminal

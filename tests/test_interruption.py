@@ -28,10 +28,12 @@ import numpy as np
 import pytest
 from recordings import as_simulated
 
-from portable_cortex import Recording, cli, interruption
-from portable_cortex.entry import status_of
+from portable_cortex import Recording
+from portable_cortex.cli import commands as cli
+from portable_cortex.cli.entry import status_of
 from portable_cortex.errors import OutputError
-from portable_cortex.output import whole
+from portable_cortex.host import interruption
+from portable_cortex.host.output import whole
 
 COMMAND = (sys.executable, "-m", "portable_cortex")
 SMALL = ("--backend", "mock", "--scale", "0.02", "--warmup", "0")
@@ -414,7 +416,7 @@ def test_a_save_that_fails_leaves_no_folder(recorded, tmp_path, monkeypatch):
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("portable_cortex.recording.write_spikes", fail)
+    monkeypatch.setattr("portable_cortex.recording.recording.write_spikes", fail)
     with pytest.raises(KeyboardInterrupt):
         recording.save(tmp_path / "new" / "run")
     assert list(tmp_path.iterdir()) == []

@@ -99,7 +99,7 @@ def test_an_error_is_not_hidden_by_that_of_the_end(monkeypatch):
 
 
 def test_a_figure_that_fails(monkeypatch, call, tmp_path):
-    monkeypatch.setattr("portable_cortex.figure.draw_activity", fails)
+    monkeypatch.setattr("portable_cortex.recording.figure.draw_activity", fails)
     monkeypatch.setattr("warnings.filters", [("default", None, RecordingWarning, None, 0)])
     status, out, err = call(*COMMAND, "--out", "here")
     assert status == 0
@@ -111,7 +111,7 @@ def test_a_figure_that_fails(monkeypatch, call, tmp_path):
 def test_a_new_recording_has_no_old_figure(monkeypatch, tmp_path):
     recording = run(**SHORT)
     recording.save(tmp_path, figure=True)
-    monkeypatch.setattr("portable_cortex.figure.draw_activity", fails)
+    monkeypatch.setattr("portable_cortex.recording.figure.draw_activity", fails)
     with pytest.warns(RecordingWarning):
         recording.save(tmp_path, figure=True, overwrite=True)
     assert not (tmp_path / FIGURE).exists()
@@ -199,7 +199,7 @@ def test_a_disk_that_is_full_for_the_figure_only(monkeypatch, tmp_path):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("portable_cortex.figure.draw_activity", full)
+    monkeypatch.setattr("portable_cortex.recording.figure.draw_activity", full)
     with pytest.warns(RecordingWarning, match="there is no figure: OSError.*No space left"):
         run(**SHORT).save(tmp_path, figure=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.json", "spikes.h5"]
@@ -209,7 +209,7 @@ def test_no_disk_at_all(monkeypatch, call):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("portable_cortex.recording.write_spikes", full)
+    monkeypatch.setattr("portable_cortex.recording.recording.write_spikes", full)
     status, _, err = call(*COMMAND, "--out", "here")
     assert status == 2
     assert "the disk is full. No other folder could be written: the recording is lost" in err
@@ -219,7 +219,7 @@ def test_memory_that_is_short_for_writing(monkeypatch, tmp_path):
     def short(*_args):
         raise MemoryError
 
-    monkeypatch.setattr("portable_cortex.recording.write_spikes", short)
+    monkeypatch.setattr("portable_cortex.recording.recording.write_spikes", short)
     with pytest.raises(OutputError, match=r"could not be written to .*: MemoryError"):
         run(**SHORT).save(tmp_path / "here")
     assert not list(tmp_path.rglob("*.h5"))
@@ -253,7 +253,7 @@ def test_half_a_character_is_no_reason_to_lose_a_run(tmp_path):
 
 
 def test_made_up_spikes_say_so(call, tmp_path):
-    from portable_cortex.figure import _title
+    from portable_cortex.recording.figure import _title
 
     status, _, err = call(*COMMAND, "--out", "here")
     assert (status, err) == (0, "Warning: made-up spikes, no simulation\n")

@@ -13,7 +13,7 @@ from portable_cortex.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from portable_cortex.model_loader import load_model
+from portable_cortex.models.loader import load_model
 
 MINE = """
     def build(sim, *, n=10, weight=0.1, seed=1):

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portable_cortex import Recording, load_backend, parallel
+from portable_cortex import Recording, load_backend
+from portable_cortex.host import parallel
 
 BIN = Path(sys.executable).parent
 COMMAND = BIN / "portable-cortex"

@@ -10,8 +10,8 @@ import pytest
 from pyNN.errors import InvalidParameterValueError
 
 import portable_cortex
-from portable_cortex import model
 from portable_cortex.errors import ModelError, UnsupportedError
+from portable_cortex.models import pd14 as model
 
 nest = pytest.importorskip(
     "nest", reason="NEST is not installed: pip install portable-cortex[nest]"

@@ -13,7 +13,7 @@ import pytest
 import portable_cortex
 from portable_cortex import load_backend
 from portable_cortex.errors import BackendUnavailableError, OutputError
-from portable_cortex.parameters import PD14
+from portable_cortex.models.parameters import PD14
 
 pytest.importorskip("neuron", reason="NEURON is not installed: pip install neuron")
 pytestmark = pytest.mark.compiler
@@ -174,7 +174,7 @@ def test_time_constants_may_be_equal():
     assert current_to_potential(10.0, 10.0 + 1e-7, 0.25, 0.1) == pytest.approx(limit, rel=1e-7)
 
 
-@pytest.mark.filterwarnings("ignore::portable_cortex.model_loader.ModelWarning")
+@pytest.mark.filterwarnings("ignore::portable_cortex.models.loader.ModelWarning")
 def test_same_spikes_as_nest_on_the_same_network():
     """The shared realisation with a constant drive: no random number is left to differ."""
     pytest.importorskip("nest", reason="NEST is not installed: pip install nest-simulator")

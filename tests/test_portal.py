@@ -29,7 +29,6 @@ from hypothesis import strategies as st
 
 import portable_cortex
 from portable_cortex import Experiment, Recording, portal
-from portable_cortex.archive import load_archive, read_archive, to_recording
 from portable_cortex.errors import (
     InvalidValueError,
     OutputError,
@@ -41,6 +40,7 @@ from portable_cortex.portal import errors
 from portable_cortex.portal.answers import OutputFile
 from portable_cortex.portal.client import check_url
 from portable_cortex.portal.download import download
+from portable_cortex.recording.archive import load_archive, read_archive, to_recording
 from portable_cortex.validation.cost import cost_of
 
 SECRET = "a-token"
@@ -444,7 +444,7 @@ def test_the_error_of_python_is_found_in_a_log(there, client, log, last):
         assert "ValueError: no such cell" in shown
 
 
-BOARD = "portable_cortex.backends.spinnaker_board"
+BOARD = "portable_cortex.backends.spinnaker.board"
 
 
 @pytest.mark.board

@@ -204,7 +204,9 @@ def test_a_counter_that_vanishes_while_it_is_watched(tree):
     [("Intel(R) Xeon(R) Gold", "measured"), ("AMD EPYC 7702", "modelled")],
 )
 def test_counters_of_amd_are_modelled(tree, monkeypatch, processor, kind):
-    monkeypatch.setattr("portable_cortex.provenance.computer", lambda: {"processor": processor})
+    monkeypatch.setattr(
+        "portable_cortex.host.provenance.computer", lambda: {"processor": processor}
+    )
     meter = RaplSettings(meter="rapl", root=tree.root).open()
     meter.start()
     assert meter.stop().kind == kind

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import portable_cortex
-from portable_cortex import realisation
-from portable_cortex.errors import UnsupportedError
-from portable_cortex.realisation import (
+from portable_cortex.errors import InvalidValueError, UnsupportedError
+from portable_cortex.pynn import draws as realisation
+from portable_cortex.pynn.draws import (
     DELAY,
     SOURCE,
     TARGET,
@@ -314,7 +314,7 @@ def test_choice_without_replacement_can_take_everybody(sim, cells, draw):
 @pytest.mark.parametrize("kind", ["FixedNumberPreConnector", "FixedNumberPostConnector"])
 def test_choice_without_replacement_of_too_many(sim, cells, draw, kind):
     connector = getattr(sim, kind)(20, allow_self_connections=False)
-    with pytest.raises(UnsupportedError, match="20 of 19 neurons"):
+    with pytest.raises(InvalidValueError, match="20 different neurons cannot be chosen of 19"):
         draw(connector, cells, cells)
 
 
@@ -362,9 +362,20 @@ def test_self_connections_between_parts_that_share_neurons(sim, cells, draw):
     connector = sim.AllToAllConnector(allow_self_connections=False)
     edges = draw(connector, cells[:4], cells[2:7])
     assert set(pairs(edges)) == {(i, j) for i in range(4) for j in range(5)} - {(2, 0), (3, 1)}
-    for kind in ("FixedNumberPreConnector", "FixedNumberPostConnector"):
-        with pytest.raises(UnsupportedError, match="in common"):
-            draw(getattr(sim, kind)(2, allow_self_connections=False), cells[:4], cells[2:7])
+    itself = {(2, 0), (3, 1)}
+    for kind, n in (("Pre", 3), ("Post", 4)):  # as many as the neurons that have fewest partners
+        make = getattr(sim, f"FixedNumber{kind}Connector")
+        for replacement in (False, True):
+            connector = make(n, allow_self_connections=False, with_replacement=replacement)
+            edges = draw(connector, cells[:4], cells[2:7])
+            assert not itself & set(pairs(edges))
+            degrees = np.bincount(edges.targets if kind == "Pre" else edges.sources)
+            assert np.all(degrees == n)
+            assert replacement or len(set(pairs(edges))) == edges.sources.size
+    connector = sim.FixedTotalNumberConnector(500, allow_self_connections=False)
+    total = draw(connector, cells[:4], cells[2:7])
+    assert total.sources.size == 500
+    assert set(pairs(total)) == {(i, j) for i in range(4) for j in range(5)} - itself
 
 
 def test_a_single_neuron_has_no_partner_but_itself(sim, draw):
@@ -375,7 +386,7 @@ def test_a_single_neuron_has_no_partner_but_itself(sim, draw):
         sim.FixedNumberPostConnector(5, allow_self_connections=False, with_replacement=True),
         sim.FixedNumberPreConnector(5, allow_self_connections=False, with_replacement=True),
     ):
-        with pytest.raises(UnsupportedError):
+        with pytest.raises(InvalidValueError, match="no other"):
             draw(connector, single, single)
 
 
@@ -401,10 +412,10 @@ def test_all_to_all_and_one_to_one(sim, cells, others, draw):
 
 
 def test_list_is_taken_as_it_is(sim, cells, others, draw):
-    connector = sim.FromListConnector([(9, 2, 0.25, 1.0), (0, 29, 0.5, 0.44), (9, 2, 0.75, 0.0)])
+    connector = sim.FromListConnector([(9, 2, 0.25, 1.0), (0, 29, 0.5, 0.44), (9, 2, 0.75, 0.05)])
     edges = draw(connector, cells, others)
     rows = sorted(zip(*(column.tolist() for column in edges), strict=True))
-    # 0.44 ms is not on the grid of 0.1 ms, and 0 ms is shorter than a step
+    # 0.44 ms is not on the grid of 0.1 ms, and a half goes up
     assert rows == [(0, 29, 0.5, 0.4), (9, 2, 0.25, 1.0), (9, 2, 0.75, 0.1)]
 
 
@@ -445,15 +456,50 @@ def test_a_synapse_type_can_be_used_for_several_projections(sim, cells, others):
         assert len(projection) == pre.size * post.size
 
 
-def test_delays_are_never_shorter_than_a_step(sim, cells, draw):
+def test_delays_shorter_than_a_step_are_refused(sim, cells, draw):
     delay = sim.RandomDistribution("normal", mu=0.0, sigma=0.5)
-    edges = draw(sim.AllToAllConnector(), cells, cells, sim.StaticSynapse(weight=1.0, delay=delay))
-    assert edges.delays.min() == STEP
-    assert edges.delays.max() > 3 * STEP
+    with pytest.raises(sim.errors.ConnectionError, match="one time step"):
+        draw(sim.AllToAllConnector(), cells, cells, sim.StaticSynapse(weight=1.0, delay=delay))
+
+
+def test_a_mask_is_taken_as_it_is(sim, cells, others, draw):
+    mask = np.zeros((20, 30), bool)
+    mask[[3, 3, 7], [2, 29, 0]] = True
+    assert pairs(draw(sim.ArrayConnector(mask), cells, others)) == [(3, 2), (3, 29), (7, 0)]
+    with pytest.raises(InvalidValueError, match="shape"):
+        draw(sim.ArrayConnector(mask.T), cells, others)
+
+
+def test_small_world(sim, cells, draw):
+    def near(connector):
+        edges = draw(connector, cells, cells)
+        assert len(set(pairs(edges))) == edges.sources.size
+        return edges
+
+    ring = near(sim.SmallWorldConnector(2.5, 0.0, allow_self_connections=False))
+    expected = {(i, j) for i in range(20) for j in range(20) if 0 < abs(i - j) <= 2}
+    assert set(pairs(ring)) == expected
+    some = near(sim.SmallWorldConnector(3.5, 0.0, n_connections=3))
+    assert np.all(np.bincount(some.sources) == 3)
+    assert np.all(abs(some.sources - some.targets) <= 3)
+    for rewiring in (0.3, 1.0):
+        rewired = near(sim.SmallWorldConnector(2.5, rewiring, allow_self_connections=False))
+        assert np.all(np.bincount(rewired.sources) == np.bincount(ring.sources))
+        assert np.all(rewired.sources != rewired.targets)
+        kept = len(expected & set(pairs(rewired))) / len(expected)
+        # those that leave may come back to a place that another has left
+        assert abs(kept - (1 - rewiring)) < 0.2
+
+
+def test_weights_that_are_functions(sim, cells, others, draw):
+    synapse = sim.StaticSynapse(weight="0.25 * d", delay=1.0)
+    edges = draw(sim.FixedProbabilityConnector(0.3), cells, others, synapse)
+    distance = abs(edges.sources - edges.targets)  # both are lines
+    np.testing.assert_array_equal(edges.weights, 0.25 * distance)
 
 
 def test_different_pairs_are_equally_likely():
-    from portable_cortex.realisation import _first_different
+    from portable_cortex.pynn.draws import _first_different
 
     counts = np.zeros(20)
     for item in range(4000):
@@ -471,8 +517,6 @@ def test_different_pairs_are_equally_likely():
     ("make", "named"),
     [
         (lambda sim: sim.DistanceDependentProbabilityConnector("d < 3"), "DistanceDependent"),
-        (lambda sim: sim.SmallWorldConnector(1, 0.1), "SmallWorld"),
-        (lambda sim: sim.ArrayConnector(np.ones((20, 20), bool)), "ArrayConnector"),
         (
             lambda sim: sim.FixedTotalNumberConnector(5, allow_self_connections="NoMutual"),
             "NoMutual",
@@ -488,9 +532,3 @@ def test_different_pairs_are_equally_likely():
 def test_connectors_that_cannot_be_drawn(sim, cells, draw, make, named):
     with pytest.raises(UnsupportedError, match=named):
         draw(make(sim), cells, cells)
-
-
-def test_distance_dependent_weights_cannot_be_drawn(sim, cells, draw):
-    synapse = sim.StaticSynapse(weight="0.1 * d", delay=1.0)
-    with pytest.raises(UnsupportedError, match=r"weight.*distance.*native"):
-        draw(sim.AllToAllConnector(), cells, cells, synapse)

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portable_cortex import Recording, Signal, Spikes, recording, run
+from portable_cortex import Recording, Signal, Spikes, run
 from portable_cortex.errors import OutputError, OutputExistsError, UnknownNameError
-from portable_cortex.sonata import by_time
+from portable_cortex.recording import by_time, recording
 
 NAMES = st.text("ABCxyz 0123456789_-äβ", min_size=1, max_size=8).filter(str.strip)
 TIMES = st.floats(0, 1e6, allow_nan=False)

@@ -9,8 +9,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from portable_cortex.errors import InvalidValueError
-from portable_cortex.parameters import PD14
-from portable_cortex.scaling import psc_over_psp, scale, synapse_numbers
+from portable_cortex.models.parameters import PD14
+from portable_cortex.models.scaling import psc_over_psp, scale, synapse_numbers
 
 NEURON = PD14.neuron
 SIZES = np.array(PD14.sizes, dtype=float)

@@ -10,7 +10,12 @@ import pytest
 
 from portable_cortex import Recording, Signal, Spikes
 from portable_cortex.errors import OutputError
-from portable_cortex.sonata import read_signals, read_spikes, to_milliseconds, write_signals
+from portable_cortex.recording.sonata import (
+    read_signals,
+    read_spikes,
+    to_milliseconds,
+    write_signals,
+)
 
 TIMES = np.array([100.1, 120.0, 120.0, 149.9])
 IDS = np.array([3, 0, 1, 3])

@@ -483,7 +483,7 @@ def test_docstrings(name):
 @pytest.fixture(scope="module")
 def on_board():
     """One network on a board: neurons driven by a current and by each other, read out."""
-    from portable_cortex.parameters import PD14
+    from portable_cortex.models.parameters import PD14
 
     backend = load_backend("spinnaker")
     # synapses on the cores of their neurons; the contract tests have them on cores of their own
@@ -551,7 +551,7 @@ def test_delays_last_as_in_nest(on_board):
 
 @needs_board
 def test_membrane_potential(on_board):
-    from portable_cortex.parameters import PD14
+    from portable_cortex.models.parameters import PD14
 
     n = PD14.neuron
     signal = on_board["v"]
@@ -636,10 +636,10 @@ def test_more_boards_than_can_be_emulated_are_refused():
 @pytest.mark.slow
 def test_shared_realisation_is_what_the_board_holds():
     """Reads 120,000 synapses back, of all projections, after a run."""
-    from portable_cortex import model
-    from portable_cortex.clock import Clock
-    from portable_cortex.model_loader import Model
-    from portable_cortex.network import build_network
+    from portable_cortex.host.clock import Clock
+    from portable_cortex.models import pd14 as model
+    from portable_cortex.models.loader import Model
+    from portable_cortex.pynn.watching import build_network
 
     backend = load_backend("spinnaker")
     sim = backend.simulator(load_machine("local").options_for(backend, ON_BOARD))

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from portable_cortex.backends.spinnaker_board import (
+from portable_cortex.backends.spinnaker.board import (
     EmulatedBoard,
     aplx,
     geometry,
     native,
     watchdog,
 )
-from portable_cortex.backends.spinnaker_board.chip import (
+from portable_cortex.backends.spinnaker.board.chip import (
     INITIALISING,
     PAUSED,
     RUNNING,
@@ -28,9 +28,9 @@ from portable_cortex.backends.spinnaker_board.chip import (
     SYNCHRONISING,
     WATCHDOG,
 )
-from portable_cortex.backends.spinnaker_board.heap import Heap
-from portable_cortex.backends.spinnaker_board.messages import Command, Datagram, Result, words
-from portable_cortex.backends.spinnaker_board.monitor import Monitor
+from portable_cortex.backends.spinnaker.board.heap import Heap
+from portable_cortex.backends.spinnaker.board.messages import Command, Datagram, Result, words
+from portable_cortex.backends.spinnaker.board.monitor import Monitor
 from portable_cortex.errors import BackendUnavailableError, InvalidValueError, SimulationError
 
 try:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from portable_cortex.backends.spinnaker_board import geometry, native
-from portable_cortex.backends.spinnaker_board.messages import Command, Datagram, Result, words
-from portable_cortex.backends.spinnaker_board.monitor import Monitor
+from portable_cortex.backends.spinnaker.board import geometry, native
+from portable_cortex.backends.spinnaker.board.messages import Command, Datagram, Result, words
+from portable_cortex.backends.spinnaker.board.monitor import Monitor
 from portable_cortex.errors import BackendUnavailableError
 
 try:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from portable_cortex.backends.spinnaker_board import EmulatedBoard, native, watchdog
-from portable_cortex.backends.spinnaker_board.chip import SYNC0, SYNC1, Chip
-from portable_cortex.backends.spinnaker_board.geometry import geometry
-from portable_cortex.backends.spinnaker_board.server import Server
+from portable_cortex.backends.spinnaker.board import EmulatedBoard, native, watchdog
+from portable_cortex.backends.spinnaker.board.chip import SYNC0, SYNC1, Chip
+from portable_cortex.backends.spinnaker.board.geometry import geometry
+from portable_cortex.backends.spinnaker.board.server import Server
 from portable_cortex.errors import BackendUnavailableError
 
 pytest.importorskip("spynnaker", reason="pip install spynnaker")

@@ -12,7 +12,7 @@ from elephant.conversion import BinnedSpikeTrain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portable_cortex.sonata import Spikes, by_time
+from portable_cortex.recording import Spikes, by_time
 from portable_cortex.validation.activity import statistics
 
 T_START, T_STOP, N = 500.0, 3500.0, 30

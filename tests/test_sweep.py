@@ -23,7 +23,7 @@ from portable_cortex.errors import (
     UnknownNameError,
 )
 from portable_cortex.sweep import FAILED, FINISHED, grid, parse_seeds, sweep
-from portable_cortex.sweep_pool import DaskPool, LocalPool
+from portable_cortex.sweep.pool import DaskPool, LocalPool
 
 SCRIPT = Path(sys.executable).parent / "portable-cortex"
 FIXED = {"backend": "mock", "model": "brunel2000", "scale": 0.01, "warmup": 0.0, "duration": 20.0}
@@ -205,7 +205,7 @@ def test_threads(tmp_path):
         pytest.skip("nest is not installed here")
     (tmp_path / "mine.toml").write_text('description = "mine"\n[options.nest]\nthreads = 3\n')
     base = Experiment(backend="nest", parameters={"scale": 0.01})
-    from portable_cortex.sweep import _planned
+    from portable_cortex.sweep.runs import _planned
 
     def threads(asked=None, **settings):
         experiment = Experiment(backend="nest", parameters={"scale": 0.01}, **settings)
@@ -452,7 +452,7 @@ def test_ctrl_c_still_interrupts_with_slurm():
     """Importing dask_jobqueue lets it end the process; so in a process of its own."""
     pytest.importorskip("dask_jobqueue")
     code = (
-        "import signal; from portable_cortex.sweep_pool import slurm_cluster;"
+        "import signal; from portable_cortex.sweep.pool import slurm_cluster;"
         "signal.signal(signal.SIGINT, signal.default_int_handler); slurm_cluster();"
         "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
     )

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from recordings import as_simulated
 
-from portable_cortex import Recording, Spikes, cli
+from portable_cortex import Recording, Spikes
+from portable_cortex.cli import commands as cli
 from portable_cortex.errors import InvalidValueError, OutputError, UnknownNameError
 from portable_cortex.validation.activity import STATISTICS, Activity, measure
 from portable_cortex.validation.verdict import (

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
-from portable_cortex.provenance import cores
-from portable_cortex.sonata import Spikes, by_time
+from portable_cortex.host.provenance import cores
+from portable_cortex.recording import Spikes, by_time
 
 
 class Brian2Options(BackendOptions):

@@ -20,9 +20,9 @@ from pathlib import Path
 import brian2
 from brian2.codegen.cpp_prefs import get_compiler_and_args
 
-from portable_cortex.cache import writable_cache
 from portable_cortex.errors import BackendUnavailableError, SimulationError
-from portable_cortex.provenance import cores
+from portable_cortex.host.cache import writable_cache
+from portable_cortex.host.provenance import cores
 
 KEPT_DAYS = 30
 

@@ -7,7 +7,7 @@ from typing import Any
 import brian2
 import numpy as np
 
-from portable_cortex.grid import whole_steps
+from portable_cortex.pynn.grid import whole_steps
 
 from ._cells import CAPACITANCE, UNITS, SpikeSourcePoisson
 from ._groups import Array, Cells, common, parents, parts

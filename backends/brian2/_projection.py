@@ -12,20 +12,16 @@ from pyNN.parameters import LazyArray
 from pyNN.space import Space
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.realisation import draw_edges, is_random
-from portable_cortex.synapses import (
-    CollectingProjection,
-    Connection,
-    as_matrix,
-    listed_columns,
-)
+from portable_cortex.pynn.draws import draw_edges, is_random
+from portable_cortex.pynn.projection import Collecting
+from portable_cortex.pynn.synapses import Connection, as_matrix, listed_columns
 
 from . import _simulator
 from ._cells import StaticSynapse
 from ._simulator import state
 
 
-class Projection(CollectingProjection, common.Projection):  # type: ignore[misc]  # PyNN is untyped
+class Projection(Collecting, common.Projection):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = common.Projection.__doc__
     _simulator = _simulator
     _static_synapse_class = StaticSynapse

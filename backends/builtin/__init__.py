@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
-from portable_cortex.provenance import cores
-from portable_cortex.sonata import Spikes
+from portable_cortex.host.provenance import cores
+from portable_cortex.recording import Spikes
 
 
 class BuiltinOptions(BackendOptions):
@@ -73,5 +73,5 @@ class BuiltinBackend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from the engine's arrays."""
-        steps, neurons = population.recorder.spikes()
+        steps, neurons = population.recorder.recorded_spikes()
         return Spikes(np.round(steps * population._simulator.state.dt, 9), neurons)

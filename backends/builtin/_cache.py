@@ -14,7 +14,7 @@ from typing import Any
 
 from numba.core import config
 
-from portable_cortex.cache import writable_cache
+from portable_cortex.host.cache import writable_cache
 
 settings: Any = config
 DECORATED = re.compile(rb"^@(njit|intrinsic)", re.MULTILINE)

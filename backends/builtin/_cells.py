@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN.standardmodels import build_translations, cells
 
-from portable_cortex.grid import whole_steps
+from portable_cortex.pynn.grid import whole_steps
 
 from . import _integrate, _models
 

@@ -2,7 +2,7 @@
 
 The microcircuit's 3e8 synapses are never held as a list of edges. A projection whose connector
 and parameters can be drawn by compiled code (`Drawn`) keeps the recipe and each source's
-out-degree; the draws are those of `portable_cortex.realisation.draw_edges`, bit by bit. All
+out-degree; the draws are those of `portable_cortex.pynn.draws.draw_edges`, bit by bit. All
 others are `Listed` as arrays.
 """
 
@@ -15,16 +15,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from portable_cortex.realisation import (
+from portable_cortex.pynn.draws import (
     DELAY,
     SOURCE,
     TARGET,
     WEIGHT,
     Edges,
-    is_random,
     itself,
     quantile_function,
 )
+from portable_cortex.pynn.grid import delay_steps, nearest_steps
+from portable_cortex.pynn.values import is_number, is_random, number
 
 from ._philox import inverse_normal, uniform
 from ._workers import in_parallel
@@ -61,12 +62,12 @@ class Listed:
         order = np.argsort(sources, kind="stable")
         starts = np.zeros(n_pre + 1, np.int64)
         np.cumsum(np.bincount(sources, minlength=n_pre), out=starts[1:])
-        steps = np.maximum(np.rint(np.asarray(delays, float) / timestep), 1)
+        steps = delay_steps(delays, timestep)
         return cls(
             starts,
             np.asarray(targets, np.int32)[order],
             np.asarray(weights, np.float64)[order],
-            steps.astype(np.int32)[order],
+            steps[order],
         )
 
     @property
@@ -111,6 +112,7 @@ class Drawn:
         Keys of target, weight and delay, number of possible targets, whether a source skips itself.
     weight : tuple of float
         Mean, SD, probability below the lower bound, probability between the bounds, the bounds.
+        Where the SD is 0 all weights are the mean.
     limits : array of float64
         Uniform numbers below ``limits[i]`` mean a delay of ``shortest + i`` steps or less.
     guide : array of int32
@@ -125,12 +127,30 @@ class Drawn:
     limits: NDArray[np.float64]
     guide: NDArray[np.int32]
     shortest: int
-    single: bool = True
 
     @property
     def size(self) -> int:
         """Number of synapses."""
         return int(self.starts[-1])
+
+    @property
+    def single(self) -> bool:
+        """Whether float32 holds all weights exactly: those that are drawn are rounded to it."""
+        mean, sd = self.weight[:2]
+        return sd > 0 or float(np.float32(mean)) == mean
+
+    def expected_of_sign(self, sign: int) -> float:
+        """How many weights are expected to be below 0 (`sign` -1) or above 0 (1)."""
+        from scipy.special import ndtr
+
+        mean, sd, below, between, low, high = self.weight
+        if sd == 0:
+            return float(self.size) if mean * sign > 0 else 0.0
+        if (low >= 0 and sign < 0) or (high <= 0 and sign > 0):
+            return 0.0
+        up_to_zero = float(ndtr(-mean / sd)) - below
+        share = up_to_zero if sign < 0 else between - up_to_zero
+        return self.size * share / between
 
     def possible_steps(self) -> NDArray[np.int64]:
         """Delays that may occur, in time steps."""
@@ -165,8 +185,13 @@ def drawn(
     item: int,
     timestep: float,
     workers: int,
+    rounded: bool,
 ) -> Drawn | None:
-    """The recipe of a projection, or None where compiled code cannot draw it."""
+    """The recipe of a projection, or None where compiled code cannot draw it.
+
+    A weight that is one for all is rounded to float32 if this is asked for; those that are drawn
+    are.
+    """
     if type(connector).__name__ != "FixedTotalNumberConnector" or not connector.with_replacement:
         return None
     if connector.allow_self_connections not in (True, False) or connector.location_selector:
@@ -186,6 +211,8 @@ def drawn(
     counts = in_parallel(workers, _out_degrees, workers, key0, key[SOURCE], connector.n, pre.size)
     starts = np.zeros(pre.size + 1, np.int64)
     np.cumsum(np.sum(counts, axis=0), out=starts[1:])
+    if rounded:
+        weight = (float(np.float32(weight[0])) if weight[1] == 0 else weight[0], *weight[1:])
     shortest, limits = _delay_limits(parameters["delay"], timestep)
     guide = np.searchsorted(limits, np.arange(GUIDE) / GUIDE, side="right").astype(np.int32)
     integers = (key0, key[TARGET], key[WEIGHT], key[DELAY], np.int64(n_post), bool(not_self))
@@ -212,29 +239,19 @@ def _normal(value: Any) -> tuple[float, ...] | None:
             else:
                 below, above = float(ndtr((low - mean) / sd)), float(ndtr((high - mean) / sd))
         return mean, sd, below, above - below, low, high
-    if not value.is_homogeneous:
+    if not is_number(value):
         return None
-    return _constant(value), 0.0, 0.0, 1.0, -np.inf, np.inf
-
-
-def _constant(value: Any) -> float:
-    from copy import copy
-
-    shaped = copy(value)
-    shaped._shape = None
-    shaped.shape = (1,)
-    return float(shaped.evaluate(simplify=True))
+    return number(value), 0.0, 0.0, 1.0, -np.inf, np.inf
 
 
 def _delay_limits(value: Any, timestep: float) -> tuple[int, NDArray[np.float64]]:
     """The smallest delay, and where in (0, 1) each delay ends, by bisection."""
 
     def steps(u: NDArray[Any]) -> NDArray[np.float64]:
-        quantiles = quantile_function(value.base_value)(u)
-        return np.asarray(np.maximum(np.round(quantiles / timestep), 1.0))
+        return nearest_steps(quantile_function(value.base_value)(u), timestep)
 
     if not is_random(value):
-        return max(int(np.round(_constant(value) / timestep)), 1), np.array([np.inf])
+        return int(nearest_steps(number(value), timestep)), np.array([np.inf])
     ends = np.array([0, 2**52 - 1], np.int64)
     shortest, longest = steps(ends * 2.0**-52 + 2.0**-53)
     wanted = np.arange(shortest, longest)
@@ -284,7 +301,9 @@ def _delay(u: float, limits: Any, guide: Any) -> Any:
 @njit(cache=True, nogil=True)
 def _weight(u: float, weight: Any) -> float:
     mean, sd, below, between, low, high = weight
-    value = mean if sd == 0.0 else mean + sd * inverse_normal(below + u * between)
+    if sd == 0.0:
+        return mean
+    value = mean + sd * inverse_normal(below + u * between)
     return np.float64(np.float32(min(max(value, low), high)))
 
 

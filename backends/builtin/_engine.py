@@ -71,7 +71,7 @@ class Engine:
         self._share(most)
         self._remember(state.history)
         for probe in self._probes:
-            probe.start(self._read(probe))
+            probe.begin(state.step, self._read(probe))
         self._pool = ThreadPoolExecutor(max(1, self._n_threads - 1))
         self._run_slice(0)  # compiled now, not in the first step
 
@@ -111,7 +111,7 @@ class Engine:
         groups, constants, values = [], [np.empty(0)], [np.empty(0)]
         n_constants = n_values = 0
         refractory = np.zeros(layout.n_local[thread], np.int32)
-        injected = {int(cell) for source in state.current_sources for cell in source._cells}
+        injected = {int(cell) for source in state.current_sources for cell in source.cells}
         for number, population in enumerate(self._populations):
             begin, end = layout.cuts[number][thread : thread + 2]
             if not population.celltype.injectable or begin == end:
@@ -182,7 +182,7 @@ class Engine:
 
     def _windows(self, population: Any) -> NDArray[np.int64]:
         """First step (exclusive) and last step of each Poisson source."""
-        start, duration = (population.parameter(name) for name in ("start", "duration"))
+        start, duration = (population.parameters[name] for name in ("start", "duration"))
         steps = np.stack([start, start + duration], axis=1) / self._state.dt
         return np.asarray(np.rint(np.minimum(steps, 2.0**60)), np.int64)
 
@@ -238,8 +238,8 @@ class Engine:
     def _waves(self, thread: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         begins, targets = [0], []
         for source in self._state.current_sources:
-            if source._cells:
-                owner, place = self._places(_Numbers(source._cells))
+            if source.cells:
+                owner, place = self._places(_Numbers(source.cells))
                 targets.extend(place[owner == thread].tolist())
             begins.append(len(targets))
         return np.array(begins, np.int64), np.array(targets, np.int32)
@@ -257,8 +257,8 @@ class Engine:
                 group = by_first[int(probe.population.first_id) + int(begin)]
                 variable = group[4] + probe.variable * (end - begin)
                 table.extend((variable + own - begin).tolist())
-            ranges.append((at, len(table), probe.interval, 0))
-        return np.array(table, np.int64), _table(ranges, 4)
+            ranges.append((at, len(table), probe.interval, probe.phase, 0))
+        return np.array(table, np.int64), _table(ranges, 5)
 
     def _share(self, most: int) -> None:
         synapses, state = self._state.synapses, self._state
@@ -330,14 +330,15 @@ class Engine:
 
     def _run_slice(self, n_steps: int) -> None:
         start = int(self._shared.clock[0])
-        times = (start + np.arange(n_steps)) * self._state.dt
-        waves = [source.waveform(times) for source in self._state.current_sources]
+        stop = start + n_steps
+        waves = [source.waveform(start, stop) for source in self._state.current_sources]
         ready = []
         for mine in self._threads:
             probe_groups = mine.probe_groups.copy()
-            counts = (start + n_steps) // probe_groups[:, 2] - start // probe_groups[:, 2]
-            sizes = counts * (probe_groups[:, 1] - probe_groups[:, 0])
-            probe_groups[:, 3] = np.cumsum(sizes) - sizes
+            begins, ends, intervals, phases, _ = probe_groups.T
+            counts = (stop - phases) // intervals - (start - phases) // intervals
+            sizes = counts * (ends - begins)
+            probe_groups[:, 4] = np.cumsum(sizes) - sizes
             ready.append(
                 mine._replace(
                     waves=np.array(waves, float).reshape(len(waves), n_steps),
@@ -385,8 +386,8 @@ class Engine:
         for number, probe in enumerate(self._probes):
             parts = []
             for mine in ready:
-                begin, end, interval, at = mine.probe_groups[number]
-                n = (start + n_steps) // interval - start // interval
+                begin, end, interval, phase, at = mine.probe_groups[number]
+                n = (start + n_steps - phase) // interval - (start - phase) // interval
                 parts.append(mine.samples[at : at + n * (end - begin)].reshape(n, end - begin))
             probe.add(np.concatenate(parts, axis=1))
 
@@ -445,7 +446,7 @@ class _RateTables:
     def of(self, population: Any) -> NDArray[np.int32]:
         """Number of each source's table."""
         means, inverse = np.unique(
-            population.parameter("rate") * self._step * 1e-3, return_inverse=True
+            population.parameters["rate"] * self._step * 1e-3, return_inverse=True
         )
         numbers = []
         for mean in means.tolist():
@@ -456,7 +457,7 @@ class _RateTables:
 
     def most(self, population: Any) -> int:
         """The largest number of spikes of a source in a step."""
-        largest = float(np.max(population.parameter("rate"))) * self._step * 1e-3
+        largest = float(np.max(population.parameters["rate"])) * self._step * 1e-3
         return int(tables(np.array([largest]))[0].shape[1])
 
     def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

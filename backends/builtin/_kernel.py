@@ -300,8 +300,8 @@ def _inject(drive: Any, waves: Any, relative: int, begins: Any, targets: Any) ->
 def _sample(step: int, start: int, mine: Any) -> None:
     """Copy the variables that are recorded in this step."""
     for p in range(mine.probe_groups.shape[0]):
-        begin, end, interval, at = mine.probe_groups[p]
-        if step % interval == 0:
-            at += (step // interval - start // interval - 1) * (end - begin)
+        begin, end, interval, phase, at = mine.probe_groups[p]
+        if (step - phase) % interval == 0:
+            at += ((step - phase) // interval - (start - phase) // interval - 1) * (end - begin)
             for i in range(begin, end):
                 mine.samples[at + i - begin] = mine.state[mine.probes[i]]

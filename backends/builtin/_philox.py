@@ -1,7 +1,7 @@
 """The generator of the `shared` realisation, compiled: Philox 4x64 with 10 rounds.
 
 Salmon JK et al. (2011), Parallel random numbers: as easy as 1, 2, 3. doi:10.1145/2063384.2063405.
-The draws are those of `portable_cortex.realisation.Stream`, bit by bit; ``tests/test_builtin.py``
+The draws are those of `portable_cortex.pynn.draws.Stream`, bit by bit; ``tests/test_builtin.py``
 compares them.
 """
 
@@ -19,7 +19,7 @@ M0, M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 W0, W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
 TWELVE = np.uint64(12)
 
-# Quantities that are drawn here, after those of `portable_cortex.realisation`.
+# Quantities that are drawn here, after those of `portable_cortex.pynn.draws`.
 POISSON, NOISE = 14, 15
 POISSON_REFINE = 1 << 32  # added to a key: a further draw
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import quantities as pq
 from numpy.typing import NDArray
-from pyNN import recording
+
+from portable_cortex.pynn import recorder as floor
 
 from . import _simulator
 
@@ -24,21 +24,34 @@ class Probe:
         Its place among the state variables.
     indices : array of int64
         Neurons, in ascending order.
-    interval : int
-        Steps between samples.
     """
 
-    def __init__(
-        self, population: Any, variable: int, indices: NDArray[np.int64], interval: int
-    ) -> None:
+    def __init__(self, population: Any, variable: int, indices: NDArray[np.int64]) -> None:
         self.population, self.variable = population, variable
-        self.indices, self.interval = indices, interval
-        self.chunks: list[F64] = []
+        self.indices = indices
+        self.forget()
 
-    def start(self, values: F64) -> None:
-        """Take the first sample, unless there are some."""
-        if not self.chunks:
-            self.add(values[np.newaxis])
+    @property
+    def interval(self) -> int:
+        """Steps between samples."""
+        return int(self.population.recorder.interval)
+
+    @property
+    def phase(self) -> int:
+        """A step in which a sample is taken."""
+        return int(self.population.recorder.start)
+
+    def forget(self) -> None:
+        """Drop the samples; the next one is the first."""
+        self.chunks: list[F64] = []
+        self.first: int | None = None
+
+    def begin(self, step: int, values: F64) -> None:
+        """Take the first sample, of the present or of the next step that is to be sampled."""
+        if self.first is None:
+            self.first = step + (self.phase - step) % self.interval
+            if self.first == step:
+                self.add(values[np.newaxis])
 
     def add(self, values: F64) -> None:
         """Take samples in the engine's form, shape (samples, neurons)."""
@@ -51,88 +64,22 @@ class Probe:
         return self.chunks[0] if self.chunks else np.empty((0, self.indices.size))
 
 
-class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
-    """PyNN's recorder of one population."""
+class Recorder(floor.Recorder):
+    """Takes what the engine gives it."""
 
     _simulator = _simulator
 
     def __init__(self, population: Any, file: Any = None) -> None:
         super().__init__(population, file)
-        self._interval = _simulator.state.dt
         self._probes: dict[str, list[Probe]] = {}
         self._spikes: list[tuple[Any, Any]] = []
-        self.records_spikes = False
 
-    # --- what PyNN's recorder calls ---------------------------------------------------------------
+    @property
+    def records_spikes(self) -> bool:
+        """Whether spikes of any neuron are wanted."""
+        return self.indices(floor.SPIKES).size > 0
 
-    def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
-        state = _simulator.state
-        state.touch()
-        if sampling_interval is not None:
-            steps = sampling_interval / state.dt
-            if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
-                raise ValueError(
-                    f"sampling_interval must be a multiple of the time step ({state.dt:g} ms), "
-                    f"not {sampling_interval:g} ms"
-                )
-            self.sampling_interval = sampling_interval
-        if variable.name == "spikes":
-            self.records_spikes = True
-            return
-        number = list(self.population.state).index(variable.name)
-        indices = np.array(sorted(self.population.id_to_index(int(i)) for i in new_ids), np.int64)
-        if indices.size:
-            interval = round(self.sampling_interval / state.dt)
-            probe = Probe(self.population, number, indices, interval)
-            self._probes.setdefault(variable.name, []).append(probe)
-
-    def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
-        steps, neurons = self.spikes()
-        cells = neurons + int(self.population.first_id)
-        own = np.isin(cells, np.array(ids, dtype=np.int64))
-        return cells[own], np.round(steps[own] * _simulator.state.dt, 9)
-
-    def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
-        probes = self._probes[variable.name]
-        longest = max(len(probe.samples()) for probe in probes)
-        signals = np.full((longest, self.population.size), np.nan)
-        for probe in probes:
-            found = probe.samples()
-            signals[longest - len(found) :, probe.indices] = found
-        own = [self.population.id_to_index(int(cell)) for cell in ids]
-        return signals[:, own], None
-
-    def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
-        counts = np.bincount(self.spikes()[1], minlength=self.population.size)
-        first = int(self.population.first_id)
-        ids = self.filter_recorded(variable, filter_ids)
-        return {int(cell): int(counts[int(cell) - first]) for cell in ids}
-
-    def _clear_simulator(self) -> None:
-        self.forget()
-
-    def _reset(self) -> None:
-        _simulator.state.touch()
-        self.records_spikes = False
-        self._probes = {}
-        self.forget()
-
-    # --- what the engine calls --------------------------------------------------------------------
-
-    def mark_spikes(self, recorded: NDArray[np.bool_]) -> None:
-        """Mark the neurons whose spikes are wanted."""
-        for variable, ids in self.recorded.items():
-            if variable.name == "spikes":
-                first = int(self.population.first_id)
-                recorded[np.array([int(i) - first for i in ids], np.int64)] = True
-
-    def probes(self) -> list[Probe]:
-        """All variables that are to be sampled."""
-        return [probe for probes in self._probes.values() for probe in probes]
-
-    def add_spikes(self, steps: Any, neurons: Any) -> None:
-        """Take spikes, by step."""
-        self._spikes.append((steps, neurons))
+    # --- what the floor asks for ------------------------------------------------------------------
 
     def spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and indices of all spikes since the start or the last clearing, by step."""
@@ -143,10 +90,48 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
             self._spikes = [(steps, neurons)]
         return self._spikes[0]
 
+    def samples(self, variable: str) -> tuple[int, F64]:
+        """Those of all probes, aligned."""
+        indices, probes = self.indices(variable), self._probes.get(variable, [])
+        probes = [probe for probe in probes if probe.first is not None]
+        first = min((probe.first for probe in probes if probe.first is not None), default=0)
+        shifts = [(probe.first or 0) - first for probe in probes]
+        n = [s // p.interval + len(p.samples()) for s, p in zip(shifts, probes, strict=True)]
+        values = np.full((max(n, default=0), indices.size), np.nan)
+        for shift, probe in zip(shifts, probes, strict=True):
+            rows = slice(shift // probe.interval, shift // probe.interval + len(probe.samples()))
+            values[rows, np.searchsorted(indices, probe.indices)] = probe.samples()
+        return first, values
+
+    def changed(self, variable: str, indices: NDArray[np.int64]) -> None:
+        """A probe for the neurons that are new."""
+        if variable != floor.SPIKES:
+            number = list(self.population.state).index(variable)
+            probe = Probe(self.population, number, indices)
+            self._probes.setdefault(variable, []).append(probe)
+
     def forget(self) -> None:
         """Drop what was recorded; the present values will be the first samples."""
-        _simulator.state.touch()
+        _simulator.state.touch("a recording")
         self._spikes = []
         for probe in self.probes():
-            probe.chunks = []
-        self._recording_start_time = _simulator.state.t * pq.ms
+            probe.forget()
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._probes = {}
+        self.forget()
+
+    # --- what the engine calls --------------------------------------------------------------------
+
+    def mark_spikes(self, recorded: NDArray[np.bool_]) -> None:
+        """Mark the neurons whose spikes are wanted."""
+        recorded[self.indices(floor.SPIKES)] = True
+
+    def probes(self) -> list[Probe]:
+        """All variables that are to be sampled."""
+        return [probe for probes in self._probes.values() for probe in probes]
+
+    def add_spikes(self, steps: Any, neurons: Any) -> None:
+        """Take spikes, by step."""
+        self._spikes.append((steps, neurons))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portable_cortex.backend import Backend, BackendOptions, Capabilities
-from portable_cortex.sonata import Spikes
+from portable_cortex.recording import Spikes
 
 
 class MockBackend(Backend):

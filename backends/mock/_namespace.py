@@ -13,8 +13,8 @@ from pyNN import common
 from pyNN.mock.recording import Recorder as _PynnRecorder
 from pyNN.space import Space
 
-from portable_cortex.realisation import Edges, draw_edges
-from portable_cortex.sonata import Spikes
+from portable_cortex.pynn.draws import Edges, draw_edges
+from portable_cortex.recording import Spikes
 
 RATE = 5.0  # spikes/s of every neuron
 BLOCK = 1000  # time steps that are drawn together

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from portable_cortex import parallel
 from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.provenance import cores
-from portable_cortex.sonata import Signal, Spikes, by_time
+from portable_cortex.host import parallel
+from portable_cortex.host.provenance import cores
+from portable_cortex.recording import Signal, Spikes, by_time
 
 
 class NestOptions(BackendOptions):

@@ -17,9 +17,9 @@ from typing import Any
 
 from pyNN import common
 
-from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.quiet import quiet
+from portable_cortex.host import parallel
+from portable_cortex.host.quiet import quiet
 
 from ._population import Population
 from ._projection import Projection

@@ -10,9 +10,10 @@ from pyNN import common, errors
 from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
-from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.synapses import CollectingProjection, as_matrix, listed_columns
+from portable_cortex.host import parallel
+from portable_cortex.pynn.projection import Collecting
+from portable_cortex.pynn.synapses import as_matrix, listed_columns
 
 from . import _lowering
 from ._population import Population
@@ -21,7 +22,7 @@ from ._pynn import nest, pynn_nest, simulator
 PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
 
 
-class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[misc]
+class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
     __doc__ = pynn_nest.Projection.__doc__
 
     def __init__(
@@ -157,7 +158,7 @@ class Projection(CollectingProjection, pynn_nest.Projection):  # type: ignore[mi
 
     def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
         # plastic synapses go PyNN's own way
-        base = CollectingProjection if self._static else pynn_nest.Projection
+        base = Collecting if self._static else pynn_nest.Projection
         base._convergent_connect(self, *arguments, **parameters)
 
     def _connect_arrays(self, sources: Any, targets: Any, weights: Any, delays: Any) -> None:

@@ -8,7 +8,7 @@ import os
 import warnings
 from typing import Any
 
-from portable_cortex.quiet import quiet
+from portable_cortex.host.quiet import quiet
 
 
 def _import_pynn_nest() -> Any:

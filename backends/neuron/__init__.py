@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex import parallel
 from portable_cortex.backend import Backend, BackendOptions, Capabilities
-from portable_cortex.sonata import Signal, Spikes, by_time
+from portable_cortex.host import parallel
+from portable_cortex.recording import Signal, Spikes, by_time
 
 
 class NeuronBackend(Backend):

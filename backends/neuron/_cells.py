@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from typing import Any, ClassVar
 
-from portable_cortex.grid import whole_steps
+from portable_cortex.pynn.grid import whole_steps
 
 from ._pynn import h, pynn_cells, pynn_electrodes, pynn_neuron, simulator
 

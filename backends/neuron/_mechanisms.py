@@ -19,10 +19,10 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from portable_cortex.cache import cache_folder, writable_cache
-from portable_cortex.children import run_program
 from portable_cortex.errors import BackendUnavailableError, OutputError
-from portable_cortex.provenance import cores
+from portable_cortex.host.cache import cache_folder, writable_cache
+from portable_cortex.host.children import run_program
+from portable_cortex.host.provenance import cores
 
 OWN = Path(__file__).parent / "mod"
 

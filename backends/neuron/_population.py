@@ -9,7 +9,7 @@ import numpy as np
 from pyNN import errors, recording
 from pyNN.parameters import ParameterSpace
 
-from portable_cortex.sonata import Signal
+from portable_cortex.recording import Signal
 
 from ._cells import GridIFCurrExp, SpikeSourcePoisson
 from ._pynn import h, pynn_neuron, pynn_recording, simulator

@@ -10,10 +10,11 @@ from pyNN import common, errors
 from pyNN.connectors import OneToOneConnector
 from pyNN.space import Space
 
-from portable_cortex import parallel
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.realisation import DELAY, WEIGHT, Stream, draw_edges, evaluate
-from portable_cortex.synapses import CollectingProjection, Connection, as_matrix
+from portable_cortex.host import parallel
+from portable_cortex.pynn.draws import DELAY, WEIGHT, Stream, draw_edges, evaluate
+from portable_cortex.pynn.projection import Collecting
+from portable_cortex.pynn.synapses import Connection, as_matrix
 
 from ._population import Population
 from ._pynn import h, pynn_neuron, simulator
@@ -55,7 +56,7 @@ proc portable_set() { local i
 """)
 
 
-class Projection(CollectingProjection, pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyped
+class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = pynn_neuron.Projection.__doc__
 
     def __init__(
@@ -121,7 +122,7 @@ class Projection(CollectingProjection, pynn_neuron.Projection):  # type: ignore[
             given = self.synapse_type.parameter_space["weight"]
             if given.is_homogeneous and not hasattr(connector, "conn_list"):
                 # without the core's rounding to 24 bits
-                weights = evaluate(given, sources.size, Stream(0, 0, WEIGHT), lambda: weights)
+                weights = evaluate(given, sources, targets, self, Stream(0, 0, WEIGHT))
         except UnsupportedError:  # what the core cannot draw, PyNN can, one target after another
             sources, targets, weights, delays = self.collect(connector)
         for index, cells, what in ((sources, self.pre, "source"), (targets, self.post, "target")):
@@ -141,7 +142,7 @@ class Projection(CollectingProjection, pynn_neuron.Projection):  # type: ignore[
 
     def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
         # plastic synapses and locations on a cell go PyNN's own way
-        base = CollectingProjection if self._static else pynn_neuron.Projection
+        base = Collecting if self._static else pynn_neuron.Projection
         base._convergent_connect(self, *arguments, **parameters)
 
     def _check(self, name: str, values: Any) -> None:
@@ -259,7 +260,8 @@ class Projection(CollectingProjection, pynn_neuron.Projection):  # type: ignore[
             value = parameter_space[name]
             if value.is_homogeneous or hasattr(value.base_value, "rng"):
                 stream = Stream(network.seed, network.next_key(), quantities[name])
-                values = evaluate(value, self._n_all, stream, lambda: np.empty(0))[self._numbers]
+                everyone = np.zeros(self._n_all, np.int64)
+                values = evaluate(value, everyone, everyone, self, stream)[self._numbers]
             else:
                 dense = np.broadcast_to(value.evaluate(), self.shape)
                 values = np.asarray(dense[self._sources, self._targets], dtype=float)

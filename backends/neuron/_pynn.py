@@ -8,8 +8,8 @@ import os
 import sys
 from typing import Any
 
-from portable_cortex import parallel
-from portable_cortex.quiet import quiet
+from portable_cortex.host import parallel
+from portable_cortex.host.quiet import quiet
 
 from ._mechanisms import compiled
 

@@ -22,12 +22,12 @@ from portable_cortex.errors import (
     SimulationError,
     UnsupportedError,
 )
-from portable_cortex.sonata import Signal, Spikes, by_time
+from portable_cortex.recording import Signal, Spikes, by_time
 
 from ._target import FORMS, Target
 from .session import Session
 
-EMULATOR = "portable_cortex.backends.spinnaker_board"
+EMULATOR = "portable_cortex.backends.spinnaker.board"
 
 
 class SpinnakerOptions(BackendOptions):

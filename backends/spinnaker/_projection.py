@@ -24,8 +24,8 @@ from spynnaker.pyNN.models.neural_projections.connectors import (
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
 from portable_cortex.errors import InvalidValueError, UnsupportedError
-from portable_cortex.realisation import SOURCE, Stream, different_pairs, is_without_replacement
-from portable_cortex.synapses import as_matrix
+from portable_cortex.pynn.draws import SOURCE, Stream, different_pairs, is_without_replacement
+from portable_cortex.pynn.synapses import as_matrix
 
 from ._connectors import FromListConnector, StaticSynapse, delayed_list, n_synapses
 

@@ -17,6 +17,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .energy import ENERGY_KINDS, Energy
 from .meter import Metering, PowerMeter, PowerSettings, PowerWarning, metered
 from .nvml import NvmlMeter, NvmlSettings
 from .rapl import RaplMeter, RaplSettings
@@ -24,8 +25,10 @@ from .stated import StatedMeter, StatedSettings
 from .trace import TraceMeter, TraceSettings
 
 __all__ = [
+    "ENERGY_KINDS",
     "METERS",
     "AnyPowerSettings",
+    "Energy",
     "Metering",
     "NvmlMeter",
     "NvmlSettings",

@@ -14,8 +14,8 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from ..backend import Energy
 from ..errors import PowerMeterError
+from .energy import Energy
 
 
 def _as_path(value: object) -> Path:

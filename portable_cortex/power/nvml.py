@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..backend import Energy
 from ..errors import PowerMeterError
+from .energy import Energy
 from .meter import PowerSettings
 
 

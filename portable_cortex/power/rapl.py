@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .. import provenance
-from ..backend import Energy
 from ..errors import PowerMeterError
+from ..host import provenance
+from .energy import Energy
 from .meter import FilePath, PowerSettings
 
 POWERCAP = Path("/sys/class/powercap")

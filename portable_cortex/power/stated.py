@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..backend import Energy
+from .energy import Energy
 from .meter import PowerSettings
 
 

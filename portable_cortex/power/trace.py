@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..backend import Energy
 from ..errors import PowerMeterError
+from .energy import Energy
 from .meter import FilePath, PowerSettings
 
 FloatArray = NDArray[np.float64]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.errors import OutputError
-from portable_cortex.untrusted import parse_json, printable
+from portable_cortex.host.untrusted import parse_json, printable
 
 from .distances import ks
 from .measurement import Activity

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_cortex.sonata import Spikes
+from portable_cortex.recording import Spikes
 
 FloatArray = NDArray[np.float64]
 

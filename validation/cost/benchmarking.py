@@ -18,8 +18,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from portable_cortex import Experiment, interruption, load_backend
-from portable_cortex.children import run_program
+from portable_cortex import Experiment, load_backend
 from portable_cortex.errors import (
     BackendUnavailableError,
     InvalidValueError,
@@ -29,9 +28,11 @@ from portable_cortex.errors import (
     UnknownNameError,
 )
 from portable_cortex.experiment import Reporter
+from portable_cortex.host import interruption
+from portable_cortex.host.children import run_program
+from portable_cortex.host.output import whole
 from portable_cortex.machine import load_machine
-from portable_cortex.model_loader import load_model
-from portable_cortex.output import whole
+from portable_cortex.models.loader import load_model
 from portable_cortex.recording import RUN, check_output, to_json
 from portable_cortex.registry import backend_names
 
@@ -41,7 +42,7 @@ from .literature import draw_literature, user_run
 RESULT, PLOT = "benchmark.json", "benchmark.png"
 PHASES = ("create", "connect", "prepare", "simulate")
 # -P: not what lies in this folder
-COMMAND = (sys.executable, "-P", "-m", "portable_cortex.sweep_job")
+COMMAND = (sys.executable, "-P", "-m", "portable_cortex.sweep.job")
 
 
 @dataclass(frozen=True)

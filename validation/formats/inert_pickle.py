@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_cortex.sonata import to_milliseconds
+from portable_cortex.recording.sonata import to_milliseconds
 
 PACKAGES = ("neo", "quantities", "numpy")
 BUILTINS = {

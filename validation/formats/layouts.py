@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from portable_cortex import Recording
-from portable_cortex.archive import is_archive
 from portable_cortex.recording import RUN
+from portable_cortex.recording.archive import is_archive
 
 from . import described, inm6, neo_block
 

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex import Spikes
-from portable_cortex.sonata import EXACT, by_time
-from portable_cortex.untrusted import printable
+from portable_cortex.host.untrusted import printable
+from portable_cortex.recording import by_time
+from portable_cortex.recording.sonata import EXACT
 
 MILLISECONDS = ("sender", "time_ms")
 STEPS = ("sender", "time_step", "time_offset")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from portable_cortex import Recording, Spikes
-from portable_cortex.archive import is_archive
 from portable_cortex.errors import OutputError
+from portable_cortex.host.untrusted import printable
 from portable_cortex.recording import time_step
-from portable_cortex.untrusted import printable
+from portable_cortex.recording.archive import is_archive
 
 from . import neo_block
 from .layouts import format_of

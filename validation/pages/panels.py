@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex import Recording
-from portable_cortex.figure import INHIBITORY, raster_rows, row_colour
+from portable_cortex.recording.figure import INHIBITORY, raster_rows, row_colour
 
 from ..activity import LOWEST_FREQUENCY, STATISTICS, Activity, power_spectrum, sketch
 from ..drawing import Axis, Tick, round_numbers

@@ -16,7 +16,7 @@ import jinja2
 
 from portable_cortex import __version__
 from portable_cortex.errors import OutputError
-from portable_cortex.output import whole
+from portable_cortex.host.output import whole
 
 from ..activity import STATISTICS
 from ..cost import CHART_HEIGHT, CHART_WIDTH, FAMILIES, MARKERS

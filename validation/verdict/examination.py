@@ -15,7 +15,7 @@ import numpy as np
 
 from portable_cortex import Recording
 from portable_cortex.errors import InvalidValueError, OutputError, PortableCortexError
-from portable_cortex.untrusted import printable
+from portable_cortex.host.untrusted import printable
 
 from ..activity import Activity, Beside, beside, has_statistics, measure
 from ..formats import find_runs, is_run, load_sound

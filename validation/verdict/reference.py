@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.errors import OutputError, UnknownNameError
-from portable_cortex.hdf5 import DAMAGE, group_of, numbers_of, text_of
-from portable_cortex.output import whole
-from portable_cortex.untrusted import parse_json, printable
+from portable_cortex.host.output import whole
+from portable_cortex.host.untrusted import parse_json, printable
+from portable_cortex.recording.hdf5 import DAMAGE, group_of, numbers_of, text_of
 
 from ..activity import Activity, ks, sketch
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portable_cortex import Recording
-from portable_cortex.untrusted import printable
+from portable_cortex.host.untrusted import printable
 
 from .reference import MAKE_ONE, Reference, conditions, load_reference, reference_names
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from portable_cortex.untrusted import printable_lines
+from portable_cortex.host.untrusted import printable_lines
 
 from ..activity import STATISTICS
 from .comparison import DISTRIBUTION_SEEDS, Comparison, SelfCheck, Test, Verdict

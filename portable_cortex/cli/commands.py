@@ -1,0 +1,613 @@
+"""The command line: ``portable-cortex run | validate | benchmark | submit | jobs | ...``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from .. import __version__
+from ..errors import (
+    InvalidValueError,
+    ModelWarning,
+    OutputError,
+    PortableCortexError,
+    SimulationError,
+    UnsupportedError,
+)
+from ..experiment import REALISATIONS, Experiment, RecordRequest, RunWarning
+from ..host import interruption, parallel
+from ..host.untrusted import printable, printable_lines
+from ..machine import DEFAULT_MACHINE, load_machine, machine_names
+from ..models.loader import MODELS, load_model
+from ..recording import FIGURE, Recording, RecordingWarning, check_output, rescue
+from ..registry import DEFAULT_BACKEND, EMULATED_BOARD, backend_names, load_backend, load_target
+from .entry import TRACEBACK, status_of
+from .options import (
+    DRIVE_HELP,
+    OPTION_HELP,
+    PARAM_HELP,
+    SCALE_HELP,
+    Drive,
+    Duration,
+    MachineName,
+    ModelName,
+    NoRecord,
+    Option,
+    Overwrite,
+    Param,
+    Realisation,
+    Record,
+    Scale,
+    Seed,
+    Timestep,
+    Warmup,
+    json_or_text,
+    model_parameters,
+    pairs,
+)
+from .portal_commands import jobs, submit
+from .progress import ConsoleReporter
+
+app = typer.Typer(
+    help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# of several processes that mpirun started, the first speaks for all; Open MPI gives it a terminal
+# of its own, whatever its own output goes to
+out = Console(quiet=parallel.rank() > 0, force_terminal=False if parallel.processes() > 1 else None)
+err = Console(stderr=True, quiet=parallel.rank() > 0)
+_UsageError: Any = typer.BadParameter.__base__  # what cannot be read; typer has no name for it
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"portable-cortex {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    traceback: Annotated[  # taken from the arguments before they come here
+        bool,
+        typer.Option(
+            TRACEBACK, help="Show all of an error, also after the command: run ... --traceback."
+        ),
+    ] = False,
+) -> None:
+    if parallel.processes() > 1 and context.invoked_subcommand not in ("run", None):
+        raise UnsupportedError(
+            f"portable-cortex {context.invoked_subcommand} runs in one process, and mpirun started "
+            f"{parallel.processes()}: start it without mpirun (only `run` shares its work)"
+        )
+
+
+@app.command()
+def run(
+    model: ModelName = "pd14",
+    backend: Annotated[
+        str, typer.Option(help="Simulator or machine; `portable-cortex backends` lists them.")
+    ] = DEFAULT_BACKEND,
+    machine: MachineName = DEFAULT_MACHINE,
+    scale: Scale = None,
+    n_scale: Annotated[
+        float | None, typer.Option(help="Fraction of the neurons, where it differs.")
+    ] = None,
+    k_scale: Annotated[
+        float | None, typer.Option(help="Fraction of the in-degrees, where it differs.")
+    ] = None,
+    drive: Drive = None,
+    param: Param = None,
+    option: Option = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Where a backend with several targets runs: its option `target`."),
+    ] = None,
+    duration: Duration = 1000.0,
+    warmup: Warmup = 500.0,
+    timestep: Timestep = 0.1,
+    seed: Seed = 1,
+    realisation: Realisation = "native",
+    record: Record = None,
+    no_record: NoRecord = False,
+    overwrite: Overwrite = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the results. results/MODEL-BACKEND unless given."),
+    ] = None,
+) -> None:
+    """Build a network, run it, and write its activity, its cost and a figure."""
+    parameters = model_parameters(param, scale=scale, n_scale=n_scale, k_scale=k_scale, drive=drive)
+    experiment = Experiment(
+        model=model,
+        parameters=parameters,
+        backend=backend,
+        machine=machine,
+        options={**pairs(option, "--option"), **({"target": target} if target else {})},
+        seed=seed,
+        timestep=timestep,
+        warmup=warmup,
+        duration=duration,
+        realisation=realisation,
+        record=[RecordRequest.parse(text) for text in record or []],
+        record_spikes=not no_record,
+    )
+    place = check_output(
+        folder or Path("results") / f"{Path(model).stem}-{backend}", overwrite=overwrite
+    )
+    with ConsoleReporter(out) as reporter:
+        recording = experiment.run(reporter)
+        reporter.phase("write", f"{place}")
+        if parallel.rank() == 0:
+            try:
+                recording.save(place, overwrite=overwrite, figure=True)
+            except OutputError as error:
+                raise rescue(recording, error) from error
+    _show(recording, place)
+    lost = experiment.lost(recording)
+    if lost:
+        raise SimulationError(f"{', '.join(lost)} could not be read; all else is in {place}")
+    if "planned_duration_ms" in recording.metadata:
+        ran = f"after {recording.metadata['duration_ms']:g} ms"
+        interruption.tell(f"{ran}: this much was written to {place}.")
+        raise KeyboardInterrupt
+
+
+def _show(recording: Recording, folder: Path) -> None:
+    """Rates beside the published ones, and what the run cost."""
+    about = recording.metadata
+    published = about["published_rates"]
+    if recording.spike_trains:
+        table = Table(title="mean firing rates (spikes/s)")
+        table.add_column("population")
+        table.add_column("neurons", justify="right")
+        table.add_column("this run", justify="right")
+        if published:
+            table.add_column("published", justify="right")
+        for label, rate in recording.rates().items():
+            row = [escape(printable(label)), str(recording.n_neurons[label]), f"{rate:.3f}"]
+            if published:
+                row.append(f"{published[label]:.3f}" if label in published else "")
+            table.add_row(*row)
+        out.print(table)
+        if published:
+            out.print("[dim]published: full scale, Poisson drive, one long run[/]")
+    phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())
+    energies = [
+        ("energy", f"{e['joules']:.4g} J ({e['kind']}, {e['scope']}, {e['source']})")
+        for e in about["energy"]
+    ]
+    factor = about["real_time_factor"]
+    for what, value in (
+        ("network", f"{about['n_neurons']:,} neurons, {_count(about['n_synapses'])} synapses"),
+        ("wall-clock (s)", phases),
+        *_nested(about["machine_report"].get("mapping", {})),
+        (
+            "real-time factor",
+            "none: nothing was simulated" if factor is None else f"{factor:.2f} (simulate phase)",
+        ),
+        ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
+        *energies,
+        ("written to", folder),
+        *([("figure", folder / FIGURE)] if (folder / FIGURE).exists() else []),
+    ):
+        out.print(f"{what:17}{printable(value)}", soft_wrap=True, markup=False, highlight=False)
+    for doubt in about["warnings"]:
+        _complain("yellow", "Warning", doubt)
+
+
+def _count(number: int | None) -> str:
+    return "an unknown number of" if number is None else f"{number:,}"
+
+
+def _nested(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A machine's mapping, a line for each figure."""
+    shown = {name.replace("_", " "): value for name, value in report.items()}
+    lines = [f"{name} {value:,.10g}" for name, value in shown.items()]
+    return [("mapping" if i == 0 else "", line) for i, line in enumerate(lines)]
+
+
+def _processes(about: Mapping[str, Any]) -> str:
+    n = about["processes"]
+    return "this process" if n == 1 else f"{n} processes"
+
+
+@app.command()
+def validate(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...",
+            help="Folders of runs, or of folders of runs, of other programs too; or Neo files.",
+        ),
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="A reference by name or .h5 file, a folder of five runs or more, or the folder of "
+            "one other run; the reference that fits the runs unless given."
+        ),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page (HTML).")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
+) -> None:
+    """Compare runs with a reference: exit status 0 agrees, 1 differs, 2 could not tell.
+
+    Several runs of one network, each with another seed, are judged together, which sees smaller
+    changes than one run does.
+    """
+    from ..validation.pages import render, show, to_json, to_junit, write_text
+    from ..validation.verdict import examine
+
+    with err.status("reading") as status:
+        validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
+    written: dict[str, Path] = {}  # before printing: who reads it may stop reading
+    interruption.tell(lambda: f"written: {', '.join(written) or 'nothing'}.")
+    for path, write, what in (
+        (report, render, "report"),
+        (junit, to_junit, "JUnit file"),
+        (json_file, to_json, "JSON file"),
+    ):
+        if path is not None:
+            text = write(validation)
+            with interruption.shielded():
+                written[what] = write_text(path, text, what)
+    show(validation, out)
+    for what, path in written.items():
+        out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
+    raise typer.Exit(validation.comparison.verdict.value)
+
+
+@app.command()
+def benchmark(
+    backends: Annotated[
+        str, typer.Option(help="Backends, separated by commas; the first is the yardstick.")
+    ],
+    scale: Scale = None,
+    repeats: Annotated[int, typer.Option(help="Runs of each backend.")] = 3,
+    duration: Annotated[float, typer.Option(help="Model time to measure, ms.")] = 10_000.0,
+    warmup: Annotated[float, typer.Option(help="Model time before it, ms.")] = 500.0,
+    drive: Drive = None,
+    machine: Annotated[
+        str, typer.Option(help="Machine by name, or a .toml file; it says what measures energy.")
+    ] = DEFAULT_MACHINE,
+    model: ModelName = "pd14",
+    seed: Annotated[
+        int, typer.Option(help="Seed of the first run of each; repeats take the next ones.")
+    ] = 1,
+    events_from: Annotated[
+        Path | None,
+        typer.Option(help="Recorded run of the same settings, for the number of synaptic events."),
+    ] = None,
+    overwrite: Overwrite = False,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
+        "results/benchmark"
+    ),
+) -> None:
+    """Run backends in turn, without recording, and compare their time, memory and energy."""
+    from ..validation import cost as measuring
+
+    plan = measuring.Plan(
+        backends=tuple(name.strip() for name in backends.split(",")),
+        repeats=repeats,
+        model=model,
+        machine=machine,
+        parameters=model_parameters(None, scale=scale, drive=drive),
+        warmup=warmup,
+        duration=duration,
+        seed=seed,
+    )
+    with ConsoleReporter(out) as reporter:
+        found = measuring.benchmark(
+            plan,
+            folder,
+            reporter=reporter,
+            events_from=Recording.load(events_from) if events_from else None,
+            overwrite=overwrite,
+        )
+    if found.results:
+        out.print(measuring.table(found))
+    for message in dict.fromkeys(line for r in found.results for line in r.messages):
+        err.print(Text(printable(message), "yellow"), soft_wrap=True)
+    for failure in found.failures:
+        _complain("red", f"{failure.backend} (run {failure.repeat + 1})", failure.reason)
+    out.print(f"written to {folder}", soft_wrap=True, markup=False, highlight=False)
+    if found.failures:
+        raise typer.Exit(1)
+
+
+app.command()(submit)
+app.add_typer(jobs, name="jobs")
+
+
+@app.command()
+def sweep(
+    seeds: Annotated[str, typer.Option(help="Seeds, e.g. 1-10 or 1,2,5-8.")] = "1",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Simulator or machine. {DEFAULT_BACKEND} unless given. *"),
+    ] = None,
+    scale: Annotated[
+        list[float] | None,
+        typer.Option(help=f"{SCALE_HELP} *"),
+    ] = None,
+    drive: Annotated[list[str] | None, typer.Option(help=f"{DRIVE_HELP} *")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{PARAM_HELP}. *"),
+    ] = None,
+    option: Annotated[list[str] | None, typer.Option(help=f"{OPTION_HELP}. *")] = None,
+    machine: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Machine by name, or a .toml file. {DEFAULT_MACHINE} unless given. *"),
+    ] = None,
+    realisation: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{' or '.join(REALISATIONS)}. {REALISATIONS[0]} unless given. *"),
+    ] = None,
+    timestep: Annotated[
+        list[float] | None, typer.Option(help="Time step, ms. 0.1 unless given. *")
+    ] = None,
+    model: ModelName = "pd14",
+    duration: Duration = 1000.0,
+    warmup: Warmup = 500.0,
+    record: Record = None,
+    no_record: NoRecord = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Runs at once. As many as the cores allow unless given; on SLURM, 1."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads of each run, where its backend has any. Those of the machine file unless "
+            "given, or else 1."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Run on a cluster: slurm, or the address of a Dask scheduler (tcp://HOST:PORT)."
+        ),
+    ] = None,
+    cluster_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With slurm: NAME=VALUE for dask-jobqueue, e.g. queue=short, walltime=02:00:00, "
+            "memory=16GB; repeatable."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished runs again.")] = False,
+    folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the results: one folder in it for each run.")
+    ] = Path("results/sweep"),
+) -> None:
+    """Do many runs, each in a process of its own; go on where an earlier call was stopped.
+
+    What is marked * can be given several times: every combination of the values, and every seed,
+    is a run. Exit status 0 if all runs are finished, 1 if some failed, 130 when interrupted.
+    """
+    from ..sweep import runs as sweeping
+    from ..sweep.console import SweepReporter, show
+    from ..sweep.pool import DaskPool, LocalPool
+
+    given = {"backend": backend, "machine": machine, "realisation": realisation}
+    parameters = {"scale": scale, "drive": drive, **_values(param, "--param", json_or_text)}
+    over: dict[str, list[Any]] = {
+        **{name: values for name, values in given.items() if values},
+        **({"timestep": timestep} if timestep else {}),
+        "options": sweeping.combinations(_values(option, "--option", str)),
+        "parameters": sweeping.combinations({k: v for k, v in parameters.items() if v}),
+        "seed": sweeping.parse_seeds(seeds),
+    }
+    experiments = sweeping.grid(
+        over,
+        model=model,
+        duration=duration,
+        warmup=warmup,
+        record=record or [],
+        record_spikes=not no_record,
+    )
+    pool: LocalPool | DaskPool | None = LocalPool(jobs) if jobs is not None else None
+    if cluster is not None:
+        options = {k: json_or_text(v) for k, v in pairs(cluster_option, "--cluster-option").items()}
+        pool = DaskPool(cluster, jobs or 1, threads or 1, options)
+    elif cluster_option:
+        raise InvalidValueError("--cluster-option needs --cluster slurm")
+    reporter = SweepReporter(out)
+    interruption.tell(lambda: reporter.state)
+    with reporter:
+        found = sweeping.sweep(
+            experiments,
+            folder,
+            pool=pool,
+            threads=threads,
+            overwrite=overwrite,
+            report=reporter,
+        )
+    show(found, out)
+    failed = found.of(sweeping.FAILED)
+    for run in failed:
+        log = folder / run.name / sweeping.LOG
+        _complain("red", "Failed", f"{run.name}: {run.error} (all that it said is in {log})")
+    if failed:
+        err.print("The same command tries again what failed, and nothing else.", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def backends() -> None:
+    """List the backends: whether they are usable here, and what they can do."""
+    table = Table(show_lines=True)
+    for column in ("backend", "available", "version", "capabilities", "install"):
+        table.add_column(column, overflow="fold")
+    for name in backend_names():
+        try:
+            backend = load_backend(name)
+        except PortableCortexError as error:
+            table.add_row(name, "[red]no", "", escape(str(error)), "")
+            continue
+        found, can = backend.availability(), backend.capabilities
+        abilities = (
+            f"{backend.summary}\n"
+            f"state {can.arithmetic}, weights {can.weights}; "
+            f"time step {can.timesteps[0]:g} to {can.timesteps[1]:g} ms; "
+            f"delays {can.delays[0]} step to {can.delays[1]:g} ms\n"
+            f"drives {', '.join(can.drives)}; realisations {', '.join(can.realisations)}; "
+            f"plasticity {'yes' if can.plasticity else 'no'}\n"
+            f"cells {', '.join(can.cell_types)}\n"
+            f"options {_options(backend.Options)}"
+        )
+        usable = "[green]yes" if found.available else "[red]no"
+        table.add_row(name, usable, found.version or "", escape(abilities), escape(found.install))
+    out.print(table)
+
+
+def _options(schema: Any) -> str:
+    default = schema()
+    fields = schema.model_fields.items()
+    shown = [f"{name}={getattr(default, name)} ({field.description})" for name, field in fields]
+    return "; ".join(shown) or "none"
+
+
+@app.command()
+def hardware() -> None:
+    """List the machines that the package knows."""
+    table = Table("machine", "description", "backends", "options")
+    for name in machine_names():
+        machine = load_machine(name)
+        options = {backend: dict(values) for backend, values in machine.options.items()}
+        table.add_row(
+            name,
+            escape(machine.description),
+            ", ".join(machine.backends or ["all"]),
+            escape(json.dumps(options)),
+        )
+    out.print(table)
+    out.print("A machine of your own is a .toml file of the same form: --machine path/to/mine.toml")
+
+
+@app.command()
+def models() -> None:
+    """List the models, and the parameters that each takes."""
+    table = Table("model", "what", "parameters", show_lines=True)
+    for name in MODELS:
+        model = load_model(name)
+        module = sys.modules[MODELS[name]]
+        about = (inspect.getdoc(module) or "").partition("\n")[0]
+        parameters = "\n".join(f"{k} = {v!r}" for k, v in model.parameters.items())
+        table.add_row(name, escape(about), escape(parameters))
+    out.print(table)
+    out.print("A model of your own is a Python file with build(sim, ...): --model path/to/mine.py")
+
+
+@app.command()
+def emulate(
+    version: Annotated[
+        int, typer.Option(help="Version of the SpiNNaker boards: 3 (4 chips) or 5 (48 chips).")
+    ] = 5,
+    width: Annotated[
+        int | None, typer.Option(help="Chips in a row; one board unless given, 12: three boards.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(help="Chips in a column.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Loopback address; the first that is free unless given.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of this host; two, if it has as many, unless given.")
+    ] = None,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="Never faster than the clock, not only in a run.")
+    ] = False,
+) -> None:
+    """Serve an emulated SpiNNaker board for unmodified sPyNNaker scripts, until Ctrl-C."""
+    interruption.tell("the emulated board is switched off.")
+    with load_target(EMULATED_BOARD)(
+        version,
+        width=width,
+        height=height,
+        address=address,
+        threads=threads,
+        real_time=real_time,
+    ) as board:
+        out.print(f"emulating {board.n_chips} chips; put this into spynnaker.cfg:\n", markup=False)
+        out.print(board.configuration, soft_wrap=True, markup=False, highlight=False)
+        out.print("Ctrl-C ends it.")
+        try:
+            board.wait()
+        except KeyboardInterrupt:
+            warning = board.report()["load"]["warning"]
+            if warning:
+                _complain("yellow", "Warning", warning)
+            raise
+
+
+def _values(texts: list[str] | None, flag: str, read: Callable[[str], Any]) -> dict[str, list[Any]]:
+    """Values by name, where a name can be given several times."""
+    found: dict[str, list[Any]] = {}
+    for text in texts or []:
+        for name, value in pairs([text], flag).items():
+            found.setdefault(name, []).append(read(value))
+    return found
+
+
+def _complain(colour: str, kind: str, text: str) -> None:
+    err.print(Text.assemble((f"{kind}: ", colour), printable_lines(text)), soft_wrap=True)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:
+    ours = issubclass(category, ModelWarning | RunWarning | RecordingWarning)
+    kind = "Warning" if ours else category.__name__
+    _complain("yellow", kind, str(message))
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Do what the arguments say; exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the name of the program.
+
+    Examples
+    --------
+    >>> command(["--version"])
+    portable-cortex 0.1.0
+    0
+    """
+    warnings.showwarning = _show_warning
+    group = typer.main.get_command(app)
+    # not its main(), which makes other exceptions and states of its own
+    try:
+        with group.make_context("portable-cortex", list(arguments)) as context:
+            group.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except _UsageError as error:
+        error.show()
+        return 2
+    return 0
+
+
+def main() -> None:
+    """The command, in a process that is not its own: `entry.main` does the same and more."""
+    interruption.run()
+    sys.exit(status_of(command, sys.argv[1:]))

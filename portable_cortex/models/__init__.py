@@ -1,0 +1,14 @@
+"""Networks, written once in PyNN, and what finds them: by name, or in a file of the user's.
+
+A model is a module with ``build(sim, ...)``. Imports PyNN and numpy only: jobs at the portal carry
+it.
+"""
+
+__all__ = [
+    "brunel2000",  # the network of Brunel (2000)
+    "loader",  # a model by its name or its file
+    "parameters",  # the numbers of the microcircuit, with their sources
+    "pd14",  # the cortical microcircuit of Potjans & Diesmann (2014)
+    "scaling",  # the microcircuit at a fraction of its size
+    "user_code",  # what is said of a mistake in a user's file
+]

@@ -1,0 +1,237 @@
+"""Find a model by name or by file, and check parameters against what its ``build`` takes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..errors import InvalidValueError, ModelError, ModelWarning, UnknownNameError
+from .user_code import describe, is_asked_to_end, located, place_of, shown
+
+MODELS = {
+    "pd14": "portable_cortex.models.pd14",
+    "brunel2000": "portable_cortex.models.brunel2000",
+}
+
+
+def warn_model(message: str) -> None:
+    """Warn the user from within a model's ``build``."""
+    warnings.warn(message, ModelWarning, stacklevel=3)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network description: a ``build(sim, ...)`` and, if there are any, published rates.
+
+    Attributes
+    ----------
+    name : str
+        The model's name, or the stem of its file.
+    build : callable
+        ``build(sim, **parameters) -> dict of label to Population``.
+    published_rates : callable or None
+        ``published_rates(**parameters) -> dict of label to spikes/s``.
+    sha256 : str or None
+        Of a user's file, whose content decides what is run as much as its name does.
+    file : str or None
+        A user's file.
+    """
+
+    name: str
+    build: Callable[..., Mapping[str, Any]]
+    published_rates: Callable[..., Mapping[str, float]] | None = None
+    sha256: str | None = None
+    file: str | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Names and default values of the parameters that ``build`` takes besides ``sim``.
+
+        Those without a default have None.
+        """
+        return {
+            p.name: None if p.default is p.empty else p.default
+            for p in self._signature
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        }
+
+    @property
+    def _signature(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.build).parameters.values())[1:]
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Check names of parameters against what ``build`` takes.
+
+        Raises
+        ------
+        UnknownNameError
+            For one that it does not take.
+        InvalidValueError
+            For one that it requires and did not get, for one that is no finite number where its
+            default is a number, and for the seed, which is the run's.
+        """
+        valid = self.parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in self._signature)
+        for name in parameters:
+            if name not in valid and not takes_any:
+                raise UnknownNameError(f"parameter of model {self.name!r}", name, valid)
+        if "seed" in parameters:
+            raise InvalidValueError(
+                "the model's seed is that of the run: set seed (--seed) instead of the parameter"
+            )
+        for p in self._signature:
+            required = p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            if required and p.name not in parameters and p.name != "seed":
+                raise InvalidValueError(f"model {self.name!r} requires the parameter {p.name!r}")
+            given = parameters.get(p.name, p.default)
+            what = ""
+            if _is_number(p.default) and not _is_number(given):
+                what = "a finite number"
+            elif isinstance(p.default, str) and not isinstance(given, str):
+                what = "a word"
+            if what:
+                raise InvalidValueError(
+                    f"parameter {p.name!r} must be {what}, like {p.default!r}, not {shown(given)}"
+                )
+
+    def expected_rates(self, parameters: Mapping[str, Any]) -> tuple[dict[str, float], str]:
+        """The rates that the model publishes for these parameters.
+
+        They are for comparison only, so that a mistake in them is no reason not to run.
+
+        Returns
+        -------
+        dict of str to float
+            spikes/s by label.
+        str
+            Why there are none although the model has a ``published_rates``; else empty.
+
+        Raises
+        ------
+        ModelError
+            If it ends the program.
+
+        Examples
+        --------
+        >>> load_model("pd14").expected_rates({})[0]["L4E"]
+        4.414
+        """
+        if self.published_rates is None:
+            return {}, ""
+        try:
+            returned = self.published_rates(**parameters)
+        except BaseException as error:
+            if is_asked_to_end(error):
+                raise
+            told = located(error, file=self.file) or ModelError(describe(error))
+            if not isinstance(error, Exception):
+                raise told from error
+            return {}, f"no published rates: {told}"
+        if not isinstance(returned, Mapping) or not all(
+            isinstance(label, str) and _is_number(rate) and rate >= 0
+            for label, rate in returned.items()
+        ):
+            return {}, (
+                f"no published rates: published_rates() of model {self.name!r} must return a dict "
+                f"of label to spikes/s, not {shown(returned)}"
+            )
+        return {str(label): float(rate) for label, rate in returned.items()}, ""
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def load_model(name: str | Path) -> Model:
+    """Find a model.
+
+    Parameters
+    ----------
+    name : str or Path
+        One of `MODELS`, or a Python file that defines ``build(sim, ...)``.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is neither.
+    ModelError
+        For a file that cannot be imported or has no ``build``.
+
+    Examples
+    --------
+    >>> sorted(load_model("brunel2000").parameters)
+    ['eta', 'g', 'scale', 'seed']
+    """
+    text = str(name)
+    if text in MODELS:
+        return _model(text, importlib.import_module(MODELS[text]))
+    path = Path(text)
+    if path.suffix != ".py":
+        raise UnknownNameError("model", text, MODELS, "A model of your own is a .py file")
+    if not path.is_file():
+        raise ModelError(f"there is no model file {text}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model file {text} cannot be read: {error}") from error
+    spec = importlib.util.spec_from_file_location(f"portable_cortex_model_{path.stem}", path)
+    assert spec is not None  # true for every .py file
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:  # whatever a user's file raises
+        del sys.modules[module.__name__]
+        if is_asked_to_end(error):
+            raise
+        place = place_of(error, path)
+        what = describe(error)
+        raise ModelError(
+            place.tell(what) if place else f"{text} could not be imported: {what}"
+        ) from error
+    return _model(path.stem, module, hashlib.sha256(content).hexdigest(), text)
+
+
+def _model(
+    name: str, module: ModuleType, sha256: str | None = None, file: str | None = None
+) -> Model:
+    build, published = getattr(module, "build", None), getattr(module, "published_rates", None)
+    if build is None or not _takes_a_simulator(build):
+        raise ModelError(
+            f"{module.__file__} has no function build(sim, ...) that returns its populations by "
+            "label"
+        )
+    if published is not None and not callable(published):
+        raise ModelError(
+            f"{module.__file__}: published_rates must be a function that returns a dict of label "
+            f"to spikes/s, not {shown(published)}"
+        )
+    return Model(name, build, published, sha256, file)
+
+
+def _takes_a_simulator(build: Any) -> bool:
+    if not callable(build) or inspect.iscoroutinefunction(build):
+        return False
+    try:
+        parameters = list(inspect.signature(build).parameters.values())
+    except (TypeError, ValueError):  # of some classes and built-in functions
+        return False
+    return bool(parameters) and parameters[0].kind not in (
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    )

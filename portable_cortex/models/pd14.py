@@ -1,0 +1,200 @@
+"""The cortical microcircuit of Potjans & Diesmann (2014), described once, in PyNN.
+
+`build` uses PyNN's own vocabulary only and knows nothing of the simulator behind ``sim``. It is
+also the pattern for a model of your own: a module with such a ``build(sim, ...)`` runs, validates
+and benchmarks like this one (``--model path/to/my_model.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidValueError
+from .loader import warn_model
+from .parameters import PD14
+from .scaling import ScaledMicrocircuit
+from .scaling import scale as scale_circuit
+
+INITIAL_POTENTIALS = ("optimized", "original")
+
+
+def build(
+    sim: Any,
+    *,
+    scale: float = 0.1,
+    n_scale: float | None = None,
+    k_scale: float | None = None,
+    drive: str = "poisson",
+    v0: str = "optimized",
+    thalamic_pulses: Sequence[float] = (),
+    dc_transients: Sequence[tuple[str, float, float, float]] = (),
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Build the microcircuit in the PyNN namespace `sim`.
+
+    Parameters
+    ----------
+    sim : module
+        A PyNN simulator namespace that has been set up.
+    scale : float
+        Fraction of the published neuron numbers and in-degrees; 1 is the published network. The
+        default, a tenth, takes seconds and 1 % of the memory.
+    n_scale, k_scale : float, optional
+        Scale of the neuron numbers and of the in-degrees, where they should differ.
+    drive : {"poisson", "dc"}
+        Background input: Poisson spikes, or the constant current of equal mean.
+    v0 : {"optimized", "original"}
+        Initial membrane potentials: a mean for each population, or -58 +- 10 mV for all.
+    thalamic_pulses : sequence of float
+        Onsets (ms) of 10 ms pulses of 902 thalamic neurons at 120 spikes/s.
+    dc_transients : sequence of (population, onset, duration, amplitude)
+        Constant currents (nA) into all neurons of a population from `onset` for `duration` ms.
+    seed : int
+        Of the random numbers that are drawn here; a simulator that draws its own is seeded when
+        it is set up.
+
+    Returns
+    -------
+    dict of str to Population
+        The cortical populations by label, and ``"TC"`` where there are thalamic pulses.
+
+    Raises
+    ------
+    InvalidValueError, UnknownNameError
+        For values that the model does not have.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> recording = run(backend="mock", model="pd14", scale=0.02, duration=10.0)
+    >>> recording.n_neurons["L23E"]
+    414
+    """
+    if v0 not in INITIAL_POTENTIALS:
+        raise InvalidValueError(f"v0 must be one of {', '.join(INITIAL_POTENTIALS)}, not {v0!r}")
+    if not scale > 0:
+        raise InvalidValueError(f"scale must be above 0 (1 is the published network), not {scale}")
+    n_scale = scale if n_scale is None else n_scale
+    k_scale = scale if k_scale is None else k_scale
+    circuit = PD14
+    scaled = scale_circuit(circuit, n_scale, k_scale, drive)
+    for label, *_ in dc_transients:
+        circuit.index(label)  # before anything is built
+    _warn_if_silent(scaled)
+    rng = sim.NumpyRNG(seed=seed)
+
+    populations: dict[str, Any] = {}
+    for i, label in enumerate(circuit.populations):
+        cells = sim.IF_curr_exp(**circuit.neuron.as_pynn(), i_offset=float(scaled.dc[i]))
+        populations[label] = sim.Population(scaled.sizes[i], cells, label=label)
+        mean, sd = circuit.v0_original_mean, circuit.v0_original_sd
+        if v0 == "optimized":
+            mean, sd = circuit.v0_optimized_mean[i], circuit.v0_optimized_sd[i]
+        populations[label].initialize(
+            v=sim.RandomDistribution("normal", mu=mean, sigma=sd, rng=rng)
+        )
+
+    def synapse(weight: float, delay: float) -> Any:
+        """Weights of one sign, delays no shorter than half a time step, both redrawn."""
+        return sim.StaticSynapse(
+            weight=sim.RandomDistribution(
+                "normal_clipped",
+                mu=weight,
+                sigma=abs(weight) * circuit.weight_rel_sd,
+                low=0.0 if weight > 0 else -np.inf,
+                high=np.inf if weight > 0 else 0.0,
+                rng=rng,
+            ),
+            delay=sim.RandomDistribution(
+                "normal_clipped",
+                mu=delay,
+                sigma=delay * circuit.delay_rel_sd,
+                low=0.5 * sim.get_time_step(),
+                high=np.inf,
+                rng=rng,
+            ),
+        )
+
+    for i, target in enumerate(circuit.populations):
+        for j, source in enumerate(circuit.populations):
+            if scaled.synapses[i, j] == 0:
+                continue
+            excitatory = circuit.is_excitatory(j)
+            sim.Projection(
+                populations[source],
+                populations[target],
+                sim.FixedTotalNumberConnector(int(scaled.synapses[i, j]), rng=rng),
+                synapse(
+                    float(scaled.weights[i, j]),
+                    circuit.delay_exc if excitatory else circuit.delay_inh,
+                ),
+                receptor_type="excitatory" if excitatory else "inhibitory",
+                label=f"{source}→{target}",
+            )
+
+    for i, label in enumerate(circuit.populations):
+        if scaled.k_ext[i]:
+            background = sim.Population(
+                scaled.sizes[i],
+                sim.SpikeSourcePoisson(rate=circuit.rate_ext * scaled.k_ext[i]),
+                label=f"background {label}",
+            )
+            sim.Projection(
+                background,
+                populations[label],
+                sim.OneToOneConnector(),
+                sim.StaticSynapse(weight=scaled.weight_ext, delay=circuit.delay_ext),
+                receptor_type="excitatory",
+                label=f"background→{label}",
+            )
+
+    for label, onset, duration, amplitude in dc_transients:
+        current = sim.DCSource(amplitude=amplitude, start=onset, stop=onset + duration)
+        populations[label].inject(current)
+
+    if len(thalamic_pulses):
+        cells = sim.SpikeSourceArray(spike_times=_pulses(sim, thalamic_pulses, seed))
+        thalamus = sim.Population(circuit.thalamus.size, cells, label="TC")
+        for i, label in enumerate(circuit.populations):
+            if scaled.thalamic_synapses[i]:
+                sim.Projection(
+                    thalamus,
+                    populations[label],
+                    sim.FixedTotalNumberConnector(int(scaled.thalamic_synapses[i]), rng=rng),
+                    synapse(scaled.thalamic_weight, circuit.delay_exc),
+                    receptor_type="excitatory",
+                    label=f"TC→{label}",
+                )
+        populations["TC"] = thalamus
+    return populations
+
+
+def published_rates(**_parameters: Any) -> Mapping[str, float]:
+    """Published stationary rates (spikes/s): full scale, Poisson drive (see `parameters`)."""
+    return dict(zip(PD14.populations, PD14.full_rates, strict=True))
+
+
+def _pulses(sim: Any, onsets: Sequence[float], seed: int) -> list[Any]:
+    """Spike times of each thalamic neuron: Poisson at a fixed rate within each pulse."""
+    thalamus, step = PD14.thalamus, sim.get_time_step()
+    rng = np.random.default_rng([seed, 0x7C])
+    steps = round(thalamus.pulse_duration / step)
+    # at most one spike a step, as on every grid-based simulator
+    fires = rng.random((thalamus.size, len(onsets), steps)) < thalamus.rate * step * 1e-3
+    times = np.asarray(sorted(onsets), dtype=float)[:, np.newaxis] + step * np.arange(1, steps + 1)
+    from pyNN.parameters import Sequence  # slow to import
+
+    return [Sequence(np.unique(np.round(times[f], 9))) for f in fires]
+
+
+def _warn_if_silent(scaled: ScaledMicrocircuit) -> None:
+    silent = scaled.silent_populations(PD14.neuron)
+    if silent:
+        names = ", ".join(PD14.populations[i] for i in silent)
+        warn_model(
+            f"with constant (dc) drive at this scale {names} stay below threshold and may fall "
+            "silent: use drive='poisson' or a larger k_scale"
+        )

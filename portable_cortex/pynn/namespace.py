@@ -1,0 +1,134 @@
+"""The names of a PyNN namespace, from what a backend has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from pyNN import common, connectors, core, errors, network, random, recording, space
+from pyNN.connectors import FixedProbabilityConnector
+
+from ..errors import InvalidValueError, UnsupportedError
+
+# What setup() takes on every backend, beside timestep and min_delay.
+SETUP = ("max_delay", "rng_seed")
+
+
+def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any]:
+    """All names of a namespace but ``setup``.
+
+    Parameters
+    ----------
+    simulator : module
+        Has a `State` named ``state``, as PyNN asks for it.
+    classes : mapping of str to class
+        ``Population``, ``PopulationView``, ``Assembly``, ``Projection``, ``StaticSynapse``, cell
+        types and current sources.
+    """
+    state = simulator.state
+    run, run_until = common.build_run(simulator)
+    record = common.build_record(simulator)
+    create = common.build_create(classes["Population"])
+    connect = common.build_connect(
+        classes["Projection"], FixedProbabilityConnector, classes["StaticSynapse"]
+    )
+    queries = common.build_state_queries(simulator)
+    standard = [n for n, c in classes.items() if hasattr(c, "injectable")]
+    logging.getLogger("PyNN").setLevel(logging.WARNING)
+
+    def end(compatible_output: bool = True) -> None:
+        """Write what was to be written to files, and forget the network; data stay."""
+        for population, variables, filename in state.write_on_end:
+            population.write_data(recording.get_io(filename), variables)
+        state.write_on_end = []
+        for recorder in state.recorders:
+            recorder.keep()
+        state.release()
+
+    def record_v(source: Any, filename: str) -> None:
+        """Record the membrane potential; see PyNN's ``record``."""
+        record(["v"], source, filename)
+
+    def record_gsyn(source: Any, filename: str) -> None:
+        """Record the synaptic conductances; see PyNN's ``record``."""
+        record(["gsyn_exc", "gsyn_inh"], source, filename)
+
+    def list_standard_models() -> list[str]:
+        """Names of the cell types."""
+        return standard
+
+    query_names = (
+        "get_current_time get_time_step get_min_delay get_max_delay num_processes rank".split()
+    )
+    return {
+        **{n: c for n, c in vars(connectors).items() if n.endswith("Connector")},
+        **classes,
+        **dict(zip(query_names, queries, strict=True)),
+        "GSLRNG": random.GSLRNG,
+        "IndexBasedExpression": core.IndexBasedExpression,
+        "Network": network.Network,
+        "NumpyRNG": random.NumpyRNG,
+        "RandomDistribution": random.RandomDistribution,
+        "Space": space.Space,
+        "connect": connect,
+        "create": create,
+        "end": end,
+        "errors": errors,
+        "initialize": common.initialize,
+        "list_standard_models": list_standard_models,
+        "random": random,
+        "record": record,
+        "record_gsyn": record_gsyn,
+        "record_v": record_v,
+        "recording": recording,
+        "reset": common.build_reset(simulator),
+        "run": run,
+        "run_for": run,
+        "run_until": run_until,
+        "set": common.set,
+        "space": space,
+        "state": state,
+    }
+
+
+def missing(backend: str, available: Mapping[str, Any]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a namespace: what it lacks is a sentence."""
+
+    def lookup(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        cells = [n for n, c in available.items() if hasattr(c, "injectable")]
+        currents = [n for n in available if n.endswith("Source")]
+        raise AttributeError(
+            f"the {backend} backend has no {name!r}. Cell types: {', '.join(cells)}; current "
+            f"sources: {', '.join(currents)}; synapses: StaticSynapse (there is no plasticity)"
+        )
+
+    return lookup
+
+
+def check_setup(backend: str, timestep: Any, min_delay: Any, extra: Mapping[str, Any]) -> None:
+    """Raise an error for a ``setup()`` that no network of this backend can have.
+
+    Raises
+    ------
+    InvalidValueError
+        For times that cannot be.
+    UnsupportedError
+        If spikes are to lie off the time grid.
+    """
+    if not isinstance(timestep, int | float) or not timestep > 0:
+        raise InvalidValueError(f"timestep must be a number above 0 (ms), not {timestep!r}")
+    check_spike_precision(backend, extra)
+    common.setup(timestep, min_delay, **extra)
+
+
+def check_spike_precision(backend: str, extra: Mapping[str, Any]) -> None:
+    """Raise `UnsupportedError` where spikes are to lie off the grid, which only NEST can."""
+    if extra.get("spike_precision", "on_grid") != "on_grid":
+        raise UnsupportedError(
+            f"the {backend} backend keeps spikes on the time grid: spike_precision="
+            f"{extra['spike_precision']!r} is on nest only; leave it out, or take a shorter step"
+        )

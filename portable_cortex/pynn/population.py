@@ -1,0 +1,232 @@
+"""PyNN's populations, views and assemblies, over arrays of parameters and initial values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyNN import common, errors
+from pyNN.parameters import ParameterSpace, Sequence, simplify
+
+from ..errors import UnsupportedError
+from .grid import whole_steps
+from .state import ID
+from .synapses import common_receptor_types
+
+POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "delta_T", "tau_w"}
+NOT_NEGATIVE = {"tau_refrac", "rate", "start", "duration"}
+
+
+def times_of(train: Any) -> NDArray[np.float64]:
+    """Spike times of one cell, ms, from whatever PyNN holds them in."""
+    return np.asarray(train.value if isinstance(train, Sequence) else train, float).ravel()
+
+
+def check_parameter(name: str, values: Any) -> None:
+    """Raise PyNN's ``InvalidParameterValueError`` for values that no cell can have.
+
+    Parameters
+    ----------
+    name : str
+    values : array
+        One for each cell; of ``spike_times``, a sequence for each.
+
+    Examples
+    --------
+    >>> check_parameter("tau_m", np.array([10.0, 0.0]))
+    Traceback (most recent call last):
+        ...
+    pyNN.errors.InvalidParameterValueError: tau_m must be a number above 0, not 0
+    """
+    if name == "spike_times":
+        for train in values:
+            times = times_of(train)
+            if np.any(np.diff(times) < 0):
+                problem = "in ascending order"
+            elif not np.all(np.isfinite(times)):
+                problem = "finite"
+            elif np.any(times < 0):
+                problem = f"0 or later, not {times[0]:g}"
+            else:
+                continue
+            raise errors.InvalidParameterValueError(f"spike times must be {problem}")
+        return
+    numbers = np.asarray(values, float)
+    wrong = ~np.isfinite(numbers) | (numbers <= 0 if name in POSITIVE else False)
+    if name in NOT_NEGATIVE:
+        wrong |= numbers < 0
+    if wrong.any():
+        bound = " above 0" if name in POSITIVE else " from 0" if name in NOT_NEGATIVE else ""
+        raise errors.InvalidParameterValueError(
+            f"{name} must be a number{bound}, not {numbers[wrong][0]:g}"
+        )
+
+
+class Cells:
+    """Parameters and initial values of a population or view: the population has the arrays."""
+
+    celltype: Any  # PyNN's, as those that follow
+    size: int
+    _simulator: Any
+
+    def _indices(self) -> tuple[Any, Any]:
+        """The population that has the cells, and which of them they are."""
+        raise NotImplementedError
+
+    def _get_parameters(self, *names: str) -> Any:
+        population, own = self._indices()
+        for name in names:
+            if name not in population.parameters:
+                raise errors.NonExistentParameterError(
+                    name, type(self.celltype).__name__, self.celltype.get_parameter_names()
+                )
+        values = {name: simplify(population.parameters[name][own]) for name in names}
+        return ParameterSpace(values, self.celltype.get_schema(), shape=(self.size,))
+
+    _get_native_parameters = _get_parameters
+
+    def _set_parameters(self, parameter_space: Any) -> None:
+        population, own = self._indices()
+        state = self._simulator.state
+        state.check_alive(population)
+        parameter_space.evaluate(simplify=False)
+        changed = {}
+        for name, value in parameter_space.items():
+            values = population.parameters[name].copy()
+            values[own] = value
+            check_parameter(name, values)
+            changed[name] = values
+        state.touch("parameters")
+        population.parameters.update(changed)
+
+    def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
+        population, own = self._indices()
+        state = self._simulator.state
+        state.check_alive(population)
+        if not population.injectable:
+            return  # sources have no state
+        if variable not in population.initial:
+            raise errors.NonExistentParameterError(
+                variable, type(self.celltype).__name__, sorted(population.initial)
+            )
+        state.touch("initial values")
+        population.take_initial(variable, own, initial_values.evaluate(simplify=False))
+
+    def _get_view(self, selector: Any, label: str | None = None) -> Any:
+        return self._view_class(self, selector, label)
+
+    _view_class: Any
+
+
+class Assembly(common.Assembly):  # type: ignore[misc]  # PyNN is untyped
+    """An assembly whose receptors are in one order."""
+
+    @property
+    def receptor_types(self) -> list[str]:
+        """Receptor types that all populations have, in the order of the first one."""
+        return common_receptor_types(self)
+
+
+class PopulationView(Cells, common.PopulationView):  # type: ignore[misc]
+    """A view: which cells of a population they are."""
+
+    def _indices(self) -> tuple[Any, Any]:
+        return self.grandparent, self.index_in_grandparent(np.arange(self.size))
+
+    @property
+    def initial_values(self) -> Any:
+        """Those of the population, for these cells."""
+        population, own = self._indices()
+        return {name: values[own] for name, values in population.initial.items()}
+
+
+class Population(Cells, common.Population):  # type: ignore[misc]
+    """A population whose parameters and initial values are arrays, in PyNN's units.
+
+    A backend subclasses it with ``_simulator``, ``_recorder_class``, ``_assembly_class`` and
+    ``_view_class``.
+
+    Attributes
+    ----------
+    parameters : dict of str to array, shape (size,)
+        ``spike_times`` is an array of sequences.
+    initial : dict of str to array, shape (size,)
+        Of the state variables, as they are at time 0.
+    number : int
+        Its place among the populations.
+    network : int
+        The network that it belongs to.
+    """
+
+    _simulator: Any
+
+    def _indices(self) -> tuple[Any, Any]:
+        return self, slice(None)
+
+    def _create_cells(self) -> None:
+        state = self._simulator.state
+        if not self.can_have(self.celltype):
+            raise UnsupportedError(
+                f"the {state.backend} backend has no cell type {type(self.celltype).__name__}: "
+                "take those of its namespace"
+            )
+        self.number, self.network = len(state.populations), state.network
+        first = state.add_population(self)
+        self.all_cells = np.empty(self.size, dtype=object)
+        for index in range(self.size):
+            cell = ID(first + index)
+            cell.parent = self
+            self.all_cells[index] = cell
+        self._mask_local = np.ones(self.size, bool)
+        self.first_id = self.all_cells[0]
+        parameters = self.celltype.native_parameters
+        parameters.shape = (self.size,)
+        parameters.evaluate(simplify=False)
+        self.parameters = {name: _each(v, self.size) for name, v in parameters.items()}
+        for name, values in self.parameters.items():
+            check_parameter(name, values)
+        defaults = self.celltype.default_initial_values
+        self.initial: dict[str, NDArray[np.float64]] = {
+            name: np.full(self.size, float(defaults.get(name, 0.0)))
+            for name in self.state_variables()
+        }
+        self.made()
+
+    # --- what a backend may do its own way --------------------------------------------------------
+
+    def can_have(self, celltype: Any) -> bool:
+        """Whether this is a cell type of the backend."""
+        return True
+
+    def state_variables(self) -> tuple[str, ...]:
+        """Names of what can be initialised."""
+        return tuple(self.celltype.default_initial_values) if self.injectable else ()
+
+    def made(self) -> None:
+        """Called when parameters and initial values are there."""
+
+    def take_initial(self, variable: str, own: Any, values: Any) -> None:
+        """Take initial values of some cells; they hold at once, and after a reset."""
+        self.initial[variable][own] = values
+
+    # --- what a backend may want ------------------------------------------------------------------
+
+    def scheduled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Steps and cells of an array source's spikes, cell by cell."""
+        times = [times_of(train) for train in self.parameters["spike_times"]]
+        cells = np.repeat(np.arange(self.size), [t.size for t in times])
+        steps = whole_steps(np.concatenate([*times, np.empty(0)]), self._simulator.state.dt)
+        return steps.astype(np.int64), cells
+
+
+def _each(value: Any, size: int) -> NDArray[Any]:
+    """A value for each cell: a number, or a whole sequence."""
+    if isinstance(value, Sequence):
+        values = np.empty(size, dtype=object)
+        values.fill(value)
+        return values
+    array = np.asarray(value)
+    if array.dtype == object:
+        return np.array(np.broadcast_to(array, size), dtype=object)
+    return np.array(np.broadcast_to(array, size), float)

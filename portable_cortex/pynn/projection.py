@@ -1,0 +1,362 @@
+"""PyNN's ``Projection``: what it means, over arrays of synapses that a backend keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyNN import common, errors
+from pyNN.connectors import ArrayConnector
+from pyNN.parameters import ParameterSpace
+from pyNN.space import Space
+
+from ..errors import InvalidValueError, UnsupportedError
+from ..host import parallel
+from .checks import check_edges
+from .draws import (
+    DELAY,
+    SOURCE,
+    WEIGHT,
+    Edges,
+    Stream,
+    different_pairs,
+    draw_edges,
+    evaluate,
+    is_without_replacement,
+    item_of_projection,
+)
+from .grid import delay_steps
+from .synapses import (
+    Connection,
+    as_matrix,
+    check_columns,
+    check_signs,
+    default_receptor,
+    reading_order,
+)
+
+Columns = dict[str, NDArray[Any]]
+FORMATS = "list", "array"
+MULTIPLE = "sum", "min", "max", "first", "last"
+_ADDRESS = "presynaptic_index", "postsynaptic_index"
+_QUANTITY = {"weight": WEIGHT, "delay": DELAY}
+
+
+class Readable:
+    """A projection whose synapses are read in one order, in every format, on every backend.
+
+    Mix it into PyNN's ``Projection``. It asks for `columns`.
+    """
+
+    shape: Any  # PyNN's, as all that follow
+    synapse_type: Any
+    receptor_type: Any
+    pre: Any
+    post: Any
+
+    def columns(self, names: list[str]) -> Columns:
+        """Indices (``presynaptic_index``, ``postsynaptic_index``) and parameters, by name.
+
+        Of the synapses of this process, in PyNN's units, in any order but the same for all names;
+        several synapses of a pair as they were created.
+        """
+        raise NotImplementedError
+
+    def _guess_receptor_type(self) -> None:
+        self.receptor_type = default_receptor(self)
+
+    def get(
+        self,
+        attribute_names: Any,
+        format: str,  # noqa: A002  # PyNN's name
+        gather: Any = True,
+        with_address: bool = True,
+        multiple_synapses: str = "sum",
+    ) -> Any:
+        """Values of the synapses, as a list (by source, then target) or as a matrix; see PyNN.
+
+        Raises
+        ------
+        ValueError
+            For another format, or another name of what becomes of multiple synapses.
+        pyNN.errors.NonExistentParameterError
+            For an attribute that the synapses do not have.
+        """
+        single = isinstance(attribute_names, str)
+        names = [self._attribute(n) for n in ([attribute_names] if single else attribute_names)]
+        if format not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+        if multiple_synapses not in MULTIPLE:
+            raise ValueError(
+                f"multiple_synapses must be one of {', '.join(MULTIPLE)}, not {multiple_synapses!r}"
+            )
+        found = self.columns([*_ADDRESS, *(n for n in names if n not in _ADDRESS)])
+        if gather and parallel.processes() > 1:
+            found = {name: parallel.joined(np.asarray(c)) for name, c in found.items()}
+        sources, targets = (np.asarray(found[name], np.int64) for name in _ADDRESS)
+        order = reading_order(sources, targets)
+        values = [np.asarray(found[name])[order] for name in names]
+        if format == "array":
+            pairs = sources[order], targets[order]
+            matrices = [as_matrix(*pairs, v, self.shape, multiple_synapses) for v in values]
+            return matrices[0] if single else matrices
+        if with_address:
+            values = [sources[order], targets[order], *values]
+        elif single:
+            return values[0].tolist()
+        return list(zip(*(v.tolist() for v in values), strict=True))
+
+    def _attribute(self, name: str) -> str:
+        """The name of an attribute, of which PyNN also takes the plural."""
+        valid = [*self.synapse_type.get_parameter_names(), *_ADDRESS]
+        for candidate in (name, name.removesuffix("s")):
+            if candidate in valid:
+                return candidate
+        raise errors.NonExistentParameterError(name, type(self.synapse_type).__name__, valid)
+
+
+class Collecting:
+    """A projection that PyNN's own connectors fill: they call it for each target.
+
+    Mix it into PyNN's ``Projection``; `collect` then gives what they would have connected.
+    """
+
+    shape: Any  # PyNN's, as those that follow
+    pre: Any
+    post: Any
+
+    def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
+        """Sources, targets, weights and delays (PyNN's units), by source, as they were made."""
+        if is_without_replacement(connector):
+            connector = _of_different_pairs(connector, self)
+        self._collected: list[tuple[Any, ...]] = []
+        connector.connect(self)
+        columns = zip(*self._collected, strict=True) if self._collected else ([[]],) * 4
+        sources, targets, weights, delays = (np.concatenate(list(c)) for c in columns)
+        self._collected = []
+        check_edges(weight=weights, delay=delays)
+        order = np.argsort(sources, kind="stable")
+        sources, targets = sources[order].astype(np.int64), targets[order].astype(np.int64)
+        return sources, targets, weights[order], delays[order]
+
+    def _convergent_connect(
+        self,
+        presynaptic_indices: Any,
+        postsynaptic_index: int,
+        location_selector: Any = None,
+        **parameters: Any,
+    ) -> None:
+        if location_selector is not None:
+            raise UnsupportedError("this simulator has no locations on a cell")
+        n = len(presynaptic_indices)
+        self._collected.append(
+            (
+                presynaptic_indices,
+                np.full(n, postsynaptic_index),
+                np.broadcast_to(parameters["weight"], n),
+                np.broadcast_to(parameters["delay"], n),
+            )
+        )
+
+
+def _of_different_pairs(connector: Any, projection: Any) -> ArrayConnector:
+    """The connections that PyNN's connector would make if it did not ignore its arguments."""
+    uniform = connector.rng.next(1, "uniform", {"low": 0.0, "high": 1.0}, mask=None)
+    seed = parallel.of_first(int(float(uniform[0]) * 2**31))
+    mask = np.zeros(projection.shape, dtype=bool)
+    mask[different_pairs(Stream(seed, 0, SOURCE), connector, projection.pre, projection.post)] = (
+        True
+    )
+    return ArrayConnector(mask, safe=connector.safe, callback=connector.callback)
+
+
+class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]  # PyNN is untyped
+    """A projection of static synapses, drawn by the core and kept as arrays.
+
+    A backend subclasses it with ``_simulator`` (a module that has a `State` named ``state``) and
+    ``_static_synapse_class``. It may keep the synapses in a form of its own (`store`, `stored`).
+    """
+
+    _simulator: Any
+    _static_synapse_class: Any
+
+    def __init__(
+        self,
+        presynaptic_neurons: Any,
+        postsynaptic_neurons: Any,
+        connector: Any,
+        synapse_type: Any = None,
+        source: Any = None,
+        receptor_type: Any = None,
+        space: Any = None,
+        label: str | None = None,
+    ) -> None:
+        synapse_type = synapse_type or self._static_synapse_class()
+        state = self._simulator.state
+        if not isinstance(synapse_type, self._static_synapse_class):
+            raise UnsupportedError(
+                f"the {state.backend} backend has static synapses only, not "
+                f"{type(synapse_type).__name__}: use StaticSynapse, or another backend"
+            )
+        if not getattr(postsynaptic_neurons, "injectable", True):
+            raise errors.ConnectionError("a spike source cannot be the target of a projection")
+        super().__init__(
+            presynaptic_neurons,
+            postsynaptic_neurons,
+            connector,
+            synapse_type,
+            source,
+            receptor_type,
+            space or Space(),
+            label,
+        )
+        state.check_alive(self.pre, self.post)
+        state.touch("a projection", structure=True)
+        self._number, self._changes = len(state.projections), 0
+        self.make(connector)
+        state.projections.append(self)
+
+    # --- what a backend may do its own way --------------------------------------------------------
+
+    def make(self, connector: Any) -> None:
+        """Draw the synapses and store them."""
+        self.store(self.checked(self.draw(connector)))
+
+    def store(self, edges: Edges) -> None:
+        """Keep the synapses."""
+        self._edges = edges
+
+    def stored(self) -> Edges:
+        """All synapses, by source."""
+        return self._edges
+
+    def __len__(self) -> int:
+        return int(self.stored().sources.size)
+
+    def smallest_delay(self) -> float | None:
+        """Of all synapses, ms; None if there are none."""
+        delays = self.stored().delays
+        return float(delays.min()) if delays.size else None
+
+    # --- making -----------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> dict[str, int]:
+        """Key of the random draws: those of the `shared` realisation."""
+        state = self._simulator.state
+        seed = state.seed if state.shared_seed is None else state.shared_seed
+        return {"seed": seed, "item": item_of_projection(self._number)}
+
+    def draw(self, connector: Any) -> Edges:
+        """The synapses, by the core; by PyNN's connector where the core cannot."""
+        state = self._simulator.state
+        if hasattr(connector, "column_names"):
+            check_columns(tuple(connector.column_names), self.synapse_type)
+        # the draws of `shared` are rounded as a whole, so that all machines can hold them
+        shared = state.shared_seed is not None and hasattr(connector, "rng")
+        try:
+            return draw_edges(
+                connector,
+                self.synapse_type,
+                self.pre,
+                self.post,
+                **self.key,
+                timestep=state.dt,
+                space=self.space,
+                rounded=shared,
+            )
+        except UnsupportedError:
+            sources, targets, weights, delays = self.collect(connector)
+            steps = delay_steps(delays, state.dt)
+            return Edges(sources, targets, weights, np.round(steps * state.dt, 9))
+
+    def checked(self, edges: Edges) -> Edges:
+        """The synapses, after a look at signs and delays.
+
+        Raises
+        ------
+        pyNN.errors.ConnectionError
+            For a weight that does not fit the receptor, or a delay outside what ``setup()`` said.
+        """
+        check_signs(edges.weights, self)
+        if edges.delays.size:
+            self._simulator.state.check_delays(edges.delays.min(), edges.delays.max())
+        return edges
+
+    # --- reading and changing ---------------------------------------------------------------------
+
+    def columns(self, names: list[str]) -> Columns:
+        """See `Readable`."""
+        edges = self.stored()
+        columns = dict(zip((*_ADDRESS, "weight", "delay"), edges, strict=True))
+        return {name: columns[name] for name in names}
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Values of all synapses."""
+        return self.columns([name])[name]
+
+    def __getitem__(self, i: int) -> Connection:
+        return Connection(self, i)
+
+    @property
+    def connections(self) -> Iterator[Connection]:
+        """The synapses, one after the other."""
+        return (self[i] for i in range(len(self)))
+
+    def set(self, **attributes: Any) -> None:
+        """Change weights or delays of all synapses; see PyNN.
+
+        A one-dimensional array or list has a value for each synapse, in the order of
+        ``get(..., "list")``.
+        """
+        edges = self.stored()
+        lists = {name: v for name, v in attributes.items() if _is_list(v)}
+        parameters = ParameterSpace(
+            {name: value for name, value in attributes.items() if name not in lists},
+            self.synapse_type.get_schema(),
+            self.shape,
+        )
+        changed = {name: self._in_order(name, v, edges) for name, v in lists.items()}
+        self._changes += 1
+        key = self.key
+        for name, value in parameters.items():
+            item = key["item"] + (self._changes << 32)  # another one for each change
+            stream = Stream(key["seed"], item, _QUANTITY[name])
+            changed[name] = evaluate(value, edges.sources, edges.targets, self, stream)
+        self._replace(edges, changed)
+
+    def _in_order(self, name: str, values: Any, edges: Edges) -> NDArray[np.float64]:
+        if name not in self.synapse_type.get_parameter_names():
+            self._attribute(name)  # raises what PyNN would
+        array = np.asarray(values, dtype=float)
+        if array.size != edges.sources.size:
+            raise InvalidValueError(
+                f"{name} of projection {self.label}: a list must have a value for each of the "
+                f"{edges.sources.size} synapses, not {array.size} values"
+            )
+        ordered = np.empty(array.size)
+        ordered[reading_order(edges.sources, edges.targets)] = array
+        return ordered
+
+    def replace(self, name: str, values: Any) -> None:
+        """Change all weights or delays, in the order of `stored`."""
+        self._replace(self.stored(), {name: np.asarray(values, float)})
+
+    def _replace(self, edges: Edges, changed: Columns) -> None:
+        check_edges(**changed)
+        state = self._simulator.state
+        weights, delays = changed.get("weight", edges.weights), edges.delays
+        if "delay" in changed:
+            delays = np.round(delay_steps(changed["delay"], state.dt) * state.dt, 9)
+        edges = self.checked(Edges(edges.sources, edges.targets, weights, delays))
+        state.touch("synapses", structure=True)
+        self.store(edges)
+
+    def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
+        raise errors.NonExistentParameterError(variable, type(self.synapse_type).__name__, [])
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim == 1)

@@ -1,0 +1,153 @@
+"""PyNN's recorder of one population, over spikes and samples that a backend gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import quantities as pq
+from numpy.typing import NDArray
+from pyNN import recording
+
+from .grid import nearest_steps
+
+F64 = NDArray[np.float64]
+SPIKES = "spikes"
+
+
+def sampling_steps(interval: float, timestep: float) -> int:
+    """Steps between samples.
+
+    Raises
+    ------
+    ValueError
+        For an interval that is no multiple of the time step.
+
+    Examples
+    --------
+    >>> sampling_steps(0.5, 0.1)
+    5
+    """
+    steps = interval / timestep
+    if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+        raise ValueError(
+            f"sampling_interval must be a multiple of the time step ({timestep:g} ms), not "
+            f"{interval:g} ms"
+        )
+    return round(steps)
+
+
+class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
+    """What is recorded of a population.
+
+    A backend subclasses it with ``_simulator`` and gives `spikes` and `samples`; it keeps what it
+    needs to give them after `keep`, and may drop what is older than `start` (see `forget`).
+    """
+
+    _simulator: Any
+    sampling_interval: float
+
+    # --- what a backend gives ---------------------------------------------------------------------
+
+    def spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Steps and indices of the recorded spikes, by step; those before `start` may be there."""
+        raise NotImplementedError
+
+    def samples(self, variable: str) -> tuple[int, F64]:
+        """Step of the first sample, and the samples, shape (samples, recorded neurons).
+
+        Those before `start` may be there; the present is the last one where it is to be sampled.
+        Not-a-number before a neuron was recorded.
+        """
+        raise NotImplementedError
+
+    def changed(self, variable: str, indices: NDArray[np.int64]) -> None:
+        """More neurons are recorded, from the present on."""
+
+    def forget(self) -> None:
+        """What is before the present will not be asked for again."""
+
+    def keep(self) -> None:
+        """The simulator ends: keep what was recorded."""
+
+    # --- what it asks for -------------------------------------------------------------------------
+
+    @property
+    def start(self) -> int:
+        """The step in which the data begin."""
+        began = float(self._recording_start_time.rescale("ms").magnitude)
+        return int(nearest_steps(began, self._simulator.state.dt))
+
+    @property
+    def interval(self) -> int:
+        """Steps between samples."""
+        return sampling_steps(self.sampling_interval, self._simulator.state.dt)
+
+    def variables(self) -> list[str]:
+        """What is recorded, in order of name."""
+        return sorted({key.name for key, ids in self.recorded.items() if ids})
+
+    def indices(self, variable: str) -> NDArray[np.int64]:
+        """Neurons from which a variable is recorded, in order."""
+        ids = [int(i) for key, ids in self.recorded.items() if key.name == variable for i in ids]
+        return np.unique(np.array(ids, np.int64)) - int(self.population.first_id)
+
+    def recorded_spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Steps and indices of the spikes in the data, by step."""
+        steps, neurons = self.spikes()
+        since = self.start
+        # a spike in the step where data begin was in those before, but for those at 0
+        kept = (steps > since) | (since == 0)
+        return steps[kept], neurons[kept]
+
+    # --- what PyNN's recorder calls ---------------------------------------------------------------
+
+    def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
+        """See PyNN."""
+        self._simulator.state.check_alive(self.population)
+        super().record(variables, ids, *args, **kwargs)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """See PyNN."""
+        self._simulator.state.check_alive(self.population)
+        return super().get(*args, **kwargs)
+
+    def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
+        if sampling_interval is not None:
+            sampling_steps(sampling_interval, self._simulator.state.dt)
+            self.sampling_interval = sampling_interval
+        self._simulator.state.touch("a recording")
+        indices = np.array(sorted(self.population.id_to_index(int(i)) for i in new_ids), np.int64)
+        if indices.size:
+            self.changed(variable.name, indices)
+
+    def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
+        steps, neurons = self.recorded_spikes()
+        cells = neurons + int(self.population.first_id)
+        own = np.isin(cells, np.array(ids, dtype=np.int64))
+        return cells[own], np.round(steps[own] * self._simulator.state.dt, 9)
+
+    def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
+        first, values = self.samples(variable.name)
+        skipped = max(0, -(-(self.start - first) // self.interval))
+        wanted = [self.population.id_to_index(int(cell)) for cell in ids]
+        columns = np.searchsorted(self.indices(variable.name), wanted)
+        return values[skipped:, columns], None
+
+    def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
+        _, neurons = self.recorded_spikes()
+        counts = np.bincount(neurons, minlength=self.population.size)
+        first = int(self.population.first_id)
+        ids = self.filter_recorded(variable, filter_ids)
+        return {int(cell): int(counts[int(cell) - first]) for cell in ids}
+
+    def _clear_simulator(self) -> None:
+        self.forget()
+
+    def _reset(self) -> None:
+        self._simulator.state.touch("a recording")
+
+    def restart(self) -> None:
+        """The network has gone back to its beginning."""
+        self._recording_start_time = 0.0 * pq.ms
+        self.forget()

@@ -1,0 +1,199 @@
+"""The picture of a run: spikes by population, and how their rates are distributed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..host.untrusted import printable
+
+if TYPE_CHECKING:
+    from .recording import Recording
+
+EXCITATORY, INHIBITORY, PUBLISHED = "#1f4e9c", "#c0392b", "#222222"
+MAX_ROWS = 2000  # neurons in the raster
+MAX_DOTS = 60_000
+RASTER_MS = 500.0  # the end of the recording
+
+
+def draw_activity(recording: Recording, path: Path) -> None:
+    """Write a raster of the last 500 ms and the rate distributions as a PNG.
+
+    Parameters
+    ----------
+    recording : Recording
+    path : Path
+    """
+    import matplotlib
+
+    # No window, whatever the user's configuration: the figure goes to a file.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(
+        {
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.usetex": False,  # whatever the user's configuration: labels are plain text
+            "text.parse_math": False,
+        }
+    ):
+        figure = Figure(figsize=(12, 6.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        raster, rates = figure.subplots(1, 2, width_ratios=(3, 2))
+        if recording.spike_trains:
+            _raster(raster, recording)
+            _rates(rates, recording)
+        else:
+            raster.set_title("spikes were not recorded")
+        figure.suptitle(_title(recording))
+        figure.savefig(path, dpi=120, format="png")
+
+
+def _title(recording: Recording) -> str:
+    about = recording.metadata
+    name = printable(Path(str(about.get("model", "recording"))).stem)
+    parameters = about.get("parameters", {})
+    shown = [f"{k} {parameters[k]:g}" for k in ("scale",) if parameters.get(k) is not None]
+    if isinstance(parameters.get("drive"), str):
+        shown.append(f"{parameters['drive']} drive")
+    shown.append(f"seed {about.get('seed')}")
+    title = f"{name} on {about.get('backend')}   ({', '.join(shown)})"
+    doubts = about.get("warnings")
+    if isinstance(doubts, list) and doubts:
+        title += f"\nWarning: {printable(doubts[0], 120)}"
+    return title
+
+
+def row_colour(label: str) -> str:
+    """Colour of a population: inhibitory ones have a label that ends in I.
+
+    Examples
+    --------
+    >>> row_colour("L4I") == INHIBITORY
+    True
+    """
+    return INHIBITORY if label.endswith("I") else EXCITATORY
+
+
+class RasterRow(NamedTuple):
+    """The part of a raster that belongs to one population.
+
+    Attributes
+    ----------
+    label : str
+    base, height : int
+        First row from below, and number of rows: one a neuron.
+    times, rows : array
+        One dot a spike: ms, and row.
+    """
+
+    label: str
+    base: int
+    height: int
+    times: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+
+def raster_rows(recording: Recording) -> tuple[float, list[RasterRow]]:
+    """The dots of a raster: the last 500 ms, the same fraction of every population.
+
+    Parameters
+    ----------
+    recording : Recording
+
+    Returns
+    -------
+    start : float
+        Time at which the raster begins, ms.
+    rows : list of RasterRow
+        From top to bottom, about `MAX_ROWS` neurons and at most `MAX_DOTS` dots in all.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> start, rows = raster_rows(run(backend="mock", scale=0.02, duration=600.0))
+    >>> start, rows[0].label, rows[0].height
+    (600.0, 'L23E', 414)
+    """
+    fraction = min(1.0, MAX_ROWS / sum(recording.n_neurons.values()))
+    shown = {p: max(1, round(fraction * n)) for p, n in recording.n_neurons.items()}
+    start = max(recording.t_start, recording.t_stop - RASTER_MS)
+    top = sum(shown.values())
+    room = MAX_DOTS
+    found = []
+    for label, height in shown.items():
+        top -= height
+        times, neurons = np.empty(0), np.empty(0, dtype=np.int64)
+        if label in recording.spike_trains:
+            times, neurons = recording.spikes(label)
+            keep = (times > start) & (neurons < height)
+            times, neurons = times[keep][:room], neurons[keep][:room]
+            room -= times.size
+        found.append(RasterRow(label, top, height, times, top + neurons))
+    return start, found
+
+
+def _raster(axes: Any, recording: Recording) -> None:
+    start, populations = raster_rows(recording)
+    for row in populations:
+        axes.plot(
+            row.times,
+            row.rows,
+            linestyle="none",
+            marker=".",
+            markersize=2.2,
+            markeredgewidth=0,
+            color=row_colour(row.label),
+            rasterized=True,
+        )
+        axes.axhline(row.base, color="0.85", linewidth=0.6, zorder=0)
+    shown, total = sum(row.height for row in populations), sum(recording.n_neurons.values())
+    axes.set_yticks(
+        [row.base + row.height / 2 for row in populations],
+        [printable(row.label) for row in populations],
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(start, recording.t_stop)
+    axes.set_ylim(0, shown)
+    axes.set_xlabel("time (ms)")
+    axes.set_title(f"spikes of {shown} of {total} neurons" if shown < total else "spikes")
+
+
+def _rates(axes: Any, recording: Recording) -> None:
+    """Box plot of single-neuron rates, with the mean and the published mean."""
+    seconds = (recording.t_stop - recording.t_start) * 1e-3
+    labels = [p for p in recording.populations if p in recording.spike_trains]
+    published = recording.metadata.get("published_rates", {})
+    rows = np.arange(len(labels))[::-1]
+    for row, label in zip(rows, labels, strict=True):
+        counts = np.bincount(recording.spikes(label).neurons, minlength=recording.n_neurons[label])
+        single = counts / seconds
+        axes.boxplot(
+            single,
+            positions=[row],
+            orientation="horizontal",
+            widths=0.6,
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": row_colour(label), "alpha": 0.35, "linewidth": 0},
+            medianprops={"color": row_colour(label), "linewidth": 1.5},
+            whiskerprops={"color": row_colour(label)},
+            capprops={"color": row_colour(label)},
+        )
+        axes.plot(single.mean(), row, marker="o", color=row_colour(label), markersize=6, zorder=3)
+        if label in published:
+            axes.plot(published[label], row, marker="x", color=PUBLISHED, markersize=8, zorder=4)
+    axes.plot([], [], marker="o", linestyle="none", color="0.4", label="mean of this run")
+    if published:
+        axes.plot([], [], marker="x", linestyle="none", color=PUBLISHED, label="published mean")
+    axes.set_yticks(rows, [printable(label) for label in labels])
+    axes.set_xlim(left=0)
+    axes.set_xlabel("firing rate (spikes/s)")
+    axes.set_title("rates of single neurons (quartiles, 5–95 %)")
+    axes.legend(loc="best", frameon=False)

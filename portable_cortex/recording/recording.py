@@ -1,0 +1,397 @@
+"""What a run leaves behind: spikes as flat arrays, signals, and everything known about the run."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import OutputError, OutputExistsError, UnknownNameError
+from ..host.interruption import shielded, tell
+from ..host.output import whole
+from ..host.untrusted import parse_json, printable
+from ..models.user_code import describe
+from .hdf5 import DAMAGE
+from .sonata import read_signals, read_spikes, write_signals, write_spikes
+from .spikes import Signal, Spikes
+
+if TYPE_CHECKING:
+    import neo
+
+SPIKES, SIGNALS, RUN, FIGURE = "spikes.h5", "signals.h5", "run.json", "activity.png"
+
+
+class RecordingWarning(UserWarning):
+    """Something besides the recording could not be written; the recording is there."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Spikes and signals of one run, after its warm-up, with all that is known about the run.
+
+    Attributes
+    ----------
+    n_neurons : dict of str to int
+        Size of each recorded population, in the order in which the model gave them.
+    spike_trains : dict of str to Spikes
+        Empty where spikes were not recorded.
+    signals : dict of (population, variable) to Signal
+    metadata : dict
+        Contents of ``run.json`` (see ``docs/recording.md``).
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> recording = run(backend="mock", scale=0.02, duration=100.0)
+    >>> times, neurons = recording.spikes("L4E")
+    >>> recording.rates()["L4E"] == 1e3 * times.size / (100.0 * recording.n_neurons["L4E"])
+    True
+    """
+
+    n_neurons: Mapping[str, int]
+    spike_trains: Mapping[str, Spikes]
+    metadata: Mapping[str, Any]
+    signals: Mapping[tuple[str, str], Signal] = field(default_factory=dict)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Labels of the recorded populations."""
+        return tuple(self.n_neurons)
+
+    @property
+    def t_start(self) -> float:
+        """End of the warm-up, ms: spikes are in the interval (t_start, t_stop]."""
+        return float(self.metadata["warmup_ms"])
+
+    @property
+    def t_stop(self) -> float:
+        """End of the run, ms."""
+        return round(self.t_start + float(self.metadata["duration_ms"]), 9)
+
+    def spikes(self, population: str) -> Spikes:
+        """Spike times (ms) and neuron indices of a population, sorted by time.
+
+        Raises
+        ------
+        UnknownNameError
+            For a population whose spikes were not recorded.
+        """
+        try:
+            return self.spike_trains[population]
+        except KeyError:
+            raise UnknownNameError("recorded population", population, self.spike_trains) from None
+
+    def signal(self, population: str, variable: str = "v") -> Signal:
+        """A recorded variable of a population.
+
+        Raises
+        ------
+        UnknownNameError
+            For a variable that was not recorded there.
+        """
+        try:
+            return self.signals[population, variable]
+        except KeyError:
+            valid = [f"{v}:{p}" for p, v in self.signals]
+            raise UnknownNameError("recorded signal", f"{variable}:{population}", valid) from None
+
+    def rates(self) -> dict[str, float]:
+        """Mean firing rate of each recorded population, spikes/s; not a number without neurons."""
+        seconds = (self.t_stop - self.t_start) * 1e-3
+        exposures = {label: self.n_neurons[label] * seconds for label in self.spike_trains}
+        return {
+            label: self.spike_trains[label].times.size / exposure if exposure else float("nan")
+            for label, exposure in exposures.items()
+        }
+
+    def to_neo(self) -> neo.Block:
+        """The recording as PyNN's standard container: a Neo block with one segment.
+
+        Returns
+        -------
+        neo.Block
+            Spike trains are annotated with ``source_population`` and ``source_index``, signals
+            with ``source_population`` and their ``channel_index``.
+        """
+        import neo
+        import quantities as pq
+        from neo.core.spiketrainlist import SpikeTrainList
+
+        block = neo.Block(name=str(self.metadata.get("model", "recording")))
+        segment = neo.Segment(name="segment000")
+        block.segments.append(segment)
+        trains: list[neo.SpikeTrain] = []
+        for label, (times, neurons) in self.spike_trains.items():
+            index = np.arange(self.n_neurons[label])
+            trains.extend(
+                SpikeTrainList.from_spike_time_array(
+                    times * pq.ms,
+                    neurons,
+                    all_channel_ids=index,
+                    units="ms",
+                    t_start=self.t_start * pq.ms,
+                    t_stop=self.t_stop * pq.ms,
+                    source_population=label,
+                    source_index=index,
+                )
+            )
+        segment.spiketrains.extend(trains)
+        for (label, variable), signal in self.signals.items():
+            segment.analogsignals.append(
+                neo.AnalogSignal(
+                    signal.values,
+                    units=signal.units,
+                    t_start=signal.t_start * pq.ms,
+                    sampling_period=signal.interval * pq.ms,
+                    name=variable,
+                    source_population=label,
+                    array_annotations={"channel_index": signal.neurons},
+                )
+            )
+        return block
+
+    def save(self, folder: str | Path, *, overwrite: bool = False, figure: bool = False) -> Path:
+        """Write ``spikes.h5``, ``run.json`` and, where signals were recorded, ``signals.h5``.
+
+        All files are written beside their final place and moved there together, ``run.json``
+        last, so that an interrupted save leaves nothing half-written under a final name.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Created if it does not exist.
+        overwrite : bool
+            Replace a run that the folder already holds.
+        figure : bool
+            Draw ``activity.png`` as well; a figure that fails is a `RecordingWarning`.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        OutputExistsError
+            If the folder holds a run and `overwrite` is false.
+        OutputError
+            If it cannot be written, e.g. for a full disk.
+        """
+        folder = check_output(folder, overwrite=overwrite)
+        text = to_json({**self.metadata, **self._contents()})
+        with _whole(folder) as staging:
+            try:
+                write_spikes(staging / SPIKES, self.spike_trains)
+                if self.signals:
+                    write_signals(staging / SIGNALS, self.signals)
+            except (MemoryError, ValueError, TypeError, RuntimeError) as error:
+                raise OutputError(
+                    f"the recording could not be written to {folder}: {describe(error)}"
+                ) from error
+            # half a character, as of a file's name, becomes JSON's escape for it
+            (staging / RUN).write_text(text + "\n", "utf-8", errors="backslashreplace")
+        if figure:
+            self._draw(folder)
+        return folder
+
+    def _draw(self, folder: Path) -> None:
+        """Draw the activity; where that fails, the recording is there all the same."""
+        try:
+            from .figure import draw_activity
+
+            with whole(folder / FIGURE) as part:
+                draw_activity(self, part)
+        except Exception as error:  # matplotlib's, a font's, the disk's
+            warnings.warn(f"there is no figure: {describe(error)}", RecordingWarning, stacklevel=3)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Recording:
+        """Read a recording that `save` wrote, or the archive (``.zip``) that a job left.
+
+        Raises
+        ------
+        OutputError
+            If the folder holds no run, or a damaged one.
+        """
+        folder = Path(folder)
+        if folder.suffix.lower() == ".zip" and not folder.is_dir():
+            from .archive import load_archive
+
+            return load_archive(folder)
+        path = folder / RUN
+        try:
+            metadata = parse_json(path.read_text(encoding="utf-8"))
+            n_neurons = _sizes(metadata)
+        except FileNotFoundError:
+            raise OutputError(f"{folder} holds no run: there is no {RUN} in it") from None
+        except DAMAGE as error:
+            raise OutputError(f"{path} is damaged: {printable(error)}") from error
+        signals = {}
+        if (folder / SIGNALS).exists():
+            signals = read_signals(folder / SIGNALS)
+        spikes = read_spikes(folder / SPIKES, time_step(metadata))
+        for name, labels in ((SPIKES, set(spikes)), (SIGNALS, {label for label, _ in signals})):
+            if unknown := sorted(labels - set(n_neurons)):
+                raise OutputError(
+                    f"{folder / name} has the populations {printable(', '.join(unknown))}, and "
+                    f"{RUN} {printable(', '.join(n_neurons)) or 'none'}: expected the same names, "
+                    "and neurons that count from 0 within each"
+                )
+        # HDF5 lists groups by name; keep the model's order
+        return cls(n_neurons, {p: spikes[p] for p in n_neurons if p in spikes}, metadata, signals)
+
+    def _contents(self) -> dict[str, Any]:
+        """What the files hold, whatever the metadata say of it."""
+        contents: dict[str, Any] = {"populations": dict(self.n_neurons)}
+        if self.spike_trains and "n_spikes" in self.metadata:
+            contents["n_spikes"] = sum(spikes.times.size for spikes in self.spike_trains.values())
+        if self.spike_trains and "rates" in self.metadata:
+            contents["rates"] = self.rates()
+        return contents
+
+
+def time_step(metadata: Mapping[str, Any]) -> float | None:
+    """The time step of a run, ms; None if its metadata do not say."""
+    step: Any = metadata.get("timestep_ms")
+    return float(step) if _is_number(step) and 0 < step < 1e300 else None
+
+
+def _sizes(metadata: Any) -> dict[str, int]:
+    """The numbers of neurons in a run's metadata, of which the necessary parts are checked.
+
+    Raises
+    ------
+    ValueError
+        If they are not there, or of another type.
+    """
+    if not isinstance(metadata, dict):
+        raise ValueError(f"it holds {type(metadata).__name__}: expected a mapping")
+    for name in ("warmup_ms", "duration_ms"):
+        if not _is_number(metadata.get(name)):
+            raise ValueError(f"{name!r} is {metadata.get(name)!r}: expected a number")
+    sizes = metadata.get("populations")
+    if not isinstance(sizes, dict):
+        raise ValueError(f"'populations' is {sizes!r}: expected the number of neurons by label")
+    for label, n in sizes.items():
+        if not isinstance(n, int) or isinstance(n, bool):
+            raise ValueError(f"the population {label!r} has {n!r} neurons: expected a whole number")
+    return sizes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def rescue(recording: Recording, error: OutputError) -> OutputError:
+    """Save a recording anywhere, after its own folder could not be written.
+
+    Parameters
+    ----------
+    recording : Recording
+    error : OutputError
+        Why its own folder could not be written.
+
+    Returns
+    -------
+    OutputError
+        The error, with the sentence that says where the recording is.
+    """
+    for parent in (tempfile.gettempdir, Path.cwd, Path.home):
+        try:
+            refuge = Path(tempfile.mkdtemp(prefix="portable-cortex-", dir=parent()))
+        except (OSError, RuntimeError):  # RuntimeError: there is no home
+            continue
+        try:
+            recording.save(refuge)
+        except OutputError:
+            shutil.rmtree(refuge, ignore_errors=True)
+        else:
+            return OutputError(f"{error}. The recording was written to {refuge} instead")
+    return OutputError(f"{error}. No other folder could be written: the recording is lost")
+
+
+def to_json(metadata: Mapping[str, Any]) -> str:
+    """Metadata as strict JSON; numpy's numbers and arrays become plain ones.
+
+    Raises
+    ------
+    OutputError
+        For what JSON cannot hold, not-a-number among it.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray | np.generic):
+            return value.tolist()
+        if isinstance(value, Path):
+            return str(value)
+        raise TypeError(f"{value!r} is neither number, text, list nor mapping")
+
+    try:
+        return json.dumps(
+            dict(metadata), indent=2, allow_nan=False, ensure_ascii=False, default=plain
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OutputError(f"a parameter cannot be written to {RUN}: {error}") from None
+
+
+def check_output(folder: str | Path, *, overwrite: bool) -> Path:
+    """Raise `OutputExistsError` if `folder` holds a run that is not to be overwritten."""
+    folder = Path(folder)
+    try:
+        if (folder / RUN).exists() and not overwrite:
+            raise OutputExistsError(
+                f"{folder} already holds a run, which was kept: "
+                "choose another folder or ask to overwrite it (--overwrite)"
+            )
+        part = next(part for part in (folder, *folder.parents) if part.exists())
+        if not part.is_dir():
+            raise OutputError(f"{part} is no folder: choose another one for the results")
+    except (PermissionError, ValueError) as error:  # may not look into it; no such name
+        raise OutputError(f"{folder} cannot be used for the results: {error}") from error
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{folder} cannot be used for the results: {error.strerror}") from error
+    if not os.access(part, os.W_OK):
+        raise OutputError(f"no permission to write into {part}: choose another folder")
+    return folder
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A staging folder whose files all move into `folder`, or none does; `RUN` goes last."""
+    staging, new = None, [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with shielded():
+            folder.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        yield staging
+        with shielded():
+            (folder / RUN).unlink(missing_ok=True)
+            for stale in (SIGNALS, FIGURE):  # of the run that is being overwritten
+                (folder / stale).unlink(missing_ok=True)
+            for path in sorted(staging.iterdir(), key=lambda p: p.name == RUN):
+                path.replace(folder / path.name)
+            tell(f"the recording was written to {folder}.")
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = "the disk is full" if full else str(error)
+        raise OutputError(f"the recording could not be written to {folder}: {why}") from error
+    finally:
+        with shielded():
+            if staging is not None:
+                shutil.rmtree(staging, ignore_errors=True)
+            with contextlib.suppress(OSError):  # it holds something
+                for path in new:
+                    path.rmdir()

@@ -1,0 +1,52 @@
+"""Many runs: a grid of settings and seeds, on this computer or on a cluster.
+
+Others also use the modules ``console`` (progress and tables on the terminal), ``job`` (one run as a
+process of its own) and ``pool`` (where runs are computed).
+"""
+
+TYPE_CHECKING = False  # typing itself takes its time
+if TYPE_CHECKING:
+    from .pool import DaskPool, Ended, Job, LocalPool, Pool
+    from .runs import (
+        FAILED,
+        FINISHED,
+        WAITING,
+        Report,
+        Sweep,
+        SweepRun,
+        combinations,
+        grid,
+        parse_seeds,
+        sweep,
+    )
+
+__all__ = [
+    "FAILED",
+    "FINISHED",
+    "WAITING",
+    "DaskPool",
+    "Ended",
+    "Job",
+    "LocalPool",
+    "Pool",
+    "Report",
+    "Sweep",
+    "SweepRun",
+    "combinations",
+    "grid",
+    "parse_seeds",
+    "sweep",
+]
+
+if not TYPE_CHECKING:
+    from .._lazy import lazy
+
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "pool": "DaskPool Ended Job LocalPool Pool",
+            "runs": (
+                "FAILED FINISHED WAITING Report Sweep SweepRun combinations grid parse_seeds sweep"
+            ),
+        },
+    )

@@ -1,0 +1,134 @@
+"""A sweep in the terminal: how far it is, what its runs gave, and what they cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ..cli.progress import TimeLeft
+from ..host.untrusted import printable
+from .runs import FAILED, FINISHED, WAITING, Sweep, SweepRun
+
+_ABREAST = 4  # columns that a terminal has room for
+_NO_BUILDING = ("import", "warmup", "simulate", "readout")
+
+
+class SweepReporter:
+    """One line for each run that has ended, and on a terminal a bar below them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("runs"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeLeft(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("")
+        self._sweep: Sweep | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, sweep: Sweep, run: SweepRun | None) -> None:
+        """See `portable_cortex.sweep.Report`."""
+        self._sweep = sweep
+        left, total = len(sweep.of(WAITING)), len(sweep.runs)
+        if run is None:
+            already = f", {total - left} of them finished already" if left < total else ""
+            self._say(f"{total} {'run' if total == 1 else 'runs'}{already}")
+            self._progress.update(self._task, total=left)
+            return
+        said = run.error or f"real-time factor {run.metadata['real_time_factor']:.3g}"
+        self._say(f"{run.name}: {run.state}, {said}")
+        self._progress.advance(self._task)
+
+    def _say(self, text: str) -> None:
+        self._console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
+
+    @property
+    def state(self) -> str:
+        """How far the sweep is, and what to do with it, in words."""
+        if self._sweep is None:
+            return "nothing was begun."
+        finished = f"{len(self._sweep.of(FINISHED))} of {len(self._sweep.runs)} runs are finished"
+        return f"{finished}; the same command goes on from there."
+
+
+def show(found: Sweep, console: Console) -> None:
+    """Print the tables, and how many runs there are in which state."""
+    for table in tables(found):
+        console.print(table)
+    text = f"{len(found.of(FINISHED))} runs finished, {len(found.of(FAILED))} failed"
+    console.print(
+        f"{text}; written to {found.folder}", soft_wrap=True, markup=False, highlight=False
+    )
+
+
+def tables(found: Sweep) -> list[Table]:
+    """Rates, times and memory; one column for the seeds of each combination.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> tables(Sweep(Path(), ()))
+    []
+    """
+    groups = list(found.groups().items())
+    return [_table(dict(groups[n : n + _ABREAST])) for n in range(0, len(groups), _ABREAST)]
+
+
+def _table(groups: Mapping[str, Sequence[SweepRun]]) -> Table:
+    about = {name: [run.metadata for run in runs] for name, runs in groups.items()}
+    shown = Table(title="rates: mean ± SD over seeds; the rest: median")
+    shown.add_column("")
+    for name in groups:
+        shown.add_column(escape(printable(name)), justify="right", overflow="fold")
+    shown.add_row("runs", *(str(len(runs)) for runs in groups.values()))
+    for population in dict.fromkeys(p for runs in about.values() for m in runs for p in m["rates"]):
+        rates = (
+            [m["rates"][population] for m in runs if population in m["rates"]]
+            for runs in about.values()
+        )
+        shown.add_row(f"{escape(printable(population))} (spikes/s)", *map(_spread, rates))
+    shown.add_section()
+    for what, cost in (
+        ("build (s)", _building),
+        ("simulate (s)", lambda m: m["phases_s"]["simulate"]),
+        ("real-time factor", lambda m: m["real_time_factor"]),
+        ("peak memory (GB)", lambda m: m["peak_memory_bytes"] * 1e-9),
+    ):
+        medians = (statistics.median(map(cost, runs)) for runs in about.values())
+        shown.add_row(what, *(f"{median:.3g}" for median in medians))
+    return shown
+
+
+def _building(metadata: Mapping[str, Any]) -> float:
+    phases = metadata["phases_s"].items()
+    return float(sum(seconds for phase, seconds in phases if phase not in _NO_BUILDING))
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean = f"{statistics.mean(values):.3f}"
+    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean

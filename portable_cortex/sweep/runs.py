@@ -1,0 +1,435 @@
+"""Many runs, seeds x backends x scales or whatever is to be varied, each in a process of its own.
+
+A sweep is a folder with one recording a run. A run is finished when its folder holds a recording
+with its settings, however it got there; so a sweep that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import InvalidValueError, OutputError, OutputExistsError
+from ..experiment import Experiment, RecordRequest
+from ..host.output import whole
+from ..host.provenance import cores
+from ..machine import load_machine, machine_names
+from ..models.loader import MODELS, load_model
+from ..recording import RUN, check_output, to_json
+from ..registry import load_backend
+from .pool import Job, LocalPool, Pool
+
+RESULT, LOG = "sweep.json", "log.txt"
+MOST_SEEDS = 100_000
+WAITING, FINISHED, FAILED = "waiting", "finished", "failed"
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its recording is, or will be; ``log.txt`` in it has what the run printed.
+    experiment : Experiment
+    settings : dict
+        Of the experiment (see `Experiment.settings`).
+    words : tuple of str
+        What its name is made of besides the seed: its repetitions have the same.
+    state : {"waiting", "finished", "failed"}
+    error : str
+        Why it failed.
+    metadata : dict
+        Contents of its ``run.json``; empty unless finished.
+    """
+
+    folder: Path
+    experiment: Experiment
+    settings: Mapping[str, Any]
+    words: tuple[str, ...]
+    state: str = WAITING
+    error: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self.folder.name
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All runs of a sweep, and how far they are.
+
+    Attributes
+    ----------
+    folder : Path
+    runs : tuple of SweepRun
+    """
+
+    folder: Path
+    runs: tuple[SweepRun, ...]
+
+    def of(self, state: str) -> tuple[SweepRun, ...]:
+        """Runs that are ``"waiting"``, ``"finished"`` or ``"failed"``."""
+        return tuple(run for run in self.runs if run.state == state)
+
+    def groups(self) -> dict[str, list[SweepRun]]:
+        """Finished runs by what tells them apart besides the seed."""
+        if not self.runs:
+            return {}
+        shared = set.intersection(*(set(run.words) for run in self.runs))
+        found: dict[str, list[SweepRun]] = {}
+        for run in self.of(FINISHED):
+            own = [word for word in run.words if word not in shared]
+            found.setdefault(" ".join(own or run.words), []).append(run)
+        return found
+
+    def save(self) -> None:
+        """Write ``sweep.json``.
+
+        Raises
+        ------
+        OutputError
+            If that is not possible.
+        """
+        shown = ("rates", "phases_s", "real_time_factor", "peak_memory_bytes", "energy")
+        content = {
+            "runs": [
+                {
+                    "folder": run.name,
+                    "state": run.state,
+                    "error": run.error,
+                    "settings": run.settings,
+                    **{key: run.metadata[key] for key in shown if key in run.metadata},
+                }
+                for run in self.runs
+            ]
+        }
+        try:
+            with whole(self.folder / RESULT) as part:
+                part.write_text(to_json(content) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{self.folder / RESULT} cannot be written: {error}") from error
+
+
+Report = Callable[[Sweep, SweepRun | None], None]
+"""Told how far a sweep is: at its start, and with each run that has ended."""
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds as a user writes them: numbers and ranges, ends included, separated by commas.
+
+    Raises
+    ------
+    InvalidValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> parse_seeds("1-3,10")
+    [1, 2, 3, 10]
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if last < first:
+            raise InvalidValueError(f"seeds are written like 1-10 or 1,2,5-8, not {text!r}")
+        if last - first >= MOST_SEEDS:
+            raise InvalidValueError(f"at most {MOST_SEEDS:,} seeds in one sweep, not {text!r}")
+        seeds += range(first, last + 1)
+    return seeds
+
+
+def combinations(over: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the values, the last name's varying fastest.
+
+    Examples
+    --------
+    >>> combinations({"g": [4, 5], "eta": [2]})
+    [{'g': 4, 'eta': 2}, {'g': 5, 'eta': 2}]
+    """
+    return [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
+
+
+def grid(over: Mapping[str, Iterable[Any]], **fixed: Any) -> tuple[Experiment, ...]:
+    """Experiments for every combination of some settings.
+
+    Parameters
+    ----------
+    over : dict of str to iterable
+        What varies: settings of `Experiment` or parameters of the model, with their values.
+    **fixed
+        What does not: the same names.
+
+    Raises
+    ------
+    InvalidValueError, UnknownNameError
+        For a value that an `Experiment` does not take.
+
+    Examples
+    --------
+    >>> runs = grid({"backend": ["nest", "mock"], "seed": range(1, 11)}, scale=0.1, duration=500.0)
+    >>> len(runs), runs[-1].backend, runs[-1].seed, runs[-1].parameters
+    (20, 'mock', 10, {'scale': 0.1})
+    """
+    return tuple(_experiment({**fixed, **varied}) for varied in combinations(over))
+
+
+def _experiment(given: Mapping[str, Any]) -> Experiment:
+    own = {f.name for f in fields(Experiment)}
+    settings = {name: value for name, value in given.items() if name in own}
+    others = {name: value for name, value in given.items() if name not in own}
+    settings["parameters"] = {**settings.get("parameters", {}), **others}
+    record = settings.get("record", ())
+    settings["record"] = tuple(RecordRequest.parse(r) if isinstance(r, str) else r for r in record)
+    return Experiment(**settings)
+
+
+def sweep(
+    experiments: Iterable[Experiment],
+    folder: str | Path,
+    *,
+    pool: Pool | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    report: Report | None = None,
+) -> Sweep:
+    """Do all runs that `folder` does not hold yet.
+
+    A run that fails is noted, and the others go on; it is tried again when the sweep is.
+
+    Parameters
+    ----------
+    experiments : iterable of Experiment
+        For example from `grid`.
+    folder : str or Path
+        Gets ``sweep.json`` and, for every run, a folder with its recording and ``log.txt``.
+    pool : LocalPool or DaskPool
+        As many processes on this computer as its cores allow, unless given.
+    threads : int
+        Of each run, where its backend has an option ``threads`` that the experiment leaves open.
+        What the machine file says unless given, or else 1: runs side by side use the cores better
+        than threads do.
+    overwrite : bool
+        Do finished runs again.
+    report : callable
+        Called with the sweep and the run that has ended; at the start with None for the run.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    PortableCortexError
+        Before anything runs, for what keeps an experiment from running as far as that can be told.
+    OutputExistsError
+        If the folder holds runs of the same names with other settings.
+    OutputError
+        If the folder cannot be used, or another sweep is using it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> runs = grid({"seed": [1, 2]}, backend="mock", model="brunel2000", scale=0.01, duration=10.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = sweep(runs, folder)
+    >>> [run.state for run in found.runs]
+    ['finished', 'finished']
+    """
+    folder = check_output(Path(folder).resolve(), overwrite=True)
+    runs = [_planned(e, threads, folder) for e in experiments]
+    if not runs:
+        raise InvalidValueError("a sweep needs at least one run")
+    _check_distinct(runs)
+    pool = pool or LocalPool(max(1, cores() // max(map(_threads, runs))))
+    with _alone(folder):
+        if overwrite:
+            for run in runs:
+                (run.folder / RUN).unlink(missing_ok=True)
+        current = Sweep(folder, tuple(map(_as_found, runs)))
+        current.save()
+        tell: Report = report or (lambda sweep, run: None)
+        tell(current, None)
+        waiting = {_job(run): n for n, run in enumerate(current.runs) if run.state == WAITING}
+        _prepare(waiting)
+        with closing(pool.run(tuple(waiting))) as ended:
+            for job, error in ended:
+                n = waiting[job]
+                run = _as_found(runs[n])
+                if run.state != FINISHED:
+                    run = replace(run, state=FAILED, error=error or f"it wrote no {RUN}")
+                current = replace(current, runs=(*current.runs[:n], run, *current.runs[n + 1 :]))
+                current.save()
+                tell(current, run)
+    return current
+
+
+def _placed(experiment: Experiment, threads: int | None) -> Experiment:
+    """The experiment as another process sees it: its files by full path, its threads said."""
+    model, machine = str(experiment.model), str(experiment.machine)
+    known = load_machine(machine).options.get(experiment.backend, {})
+    options = dict(experiment.options)
+    if "threads" in load_backend(experiment.backend).Options.model_fields:
+        if threads is not None:
+            options.setdefault("threads", str(threads))
+        elif "threads" not in known:
+            options.setdefault("threads", "1")
+    return replace(
+        experiment,
+        model=model if model in MODELS else str(Path(model).resolve()),
+        machine=machine if machine in machine_names() else str(Path(machine).resolve()),
+        options=options,
+    )
+
+
+def _planned(experiment: Experiment, threads: int | None, folder: Path) -> SweepRun:
+    experiment.settings()  # what is wrong with it is said in its user's words
+    placed = _placed(experiment, threads)
+    settings = placed.settings()
+    words = _words(experiment, settings)
+    name = f"{_file_name('-'.join(words))}-seed={experiment.seed}"
+    return SweepRun(folder / name, placed, settings, words)
+
+
+def _words(experiment: Experiment, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Model, backend, and what differs from the defaults."""
+    defaults = json.loads(to_json(load_model(experiment.model).parameters))
+    parts = {
+        name: value
+        for name, value in sorted(settings["parameters"].items())
+        if name != "seed" and value != defaults.get(name)
+    }
+    usual = Experiment()
+    for name in ("timestep", "warmup", "duration", "realisation", "record_spikes"):
+        if getattr(experiment, name) != getattr(usual, name):
+            parts[name] = getattr(experiment, name)
+    if experiment.machine != usual.machine:
+        parts["machine"] = Path(experiment.machine).stem
+    if settings["record"]:
+        parts["record"] = "+".join(settings["record"])
+    parts |= experiment.options
+    texts = [f"{name}={_short(value)}" for name, value in parts.items()]
+    return Path(experiment.model).stem, experiment.backend, *texts
+
+
+def _file_name(text: str) -> str:
+    """The text itself, or where a file cannot be called so, what is left of it and a digest."""
+    plain = re.sub(r"[^\w.=+-]", "_", text)
+    if plain == text and len(plain) <= 120:
+        return plain
+    return f"{plain[:100]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float) and value == int(value):
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _check_distinct(runs: Sequence[SweepRun]) -> None:
+    seen: dict[Path, SweepRun] = {}
+    for run in runs:
+        other = seen.setdefault(run.folder, run)
+        if other is run:
+            continue
+        if other.settings == run.settings:
+            raise InvalidValueError(f"the run {run.name} is asked for twice")
+        raise InvalidValueError(
+            f"two runs would be called {run.name}: {_difference(other.settings, run.settings)}"
+        )
+
+
+def _threads(run: SweepRun) -> int:
+    return int(run.settings["options"].get("threads") or 1)
+
+
+def _as_found(run: SweepRun) -> SweepRun:
+    """The run, finished if its folder holds its recording.
+
+    Raises
+    ------
+    OutputExistsError
+        If the folder holds a run with other settings.
+    """
+    path = run.folder / RUN
+    try:
+        metadata = json.loads(path.read_text("utf-8"))
+        found = {key: metadata.get(key) for key in run.settings}
+    except FileNotFoundError:
+        return run
+    except (OSError, ValueError, AttributeError) as error:
+        raise OutputExistsError(f"{path} is damaged: {error!r}; --overwrite runs again") from None
+    if found != run.settings:
+        raise OutputExistsError(
+            f"{run.folder} holds a run with other settings, which was kept "
+            f"({_difference(found, run.settings)}): choose another folder, or ask to run "
+            "everything again (--overwrite)"
+        )
+    return replace(run, state=FINISHED, metadata=metadata)
+
+
+def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    parts = [
+        f"{key} {found[key]!r}, not {asked[key]!r}" for key in asked if found[key] != asked[key]
+    ]
+    return "; ".join(parts)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second sweep from doing the same runs at the same time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"another sweep is at work in {folder}: wait for it, or choose another folder"
+            ) from None
+        yield
+
+
+def _job(run: SweepRun) -> Job:
+    """The command line of a run."""
+    e = run.experiment
+    given: list[Any] = [
+        "run", "--model", e.model, "--backend", e.backend, "--machine", e.machine,
+        "--seed", e.seed, "--timestep", e.timestep, "--warmup", e.warmup,
+        "--duration", e.duration, "--realisation", e.realisation,
+    ]  # fmt: skip
+    for name, value in json.loads(to_json(e.parameters)).items():
+        given += ["--param", f"{name}={json.dumps(value)}"]
+    for name, option in e.options.items():
+        given += ["--option", f"{name}={option}"]
+    for request in e.record:
+        given += ["--record", request]
+    given += [] if e.record_spikes else ["--no-record"]
+    return Job((*map(str, given), "--out", str(run.folder)), run.folder / LOG)
+
+
+def _prepare(jobs: Iterable[Job]) -> None:
+    """Make folders, without what a killed run left half-written in them."""
+    for job in jobs:
+        try:
+            job.log.parent.mkdir(exist_ok=True)
+            for rest in job.log.parent.glob(".partial-*"):
+                shutil.rmtree(rest, ignore_errors=True)
+        except OSError as error:
+            raise OutputError(f"{job.log.parent} cannot be written: {error}") from error

@@ -1,0 +1,209 @@
+"""A PyNN program as plain data: statements in the order in which they are executed.
+
+Objects have names (``"p0"``). Parameters are tuples of pairs, so that a program can be hashed,
+printed, and pasted into a test.
+
+Values: numbers; tuples (arrays, of two dimensions where nested); strings of ``d``; `Random`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Pairs = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Random:
+    """A ``RandomDistribution``."""
+
+    name: str
+    parameters: Pairs
+
+
+@dataclass(frozen=True)
+class Setup:
+    """``sim.setup()``; None stands for "auto"."""
+
+    timestep: float = 0.1
+    min_delay: float | None = None
+    max_delay: float | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Create:
+    """A population; ``initial`` are its initial values."""
+
+    name: str
+    size: int
+    cell: str
+    parameters: Pairs = ()
+    initial: Pairs = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: selector is ("slice", start, stop, step), ("list", ...) or ("mask", ...)."""
+
+    name: str
+    of: str
+    selector: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Join:
+    """An assembly."""
+
+    name: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Connect:
+    """A projection; weight and delay None are left to PyNN."""
+
+    name: str
+    pre: str
+    post: str
+    connector: str
+    arguments: Pairs = ()
+    weight: Any = None
+    delay: Any = None
+    receptor: str | None = None
+
+
+@dataclass(frozen=True)
+class Get:
+    """``projection.get()``."""
+
+    projection: str
+    attributes: str | tuple[str, ...] = ("weight", "delay")
+    format: str = "list"
+    multiple: str = "sum"
+    with_address: bool = True
+
+
+@dataclass(frozen=True)
+class SetSynapses:
+    """``projection.set()``."""
+
+    projection: str
+    values: Pairs
+
+
+@dataclass(frozen=True)
+class SetParameters:
+    """``population.set()``, also of views and assemblies."""
+
+    cells: str
+    values: Pairs
+
+
+@dataclass(frozen=True)
+class GetParameters:
+    """``population.get()``, not simplified."""
+
+    cells: str
+    parameter: str
+
+
+@dataclass(frozen=True)
+class Initialize:
+    """``population.initialize()``."""
+
+    cells: str
+    values: Pairs
+
+
+@dataclass(frozen=True)
+class Inject:
+    """A current source, made and injected."""
+
+    name: str
+    kind: str
+    parameters: Pairs
+    cells: str
+
+
+@dataclass(frozen=True)
+class SetCurrent:
+    """New parameters of a current source."""
+
+    name: str
+    values: Pairs
+
+
+@dataclass(frozen=True)
+class Record:
+    """``population.record()``."""
+
+    cells: str
+    variables: tuple[str, ...]
+    interval: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """``sim.run()``, or ``sim.run_until()``; with a callback every so many ms."""
+
+    time: float
+    until: bool = False
+    every: float | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """``population.get_data()``."""
+
+    cells: str
+    clear: bool = False
+
+
+@dataclass(frozen=True)
+class Reset:
+    """``sim.reset()``."""
+
+
+@dataclass(frozen=True)
+class End:
+    """``sim.end()``."""
+
+
+Statement = (
+    Setup | Create | View | Join | Connect | Get | SetSynapses | SetParameters | GetParameters
+    | Initialize | Inject | SetCurrent | Record | Run | Data | Reset | End
+)  # fmt: skip
+Program = tuple[Statement, ...]
+
+
+@dataclass
+class Outcome:
+    """What a program gave: outputs by number of the statement, and why it ended early, if so."""
+
+    outputs: dict[int, Any] = field(default_factory=dict)
+    draws: dict[int, Any] = field(default_factory=dict)  # synapses after a statement that draws
+    refused: tuple[int, str] | None = None  # statement, message
+    fault: tuple[int, str] | None = None  # statement, what else went wrong
+
+    @property
+    def ended(self) -> int | None:
+        """The statement that was refused or failed."""
+        end = self.refused or self.fault
+        return end[0] if end else None
+
+
+def is_random(statement: Statement) -> bool:
+    """Whether synapses are known only after the statement."""
+    if isinstance(statement, Connect):
+        arguments = dict(statement.arguments)
+        drawn = statement.connector in {
+            "FixedNumberPreConnector",
+            "FixedNumberPostConnector",
+            "FixedTotalNumberConnector",
+        } or 0 < arguments.get("p_connect", 0) < 1
+        return drawn or isinstance(statement.weight, Random) or isinstance(statement.delay, Random)
+    if isinstance(statement, SetSynapses):
+        return any(isinstance(value, Random) for _, value in statement.values)
+    return False
