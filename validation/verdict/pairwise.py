@@ -73,7 +73,7 @@ def compare_recordings(
     tests = all_tests([a], yardsticks)
     if calibrated:
         return judge(tests, against, a.duration)
-    return Comparison(Verdict.UNDECIDED, trouble, tuple(tests), against, a.duration)
+    return Comparison(Verdict.UNDECIDED, trouble, tests, against, a.duration)
 
 
 def _trouble(a: Activity, b: Activity, reference: Reference | None) -> str:
