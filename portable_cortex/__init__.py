@@ -8,9 +8,10 @@ TYPE_CHECKING = False  # typing itself takes its time
 if TYPE_CHECKING:
     from typing import Any
 
-    from .backend import Availability, Backend, BackendOptions, Capabilities, Energy
+    from .backend import Availability, Backend, Capabilities, Energy
     from .errors import ModelWarning, PortableCortexError
     from .experiment import Experiment, RecordRequest, run, simulator
+    from .options import BackendOptions, option
     from .recording import Recording, Signal, Spikes
     from .registry import backend_names, load_backend
 
@@ -31,6 +32,7 @@ __all__ = [
     "Spikes",
     "backend_names",
     "load_backend",
+    "option",
     "run",
     "simulator",
 ]

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from .errors import BackendUnavailableError, UnsupportedError
 from .host import parallel
-from .power import Energy as Energy
+from .options import BackendOptions
+from .power.energy import Energy as Energy
 from .recording import Signal, Spikes, by_time
 
 
@@ -30,12 +30,6 @@ class Progress(Protocol):
 
     def __call__(self, fraction: float | None, detail: str = "", /) -> None:
         """Done is this much, from 0 to 1, or nobody knows how much; `detail` says what goes on."""
-
-
-class BackendOptions(BaseModel):
-    """Options of a backend, as a machine file or ``--option`` sets them; subclass to add some."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)
@@ -136,6 +130,17 @@ class Backend(ABC):
                 f"backend {self.name!r} needs {self.module}, which is not installed: run "
                 f"{found.install}"
             )
+
+    def check_options(self, options: Any) -> None:  # noqa: B027  # most backends can run anywhere
+        """Raise an error for options with which nothing runs from here.
+
+        A job is not asked: where it is, they may be right.
+
+        Raises
+        ------
+        UnsupportedError
+            With what to do.
+        """
 
     def check_processes(self) -> None:
         """Raise an error unless the processes that mpirun started can share one network.

@@ -1,53 +1,47 @@
-"""One run: a model, a backend, a machine, a seed, a warm-up and a duration -> a `Recording`."""
+"""One run: a model, a backend, a machine, a seed, a warm-up and a duration -> a `Recording`.
+
+What a run is, is here; how it is done, in `_run`. A submitted job has this module too, and not
+those that read machine files: it brings its options along.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from ._run import Reporter, Resolved, RunWarning, execute
+from .errors import InvalidValueError, OutputError, UnknownNameError, UnsupportedError
+from .host import parallel
+from .models.loader import load_model
+from .models.user_code import shown
+from .recording import to_json
+from .registry import DEFAULT_BACKEND, DEFAULT_MACHINE, load_backend
 
-from .backend import Backend, BackendOptions
-from .errors import (
-    InvalidValueError,
-    OutputError,
-    PortableCortexError,
-    SimulationError,
-    UnknownNameError,
-    UnsupportedError,
-)
-from .host import interruption, parallel, provenance
-from .host.cache import find_matplotlib_a_folder
-from .host.clock import Clock
-from .machine import DEFAULT_MACHINE, Machine, load_machine
-from .models.loader import Model, load_model
-from .models.user_code import describe, is_asked_to_end, located, shown
-from .power import Metering, metered
-from .pynn.watching import Network, build_network
-from .recording import Recording, Signal, Spikes, to_json
-from .registry import DEFAULT_BACKEND, load_backend
+if TYPE_CHECKING:
+    from .backend import Backend
+    from .options import BackendOptions
+    from .recording import Recording
 
-T = TypeVar("T")
+__all__ = ["REALISATIONS", "Experiment", "RecordRequest", "RunWarning", "run", "simulator"]
 
 REALISATIONS = ("native", "shared")
 
-find_matplotlib_a_folder()  # before a simulator imports it
-
-
-class Reporter(Protocol):
-    """Told what a run is doing; `progress.ConsoleReporter` shows it in a terminal."""
-
-    def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
-        """Phase `name` has come to `detail`, or to this fraction of its work."""
+# Types of what `Experiment.__post_init__` does not look at, as JSON has them.
+_KINDS: Mapping[str, type] = {
+    "model": str,
+    "parameters": dict,
+    "backend": str,
+    "machine": str,
+    "options": dict,
+    "realisation": str,
+    "record": list,
+    "record_spikes": bool,
+}
 
 
 class _Silent:
@@ -85,19 +79,24 @@ class RecordRequest:
             )
         return cls(variable, population, int(count or 10))
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RecordRequest:
+        """Read the fields by name.
+
+        Raises
+        ------
+        InvalidValueError
+            For anything else.
+        """
+        match values:
+            case {"variable": str(v), "population": str(p), "count": int(n), **rest} if not rest:
+                return cls(v, p, n)
+        raise InvalidValueError(
+            f"what to record is variable, population and count by name, not {shown(values)}"
+        )
+
     def __str__(self) -> str:
         return f"{self.variable}:{self.population}:{self.count}"
-
-
-@dataclass(frozen=True)
-class _Resolved:
-    """What the names in an experiment stand for."""
-
-    model: Model
-    parameters: dict[str, Any]
-    backend: Backend
-    machine: Machine
-    options: BackendOptions
 
 
 @dataclass(frozen=True)
@@ -189,26 +188,7 @@ class Experiment:
         >>> Experiment(backend="mock", seed=3).settings()["parameters"]["seed"]
         3
         """
-        return self._settings(self._resolve())
-
-    def _settings(self, resolved: _Resolved) -> dict[str, Any]:
-        settings = {
-            "backend": resolved.backend.name,
-            "machine": str(self.machine),
-            "options": resolved.options.model_dump(),
-            "model": str(self.model),
-            "model_sha256": resolved.model.sha256,
-            "parameters": {**resolved.model.parameters, **resolved.parameters},
-            "realisation": self.realisation,
-            "seed": int(self.seed),
-            "timestep_ms": self.timestep,
-            "warmup_ms": self.warmup,
-            "duration_ms": self.duration,
-            "record": [str(request) for request in self.record],
-            "record_spikes": self.record_spikes,
-        }
-        plain: dict[str, Any] = json.loads(to_json(settings))  # as it will be read again
-        return plain
+        return self._resolve().settings()
 
     def check(self) -> None:
         """Raise an error for what can be told to be impossible, with the simulator or without it.
@@ -224,26 +204,6 @@ class Experiment:
         """
         self._resolve(installed=False)
 
-    def _resolve(self, *, installed: bool = True) -> _Resolved:
-        """What the names stand for, checked as far as it can be without building the network."""
-        model = load_model(self.model)
-        parameters = dict(self.parameters)
-        model.check(parameters)
-        if "seed" in model.parameters:
-            parameters["seed"] = int(self.seed)
-        backend = load_backend(self.backend)
-        machine = load_machine(self.machine)
-        options = machine.options_for(backend, self.options)
-        self._check_capabilities(backend, parameters)
-        resolved = _Resolved(model, parameters, backend, machine, options)
-        try:
-            self._settings(resolved)
-        except OutputError as error:  # say now what could not be saved later
-            raise InvalidValueError(str(error)) from None
-        if installed:
-            backend.require()
-        return resolved
-
     def run(self, reporter: Reporter | None = None) -> Recording:
         """Run it; under mpirun every process does, and every one gets the whole recording.
 
@@ -252,70 +212,98 @@ class Experiment:
         PortableCortexError
             For whatever keeps it from running; see `portable_cortex.errors`.
         """
-        reporter = reporter or _Silent()
-        resolved = self._resolve()
-        model, parameters, backend = resolved.model, resolved.parameters, resolved.backend
-        if parallel.processes() > 1:
-            backend.check_processes()
-        first = parallel.rank() == 0
-        power = resolved.machine.power
-        meter = power.open() if power and first else None
+        from .host.cache import find_matplotlib_a_folder
 
-        done = self  # unless it is interrupted
-        clock, notes = Clock(), _Notes()
-        started = provenance.now()
-        published, reason = model.expected_rates(parameters)
-        if reason:
-            notes.add(reason)
-        with _Running(resolved, clock, notes) as running:
-            reporter.phase("import")
-            with clock("import"):
-                sim = running.sim = backend.simulator(resolved.options)
-                interruption.renew()  # a simulator may have taken Ctrl-C for itself
-            reporter.phase("setup")
-            with clock("setup"):
-                backend.setup(sim, timestep=self.timestep, seed=self.seed)
-            network = build_network(
-                model,
-                parameters,
-                sim,
-                backend_name=backend.name,
-                clock=clock,
-                shared_seed=self.seed if self.realisation == "shared" else None,
-                on_progress=lambda label: reporter.phase("build", label),
+        find_matplotlib_a_folder()  # before a simulator imports it
+        return execute(self._resolve(), reporter or _Silent())
+
+    def _resolve(self, *, installed: bool = True) -> Resolved:
+        """What the names stand for, checked as far as it can be without building the network."""
+        from .machine import load_machine
+
+        backend, machine = load_backend(self.backend), load_machine(self.machine)
+        options = machine.options_for(backend, self.options)
+        resolved = self.resolve_with(backend, options)
+        if installed:
+            backend.require()
+            backend.check_options(options)
+            if parallel.processes() > 1:
+                backend.check_processes()
+        power = machine.power
+        return replace(resolved, open_meter=None if power is None else power.open)
+
+    def resolve_with(self, backend: Backend, options: BackendOptions) -> Resolved:
+        """What the names stand for on a backend with its options, whatever machine it is.
+
+        Raises
+        ------
+        PortableCortexError
+            For an unknown model, wrong parameters, and what the backend cannot do.
+        """
+        model = load_model(self.model)
+        parameters = dict(self.parameters)
+        model.check(parameters)
+        if "seed" in model.parameters:
+            parameters["seed"] = int(self.seed)
+        self._check_capabilities(backend, parameters)
+        resolved = Resolved(self, model, parameters, backend, options)
+        try:
+            resolved.settings()
+        except OutputError as error:  # say now what could not be saved later
+            raise InvalidValueError(str(error)) from None
+        return resolved
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON can hold them; `from_dict` reads them again.
+
+        Raises
+        ------
+        OutputError
+            For a parameter that JSON cannot hold.
+
+        Examples
+        --------
+        >>> Experiment(backend="mock").to_dict()["backend"]
+        'mock'
+        """
+        values = {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "record": [asdict(request) for request in self.record],
+        }
+        plain: dict[str, Any] = json.loads(to_json(values))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Experiment:
+        """Read what `to_dict` gave; what is left out has its default.
+
+        Raises
+        ------
+        UnknownNameError
+            For a key that is no field.
+        InvalidValueError
+            For a value that a field does not take.
+
+        Examples
+        --------
+        >>> Experiment.from_dict(Experiment(seed=3).to_dict()) == Experiment(seed=3)
+        True
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidValueError(
+                f"an experiment is a mapping of its fields, not {shown(values)}"
             )
-            notes.add_unknown_rates(published, network.populations)
-            recording = self.record_spikes and backend.simulates
-            self._start_recording(network, backend)
-            reporter.phase("prepare")
-            with clock("prepare"):
-                backend.prepare(sim, partial(_report, reporter, "prepare"))
-            metering = Metering((time.time(), time.time()))
-            for phase, duration in (("warmup", self.warmup), ("simulate", self.duration)):
-                if duration and backend.simulates:
-                    reporter.phase(phase, fraction=0.0)
-                    with metered(meter if phase == "simulate" else None) as metering, clock(phase):
-                        try:
-                            backend.simulate(sim, duration, partial(_report, reporter, phase))
-                        except KeyboardInterrupt:
-                            if phase == "warmup" or not backend.interruptible:
-                                raise
-                            ran = round(sim.get_current_time() - self.warmup, 9)
-                            if ran <= 0:
-                                raise
-                            done = replace(self, duration=ran)
-            reporter.phase("readout")
-            with clock("readout"):
-                spikes = done._read_spikes(network, backend, notes) if recording else {}
-                signals = self._read_signals(network, backend, notes)
-            metadata = done._metadata(resolved, network, spikes, clock, metering, notes)
-            metadata["started"], metadata["published_rates"] = started, published
-            if done.duration < self.duration:
-                metadata["planned_duration_ms"] = self.duration
-        metadata["notes"] = [*notes]  # now that the simulator has ended
-        sizes = {label: int(p.size) for label, p in network.populations.items()}
-        # as it will be read again: lists, not tuples
-        return Recording(sizes, spikes, json.loads(to_json(metadata)), signals)
+        names = [f.name for f in fields(cls)]
+        for name, value in values.items():
+            if name not in names:
+                raise UnknownNameError("field of an experiment", str(name), names)
+            kind = _KINDS.get(name, object)
+            if not isinstance(value, kind):
+                raise InvalidValueError(
+                    f"{name} of an experiment must be a {kind.__name__}, not {shown(value)}"
+                )
+        record = tuple(map(RecordRequest.from_dict, values.get("record", ())))
+        return cls(**{**values, "record": record})
 
     def lost(self, recording: Recording) -> list[str]:
         """What was to be recorded, and is not in the recording."""
@@ -346,184 +334,6 @@ class Experiment:
             raise UnsupportedError(
                 f"backend {backend.name!r} has no drive {drive!r}: use {', '.join(can.drives)}"
             )
-
-    def _start_recording(self, network: Network, backend: Backend) -> None:
-        if self.record and not backend.simulates:
-            raise UnsupportedError(
-                f"backend {backend.name!r} simulates nothing with these options: there is no "
-                f"{self.record[0].variable} to record"
-            )
-        for request in self.record:
-            if request.population not in network.populations:
-                raise UnknownNameError("population", request.population, network.populations)
-            population = network.populations[request.population]
-            valid = [v for v in population.celltype.recordable if v != "spikes"]
-            if request.variable not in valid:
-                raise UnknownNameError(
-                    f"recording variable of {request.population}", request.variable, valid
-                )
-            if request.count > population.size:
-                raise InvalidValueError(
-                    f"{request.population} has {population.size} neurons: cannot record "
-                    f"{request.variable} from {request.count}"
-                )
-            population[: request.count].record(request.variable)
-        if self.record_spikes:
-            for population in network.populations.values():
-                population.record("spikes")
-
-    def _after_warmup(self, spikes: Spikes) -> Spikes:
-        """Spikes in the interval (warmup, warmup + duration]; half a step allows for rounding."""
-        low, high = self.warmup + 0.5 * self.timestep, self.warmup + self.duration
-        keep = slice(*np.searchsorted(spikes.times, (low, high + 0.5 * self.timestep)))
-        return Spikes(spikes.times[keep], spikes.neurons[keep])
-
-    def _signal_after_warmup(self, signal: Signal) -> Signal:
-        first = max(0, math.ceil((self.warmup - signal.t_start) / signal.interval - 1e-6))
-        return signal._replace(
-            values=signal.values[first:], t_start=signal.t_start + first * signal.interval
-        )
-
-    def _metadata(
-        self,
-        resolved: _Resolved,
-        network: Network,
-        spikes: Mapping[str, Spikes],
-        clock: Clock,
-        metering: Metering,
-        notes: _Notes,
-    ) -> dict[str, Any]:
-        sizes = {label: int(p.size) for label, p in network.populations.items()}
-        counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
-        seconds = self.duration * 1e-3
-        backend, tried = resolved.backend, notes.tried
-        nothing: dict[str, Any] = {}
-        none: list[dict[str, Any]] = []
-        energies = list(metering.energies)
-        own = tried("the backend's own energy", backend.energy, None)
-        if own is not None:
-            energies.append(replace(own, source=own.source or backend.name))
-        doubts = tried("what the machine reports of its faults", lambda: [*backend.doubts()], None)
-        return {
-            **self._settings(resolved),
-            "populations": sizes,
-            "n_neurons": network.n_neurons,
-            "n_synapses": tried("the number of synapses", lambda: network.n_synapses, None),
-            "n_spikes": sum(int(c.sum()) for c in counts.values()) if spikes else None,
-            "synaptic_events": tried(
-                "the number of synaptic events", lambda: network.synaptic_events(counts), None
-            )
-            if spikes
-            else None,
-            "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
-            "phases_s": {
-                **clock.seconds,
-                **tried("the backend's phases", lambda: {**backend.phases()}, nothing),
-            },
-            "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
-            "processes": parallel.processes(),
-            "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
-            "energy": tried("the energy", lambda: [asdict(energy) for energy in energies], none),
-            "warnings": [notes[-1]] if doubts is None else doubts,
-            "machine_report": tried("the machine's report", lambda: {**backend.details()}, nothing),
-            "simulate_interval_unix": list(metering.interval_unix),
-            "versions": provenance.versions(backend.distributions),
-            "computer": tried("what computer this is", provenance.computer, nothing),
-        }
-
-    def _read_spikes(self, network: Network, backend: Backend, notes: _Notes) -> dict[str, Spikes]:
-        trains = {}
-        for label, population in network.populations.items():
-            spikes = notes.tried(f"spikes of {label}", partial(backend.spikes, population), None)
-            if spikes is not None:
-                trains[label] = self._after_warmup(spikes)
-        if not trains:
-            raise SimulationError(f"backend {backend.name!r} failed: {'; '.join(notes)}")
-        return trains
-
-    def _read_signals(
-        self, network: Network, backend: Backend, notes: _Notes
-    ) -> dict[tuple[str, str], Signal]:
-        signals = {}
-        for r in self.record:
-            read = partial(backend.signal, network.populations[r.population], r.variable)
-            signal = notes.tried(f"{r.variable} of {r.population}", read, None)
-            if signal is not None:
-                signals[r.population, r.variable] = self._signal_after_warmup(signal)
-        return signals
-
-
-def _report(reporter: Reporter, phase: str, fraction: float | None, detail: str = "") -> None:
-    reporter.phase(phase, detail, fraction)
-
-
-class RunWarning(UserWarning):
-    """Something about a run could not be told; all else of it is there."""
-
-
-class _Notes(list[str]):
-    """What could not be told about a run, a sentence each."""
-
-    def add(self, note: str) -> None:
-        """Keep a note for ``run.json``, and warn at once."""
-        self.append(note)
-        warnings.warn(note, RunWarning, stacklevel=3)
-
-    def add_unknown_rates(self, published: dict[str, float], populations: Iterable[str]) -> None:
-        """Say which published rates belong to no population, and forget them."""
-        unknown = [label for label in published if label not in populations]
-        if unknown:
-            self.add(f"published rates of {', '.join(map(shown, unknown))}, which the model lacks")
-        for label in unknown:
-            del published[label]
-
-    def tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
-        """What `read` gives, or, if it fails or cannot be written to a file, a note."""
-        if parallel.processes() > 1:  # they read together: who fails must fail for all
-            return read()
-        try:
-            value = read()
-            if isinstance(value, dict | list):
-                to_json({what: value})
-        except Exception as error:
-            self.add(f"{what} could not be read: {describe(error)}")
-            return otherwise
-        return value
-
-
-class _Running:
-    """The time in which a simulator is in use: releases it, and gives its errors our type."""
-
-    def __init__(self, resolved: _Resolved, clock: Clock, notes: _Notes) -> None:
-        self._backend, self._model = resolved.backend, resolved.model
-        self._clock, self._notes = clock, notes
-        self.sim: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.sim is not None:
-            try:
-                self._backend.end(self.sim)
-            except Exception as failure:  # what was read is there, and what failed before says why
-                self._notes.add(f"the simulator did not end well: {describe(failure)}")
-        if error is None or isinstance(error, PortableCortexError) or is_asked_to_end(error):
-            return
-        # in a function of the model that a simulator calls
-        told = located(error, self._backend.name, self._model.file, beneath=True)
-        if told is not None:
-            raise told from error
-        if isinstance(error, Exception):
-            done = ", ".join(self._clock.seconds) or "nothing"
-            raise SimulationError(
-                f"backend {self._backend.name!r} failed (phases begun: {done}): {describe(error)}"
-            ) from error
 
 
 def run(
@@ -615,8 +425,14 @@ def simulator(
     >>> sim.Population(10, sim.IF_curr_exp()).size
     10
     """
+    from .host.cache import find_matplotlib_a_folder
+    from .machine import load_machine
+
+    find_matplotlib_a_folder()  # before a simulator imports it
     loaded = load_backend(backend)
     loaded.require()
     if parallel.processes() > 1:
         loaded.check_processes()
-    return loaded.simulator(load_machine(machine).options_for(loaded, options))
+    chosen = load_machine(machine).options_for(loaded, options)
+    loaded.check_options(chosen)
+    return loaded.simulator(chosen)

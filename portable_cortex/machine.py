@@ -21,14 +21,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .backend import Backend, BackendOptions
+from .backend import Backend
 from .errors import InvalidValueError, MachineFileError, UnknownNameError, UnsupportedError
 from .host.untrusted import parse_toml, printable
 from .models.user_code import shown
+from .options import BackendOptions
 from .power import METERS, AnyPowerSettings
-from .registry import backend_names, load_backend
-
-DEFAULT_MACHINE = "local"
+from .registry import DEFAULT_MACHINE, backend_names, load_backend
 
 
 class Machine(BaseModel):
@@ -74,11 +73,9 @@ class Machine(BaseModel):
             )
         values = {**self.options.get(backend.name, {}), **(given or {})}
         try:
-            return backend.Options.model_validate(values)
-        except ValidationError as error:
-            raise InvalidValueError(
-                f"option of backend {backend.name!r}: {_explain(error, backend.Options)}"
-            ) from None
+            return backend.Options.parse(values)
+        except (InvalidValueError, UnknownNameError) as error:
+            raise InvalidValueError(f"option of backend {backend.name!r}: {error}") from None
 
 
 def machine_names() -> tuple[str, ...]:
@@ -151,13 +148,10 @@ def _parse(name: str, file: str, text: str) -> Machine:
         if backend not in known:
             raise MachineFileError(f"{file}: {UnknownNameError('backend', backend, known)}")
     for backend, options in machine.options.items():
-        schema = load_backend(backend).Options
         try:
-            schema.model_validate(dict(options), strict=True)
-        except ValidationError as error:
-            raise MachineFileError(
-                f"{file}: [options.{backend}] {_explain(error, schema)}"
-            ) from None
+            load_backend(backend).Options.of(options)
+        except (InvalidValueError, UnknownNameError) as error:
+            raise MachineFileError(f"{file}: [options.{backend}] {error}") from None
     return machine
 
 

@@ -25,6 +25,7 @@ BUILTIN = {
 }
 
 DEFAULT_BACKEND = "builtin"
+DEFAULT_MACHINE = "local"
 
 # no backend, but what one runs on
 EMULATED_BOARD = "portable_cortex.backends.spinnaker.board:EmulatedBoard"

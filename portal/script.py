@@ -6,11 +6,10 @@ import base64
 import hashlib
 import io
 import json
-import textwrap
 import uuid
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -25,10 +24,13 @@ BACKENDS = ("spinnaker",)
 
 # Modules and folders of the core that a job needs; none of them needs more than PyNN and numpy to
 # be imported.
-_CORE = ("errors",)
+_CORE = (
+    "_lazy _run backend errors experiment options power/energy power/metering recording/__init__ "
+    "recording/recording recording/spikes registry"
+).split()
 _ROOMS = ("host", "models", "pynn")
-# Backends whose sessions a job takes along.
-_SESSIONS = ("nest", "spinnaker")
+# Backends that a job takes along.
+_BACKENDS = ("nest", "spinnaker")
 # The name of a user's own model among the files; the user's name for it may be anything.
 MODEL = "model.py"
 
@@ -66,8 +68,12 @@ PAYLOAD = """
 """
 
 
+def packed():
+    return base64.b85decode("".join(PAYLOAD.split()))
+
+
 def carried():
-    with zipfile.ZipFile(io.BytesIO(base64.b64decode(PAYLOAD))) as archive:
+    with zipfile.ZipFile(io.BytesIO(packed())) as archive:
         files = {{name: archive.read(name) for name in archive.namelist()}}
     if JOB["model_source"] is not None:
         files["{model}"] = JOB["model_source"].encode()
@@ -92,7 +98,7 @@ def run(system):
     try:
         archive = os.path.join(folder, "portable_cortex.zip")
         with open(archive, "wb") as file:
-            file.write(base64.b64decode(PAYLOAD))
+            file.write(packed())
         sys.path.insert(0, archive)
         if JOB["model_source"] is not None:
             JOB["model_file"] = os.path.join(folder, "{model}")
@@ -185,21 +191,16 @@ def make_script(experiment: Experiment) -> Script:
     path = Path(str(experiment.model))
     built_in = str(experiment.model) in MODELS
     source = b"" if built_in else _source(path)
+    named = experiment if built_in else replace(experiment, model=path.name)
     archive = f"portable-cortex-{uuid.uuid4().hex}"
     job = {
         "version": __version__,
         "archive": archive,
-        "options": {**options.model_dump(), "target": "portal", "reports": None},
-        "experiment": {
-            "model": str(experiment.model) if built_in else path.name,
-            "parameters": dict(experiment.parameters),
-            "seed": int(experiment.seed),
-            "timestep": float(experiment.timestep),
-            "warmup": float(experiment.warmup),
-            "duration": float(experiment.duration),
-            "realisation": experiment.realisation,
-            "record_spikes": experiment.record_spikes,
+        "options": {
+            "spinnaker": {**asdict(options), "target": "portal", "reports": None},
+            "nest": {"threads": 1},
         },
+        "experiment": named.to_dict(),
         "model_file": None,
         "model_source": None if built_in else source.decode(),
     }
@@ -243,23 +244,24 @@ def _files() -> dict[str, bytes]:
         for file in sorted(core.joinpath(room).iterdir(), key=lambda f: f.name):
             if file.name.endswith(".py"):
                 files[f"portable_cortex/{room}/{file.name}"] = file.read_bytes()
-    for package in ("portal", "backends", *(f"backends/{backend}" for backend in _SESSIONS)):
+    for package in ("backends", "portal", "power"):
         # not the package's own, which is what the command line needs
         files[f"portable_cortex/{package}/__init__.py"] = b""
     files["portable_cortex/portal/_job.py"] = portal.joinpath("_job.py").read_bytes()
-    for backend in _SESSIONS:
+    for backend in _BACKENDS:
         folder = resources.files(f"portable_cortex.backends.{backend}")
         for file in sorted(folder.iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".py") and file.name not in ("__init__.py", "__main__.py"):
+            if file.name.endswith(".py") and file.name != "__main__.py":
                 files[f"portable_cortex/backends/{backend}/{file.name}"] = file.read_bytes()
     return files
 
 
 def _packed(files: Mapping[str, bytes]) -> str:
-    """Files as a zip in base64; equal files give an equal text."""
+    """Files as a zip in base 85; equal files give an equal text."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # no date of today
-            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-    return "\n".join(textwrap.wrap(base64.b64encode(packed.getvalue()).decode(), 100))
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+    text = base64.b85encode(packed.getvalue()).decode()  # without quotes and backslashes
+    return "\n".join(text[i : i + 100] for i in range(0, len(text), 100))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portable_cortex import Experiment, ModelWarning, RecordRequest, run, simulator
 from portable_cortex.errors import (
@@ -134,6 +138,71 @@ def test_record_request_that_the_network_cannot_meet(record, error, said):
 def test_time_step_that_the_backend_does_not_have(timestep):
     with pytest.raises(UnsupportedError, match=r"'mock' needs a time step from 0\.001 to 1000"):
         brunel(timestep=timestep, warmup=0.0, duration=timestep)
+
+
+# --- as JSON ---
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+TEXTS = st.text(max_size=10)
+STEPS = st.integers(0, 10**6)
+EXPERIMENTS = st.builds(
+    Experiment,
+    model=TEXTS,
+    parameters=st.dictionaries(TEXTS, VALUES, max_size=3),
+    backend=TEXTS,
+    machine=TEXTS,
+    options=st.dictionaries(TEXTS, TEXTS, max_size=3),
+    seed=st.integers(1, 2**32 - 1),
+    timestep=st.sampled_from([0.1, 0.125, 1]),
+    warmup=STEPS.map(float),
+    duration=STEPS.map(lambda n: n + 1.0),
+    realisation=st.sampled_from(["native", "shared"]),
+    record=st.lists(st.builds(RecordRequest, TEXTS, TEXTS, st.integers(1, 1000))).map(tuple),
+    record_spikes=st.booleans(),
+)
+
+
+@given(EXPERIMENTS)
+def test_an_experiment_comes_back_from_json(experiment):
+    text = json.dumps(experiment.to_dict(), allow_nan=False)
+    assert Experiment.from_dict(json.loads(text)) == experiment
+
+
+def test_what_json_has_no_word_for_becomes_plain():
+    path, scale = Path("models/mine.py"), np.float64(0.1)
+    experiment = Experiment(model=path, parameters={"scale": scale, "g": (4, 5)}, seed=np.int64(3))
+    again = Experiment.from_dict(experiment.to_dict())
+    assert again.model == "models/mine.py"
+    assert again.parameters == {"scale": 0.1, "g": [4, 5]}
+    assert type(again.seed) is int
+    assert again.to_dict() == experiment.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1], "a mapping of its fields"),
+        ({"sede": 1}, "'sede'.*did you mean 'seed'"),
+        ({"model": 3}, "model of an experiment must be a str, not 3"),
+        ({"parameters": [1]}, "parameters of an experiment must be a dict"),
+        ({"options": None}, "options of an experiment must be a dict"),
+        ({"record": "v:L4E:3"}, "record of an experiment must be a list"),
+        ({"record": ["v:L4E:3"]}, "variable, population and count by name"),
+        ({"record_spikes": 1}, "record_spikes of an experiment must be a bool"),
+        ({"seed": "1"}, "seed must be a whole number"),
+        ({"duration": -1.0}, "duration must be at least one time step"),
+        ({"realisation": "shred"}, "'shred'"),
+    ],
+)
+def test_what_is_no_experiment(values, said):
+    with pytest.raises((InvalidValueError, UnknownNameError), match=said):
+        Experiment.from_dict(values)
 
 
 # --- activity ---

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from portable_cortex import Recording, run
+from portable_cortex._run import RunWarning
 from portable_cortex.backend import Energy
 from portable_cortex.backends.mock import MockBackend
 from portable_cortex.errors import OutputError, SimulationError
-from portable_cortex.experiment import RunWarning
 from portable_cortex.recording import FIGURE, RecordingWarning
 
 SHORT = {"backend": "mock", "model": "brunel2000", "scale": 0.01, "warmup": 0.0, "duration": 40.0}
@@ -59,7 +59,7 @@ def test_what_a_backend_cannot_tell_costs_that_alone(
     assert (Recording.load(tmp_path).spikes("E").times == expected.times).all()
 
 
-@pytest.mark.filterwarnings("default::portable_cortex.experiment.RunWarning")
+@pytest.mark.filterwarnings("default::portable_cortex._run.RunWarning")
 def test_a_signal_that_cannot_be_read(monkeypatch, call, tmp_path, expected):
     monkeypatch.setattr(MockBackend, "signal", fails)
     status, out, err = call(*COMMAND, "--record", "v:E:3", "--out", "here")
@@ -84,7 +84,7 @@ def test_spikes_of_one_population_that_cannot_be_read(monkeypatch, expected):
     assert (recording.spikes("E").times == expected.times).all()
 
 
-@pytest.mark.filterwarnings("ignore::portable_cortex.experiment.RunWarning")
+@pytest.mark.filterwarnings("ignore::portable_cortex._run.RunWarning")
 def test_no_spikes_at_all_is_a_failure_of_the_backend(monkeypatch):
     monkeypatch.setattr(MockBackend, "spikes", fails)
     with pytest.raises(SimulationError, match=r"backend 'mock' failed: spikes of E .*no such luck"):
@@ -209,7 +209,7 @@ def test_no_disk_at_all(monkeypatch, call):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("portable_cortex.recording.recording.write_spikes", full)
+    monkeypatch.setattr("portable_cortex.recording.sonata.write_spikes", full)
     status, _, err = call(*COMMAND, "--out", "here")
     assert status == 2
     assert "the disk is full. No other folder could be written: the recording is lost" in err
@@ -219,7 +219,7 @@ def test_memory_that_is_short_for_writing(monkeypatch, tmp_path):
     def short(*_args):
         raise MemoryError
 
-    monkeypatch.setattr("portable_cortex.recording.recording.write_spikes", short)
+    monkeypatch.setattr("portable_cortex.recording.sonata.write_spikes", short)
     with pytest.raises(OutputError, match=r"could not be written to .*: MemoryError"):
         run(**SHORT).save(tmp_path / "here")
     assert not list(tmp_path.rglob("*.h5"))

@@ -89,15 +89,15 @@ def test_a_given_option_wins_over_the_file_and_the_file_over_the_default(write):
         ),
         (
             'description = "x"\n[options.nest]\nthreads = "4"',
-            ["[options.nest]", "threads", "integer", "'4'"],
+            ["[options.nest]", "threads", "whole number", "'4'"],
         ),
         (
             'description = "x"\n[options.nest]\nthreads = 0',
-            ["[options.nest]", "threads", "greater than or equal to 1", "0"],
+            ["[options.nest]", "threads", "1 or more", "0"],
         ),
         (
             'description = "x"\n[options.nest]\nthreads = 2.5',
-            ["[options.nest]", "threads", "integer", "2.5"],
+            ["[options.nest]", "threads", "whole number", "2.5"],
         ),
         ('description = "x"\n[options]\nnest = 4', ["options.nest", "4"]),
         ('description = "x', ["TOML"]),
@@ -154,8 +154,8 @@ def test_a_backend_that_the_machine_does_not_run(write):
     ("given", "said"),
     [
         ({"thread": "4"}, ["'thread'", "threads", "did you mean"]),
-        ({"threads": "four"}, ["threads", "integer", "'four'"]),
-        ({"threads": "0"}, ["threads", "greater than or equal to 1"]),
+        ({"threads": "four"}, ["threads", "whole number", "'four'"]),
+        ({"threads": "0"}, ["threads", "1 or more"]),
     ],
 )
 def test_a_given_option_that_cannot_be(given, said):

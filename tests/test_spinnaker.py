@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -220,7 +221,7 @@ def test_the_log_is_closed_before_its_file(tmp_path):
     ],
 )
 def test_targets_become_configuration(target, expected, tmp_path):
-    text = configuration(SpinnakerOptions().model_dump(), Target.parse(target), tmp_path)
+    text = configuration(asdict(SpinnakerOptions()), Target.parse(target), tmp_path)
     assert expected in text
     assert ("version = 5" in text) == (target != "portal")
     for other in ("virtual_board", "machine_name", "spalloc_server"):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portable_cortex import run
+from portable_cortex._run import RunWarning
 from portable_cortex.errors import (
     InvalidValueError,
     ModelError,
@@ -17,7 +18,6 @@ from portable_cortex.errors import (
     SimulationError,
     UnsupportedError,
 )
-from portable_cortex.experiment import RunWarning
 
 CELLS = 'cells = sim.Population(5, sim.IF_curr_exp(), label="A")'
 MODEL = f"""
@@ -335,7 +335,7 @@ def test_published_rates_may_not_end_the_program(write):
         run(model=write("", RATES.replace("RETURNED", "sys.exit(0)")), **SHORT)
 
 
-@pytest.mark.filterwarnings("default::portable_cortex.experiment.RunWarning")
+@pytest.mark.filterwarnings("default::portable_cortex._run.RunWarning")
 def test_on_the_command_line(write, call):
     arguments = ("run", "--backend", "mock", "--duration", "20", "--warmup", "0", "--out", "out")
     status, _, err = call(*arguments, "--model", write("sys.exit(0)"))

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
+from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
+from portable_cortex.options import BackendOptions, option
 from portable_cortex.recording import Spikes, by_time
 
 
+@dataclass(frozen=True)
 class Brian2Options(BackendOptions):
     """Options of the ``brian2`` backend."""
 
-    mode: Literal["runtime", "cpp_standalone", "cuda_standalone"] = "cpp_standalone"
-    """How Brian2 runs: in Python, or as a program it generates and compiles, for CPU or GPU."""
-    threads: int = Field(default_factory=cores, ge=1)
-    """OpenMP threads of the compiled program; one on each core unless given."""
-    target: Literal["auto", "cython", "numpy"] = "auto"
-    """What runtime mode generates: Cython, which it compiles, or NumPy, which needs no compiler."""
+    mode: Literal["runtime", "cpp_standalone", "cuda_standalone"] = option(
+        "cpp_standalone",
+        "how Brian2 runs: in Python, or as a program it generates and compiles, for CPU or GPU",
+    )
+    threads: int = option(
+        cores, "OpenMP threads of the compiled program; one on each core unless given", least=1
+    )
+    target: Literal["auto", "cython", "numpy"] = option(
+        "auto",
+        "what runtime mode generates: Cython, which it compiles, or NumPy, which needs no compiler",
+    )
 
 
 class Brian2Backend(Backend):
@@ -77,8 +84,10 @@ class Brian2Backend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from Brian2's monitor, without a Python object a neuron."""
-        neurons, times = population.recorded_spikes()
-        return by_time(times, np.asarray(neurons, np.int64))
+        from ._simulator import state
+
+        steps, neurons = population.recorder.recorded_spikes()
+        return by_time(np.round(steps * state.dt, 9), neurons)
 
     def phases(self) -> Mapping[str, float]:
         """Compiling, apart from the rest of ``prepare``."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pyNN.standardmodels import build_translations, cells, electrodes
+from pyNN.standardmodels import build_translations, cells
 from pyNN.standardmodels import synapses as synapse_types
 
 from ._simulator import state
@@ -118,38 +118,22 @@ class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
     translations = _unchanged(cells.SpikeSourceArray.default_parameters)
 
 
+CELL_TYPES = {
+    kind.__name__: kind
+    for kind in (
+        IF_cond_alpha,
+        IF_cond_exp,
+        IF_curr_alpha,
+        IF_curr_exp,
+        SpikeSourceArray,
+        SpikeSourcePoisson,
+    )
+}
+
+
 class StaticSynapse(synapse_types.StaticSynapse):  # type: ignore[misc]
     __doc__ = synapse_types.StaticSynapse.__doc__
     translations = _unchanged(synapse_types.StaticSynapse.default_parameters)
 
     def _get_minimum_delay(self) -> float:
-        return float(state.least_delay or state.dt)
-
-
-class DCSource(electrodes.DCSource):  # type: ignore[misc]
-    __doc__ = electrodes.DCSource.__doc__
-    translations = _unchanged(electrodes.DCSource.default_parameters)
-
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.cells: list[Any] = []
-        self._values = {**self.default_parameters, **parameters}
-        state.change("a current source")
-        state.currents.append(self)
-
-    def get_native_parameters(self) -> Any:
-        """Amplitude (nA), start and stop (ms)."""
-        return self.parameter_space.__class__(self._values, shape=(1,))
-
-    def set_native_parameters(self, parameters: Any) -> None:
-        """Change them, before the first run."""
-        state.change("a current source")
-        parameters.evaluate(simplify=True)
-        self._values.update(parameters.as_dict())
-
-    def inject_into(self, cells: Any) -> None:
-        """Inject into these cells."""
-        if not all(cell.celltype.injectable for cell in cells):
-            raise TypeError("cannot inject a current into a spike source")
-        state.change("a current source")
-        self.cells.extend(cells)
+        return state.least_delay

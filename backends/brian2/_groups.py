@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from portable_cortex.pynn.values import members
+
+if TYPE_CHECKING:
+    from ._injection import Injection
+
 Array = np.ndarray[Any, Any]
+
+MS = 1e-3
 
 
 @dataclass
@@ -45,12 +52,46 @@ class Cells:
         return np.concatenate([p.parameters[name] for p in self.populations])
 
 
+@dataclass(frozen=True)
+class Pathway:
+    """Synapses between two groups.
+
+    Attributes
+    ----------
+    synapses : brian2.Synapses
+    pre, post : Cells
+    variable : str
+        What a spike adds to.
+    scale : float
+        What a weight of 1 is in SI.
+    """
+
+    synapses: Any
+    pre: Cells
+    post: Cells
+    variable: str
+    scale: float
+
+
 @dataclass
 class Lowered:
-    """A network in Brian2's objects."""
+    """A network in Brian2's objects.
+
+    Attributes
+    ----------
+    step : int
+        Where it begins.
+    drives : list of Projection
+        Those whose spikes are drawn where they arrive.
+    """
 
     network: Any
     cells: list[Cells]
+    clock: Any
+    injection: Injection
+    step: int
+    drives: list[Any]
+    pathways: list[Pathway] = field(default_factory=list)
 
     def home(self, population: Any) -> Cells | None:
         """Where a population is; None for Poisson sources that are part of their targets."""
@@ -62,38 +103,25 @@ def common(values: Array) -> float | None:
     return float(values[0]) if values.size and np.all(values == values[0]) else None
 
 
-def parts(cells: Any) -> list[tuple[Any, Array]]:
-    """A population, view or assembly as populations, each with the indices in it."""
-    members = getattr(cells, "populations", [cells])
-    return [
-        (getattr(m, "grandparent", m), _index_in_population(m, np.arange(m.size))) for m in members
-    ]
-
-
-def _index_in_population(member: Any, index: Array) -> Array:
-    if hasattr(member, "index_in_grandparent"):
-        return np.asarray(member.index_in_grandparent(index))
-    return index
-
-
 def parents(cells: Any) -> list[int]:
-    return [id(population) for population, _ in parts(cells)]
+    """Populations behind a population, view or assembly, by ``id()``."""
+    return [id(population) for population, _ in members(cells)]
 
 
 def located(lowered: Lowered, cells: Any, index: Array) -> list[tuple[Cells, Array, Array]]:
     """Which of the indices are in which group, and where in it."""
-    members_of = parts(cells)
+    parts = members(cells)
     found = []
     start = 0
-    for population, members in members_of:
+    for population, within in parts:
         home = lowered.home(population)
         assert home is not None
         own: Any = (
             slice(None)
-            if len(members_of) == 1
-            else (index >= start) & (index < start + members.size)
+            if len(parts) == 1
+            else (index >= start) & (index < start + within.size)
         )
-        position = members[index[own] - start].astype(np.int32) + home.offsets[id(population)]
+        position = within[index[own] - start].astype(np.int32) + home.offsets[id(population)]
         found.append((home, own, position))
-        start += members.size
+        start += within.size
     return found

@@ -5,8 +5,9 @@ two groups onto one receptor share a ``Synapses``, filled by one ``connect`` wit
 that all cells have in common are single numbers, so that Brian2 computes with them once a step.
 
 Times follow NEST's grid: what Brian2 does in the step that begins at t happens, for neurons, at
-its end. Their spikes are stamped ``t + dt`` therefore, and the refractory time is a step longer
-than Brian2 counts it. Spike sources fire at t; their delays are a step shorter in return.
+its end. Their spikes, and those of Poisson sources, are stamped ``t + dt`` therefore, and the
+refractory time is a step longer than Brian2 counts it. Array sources fire at t; their delays are a
+step shorter in return.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import brian2
 import numpy as np
 
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.pynn.values import members
 
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
-from ._groups import Array, Cells, Lowered, common, located, parents, parts
-from ._neurons import MS, Model, drives_of, neurons
+from ._groups import MS, Array, Cells, Lowered, Pathway, common, located, parents
+from ._injection import Injection
+from ._neurons import Model, drives_of, neurons
 from ._simulator import State
 
 MOST_POISSON = 0.1  # spikes a step of a source that can fire once a step
@@ -43,21 +46,26 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
     for population in state.populations:
         if id(population) not in driven:
             families.setdefault(_family(population), []).append(population)
-    cells = [Cells(members, int(members[0].injectable)) for members in families.values()]
-    lowered = Lowered(network_class(name="network"), cells)
+    cells = [Cells(f, int(kind is not SpikeSourceArray)) for kind, f in families.items()]
+    injection = Injection(state.current_sources, cells)
+    network = network_class(name="network")
+    lowered = Lowered(network, cells, clock, injection, state.step, drives)
     objects: list[Any] = []
     for number, found in enumerate(cells):
         kind = type(found.populations[0].celltype)
         if kind is SpikeSourceArray:
-            found.group = _arrays(found, state.dt, f"times_{number}", clock)
+            found.group = _arrays(found, state, f"times_{number}", clock)
         elif kind is SpikeSourcePoisson:
             found.group = _poisson(found, state.dt, f"poisson_{number}", clock)
         else:
             own = [d for d in drives if any(p in found.offsets for p in parents(d.post))]
-            objects += neurons(found, own, state, f"neurons_{number}", clock)
+            injected = injection.into(found)
+            objects += neurons(found, own, injected, state, f"neurons_{number}", clock)
         objects += [found.group, *_monitors(found, state.dt, clock)]
-    objects += _synapses(lowered, [p for p in state.projections if id(p.pre) not in driven], clock)
-    lowered.network.add(objects)
+    lowered.pathways += _pathways(
+        lowered, [p for p in state.projections if id(p.pre) not in driven]
+    )
+    lowered.network.add(objects, [pathway.synapses for pathway in lowered.pathways])
     return lowered
 
 
@@ -87,7 +95,7 @@ def _poisson(cells: Cells, dt: float, name: str, clock: Any) -> Any:
     group = brian2.NeuronGroup(
         cells.size,
         model.text,
-        threshold="rand() < rate*dt and t > on + 0.5*dt and t < off + 0.5*dt",
+        threshold="rand() < rate*dt and t > on - 0.5*dt and t < off - 0.5*dt",
         clock=clock,
         name=name,
         namespace={},
@@ -97,19 +105,16 @@ def _poisson(cells: Cells, dt: float, name: str, clock: Any) -> Any:
     return group
 
 
-def _arrays(cells: Cells, dt: float, name: str, clock: Any) -> Any:
-    """Sources that fire at given times, rounded to the grid."""
-    trains = [np.asarray(train.value, dtype=float) for train in cells.values("spike_times")]
-    index = np.repeat(np.arange(cells.size), [train.size for train in trains])
-    steps = np.round(np.concatenate([*trains, []]) / dt).astype(np.int64)
-    if np.unique(np.column_stack([index, steps]), axis=0).shape[0] < steps.size:
-        raise UnsupportedError(
-            "a SpikeSourceArray of the brian2 backend fires at most once a step "
-            f"({dt:g} ms): two of its spike times are closer"
-        )
-    return brian2.SpikeGeneratorGroup(
-        cells.size, index, steps * dt * brian2.ms, clock=clock, name=name
-    )
+def _arrays(cells: Cells, state: State, name: str, clock: Any) -> Any:
+    """Sources that fire at given times, of which those up to the present are past."""
+    rows = []
+    for population in cells.populations:
+        steps, index = population.scheduled()
+        rows.append((steps, index + cells.offsets[id(population)]))
+    steps, index = (np.concatenate(column) for column in zip(*rows, strict=True))
+    to_come = steps > state.step if state.step else steps >= 0
+    times = steps[to_come] * state.dt * brian2.ms
+    return brian2.SpikeGeneratorGroup(cells.size, index[to_come], times, clock=clock, name=name)
 
 
 # --- recording and synapses -----------------------------------------------------------------------
@@ -124,8 +129,8 @@ def _monitors(cells: Cells, dt: float, clock: Any) -> list[Any]:
         monitors.append(cells.spikes)
     wanted: dict[tuple[str, int], list[Array]] = {}
     for recorder, offset in recorders:
-        interval = max(1, round(recorder.sampling_interval / dt))
-        for variable in {key.name for key in recorder.recorded} - {"spikes"}:
+        interval = recorder.common_interval
+        for variable in set(recorder.variables()) - {"spikes"}:
             index = recorder.indices(variable) + offset
             wanted.setdefault((variable, interval), []).append(index)
     for (variable, interval), indices in sorted(wanted.items()):
@@ -139,25 +144,25 @@ def _monitors(cells: Cells, dt: float, clock: Any) -> list[Any]:
     return monitors
 
 
-def _synapses(lowered: Lowered, projections: list[Any], clock: Any) -> list[Any]:
+def _pathways(lowered: Lowered, projections: list[Any]) -> list[Pathway]:
     """One ``Synapses`` for each pair of groups and receptor, and one ``connect`` for each."""
     numbers = {id(cells): number for number, cells in enumerate(lowered.cells)}
-    members: dict[tuple[int, int, str], list[Any]] = {}
+    groups: dict[tuple[int, int, str], list[Any]] = {}
     for projection in projections:
         pre, post = (
-            {numbers[id(lowered.home(population))] for population, _ in parts(cells)}
+            {numbers[id(lowered.home(population))] for population, _ in members(cells)}
             for cells in (projection.pre, projection.post)
         )
         for pair in product(pre, post):
-            members.setdefault((*pair, projection.receptor_type), []).append(projection)
-    made = (_connect(lowered, key, members[key], clock) for key in sorted(members))
-    return [synapses for synapses in made if synapses is not None]
+            groups.setdefault((*pair, projection.receptor_type), []).append(projection)
+    made = (_connect(lowered, key, groups[key]) for key in sorted(groups))
+    return [pathway for pathway in made if pathway is not None]
 
 
 def _connect(
-    lowered: Lowered, key: tuple[int, int, str], projections: list[Any], clock: Any
-) -> Any | None:
-    """The ``Synapses`` from one group to a receptor of another; None if there are no synapses."""
+    lowered: Lowered, key: tuple[int, int, str], projections: list[Any]
+) -> Pathway | None:
+    """The synapses from one group to a receptor of another; None if there are none."""
     pre_number, post_number, receptor = key
     pre, post = lowered.cells[pre_number], lowered.cells[post_number]
     rows = [row for p in projections for row in _rows(lowered, p, pre, post)]
@@ -166,16 +171,18 @@ def _connect(
     if not sources.size:
         return None
     celltype = post.populations[0].celltype
+    clock = lowered.clock
     step = float(clock.dt_)
     weight, delay = common(weights), common(steps)
     unit = "siemens" if celltype.conductance_based else "amp"
+    variable = celltype.receptors[receptor]
     synapses = brian2.Synapses(
         pre.group,
         post.group,
         "w : 1 (shared, constant)" if weight is not None else "w : 1 (constant)",
-        on_pre=f"{celltype.receptors[receptor]}_post += w*{celltype.weight_scale!r}*{unit}",
+        on_pre=f"{variable}_post += w*{celltype.weight_scale!r}*{unit}",
         delay=None if delay is None else delay * step * brian2.second,
-        dtype={"w": np.float32} if weight is None else None,
+        dtype={"w": weights.dtype} if weight is None else None,
         clock=clock,
         name=f"{receptor}_{pre_number}_{post_number}",
         namespace={},
@@ -185,7 +192,7 @@ def _connect(
     synapses.w = weights if weight is None else weight
     if delay is None:
         synapses.delay = steps * step * brian2.second
-    return synapses
+    return Pathway(synapses, pre, post, variable, celltype.weight_scale)
 
 
 def _rows(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import brian2
 import numpy as np
 
-from portable_cortex.pynn.grid import whole_steps
+from portable_cortex.pynn.values import members
 
 from ._cells import CAPACITANCE, UNITS, SpikeSourcePoisson
-from ._groups import Array, Cells, common, parents, parts
+from ._groups import MS, Array, Cells, common, parents
+from ._handover import initial_values, last_spikes, refractory_steps
 from ._integration import code, propagators
 from ._poisson import events
-from ._simulator import State
 
-MS = 1e-3
+if TYPE_CHECKING:
+    from ._simulator import State
 
 
-def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any) -> list[Any]:
+def neurons(
+    cells: Cells, drives: list[Any], injected: bool, state: State, name: str, clock: Any
+) -> list[Any]:
     """A ``NeuronGroup``, and what is done to it every step."""
     celltype = cells.populations[0].celltype
     model = Model(cells.size)
@@ -28,18 +31,13 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
         if parameter in celltype.default_parameters:
             values = cells.values(parameter)
             if parameter == "tau_refrac":
-                values = (whole_steps(values, state.dt) + 1) * state.dt
+                steps = [refractory_steps(p, state.dt) for p in cells.populations]
+                values = np.concatenate(steps) * state.dt
             model.add(CAPACITANCE if parameter == "cm" else parameter, unit, values * scale)
-    found = [_pulse(current, cells) for current in state.currents]
-    pulses = [pulse for pulse in found if pulse is not None]
-    if pulses:
+    if injected:
         model.text += "i_injected : amp\n"
         currents.append("i_injected")
-        total = " + ".join(
-            model.window(f"pulse_{k}", "amp", *pulse) for k, pulse in enumerate(pulses)
-        )
-        actions.append((f"i_injected = {total}", "start"))
-    for k, (variable, rate, weight, on, off) in enumerate(_slots(cells, drives, celltype)):
+    for k, (variable, rate, weight, on, off) in enumerate(_slots(cells, drives, state)):
         mean = rate * state.dt * MS
         model.add(f"events_{k}", "1", mean)
         model.add(f"none_{k}", "1", np.exp(-mean))
@@ -52,7 +50,7 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
         taus = {name: cells.values(name) for name in ("tau_m", "tau_syn_E", "tau_syn_I", "cm")}
         for parameter, (unit, values) in propagators(taus, state.dt, alpha=alpha).items():
             model.add(parameter, unit, values)
-        method = code(alpha=alpha, injected=bool(pulses))
+        method = code(alpha=alpha, injected=injected)
     membrane = (
         f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : "
         "volt (unless refractory)"
@@ -68,12 +66,16 @@ def neurons(cells: Cells, drives: list[Any], state: State, name: str, clock: Any
         name=name,
         namespace={"events": events},
     )
-    for variable, scale in celltype.scales.items():
-        values = np.concatenate(
-            [p.initial.get(variable, np.zeros(p.size)) for p in cells.populations]
-        )
+    handover = state.handover
+    starts = [initial_values(p, handover) for p in cells.populations]
+    for variable in group.equations.diff_eq_names:
+        pairs = zip(starts, cells.populations, strict=True)
+        values = np.concatenate([s.get(variable, np.zeros(p.size)) for s, p in pairs])
         if np.any(values):
-            setattr(group, f"{variable}_", values * scale)
+            setattr(group, f"{variable}_", values)
+    if handover is not None:
+        spikes = [last_spikes(p, handover, state.dt) for p in cells.populations]
+        group.lastspike_ = np.concatenate(spikes)
     for parameter, value in model.values.items():
         setattr(group, f"{parameter}_", value)
     cells.group = group
@@ -103,21 +105,6 @@ class Model:
         return f"{name}*int(t > {name}_on - 0.5*dt)*int(t < {name}_off - 0.5*dt)"
 
 
-def _pulse(current: Any, cells: Cells) -> tuple[Array, Array, Array] | None:
-    """Amplitude, start and end of an injected current, in SI."""
-    values = current.get_parameters()
-    values.evaluate(simplify=True)
-    amplitude = np.zeros(cells.size)
-    for cell in current.cells:
-        if id(cell.parent) in cells.offsets:
-            index = cells.offsets[id(cell.parent)] + cell.parent.id_to_index(cell)
-            amplitude[index] += float(values["amplitude"]) * 1e-9
-    if not amplitude.any():
-        return None
-    ones = np.ones(cells.size)
-    return amplitude, ones * float(values["start"]) * MS, ones * float(values["stop"]) * MS
-
-
 # --- Poisson input ------------------------------------------------------------------------------
 
 
@@ -143,32 +130,35 @@ def drives_of(state: State) -> list[Any]:
 
 
 def _slots(
-    cells: Cells, drives: list[Any], celltype: Any
+    cells: Cells, drives: list[Any], state: State
 ) -> list[tuple[str, Array, Array, Array, Array]]:
     """Drives of a group: receptor variable, rate, weight, on and off of every cell, in SI.
 
     Drives of different cells share a slot, so that the whole group is driven by one statement.
     """
+    celltype = cells.populations[0].celltype
     slots: list[tuple[str, Array, Array, Array, Array]] = []
     taken: list[Array] = []
     for drive in drives:
         variable = celltype.receptors[drive.receptor_type]
         values = drive.pre.parameters
         start = 0
-        for population, members in parts(drive.post):
-            own = (drive.targets >= start) & (drive.targets < start + members.size)
+        for population, within in members(drive.post):
+            own = (drive.targets >= start) & (drive.targets < start + within.size)
             sources, targets = drive.sources[own], drive.targets[own] - start
-            start += members.size
+            start += within.size
             if id(population) not in cells.offsets or not sources.size:
                 continue
-            positions = members[targets] + cells.offsets[id(population)]
-            delay = drive.delay_steps[own] * drive._simulator.state.dt
-            onset = values["start"][sources] + delay
+            positions = within[targets] + cells.offsets[id(population)]
+            delay = drive.delay_steps[own] * state.dt
+            # what was sent before the present is handed over
+            onset = np.maximum(values["start"][sources], state.t) + delay
+            end = (values["start"] + values["duration"])[sources] + delay
             row = (
                 values["rate"][sources],
                 drive.weights[own].astype(float) * celltype.weight_scale,
                 onset * MS,
-                (onset + values["duration"][sources]) * MS,
+                end * MS,
             )
             # sources that share a target need a slot each
             rank = _occurrence(positions)

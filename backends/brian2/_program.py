@@ -12,7 +12,9 @@ import numpy as np
 
 from portable_cortex.backend import Progress
 
-from ._groups import Array, Cells, Lowered
+from ._groups import MS, Array, Cells, Lowered
+from ._handover import Delivery, Handover, hand_over
+from ._injection import Piece
 from ._lowering import lower
 from ._simulator import State
 
@@ -33,42 +35,62 @@ class Program(ABC):
 
     def __init__(self, state: State) -> None:
         self.dt = state.dt
-        self.steps = 0
+        self.steps = state.step
 
-    @abstractmethod
     def run(self, steps: int, progress: Progress) -> None:
         """Advance by a number of steps."""
+        injection, first = self.lowered.injection, self.steps
+        for piece in injection.pieces(first, steps):
+            begin, length = (piece.first - first) / steps, piece.steps / steps
+            self._advance(piece, _part_of(progress, begin, length))
+            self.steps += piece.steps
+            injection.keep(piece)
+
+    @abstractmethod
+    def _advance(self, piece: Piece, progress: Progress) -> None:
+        """Advance by the steps of a piece, with its currents."""
 
     @abstractmethod
     def values(self, owner: Any, variable: str) -> Array:
         """What a Brian2 object's variable is now."""
 
     @abstractmethod
+    def hand_over(self, state: State, what: str) -> Handover:
+        """Give back the cells and what is on its way, since something changes."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release what it holds."""
 
     def spikes(self, population: Any) -> tuple[Array, Array]:
-        """Neurons of a population that fired, and the time steps at whose end they did."""
+        """Steps in which neurons of a population fired, and which."""
         cells = self._home(population)
         neurons = self.values(cells.spikes, "i") - cells.offsets[id(population)]
         own = (neurons >= 0) & (neurons < population.size)
         times = self.values(cells.spikes, "t")[own]
-        return neurons[own], np.round(times / (self.dt * 1e-3)).astype(np.int64) + cells.stamp
+        steps = np.round(times / (self.dt * MS)).astype(np.int64) + cells.stamp
+        neurons = neurons[own].astype(np.int64)
+        if not cells.stamp and self.steps > self.lowered.step:  # what Brian2 will send next
+            scheduled, index = population.scheduled()
+            now = index[scheduled == self.steps]
+            steps = np.append(steps, np.full(now.size, self.steps))
+            neurons = np.append(neurons, now)
+        return steps, neurons
 
-    def signal(self, population: Any, variable: str) -> tuple[Array, Array]:
-        """Samples (steps; steps x cells, PyNN's unit), the present state included."""
+    def signal(self, population: Any, variable: str) -> tuple[Array, Array, Array]:
+        """Steps of samples, recorded cells, samples (PyNN's unit), the present included."""
         cells = self._home(population)
-        interval = max(1, round(population.recorder.sampling_interval / self.dt))
+        interval = population.recorder.common_interval
         monitor, index = cells.signals[variable, interval]
         offset = cells.offsets[id(population)]
         own = (index >= offset) & (index < offset + population.size)
         times, samples = self.values(monitor, "t"), self.values(monitor, variable)
-        steps = np.round(times / (self.dt * 1e-3)).astype(np.int64)
+        steps = np.round(times / (self.dt * MS)).astype(np.int64)
         samples = samples.reshape(steps.size, index.size)[:, own]
         if self.steps % interval == 0:
             now = self.values(cells.group, variable)[index[own]]
             steps, samples = np.append(steps, self.steps), np.vstack([samples, now])
-        return steps, samples / population.celltype.scales[variable]
+        return steps, index[own] - offset, samples / population.celltype.scales[variable]
 
     def _home(self, population: Any) -> Cells:
         cells = self.lowered.home(population)
@@ -85,6 +107,11 @@ def start(state: State) -> Program:
     from ._standalone import Standalone
 
     return Standalone(state)
+
+
+def _part_of(progress: Progress, begin: float, length: float) -> Progress:
+    """Progress of a part of what is to be done."""
+    return lambda fraction, detail="": progress(begin + (fraction or 0.0) * length, detail)
 
 
 class _Network(brian2.Network):  # type: ignore[misc]  # Brian2 is untyped
@@ -104,20 +131,50 @@ class _Runtime(Program):
     def __init__(self, state: State) -> None:
         super().__init__(state)
         brian2.prefs.codegen.target = state.options.target
-        brian2.seed(seed_of(state))
+        if state.handover is None:
+            brian2.seed(seed_of(state))
         self.lowered = lower(state, _Network)
+        network = self.lowered.network
+        if self.lowered.injection.groups:
+            network.add(self._operation(self._inject, "start"))
+        if state.handover is not None:
+            network.t_ = state.step * self.dt * MS
+            self._delivery = Delivery(state.handover.arrivals, self.lowered)
+            network.add(self._operation(self._deliver, "synapses"))
         began = time.perf_counter()
-        self.lowered.network.run(0 * brian2.ms, namespace={})
+        network.run(0 * brian2.ms, namespace={})
         self.compile_seconds = time.perf_counter() - began
 
-    def run(self, steps: int, progress: Progress) -> None:
-        self.steps += steps
+    def _operation(self, function: Any, when: str) -> Any:
+        return brian2.NetworkOperation(
+            function, clock=self.lowered.clock, when=when, name=function.__name__.strip("_")
+        )
+
+    @property
+    def _step(self) -> int:
+        return int(self.values(self.lowered.clock, "timestep").item())
+
+    def _deliver(self) -> None:
+        self._delivery.deliver(self._step)
+
+    def _inject(self) -> None:
+        row = self._piece.table[self._step - self._piece.first]
+        for cells, index, column in self.lowered.injection.groups:
+            self.values(cells.group, "i_injected")[index] = row[column]
+
+    def _advance(self, piece: Piece, progress: Progress) -> None:
+        self._piece = piece
         self.lowered.network.run(
-            steps * self.dt * brian2.ms,
+            piece.steps * self.dt * brian2.ms,
             report=lambda elapsed, completed, start, duration: progress(completed),
             report_period=0.5 * brian2.second,
             namespace={},
         )
+
+    def hand_over(self, state: State, what: str) -> Handover:
+        for recorder in state.recorders:
+            recorder.keep()
+        return hand_over(state, self.lowered)
 
     def close(self) -> None:
         del self.lowered

@@ -1,100 +1,82 @@
-"""The state of the simulation, in the shape that PyNN's common code asks for."""
+"""The state of the simulation: what was described, and the program that runs it once there is one.
+
+A program is made from the description at the first run. What changes before it has advanced only
+drops it. Between runs a network in this process (mode runtime) hands over what goes on to a new
+one; a compiled program cannot, and refuses.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyNN import common
-
 from portable_cortex.backend import Progress
-from portable_cortex.errors import UnsupportedError
+from portable_cortex.errors import SimulationError
+from portable_cortex.pynn import state as floor
 
 if TYPE_CHECKING:
     from . import Brian2Options
+    from ._handover import Handover
     from ._program import Program
 
 name = "Brian2"
 
 
-class ID(int, common.IDMixin):  # type: ignore[misc]  # PyNN is untyped
-    """A cell."""
+def _silent(fraction: float | None, detail: str = "") -> None:
+    """Nobody wants to know how far it is."""
 
 
-class State(common.control.BaseState):  # type: ignore[misc]
-    """A network's description, and the program that runs it once there is one."""
+class State(floor.State):
+    """A network's description, its clock and its program."""
 
+    backend = "brian2"
     options: Brian2Options
+    program: Program | None = None
+    handover: Handover | None = None
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.mpi_rank, self.num_processes = 0, 1
-        self.dt, self.seed = 0.1, 1
-        self.least_delay: float | None = None  # None: that of the projections
-        self.program: Program | None = None
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget the network."""
-        self.recorders: set[Any] = set()
-        self.populations: list[Any] = []
-        self.projections: list[Any] = []
-        self.currents: list[Any] = []
-        self.id_counter, self.segment_counter = 0, -1
+    def begin(self, *args: Any, **kwargs: Any) -> None:
+        """Forget the network, and begin with a new one."""
+        self.restore()
         self.compile_seconds = 0.0
-        self.reset()
+        super().begin(*args, **kwargs)
 
-    def reset(self) -> None:
-        """Go back to time 0: the network is lowered again at the next run."""
+    def restore(self) -> None:
+        """Go back to the initial values: the network is lowered again at the next run."""
         self._drop()
-        self.running, self.steps, self.t_start = False, 0, 0
-        self.segment_counter += 1
+        self.handover = None
+
+    def release(self) -> None:
+        """End the program."""
+        self._drop()
 
     def _drop(self) -> None:
         if self.program is not None:
             self.program.close()
             self.program = None
 
-    def change(self, what: str) -> None:
-        """Called before anything changes: between runs, Brian2's network is fixed."""
-        if self.program is not None and self.steps:
-            raise UnsupportedError(
-                f"the brian2 backend cannot add or change {what} at {self.t:g} ms: its network is "
-                "compiled at the first run; do it before, or after reset()"
-            )
+    def touch(self, what: str, *, structure: bool = False) -> None:
+        """Called before anything changes.
+
+        Raises
+        ------
+        UnsupportedError
+            If a compiled program has begun to run.
+        """
+        if self.program is not None and self.step:
+            self.handover = self.program.hand_over(self, what)
         self._drop()
 
-    @property
-    def min_delay(self) -> float:
-        """The smallest delay that ``setup()`` was told, or that there is, ms."""
-        if self.least_delay is not None:
-            return self.least_delay
-        steps = [int(p.delay_steps.min()) for p in self.projections if len(p)]
-        return round(min(steps, default=1) * self.dt, 9)
-
-    @property
-    def t(self) -> float:
-        """Time, ms."""
-        return round(self.steps * self.dt, 9)
-
-    def run(self, duration: float, progress: Progress | None = None) -> None:
-        """Advance by `duration` ms; by 0, only prepare."""
-        self.advance(round(duration / self.dt), progress)
-
-    def run_until(self, time: float) -> None:
-        """Advance to `time` ms."""
-        self.advance(round(time / self.dt) - self.steps)
-
-    def advance(self, steps: int, progress: Progress | None = None) -> None:
-        """Advance by a number of time steps, first making the program if there is none."""
+    def advance(self, steps: int, progress: Progress = _silent) -> None:
+        """Run for a number of steps, first making the program if there is none."""
         if self.program is None:
+            if self.step and self.handover is None:
+                raise SimulationError("the network has come to its end(): begin with setup()")
             from ._program import start
 
             self.program = start(self)
             self.compile_seconds += self.program.compile_seconds
-        self.running = True
         if steps > 0:
-            self.program.run(steps, progress or (lambda fraction, detail="": None))
-            self.steps += steps
+            self.program.run(steps, progress)
+            self.step += steps
 
 
 state = State()

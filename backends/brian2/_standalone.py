@@ -21,10 +21,12 @@ from brian2.core.variables import DynamicArrayVariable
 from brian2.devices.device import get_device, reset_device
 
 from portable_cortex.backend import Progress
-from portable_cortex.errors import BackendUnavailableError, SimulationError
+from portable_cortex.errors import BackendUnavailableError, SimulationError, UnsupportedError
 
 from ._compile import compile_program, require_compiler
 from ._groups import Array, Lowered
+from ._handover import Handover
+from ._injection import Piece
 from ._lowering import lower
 from ._memory import freeing, spare
 from ._program import Program, seed_of
@@ -32,6 +34,9 @@ from ._simulator import State
 
 MAIN = """
 #pragma GCC diagnostic ignored "-Wunused-result"
+static std::vector<double> currents;
+static int64_t first_of_currents;
+%(inject)s
 std::cout << "ready" << std::endl;
 for (std::string order; std::cin >> order;) {
     if (order == "seed") {
@@ -46,8 +51,14 @@ for (std::string order; std::cin >> order;) {
             [](const double, const double completed, const double, const double) {
                 std::cout << "progress " << completed << std::endl;
             }, 0.5);
+    } else if (order == "currents") {
+        size_t size;
+        std::cin >> first_of_currents >> size;
+        currents.resize(size);
+        std::ifstream file("currents", std::ios::binary);
+        file.read(reinterpret_cast<char*>(currents.data()), size*sizeof(double));
     } else if (order == "write") {
-        %s
+        %(write)s
     }
     std::cout << "done" << std::endl;
 }
@@ -62,6 +73,11 @@ class Standalone(Program):
         super().__init__(state)
         self._cuda = state.options.mode == "cuda_standalone"
         _require(self._cuda)
+        if self._cuda and any(source.cells for source in state.current_sources):
+            raise UnsupportedError(
+                "mode cuda_standalone of the brian2 backend has no current sources: set i_offset, "
+                "or take mode cpp_standalone"
+            )
         self._folder = tempfile.TemporaryDirectory(prefix="portable-cortex-")
         self._process: subprocess.Popen[str] | None = None
         self._written = -1
@@ -94,7 +110,10 @@ class Standalone(Program):
             self._files[owner.name, variable] = file, array.dtype
             if not self._cuda:
                 write.append(_write_code(device, array, file.name))
-        code = MAIN % "\n        ".join(write)
+        code = MAIN % {
+            "write": "\n        ".join(write),
+            "inject": _inject_code(device, self.lowered, path),
+        }
         if self._cuda:  # seeded by Brian2, whose random numbers are made on the device
             code = code.replace(
                 "for (auto& generator : brian::_random_generators) generator.seed(seed++);", ""
@@ -151,10 +170,12 @@ class Standalone(Program):
             f"{said or 'it said nothing'}"
         )
 
-    def run(self, steps: int, progress: Progress) -> None:
-        start, stop = (n * self.dt * 1e-3 for n in (self.steps, self.steps + steps))
+    def _advance(self, piece: Piece, progress: Progress) -> None:
+        if self.lowered.injection.groups:
+            piece.table.tofile(Path(self._folder.name) / "currents")
+            self._order(f"currents {piece.first} {piece.table.size}")
+        start, stop = (n * self.dt * 1e-3 for n in (self.steps, self.steps + piece.steps))
         self._order(f"run {start!r} {stop!r}", progress)
-        self.steps += steps
 
     def values(self, owner: Any, variable: str) -> Array:
         if self._written != self.steps:
@@ -162,6 +183,13 @@ class Standalone(Program):
             self._written = self.steps
         file, dtype = self._files[owner.name, variable]
         return np.fromfile(file, dtype=dtype)
+
+    def hand_over(self, state: State, what: str) -> Handover:
+        raise UnsupportedError(
+            f"the brian2 backend cannot add or change {what} at {state.t:g} ms in mode "
+            f"{state.options.mode}: its network is compiled at the first run; do it before, or "
+            "after reset(), or take option mode=runtime"
+        )
 
     def close(self) -> None:
         if self._process is not None:
@@ -198,6 +226,31 @@ def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
         for (variable, _), (monitor, _) in cells.signals.items():
             wanted += [(monitor, "t"), (monitor, variable), (cells.group, variable)]
     return list(dict.fromkeys(wanted))
+
+
+def _inject_code(device: Any, lowered: Lowered, path: Path) -> str:
+    """C++ that gives each cell its current at the beginning of a step, before all else."""
+    injection = lowered.injection
+    if not injection.groups:
+        return ""
+    read, give = "", ""
+    for number, (cells, index, column) in enumerate(injection.groups):
+        pairs = f"injected_{number}"
+        np.column_stack([index, column]).astype(np.int32).tofile(path / pairs)
+        values = device.get_array_name(cells.group.variables["i_injected"])
+        read += (
+            f"static std::vector<std::pair<int32_t, int32_t>> {pairs}({index.size});\n"
+            f'std::ifstream("{pairs}", std::ios::binary).read('
+            f"reinterpret_cast<char*>({pairs}.data()), {index.size}*2*sizeof(int32_t));\n"
+        )
+        give += f"for (const auto& pair : {pairs}) {values}[pair.first] = row[pair.second];\n"
+    clock = lowered.clock.name
+    return (
+        f"{read}network.objects.insert(network.objects.begin(), {{&brian::{clock}, +[] {{\n"
+        f"const double* row = currents.data()\n"
+        f"    + (brian::{clock}.timestep[0] - first_of_currents)*{injection.columns};\n"
+        f"{give}}}}});"
+    )
 
 
 def _write_code(device: Any, array: Any, file: str) -> str:

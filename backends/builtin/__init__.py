@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
+from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
+from portable_cortex.options import BackendOptions, option
 from portable_cortex.recording import Spikes
 
 
+@dataclass(frozen=True)
 class BuiltinOptions(BackendOptions):
     """Options of the ``builtin`` backend."""
 
-    threads: int = Field(default_factory=cores, ge=1, le=255)
-    """Threads to build and simulate with; one on each core unless given. Results do not depend
-    on their number."""
+    threads: int = option(
+        cores,
+        "threads to build and simulate with; one on each core unless given; results do not depend "
+        "on their number",
+        least=1,
+        most=255,
+    )
 
 
 class BuiltinBackend(Backend):

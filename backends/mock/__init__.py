@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.backend import Backend, Capabilities
+from portable_cortex.options import BackendOptions
 from portable_cortex.recording import Spikes
 
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities, Progress
+from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.provenance import cores
+from portable_cortex.options import BackendOptions, option
 from portable_cortex.recording import Signal, Spikes, by_time
 
 
+def _threads() -> int:
+    return max(1, cores() // parallel.processes_here())
+
+
+@dataclass(frozen=True)
 class NestOptions(BackendOptions):
     """Options of the ``nest`` backend."""
 
-    threads: int = Field(default_factory=lambda: max(1, cores() // parallel.processes_here()), ge=1)
-    """Threads of each process; one on each core unless given."""
+    threads: int = option(
+        _threads, "threads of each process; one on each core unless given", least=1
+    )
 
 
 class NestBackend(Backend):
@@ -89,7 +96,7 @@ class NestBackend(Backend):
         return Signal(
             samples.reshape(neurons.size, -1)[order].T,
             neurons[order],
-            float(recorder._recording_start_time),
+            recorder.signal_start(variable),
             float(recorder.sampling_interval),
             population.celltype.units[variable],
         )

@@ -15,22 +15,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyNN import common
+from pyNN import common, connectors
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
+from portable_cortex.pynn import currents
 
+from . import _simulator as simulator
+from ._population import Assembly as Assembly
 from ._population import Population
+from ._population import PopulationView as PopulationView
 from ._projection import Projection
-from ._pynn import nest, pynn_nest, simulator
+from ._pynn import nest, pynn_nest
 from ._sources import SpikeSourceArray as SpikeSourceArray
 from ._synapse_models import SynapseModels
 
 default_threads = 1
 
 # what a network needs, until the next setup()
-simulator.state.min_delay_is_auto = True
 simulator.state.synapse_models = SynapseModels(threads=1)
 
 
@@ -64,7 +67,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     with quiet():
         rank: int = pynn_nest.setup(timestep, min_delay, **extra)
         nest.verbosity = nest.VerbosityLevel.ERROR
-    simulator.state.min_delay_is_auto = min_delay == "auto"
+    simulator.state.begin(timestep, min_delay, extra.get("max_delay", "auto"))
     simulator.state.synapse_models = SynapseModels(nest.GetKernelStatus("total_num_virtual_procs"))
     return rank
 
@@ -76,6 +79,19 @@ def prepare() -> None:
     nest.Cleanup()
 
 
+run, run_until = common.build_run(simulator)
+run_for = run
+reset = common.build_reset(simulator)
+(
+    get_current_time,
+    get_time_step,
+    get_min_delay,
+    get_max_delay,
+    num_processes,
+    rank,
+) = common.build_state_queries(simulator)
+CSAConnector = connectors.CSAConnector
+globals().update(currents.classes(simulator.state))
 create = common.build_create(Population)
 connect = common.build_connect(
     Projection, pynn_nest.FixedProbabilityConnector, pynn_nest.StaticSynapse

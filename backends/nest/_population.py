@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from functools import cached_property
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyNN import errors, recording
-from pyNN.parameters import ParameterSpace
+from pyNN import errors
+from pyNN.parameters import LazyArray, ParameterSpace
 from pyNN.standardmodels import StandardCellType
 
-from ._pynn import nest, pynn_nest, pynn_populations, pynn_recording, simulator
-from ._sources import delay_of_sources
+from portable_cortex.errors import UnsupportedError
+from portable_cortex.pynn.synapses import common_receptor_types
+
+from . import _simulator
+from ._pynn import nest, pynn_nest, pynn_populations
+from ._recorder import Recorder
+from ._simulator import ID, state
 
 build_params = pynn_populations._build_params
 
 if TYPE_CHECKING:
     from ._projection import Projection
-
-
-class _ID(simulator.ID):  # type: ignore[misc]  # PyNN is untyped
-    """A cell that looks up its node only when it is asked for it."""
-
-    @property
-    def node_collection(self) -> Any:
-        return nest.NodeCollection([int(self)])
-
-    @property
-    def local(self) -> bool:
-        return bool(self.parent._mask_local[self.parent.id_to_index(self)])
 
 
 def _cells(population: Any, nodes: Any) -> dict[str, Any]:
@@ -38,68 +30,60 @@ def _cells(population: Any, nodes: Any) -> dict[str, Any]:
     first, size = nodes[0].global_id, len(nodes)
     cells = np.empty(size, dtype=object)
     for index in range(size):
-        cells[index] = _ID(first + index)
+        cells[index] = ID(first + index)
         cells[index].parent = population
-    if simulator.state.num_processes == 1:
+    if state.num_processes == 1:
         local = np.ones(size, dtype=bool)
     else:
         local = np.atleast_1d(np.array(nodes.local))
     return {"node_collection": nodes, "all_cells": cells, "_mask_local": local}
 
 
-class _Recorder(pynn_recording.Recorder):  # type: ignore[misc]
-    """Makes NEST's devices when something is recorded: idle ones cost time in every step."""
-
-    _interval = 0.1
-
-    def __init__(self, population: Any, file: Any = None) -> None:
-        recording.Recorder.__init__(self, population, file)
-        self.recorded_all: defaultdict[Any, set[Any]] = defaultdict(set)
+class Assembly(pynn_nest.Assembly):  # type: ignore[misc]  # PyNN is untyped
+    __doc__ = pynn_nest.Assembly.__doc__
+    _simulator = _simulator
 
     @property
-    def sampling_interval(self) -> float:
-        """Time between samples, ms."""
-        return self._interval
+    def receptor_types(self) -> list[str]:
+        """Those that all populations have, in the order of the first one's cell type."""
+        return common_receptor_types(self)
 
-    @sampling_interval.setter
-    def sampling_interval(self, value: float | None) -> None:
-        if value is not None:
-            self._interval = value
-        if "_multimeter" in self.__dict__:
-            self._multimeter.device.interval = self._interval
 
-    @cached_property
-    def _multimeter(self) -> Any:
-        multimeter = pynn_recording.Multimeter()
-        multimeter.device.interval = self._interval
-        return multimeter
+class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
+    __doc__ = pynn_nest.PopulationView.__doc__
+    _simulator = _simulator
+    _assembly_class = Assembly
 
-    @cached_property
-    def _spike_detector(self) -> Any:
-        return pynn_recording.SpikeDetector()
+    @property
+    def initial_values(self) -> Any:
+        """Those of the population, for these cells."""
+        values = self.grandparent.initial_values
+        cells = self.index_in_grandparent(np.arange(self.size))
+        size = self.grandparent.size
+        return {name: _all_values(value, size)[cells] for name, value in values.items()}
 
-    def _reset(self) -> None:
-        for name in ("_multimeter", "_spike_detector"):
-            device = self.__dict__.pop(name, None)
-            if device is not None:
-                simulator.state.recording_devices.remove(device)
+    def _set_initial_value_array(self, variable: str, value: Any) -> None:
+        population = self.grandparent
+        if variable not in population.initial_values:
+            population._set_initial_value_array(variable, value)  # refuses it
+            return
+        if hasattr(value.base_value, "rng"):
+            value.base_value, value.operations = np.atleast_1d(value.evaluate()), []
+        cells = self.index_in_grandparent(np.arange(self.size))
+        population._set_state(variable, value, cells)
+        values = _all_values(population.initial_values[variable], population.size)
+        values[cells] = _all_values(value, self.size)
+        population.initial_values[variable] = LazyArray(values, shape=(population.size,))
 
-    def store_to_cache(self, annotations: Any = None) -> None:
-        recording.Recorder.store_to_cache(self, annotations)
-        if "_multimeter" in self.__dict__:
-            self._multimeter._initial_values = {}
-
-    def _clear_simulator(self) -> None:
-        for name in ("_multimeter", "_spike_detector"):
-            device = self.__dict__.get(name)
-            if device is not None:
-                device.device.n_events = 0
-                device._clean = False
+    def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
+        return PopulationView(self, selector, label)
 
 
 class Population(pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
-    _recorder_class = _Recorder
+    _recorder_class = Recorder
+    _simulator = _simulator
+    _assembly_class = Assembly
 
     # What exists only once a Poisson source has needed neurons of its own.
     _LATE = ("node_collection", "all_cells", "_mask_local", "first_id", "last_id")
@@ -108,6 +92,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self._generator: Any = None  # of a population of Poisson sources
         self._direct: Projection | None = None  # its only projection, onto one target each
         self._connected = False
+        self.network = state.network
         super().__init__(*args, **kwargs)
         self.celltype.always_local = False  # processes share what repeats the spikes of sources
         if self._generator is not None:
@@ -143,36 +128,69 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self.__dict__.update(_cells(self, nodes))
 
     def _connect_sources(self) -> None:
-        """Connect spike sources to the neurons that repeat their spikes.
-
-        Their times are set early by the smallest delay, which must not change any more: with
-        PyNN's "auto" it would follow the delays of the model.
-        """
-        before, delay = simulator.state.min_delay, delay_of_sources()
-        nest.Connect(
-            self.node_collection_source, self.node_collection, "one_to_one", {"delay": delay}
-        )
+        """Connect spike sources to the neurons that repeat their spikes."""
+        delay = {"delay": state.least_delay}
+        nest.Connect(self.node_collection_source, self.node_collection, "one_to_one", delay)
         self._deferred_parrot_connections = False
-        if simulator.state.min_delay != before and isinstance(self.celltype, StandardCellType):
-            self._set_parameters(self.celltype.native_parameters)
 
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
-        native = getattr(self.celltype, "variable_map", {}).get(variable, variable)
-        # NEST starts some at zero and cannot do otherwise; PyNN warns where that was not asked for
-        fixed = native not in nest.GetDefaults(self._model)
-        if fixed and value.is_homogeneous and value.evaluate(simplify=True) == 0:
+        if self._generator is not None or not self.celltype.recordable:
             return
-        if hasattr(value.base_value, "rng"):  # or else recording would draw the first sample anew
+        if variable not in self.celltype.default_initial_values:
+            raise errors.NonExistentParameterError(
+                variable,
+                type(self.celltype).__name__,
+                sorted(self.celltype.default_initial_values),
+            )
+        if hasattr(value.base_value, "rng"):  # or else they would be drawn anew at each look
             value.base_value, value.operations = np.atleast_1d(value.evaluate()), []
-        super()._set_initial_value_array(variable, value)
+        self._set_state(variable, value, np.arange(self.size))
+
+    def _set_state(self, variable: str, value: Any, cells: Any) -> None:
+        """Set a state variable of these cells at once.
+
+        Raises
+        ------
+        UnsupportedError
+            Where NEST cannot set it, to anything but the zero that it starts from.
+        """
+        celltype = self.celltype
+        native = getattr(celltype, "variable_map", {}).get(variable, variable)
+        scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)
+        if value.is_homogeneous:
+            values: Any = float(copy(value).evaluate(simplify=True)) / scale
+        else:
+            values = _all_values(value, len(cells)) / scale
+        if not np.all(np.isfinite(values)):
+            raise errors.InvalidParameterValueError(f"{variable} must be finite")
+        if native not in nest.GetDefaults(self._model):
+            if state.t == 0 and not np.any(values):
+                return
+            raise UnsupportedError(
+                f"NEST cannot set {variable} of {type(celltype).__name__}, it starts from 0: leave "
+                "it out, or use another backend"
+            )
+        local = self._mask_local[cells]
+        nodes = self.node_collection
+        if len(cells) < self.size or not local.all():
+            if not local.any():
+                return
+            nodes = nodes[[int(cell) for cell in cells[local]]]
+        if np.ndim(values) == 0:
+            nodes.set({native: values})
+        else:
+            nodes.set([{native: v} for v in values[local].tolist()])
 
     def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
         # PyNN counts among the neurons of this process, but the values are those of all
         return self.initial_values[variable][self.id_to_index(cell)]
 
+    def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
+        return PopulationView(self, selector, label)
+
     @property
     def _model(self) -> str:
-        return str(self.celltype.nest_name[simulator.state.spike_precision])
+        return str(self.celltype.nest_name[state.spike_precision])
 
     def __getattr__(self, name: str) -> Any:
         if self.__dict__.get("_generator") is not None:
@@ -191,7 +209,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
                 f"population {self.label!r} has been run as one generator: record it, or connect "
                 "it a second time, before the first run"
             )
-        off_grid = simulator.state.spike_precision == "off_grid"
+        off_grid = state.spike_precision == "off_grid"
         nodes = nest.Create("parrot_neuron_ps" if off_grid else "parrot_neuron", self.size)
         self.__dict__.update(_cells(self, nodes))
         self.first_id, self.last_id = self.all_cells[0], self.all_cells[-1]
@@ -222,7 +240,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self._deferred_parrot_connections = False
         self._connected = True
         if "node_collection" in self.__dict__:
-            delay = {"delay": simulator.state.min_delay}
+            delay = {"delay": state.min_delay}
             nest.Connect(self._generator, self.node_collection, "all_to_all", syn_spec=delay)
         if self._direct is not None:
             self._direct.connect_generator(self._generator)
@@ -234,7 +252,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             super()._set_parameters(parameter_space)
             return
         parameters = build_params(parameter_space, None, size=self.size)
-        simulator.state.set_status(self._generator, parameters)
+        state.set_status(self._generator, parameters)
 
     def _get_native_parameters(self, *names: str) -> Any:
         if self._generator is None:
@@ -253,12 +271,19 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
 
     def recorded_spikes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Indices of the neurons that fired, and when (ms), as NEST recorded them."""
-        senders, times = self.recorder._spike_detector._get_data_arrays("times", "times", 1)
+        senders, times = self.recorder.spikes()
         return np.asarray(senders) - int(self.first_id), times
 
     def recorded_samples(self, variable: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Indices of the recorded neurons of this process; samples of one, then of the next."""
         (key,) = self.recorder._localize_variables(variable, None)
-        ids = sorted(self.recorder.filter_recorded(key, None))
-        samples, _ = self.recorder._get_all_signals(key, ids)
-        return np.array(ids, np.int64) - int(self.first_id), samples.T.ravel()
+        ids = np.array(sorted(int(cell) for cell in self.recorder.filter_recorded(key, None)))
+        samples = self.recorder._samples(variable, ids.astype(np.int64))
+        return ids.astype(np.int64) - int(self.first_id), samples.T.ravel()
+
+
+def _all_values(value: Any, size: int) -> np.ndarray[Any, Any]:
+    """A lazy array as one of numbers, one for each cell."""
+    shaped = copy(value)
+    shaped.shape = (size,)
+    return np.array(np.broadcast_to(shaped.evaluate(simplify=False), size), dtype=float)

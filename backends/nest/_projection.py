@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pyNN import common, errors
-from pyNN.connectors import FromListConnector
 from pyNN.space import Space
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
-from portable_cortex.pynn.projection import Collecting
-from portable_cortex.pynn.synapses import as_matrix, listed_columns
+from portable_cortex.pynn import projection as floor
+from portable_cortex.pynn.checks import check_edges
+from portable_cortex.pynn.draws import Edges
+from portable_cortex.pynn.grid import delay_steps
+from portable_cortex.pynn.synapses import check_signs
+from portable_cortex.pynn.values import is_number
 
-from . import _lowering
+from . import _drawn, _lowering, _simulator
 from ._population import Population
-from ._pynn import nest, pynn_nest, simulator
+from ._pynn import nest, pynn_nest
+from ._simulator import state
+
+MOST_ORDERED = 1_000_000
+"""Synapses of a list whose order of creation is kept where there are several between two cells."""
 
 PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
+ADDRESS = "presynaptic_index", "postsynaptic_index"
 
 
-class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
+class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     __doc__ = pynn_nest.Projection.__doc__
+    _simulator = _simulator
+    _static_synapse_class = pynn_nest.StaticSynapse
 
     def __init__(
         self,
@@ -46,6 +57,10 @@ class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
             space or Space(),
             label,
         )
+        if not getattr(postsynaptic_population, "injectable", True):
+            raise errors.ConnectionError("a spike source cannot be the target of a projection")
+        state.check_alive(presynaptic_population, postsynaptic_population)
+        self._number, self._changes = len(state.projections), parallel.rank() << 16
         self._static = synapse_type is None or type(synapse_type) is pynn_nest.StaticSynapse
         if not self._static:
             if parallel.processes() > 1:
@@ -53,31 +68,66 @@ class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
                     f"NEST makes {type(synapse_type).__name__} in one process only, and mpirun "
                     f"started {parallel.processes()}: start it without mpirun, on more threads"
                 )
-            super().__init__(*arguments)  # plasticity: PyNN's own way
+            pynn_nest.Projection.__init__(self, *arguments)  # plasticity: PyNN's own way
+            state.projections.append(self)
             return
         common.Projection.__init__(self, *arguments)
         self._size = 0  # of this process
         self._model: str | None = None  # NEST's, once synapses were made
         self._background: dict[str, Any] | None = None  # weight and delay, until a run
+        self._created: _Multapses | None = None
+        self._table: _Table | None = None  # the last that was read
         self._port, self._sign = _receptor(self)
+        try:
+            self.make(connector)
+        except nest.NESTError as error:
+            raise self._refusal(error) from error
+        state.projections.append(self)
+
+    def _refusal(self, error: Exception) -> errors.ConnectionError:
+        return errors.ConnectionError(f"NEST refuses projection {self.label}: {error}")
+
+    def make(self, connector: Any) -> None:
+        """By one of NEST's rules if there is one, from what the core draws otherwise."""
+        rule = _lowering.connection_rule(connector, self.pre, self.post)
+        values = self._native_values(rule) if rule is not None else None
+        if rule is None or values is None:
+            self.store(self.checked(self.draw(connector)))
+        elif self._is_background(rule):
+            self._background = values
+            self.pre._direct = self
+            self._size = self.post.local_size
+        else:
+            self._connect_by_rule(rule, values)
+
+    def _native_values(self, rule: dict[str, Any]) -> dict[str, Any] | None:
+        """Weight and delay as NEST takes them, checked; None where NEST cannot draw them."""
         # in PyNN's units: translating them would copy the state of every random generator
         parameters = self.synapse_type.parameter_space
-        rule = _lowering.connection_rule(connector, self.pre, self.post)
-        values = {name: _lowering.native_value(parameters[name]) for name in ("weight", "delay")}
-        _check(self)
-        try:
-            if rule is not None and self._is_background(rule) and None not in values.values():
-                self._background = values
-                self.pre._direct = self
-                self._size = self.post.local_size
-            elif rule is not None and all(_drawable(parameters[name]) for name in values):
-                self._connect_by_rule(rule, values)
-            elif isinstance(connector, FromListConnector):
-                self._connect_list(connector)
+        n = _lowering.expected_synapses(rule, self.pre.size, self.post.size)
+        values = {}
+        for name in ("weight", "delay"):
+            value = parameters[name]
+            native = _lowering.native_value(value)
+            if native is None:
+                return None
+            if not is_number(value):
+                if not _drawn.is_safe(name, value, n, self):
+                    return None
+            elif name == "weight":
+                check_edges(weight=np.array([native]))
+                check_signs(native, self)
             else:
-                self._connect_arrays(*map(parallel.joined, self.collect(connector)))
-        except nest.NESTError as error:
-            raise errors.ConnectionError(f"projection {self.label}: {error}") from error
+                native = round(float(delay_steps(native, state.dt)) * state.dt, 9)
+                state.check_delays(native, native)
+            values[name] = native
+        return values
+
+    def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
+        """See the floor; of all processes, in PyNN's units rather than NEST's."""
+        columns = map(parallel.joined, super().collect(connector))
+        sources, targets, weights, delays = columns
+        return sources, targets, weights / PICO, delays
 
     # --- connecting ---------------------------------------------------------------------------
 
@@ -109,16 +159,14 @@ class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
         return self.post.node_collection
 
     def _syn_spec(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Weight and delay for ``nest.Connect``; what NEST cannot draw is set afterwards."""
-        spec = {name: value for name, value in values.items() if value is not None}
-        if "weight" in spec:
-            spec["weight"] = spec["weight"] * (self._sign * PICO)
+        """Weight and delay for ``nest.Connect``."""
+        spec = {"weight": values["weight"] * (self._sign * PICO), "delay": values["delay"]}
         if self._port:
             spec["receptor_type"] = self._port
         return spec
 
     def _assign_model(self, n: float) -> None:
-        models = simulator.state.synapse_models
+        models = state.synapse_models
         if parallel.processes() > 1 and (models.looked_up or nest.biological_time > 0):
             raise UnsupportedError(
                 "NEST delivers spikes to the wrong synapses when several processes make more of "
@@ -130,48 +178,29 @@ class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
         )
 
     def _connect_by_rule(self, rule: dict[str, Any], values: dict[str, Any]) -> None:
-        late = [name for name in ("weight", "delay") if values.get(name) is None]
-        if late and parallel.processes() > 1:
-            raise UnsupportedError(
-                f"NEST cannot draw the {late[0]}s of projection {self.label} as it connects, and "
-                "with several processes it delivers spikes to the wrong synapses when others are "
-                "made after some were changed: use a normal, uniform, exponential or lognormal "
-                "distribution, a list of synapses, or --realisation shared"
-            )
         pre, post = self.pre.node_collection, self._targets
-        expected = _lowering.expected_synapses(rule, len(pre), len(post))
-        self._assign_model(expected)
+        self._assign_model(_lowering.expected_synapses(rule, len(pre), len(post)))
         spec = {**self._syn_spec(values), "synapse_model": self._model}
         self._connect(pre, post, rule, spec)
-        if late:
-            self._set_attributes(self.synapse_type.native_parameters, late)
-
-    def _connect_list(self, connector: Any) -> None:
-        sources, targets, columns = listed_columns(connector, self)
-        if sources.size == 0:
-            return
-        for name in {"weight", "delay"} - set(columns):
-            value = copy(self.synapse_type.parameter_space[name])
-            value.shape = (sources.size,)
-            columns[name] = value.evaluate(simplify=False)
-        self._connect_arrays(sources, targets, columns["weight"] * PICO, columns["delay"])
 
     def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
         # plastic synapses go PyNN's own way
-        base = Collecting if self._static else pynn_nest.Projection
+        base = floor.Collecting if self._static else pynn_nest.Projection
         base._convergent_connect(self, *arguments, **parameters)
 
-    def _connect_arrays(self, sources: Any, targets: Any, weights: Any, delays: Any) -> None:
-        """Make one synapse for each element, in a single call."""
-        n = len(sources)
+    def store(self, edges: Edges) -> None:
+        """Make the synapses, in a single call."""
+        n = edges.sources.size
         if not n:
             return
-        self._assign_model(n)
+        sources, targets = edges.sources, edges.targets
         spec: dict[str, Any] = {
-            "synapse_model": self._model,
-            "weight": np.broadcast_to(weights, n) * float(self._sign),
-            "delay": np.array(np.broadcast_to(delays, n), dtype=float),
+            "weight": edges.weights * (self._sign * PICO),
+            "delay": edges.delays,
         }
+        self._created = _Multapses.of(sources, targets, **spec)
+        self._assign_model(n)
+        spec["synapse_model"] = self._model
         if self._port:
             spec["receptor_type"] = np.full(n, self._port, dtype=int)
         pairs = _numbers(self.pre)[sources], _numbers(self.post)[targets]
@@ -186,7 +215,7 @@ class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
     # --- reading and changing synapses --------------------------------------------------------
 
     def __len__(self) -> int:
-        return self._size if self._static else int(super().__len__())
+        return self._size if self._static else int(pynn_nest.Projection.__len__(self))
 
     @property
     def nest_connections(self) -> Any:
@@ -201,70 +230,156 @@ class Projection(Collecting, pynn_nest.Projection):  # type: ignore[misc]
                 pre._connect_parrot_neurons()
         if self._model is None:
             return []
-        simulator.state.synapse_models.looked_up = True
+        state.synapse_models.looked_up = True
         sources = self.pre.node_collection
         return nest.GetConnections(sources, self._targets, synapse_model=self._model)
 
-    def _columns(self, names: list[str]) -> dict[str, Any]:
-        """Values of all synapses in PyNN's terms; indices instead of node numbers."""
+    def stored(self) -> Edges:
+        """Those of this process, by source, then target, then as created."""
         connections = self.nest_connections
         if not len(connections):
-            return {name: np.empty(0) for name in names}
-        native = {"presynaptic_index": "source", "postsynaptic_index": "target"}
-        keys = [native.get(name, name) for name in names]
-        found = connections.get(list(dict.fromkeys(keys)))
-        columns = {}
-        for name, key in zip(names, keys, strict=True):
-            values = np.atleast_1d(np.asarray(found[key]))
-            if name == "presynaptic_index":
-                values = _positions(self.pre, values)
-            elif name == "postsynaptic_index":
-                values = _positions(self.post, values)
-            elif name == "weight":
-                values = values * self._sign / PICO
-            columns[name] = values
-        return columns
+            self._table = _Table(connections, np.empty(0, np.int64))
+            empty = np.empty(0)
+            return Edges(empty.astype(np.int64), empty.astype(np.int64), empty, empty)
+        # with several threads NEST gives them in another order at each call
+        columns = connections.get(["source", "target", "weight", "delay"])
+        columns = {name: np.atleast_1d(np.asarray(values)) for name, values in columns.items()}
+        sources = _positions(self.pre, columns["source"])
+        targets = _positions(self.post, columns["target"])
+        order = np.lexsort((columns["delay"], columns["weight"], targets, sources))
+        if self._created is not None:
+            order = self._created.in_order(order)
+        self._table = _Table(connections, order)
+        weights = columns["weight"][order] / (self._sign * PICO)
+        return Edges(sources[order], targets[order], weights, columns["delay"][order])
 
-    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
-        if not self._static:
-            return list(super()._get_attributes_as_list(names))
-        columns = self._columns(list(names))
-        return list(zip(*(columns[name].tolist() for name in names), strict=True))
+    def columns(self, names: list[str]) -> floor.Columns:
+        """See the floor."""
+        if self._static:
+            return super().columns(names)
+        rows = np.array(self._get_attributes_as_list(names), float).reshape(-1, len(names))
+        return dict(zip(names, rows.T, strict=True))
 
-    def _get_attributes_as_arrays(
-        self, names: list[str], multiple_synapses: str = "sum"
-    ) -> list[Any]:
-        if not self._static:
-            return list(super()._get_attributes_as_arrays(names, multiple_synapses))
-        names = [name.removesuffix("s") for name in names]  # PyNN also takes the plural
-        columns = self._columns(["presynaptic_index", "postsynaptic_index", *names])
-        i, j = columns["presynaptic_index"].astype(int), columns["postsynaptic_index"].astype(int)
-        return [as_matrix(i, j, columns[name], self.shape, multiple_synapses) for name in names]
+    def column(self, name: str) -> NDArray[Any]:
+        """See the floor; kept until something is set."""
+        edges = self._table.edges if self._table is not None else None
+        if edges is None:
+            edges = self.stored()
+            assert self._table is not None
+            self._table = replace(self._table, edges=edges)
+        return dict(zip((*ADDRESS, "weight", "delay"), edges, strict=True))[name]
 
-    def _set_attributes(self, parameter_space: Any, names: list[str] | None = None) -> None:
+    def __getitem__(self, i: Any) -> Any:
         if not self._static:
-            super()._set_attributes(parameter_space)
-            return
-        connections = self.nest_connections
-        for name in names or parameter_space.keys():
-            value = parameter_space[name]
-            if _lowering.native_value(value) is not None and value.is_homogeneous:
-                values: Any = float(value.evaluate(simplify=True))
-            elif hasattr(value.base_value, "rng"):
-                n, own = parallel.share(len(connections))
-                value.shape = (n,)
-                values = np.atleast_1d(value.evaluate())[own]
-            else:
-                columns = self._columns(["presynaptic_index", "postsynaptic_index"])
-                i, j = (column.astype(int) for column in columns.values())
-                values = np.broadcast_to(value.evaluate(), self.shape)[i, j]
-            if name == "weight":
-                values = values * self._sign
-            if not len(connections):
-                continue  # none in this process
-            # a dictionary of lists is not allowed where there are several processes
-            each = {name: values} if np.isscalar(values) else [{name: v} for v in values.tolist()]
-            connections.set(each)
+            return pynn_nest.Projection.__getitem__(self, i)
+        if isinstance(i, slice):
+            return [self[n] for n in range(*i.indices(len(self)))]
+        return super().__getitem__(i)
+
+    def set(self, **attributes: Any) -> None:
+        """See the floor; what is one number for all needs no look at the synapses."""
+        if not self._static:
+            pynn_nest.Projection.set(self, **attributes)
+        elif attributes and all(isinstance(v, int | float) for v in attributes.values()):
+            changed = {name: np.array([float(v)]) for name, v in attributes.items()}
+            for name in changed:
+                self._attribute(name)
+            self._table = _Table(self.nest_connections, np.empty(0, np.int64))
+            self._write(self._checked_values(changed))
+        else:
+            super().set(**attributes)
+
+    def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
+        base = floor.Projection if self._static else pynn_nest.Projection
+        base._set_initial_value_array(self, variable, initial_values)
+
+    def _replace(self, edges: Edges, changed: floor.Columns) -> None:
+        self._write(self._checked_values(changed))
+
+    def _checked_values(self, changed: floor.Columns) -> floor.Columns:
+        """Values in NEST's units."""
+        check_edges(**changed)
+        native = dict(changed)
+        if "weight" in changed:
+            check_signs(changed["weight"], self)
+            native["weight"] = changed["weight"] * (self._sign * PICO)
+        if "delay" in changed:
+            native["delay"] = np.round(delay_steps(changed["delay"], state.dt) * state.dt, 9)
+            if native["delay"].size:
+                state.check_delays(native["delay"].min(), native["delay"].max())
+        return native
+
+    def _write(self, native: floor.Columns) -> None:
+        """Give the synapses that were read last these values, in the order in which they were."""
+        assert self._table is not None
+        connections, order = self._table.connections, self._table.order
+        self._table = None
+        if not len(connections):
+            return  # none in this process
+        try:
+            for name, values in native.items():
+                if np.all(values == values[0]):
+                    connections.set({name: float(values[0])})
+                    continue
+                # a dictionary of lists is not allowed where there are several processes
+                unordered = np.empty(order.size)
+                unordered[order] = values
+                connections.set([{name: value} for value in unordered.tolist()])
+        except nest.NESTError as error:
+            raise self._refusal(error) from error
+        if self._created is not None:
+            self._created = self._created.changed(native)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Synapses as NEST has them, and the order in which PyNN lists them."""
+
+    connections: Any
+    order: NDArray[np.int64]
+    edges: Edges | None = None
+
+
+@dataclass(frozen=True)
+class _Multapses:
+    """The order in which the synapses of a list were created, where NEST does not tell it.
+
+    Several synapses between two cells come back in any order. They are told by what they are
+    worth: `places` has for each synapse, in the order of source, target, weight and delay, its
+    place in the order of source, target and creation.
+    """
+
+    sources: Any  # in that second order
+    targets: Any
+    weight: Any
+    delay: Any
+
+    @classmethod
+    def of(cls, sources: Any, targets: Any, weight: Any, delay: Any) -> _Multapses | None:
+        """None where all synapses are between different cells, or are too many."""
+        if len(sources) > MOST_ORDERED:
+            return None
+        order = np.lexsort((targets, sources))  # stable: then as created
+        i, j = np.asarray(sources)[order], np.asarray(targets)[order]
+        if not np.any((np.diff(i) == 0) & (np.diff(j) == 0)):
+            return None
+        return cls(i, j, weight[order], delay[order])
+
+    def in_order(self, order: Any) -> Any:
+        """NEST's synapses in the order of creation; `order` has them by source, target, value."""
+        if len(order) != len(self.sources):
+            return order  # one process of several has some of them
+        by_value = np.lexsort((self.delay, self.weight, self.targets, self.sources))
+        result = np.empty_like(order)
+        result[by_value] = order
+        return result
+
+    def changed(self, values: floor.Columns) -> _Multapses:
+        """With other weights or delays, given in the order of creation."""
+        n = len(self.sources)
+        if any(len(column) not in (1, n) for column in values.values()):
+            return self  # one process of several
+        return replace(self, **{k: np.array(np.broadcast_to(v, n)) for k, v in values.items()})
 
 
 def _receptor(projection: Any) -> tuple[int, float]:
@@ -278,25 +393,6 @@ def _receptor(projection: Any) -> tuple[int, float]:
     if celltype.standard_receptor_type:
         return 0, sign
     return int(celltype.get_receptor_type(projection.receptor_type)), sign
-
-
-def _drawable(value: Any) -> bool:
-    """Whether a parameter is one number or one distribution for all synapses."""
-    return value.is_homogeneous or hasattr(value.base_value, "rng")
-
-
-def _check(projection: Any) -> None:
-    """PyNN's checks of weights and delays, as far as they are known before drawing."""
-    synapse = projection.synapse_type
-    for name, check in getattr(synapse, "parameter_checks", {}).items():
-        value = synapse.parameter_space[name]
-        if value.is_homogeneous:
-            check(_lowering.native_value(value), projection)
-        elif hasattr(value.base_value, "rng") and not value.operations:
-            for bound in ("low", "high"):
-                limit = value.base_value.parameters.get(bound)
-                if limit is not None and np.isfinite(limit):
-                    check(np.array([limit]), projection)
 
 
 def _numbers(cells: Any) -> np.ndarray[Any, Any]:

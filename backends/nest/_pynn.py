@@ -38,7 +38,7 @@ pynn_nest: Any = _import_pynn_nest()
 warnings.filterwarnings("ignore", r"\s*(Get|Set)Status\(\) is deprecated", UserWarning)
 
 nest: Any = importlib.import_module("nest")
-simulator: Any = importlib.import_module("pyNN.nest.simulator")
+pynn_simulator: Any = importlib.import_module("pyNN.nest.simulator")
 pynn_populations: Any = importlib.import_module("pyNN.nest.populations")
 # not an attribute of pyNN.nest, where another module has this name
 pynn_recording: Any = importlib.import_module("pyNN.nest.recording")

@@ -13,14 +13,10 @@ from pyNN.parameters import Sequence
 from pyNN.standardmodels import build_translations
 
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.pynn.grid import whole_steps
 
-from ._pynn import nest, pynn_nest, simulator
-
-
-def delay_of_sources() -> float:
-    """Delay between the two, ms."""
-    state = simulator.state
-    return float(state.dt if state.min_delay_is_auto else state.min_delay)
+from ._pynn import nest, pynn_nest
+from ._simulator import state
 
 
 def _translated(spike_times: Any) -> Any:
@@ -38,8 +34,10 @@ def _to_generator(times: Any) -> Any:
         return trains
     values = np.asarray(times.value if isinstance(times, Sequence) else times, float)
     _check(values)
+    if state.spike_precision == "on_grid":
+        values = whole_steps(values, state.dt) * state.dt
     # NEST takes what lies above a point of the grid, by rounding alone too, for the next one
-    return Sequence(np.round(values - simulator.state.min_delay, 9))
+    return Sequence(np.round(values - state.least_delay, 9))
 
 
 def _check(times: Any) -> None:
@@ -58,8 +56,13 @@ def _check(times: Any) -> None:
         raise InvalidParameterValueError(
             "Spike times given to SpikeSourceArray must be in increasing order"
         )
-    now, delay = simulator.state.t, delay_of_sources()
-    first = nest.biological_time + delay  # PyNN lets NEST be a step ahead
+    if not np.all(np.isfinite(times) & (times >= 0)):
+        wrong = times[~(np.isfinite(times) & (times >= 0))][0]
+        raise InvalidParameterValueError(
+            f"Spike times given to SpikeSourceArray must be 0 or more, not {wrong:g} ms"
+        )
+    now, delay = state.t, state.least_delay
+    first = nest.biological_time + delay
     ahead = (times > now + 1e-9) | (now == 0)  # what lies in the past is no order
     lost = times[ahead & (times <= first + 1e-9)]
     if lost.size:
@@ -78,6 +81,6 @@ class SpikeSourceArray(pynn_nest.SpikeSourceArray):  # type: ignore[misc]  # PyN
             "spike_times",
             "spike_times",
             _translated,
-            lambda spike_times: spike_times + simulator.state.min_delay,
+            lambda spike_times: spike_times + state.least_delay,
         ),
     )

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex.backend import Backend, BackendOptions, Capabilities
+from portable_cortex.backend import Backend, Capabilities
 from portable_cortex.host import parallel
+from portable_cortex.options import BackendOptions
 from portable_cortex.recording import Signal, Spikes, by_time
 
 

@@ -9,80 +9,81 @@ import importlib
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
-
-from portable_cortex.backend import Backend, BackendOptions, Capabilities, Energy, Progress
+from portable_cortex.backend import Backend, Capabilities, Energy, Progress
 from portable_cortex.errors import (
     BackendUnavailableError,
+    InvalidValueError,
     PortableCortexError,
     SimulationError,
     UnsupportedError,
 )
+from portable_cortex.options import BackendOptions, option
 from portable_cortex.recording import Signal, Spikes, by_time
 
 from ._target import FORMS, Target
-from .session import Session
 
 EMULATOR = "portable_cortex.backends.spinnaker.board"
 
 
+@dataclass(frozen=True)
 class SpinnakerOptions(BackendOptions):
     """Options of the ``spinnaker`` backend."""
 
-    target: str = "emulated"
-    """where to run: virtual, emulated, board:HOST, spalloc:URL or portal"""
-    version: int = 5
-    """of the boards: 3 (4 chips) or 5 (48 chips)"""
-    boards: int | None = Field(default=None, ge=1)
-    """number of boards; as many as the network needs unless given"""
-    time_scale_factor: int | None = Field(default=None, ge=1)
-    """how much slower than real time it runs; unless given, 1 ms for each step (emulated: 1)"""
-    neurons_per_core: int = Field(default=64, ge=1, le=256)
-    """neurons (and Poisson sources) on a core, at most"""
-    synapse_cores: int | None = Field(default=None, ge=0)
-    """cores that process the synapses of a neuron core; chosen by sPyNNaker unless given"""
-    delay_extensions: bool = False
-    """whether cores are added for longer delays"""
-    spikes_per_second: float = Field(default=30.0, gt=0)
-    """expected rate of a neuron, from which the scale of its weights is chosen"""
-    ring_buffer_sigma: float = Field(default=5.0, ge=0)
-    """standard deviations of the input that the scale of the weights leaves room for"""
-    incoming_spike_buffer: int = Field(default=1024, ge=1)
-    """spikes that a core can hold back"""
-    drop_late_spikes: bool = False
-    """whether spikes that are too late for their step are dropped"""
-    reinjection: bool = True
-    """whether dropped packets are sent again"""
-    overrun_seconds: int | None = Field(default=None, ge=1)
-    """how long to wait for a board after the end of a run; sPyNNaker's 5 s unless given"""
-    reports: str | None = None
-    """folder in which sPyNNaker's configuration, log, reports and databases are kept"""
+    target: str = option(
+        "emulated", "where to run: virtual, emulated, board:HOST, spalloc:URL or portal"
+    )
+    version: Literal[3, 5] = option(5, "of the boards: 3 (4 chips) or 5 (48 chips)")
+    boards: int | None = option(
+        None, "number of boards; as many as the network needs unless given", least=1
+    )
+    time_scale_factor: int | None = option(
+        None,
+        "how much slower than real time it runs; unless given, 1 ms for each step (emulated: 1)",
+        least=1,
+    )
+    neurons_per_core: int = option(
+        64, "neurons (and Poisson sources) on a core, at most", least=1, most=256
+    )
+    synapse_cores: int | None = option(
+        None,
+        "cores that process the synapses of a neuron core; chosen by sPyNNaker unless given",
+        least=0,
+    )
+    delay_extensions: bool = option(False, "whether cores are added for longer delays")
+    spikes_per_second: float = option(
+        30.0, "expected rate of a neuron, from which the scale of its weights is chosen", above=0
+    )
+    ring_buffer_sigma: float = option(
+        5.0,
+        "standard deviations of the input that the scale of the weights leaves room for",
+        least=0,
+    )
+    incoming_spike_buffer: int = option(1024, "spikes that a core can hold back", least=1)
+    drop_late_spikes: bool = option(
+        False, "whether spikes that are too late for their step are dropped"
+    )
+    reinjection: bool = option(True, "whether dropped packets are sent again")
+    overrun_seconds: int | None = option(
+        None,
+        "how long to wait for a board after the end of a run; sPyNNaker's 5 s unless given",
+        least=1,
+    )
+    reports: str | None = option(
+        None, "folder in which sPyNNaker's configuration, log, reports and databases are kept"
+    )
 
-    @field_validator("target")
-    @classmethod
-    def _known_target(cls, value: str) -> str:
-        Target.parse(value)
-        return value
-
-    @field_validator("version")
-    @classmethod
-    def _known_version(cls, value: int) -> int:
-        if value not in (3, 5):
-            raise ValueError("the version of a board is 3 (4 chips) or 5 (48 chips)")
-        return value
-
-    @model_validator(mode="after")
-    def _boards_that_can_be_joined(self) -> SpinnakerOptions:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Target.parse(self.target)
         if self.version == 3 and self.boards not in (None, 1):
-            raise ValueError(
+            raise InvalidValueError(
                 f"a board of version 3 stands alone: boards must be 1, not {self.boards}; several "
                 "boards are of version 5"
             )
-        return self
 
 
 class SpinnakerBackend(Backend):
@@ -113,8 +114,10 @@ class SpinnakerBackend(Backend):
 
     def __init__(self) -> None:
         self._options = SpinnakerOptions()
-        self._session: Any = None
         self._board: Any = None  # if it is emulated
+        self._rounding: list[str] = []
+        self._weight_steps: dict[str, list[float]] = {}
+        self._messages: list[str] | None = None
         self._simulated: list[float] = []  # ms, run by run
         self._ends = contextlib.ExitStack()
 
@@ -123,14 +126,17 @@ class SpinnakerBackend(Backend):
         """False for a virtual machine: the network is mapped and that is all."""
         return self._options.target != "virtual"
 
-    def simulator(self, options: SpinnakerOptions) -> Any:
-        """`_namespace`, with a configuration of its own in a folder of its own."""
-        self._options = options
-        settings = options.model_dump()
+    def check_options(self, options: SpinnakerOptions) -> None:
+        """Only a job can use the machine that the portal gives it."""
         if options.target == "portal":
             raise UnsupportedError(
                 "target 'portal' is for jobs: send the network there with `portable-cortex submit`"
             )
+
+    def simulator(self, options: SpinnakerOptions) -> Any:
+        """`_namespace`, with a configuration of its own in a folder of its own."""
+        self._options = options
+        settings = asdict(options)
         if options.target == "emulated":
             _emulator()
             # it may be far slower than real time, and is not to be taken for stuck
@@ -144,8 +150,10 @@ class SpinnakerBackend(Backend):
             folder = Path(options.reports).absolute()
             folder.mkdir(parents=True, exist_ok=True)
         emulate = self._emulate if options.target == "emulated" else None
-        self._session = Session(settings, folder, emulate)
-        return self._session.sim
+        from . import _namespace
+
+        _namespace.configure(settings, Target.parse(options.target), folder, emulate)
+        return _namespace
 
     def _emulate(self, width: int, height: int) -> str:
         """Start the machine that the network needs; gives its address."""
@@ -155,12 +163,19 @@ class SpinnakerBackend(Backend):
 
     def setup(self, sim: Any, *, timestep: float, seed: int) -> None:
         """Read the configuration; nothing is sent yet."""
-        self._session.setup(timestep, seed)
+        sim.setup(timestep=timestep, seed=seed)
 
     def prepare(self, sim: Any, progress: Progress) -> None:
         """Check the limits of the machine, then map, load and generate the network."""
+        from . import _limits
+
         try:
-            self._session.prepare(progress)
+            projections = list(sim.SpynnakerDataView.iterate_projections())
+            self._rounding = _limits.check(
+                projections, delay_extensions=self._options.delay_extensions
+            )
+            self._weight_steps = _limits.weight_steps(projections)
+            sim.prepare_once(progress)
         except PortableCortexError:
             raise
         except Exception as error:
@@ -188,24 +203,36 @@ class SpinnakerBackend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from the database of the read-out."""
-        neurons, times = self._session.spikes(population)
+        from . import _namespace
+        from ._recording import recorded_spikes
+
+        with _namespace.logged():
+            neurons, times = recorded_spikes(population)
         return by_time(times, neurons)
 
     def signal(self, population: Any, variable: str) -> Signal:
         """Samples from the beginning of each step; there is none of the end of the last."""
-        values, neurons, interval, unit = self._session.signal(population, variable)
+        from . import _namespace
+        from ._recording import recorded_signal
+
+        with _namespace.logged():
+            values, neurons, interval, unit = recorded_signal(population, variable)
         return Signal(values, neurons, 0.0, interval, unit)
 
     def phases(self) -> Mapping[str, float]:
         """SPyNNaker's own: mapping, data generation, loading, run, extraction."""
-        phases: dict[str, float] = self._session.phases()
-        return phases
+        from . import _report
+
+        return _report.phases()
 
     def energy(self) -> Energy | None:
         """SPyNNaker's model of it; none for a virtual machine."""
         if not self.simulates or not sum(self._simulated):
             return None
-        found = Energy(**self._session.energy(self._simulated[-1] / sum(self._simulated)))
+        from . import _namespace, _report
+
+        with _namespace.logged():
+            found = Energy(**_report.energy(self._simulated[-1] / sum(self._simulated)))
         if self._board is None:
             return found
         return replace(
@@ -216,15 +243,34 @@ class SpinnakerBackend(Backend):
 
     def details(self) -> Mapping[str, Any]:
         """The mapping in numbers, what was rounded, and what sPyNNaker said."""
+        from . import _mapping, _report
+
         load = {} if self._board is None else {"emulated_board": self._board.report()["load"]}
-        return {**self._session.machine_report(), "target": self._options.target, **load}
+        return {
+            "target": self._options.target,
+            "mapping": {**_report.mapping(), **_report.compressed(_mapping.Mapper.compressed)},
+            "rounding": self._rounding,
+            "weight_steps": self._weight_steps,
+            "messages": self._said(),
+            **load,
+        }
 
     def doubts(self) -> list[str]:
         """Saturated weights, lost and late packets, overruns."""
-        doubts: list[str] = self._session.doubts()
+        from . import _report
+
+        doubts = _report.doubts(self._said())
         if self._board is not None and (warning := self._board.report()["load"]["warning"]):
             doubts = [*doubts, warning]
         return doubts
+
+    def _said(self) -> list[str]:
+        """What sPyNNaker has to say about the run, one of each kind."""
+        from . import _report
+
+        if self._messages is None:
+            self._messages = _report.messages() if self.simulates else []
+        return self._messages
 
     def end(self, sim: Any) -> None:
         """Release the machine and the emulated board; remove what was not to be kept."""

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import __version__
+from .._run import RunWarning
 from ..errors import (
     InvalidValueError,
     ModelWarning,
@@ -25,13 +26,21 @@ from ..errors import (
     SimulationError,
     UnsupportedError,
 )
-from ..experiment import REALISATIONS, Experiment, RecordRequest, RunWarning
+from ..experiment import REALISATIONS, Experiment, RecordRequest
 from ..host import interruption, parallel
 from ..host.untrusted import printable, printable_lines
-from ..machine import DEFAULT_MACHINE, load_machine, machine_names
+from ..machine import load_machine, machine_names
 from ..models.loader import MODELS, load_model
+from ..options import BackendOptions, describe_options
 from ..recording import FIGURE, Recording, RecordingWarning, check_output, rescue
-from ..registry import DEFAULT_BACKEND, EMULATED_BOARD, backend_names, load_backend, load_target
+from ..registry import (
+    DEFAULT_BACKEND,
+    DEFAULT_MACHINE,
+    EMULATED_BOARD,
+    backend_names,
+    load_backend,
+    load_target,
+)
 from .entry import TRACEBACK, status_of
 from .options import (
     DRIVE_HELP,
@@ -481,10 +490,8 @@ def backends() -> None:
     out.print(table)
 
 
-def _options(schema: Any) -> str:
-    default = schema()
-    fields = schema.model_fields.items()
-    shown = [f"{name}={getattr(default, name)} ({field.description})" for name, field in fields]
+def _options(schema: type[BackendOptions]) -> str:
+    shown = [f"{name}={default} ({what})" for name, default, what in describe_options(schema)]
     return "; ".join(shown) or "none"
 
 

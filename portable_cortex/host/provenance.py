@@ -50,7 +50,8 @@ def peak_memory_bytes() -> int:
 
 def now() -> str:
     """Current time, ISO 8601 with offset."""
-    return datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="seconds")
+    utc = datetime.timezone.utc  # noqa: UP017  # a submitted job may have Python 3.10
+    return datetime.datetime.now(utc).astimezone().isoformat(timespec="seconds")
 
 
 def _processor() -> str:

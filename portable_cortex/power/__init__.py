@@ -18,7 +18,8 @@ from typing import Annotated
 from pydantic import Field
 
 from .energy import ENERGY_KINDS, Energy
-from .meter import Metering, PowerMeter, PowerSettings, PowerWarning, metered
+from .meter import PowerSettings
+from .metering import Metering, PowerMeter, PowerWarning, metered
 from .nvml import NvmlMeter, NvmlSettings
 from .rapl import RaplMeter, RaplSettings
 from .stated import StatedMeter, StatedSettings

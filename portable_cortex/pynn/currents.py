@@ -55,7 +55,6 @@ class CurrentSource:
 
     def set_native_parameters(self, parameters: Any) -> None:
         """Take new values, which hold from now on."""
-        self.state.touch("a current source")
         self._take(parameters)
 
     def _take(self, parameters: Any) -> None:

@@ -147,7 +147,6 @@ class State(common.control.BaseState):  # type: ignore[misc]
 
     def add_current_source(self, source: Any) -> int:
         """Take in a current source; gives its number."""
-        self.touch("a current source")
         self.current_sources.append(source)
         return len(self.current_sources) - 1
 

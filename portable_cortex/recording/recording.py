@@ -22,8 +22,6 @@ from ..host.interruption import shielded, tell
 from ..host.output import whole
 from ..host.untrusted import parse_json, printable
 from ..models.user_code import describe
-from .hdf5 import DAMAGE
-from .sonata import read_signals, read_spikes, write_signals, write_spikes
 from .spikes import Signal, Spikes
 
 if TYPE_CHECKING:
@@ -191,6 +189,8 @@ class Recording:
         folder = check_output(folder, overwrite=overwrite)
         text = to_json({**self.metadata, **self._contents()})
         with _whole(folder) as staging:
+            from .sonata import write_signals, write_spikes  # h5py, which a job does not have
+
             try:
                 write_spikes(staging / SPIKES, self.spike_trains)
                 if self.signals:
@@ -229,6 +229,9 @@ class Recording:
             from .archive import load_archive
 
             return load_archive(folder)
+        from .hdf5 import DAMAGE
+        from .sonata import read_signals, read_spikes
+
         path = folder / RUN
         try:
             metadata = parse_json(path.read_text(encoding="utf-8"))
@@ -347,6 +350,8 @@ def to_json(metadata: Mapping[str, Any]) -> str:
 
 def check_output(folder: str | Path, *, overwrite: bool) -> Path:
     """Raise `OutputExistsError` if `folder` holds a run that is not to be overwritten."""
+    from . import sonata  # noqa: F401  # if it cannot be imported, say so before the run
+
     folder = Path(folder)
     try:
         if (folder / RUN).exists() and not overwrite:

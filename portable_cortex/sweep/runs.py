@@ -282,7 +282,7 @@ def _placed(experiment: Experiment, threads: int | None) -> Experiment:
     model, machine = str(experiment.model), str(experiment.machine)
     known = load_machine(machine).options.get(experiment.backend, {})
     options = dict(experiment.options)
-    if "threads" in load_backend(experiment.backend).Options.model_fields:
+    if "threads" in {f.name for f in fields(load_backend(experiment.backend).Options)}:
         if threads is not None:
             options.setdefault("threads", str(threads))
         elif "threads" not in known:

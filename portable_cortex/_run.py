@@ -1,0 +1,353 @@
+"""What runs: import, set up, build, prepare, warm up, simulate, read out; then a `Recording`.
+
+The same code runs here, in each process that mpirun starts, and in a submitted job. Beside the
+standard library it needs PyNN, numpy and the simulator only, and scipy for the `shared`
+realisation, whatever the rest of the package needs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+
+from .backend import Backend
+from .errors import (
+    InvalidValueError,
+    PortableCortexError,
+    SimulationError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from .host import interruption, parallel, provenance
+from .host.clock import Clock
+from .models.loader import Model
+from .models.user_code import describe, is_asked_to_end, located, shown
+from .options import BackendOptions
+from .power.metering import Metering, PowerMeter, metered
+from .pynn.watching import Network, build_network
+from .recording import Recording, Signal, Spikes, to_json
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from .experiment import Experiment
+
+T = TypeVar("T")
+
+
+class Reporter(Protocol):
+    """Told what a run is doing; `progress.ConsoleReporter` shows it in a terminal."""
+
+    def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
+        """Phase `name` has come to `detail`, or to this fraction of its work."""
+
+
+class RunWarning(UserWarning):
+    """Something about a run could not be told; all else of it is there."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An experiment, and what the names in it stand for.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    model : Model
+    parameters : dict
+        Keyword arguments of the model's ``build``, the seed among them where it takes one.
+    backend : Backend
+    options : BackendOptions
+    open_meter : callable or None
+        Opens the power meter of the machine.
+    """
+
+    experiment: Experiment
+    model: Model
+    parameters: Mapping[str, Any]
+    backend: Backend
+    options: BackendOptions
+    open_meter: Callable[[], PowerMeter] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides the outcome, as ``run.json`` has it."""
+        experiment = self.experiment
+        settings = {
+            "backend": self.backend.name,
+            "machine": str(experiment.machine),
+            "options": asdict(self.options),
+            "model": str(experiment.model),
+            "model_sha256": self.model.sha256,
+            "parameters": {**self.model.parameters, **self.parameters},
+            "realisation": experiment.realisation,
+            "seed": int(experiment.seed),
+            "timestep_ms": experiment.timestep,
+            "warmup_ms": experiment.warmup,
+            "duration_ms": experiment.duration,
+            "record": [str(request) for request in experiment.record],
+            "record_spikes": experiment.record_spikes,
+        }
+        plain: dict[str, Any] = json.loads(to_json(settings))  # as it will be read again
+        return plain
+
+
+def execute(resolved: Resolved, reporter: Reporter) -> Recording:
+    """Run an experiment; under mpirun every process does, and every one gets the whole recording.
+
+    Raises
+    ------
+    PortableCortexError
+        For whatever keeps it from running; see `portable_cortex.errors`.
+    KeyboardInterrupt
+        If it is interrupted and the backend has nothing that can be read.
+    """
+    experiment, model, backend = resolved.experiment, resolved.model, resolved.backend
+    parameters = dict(resolved.parameters)
+    meter = resolved.open_meter() if resolved.open_meter and parallel.rank() == 0 else None
+
+    done = experiment  # unless it is interrupted
+    clock, notes = Clock(), _Notes()
+    started = provenance.now()
+    published, reason = model.expected_rates(parameters)
+    if reason:
+        notes.add(reason)
+    with _Running(resolved, clock, notes) as running:
+        reporter.phase("import")
+        with clock("import"):
+            sim = running.sim = backend.simulator(resolved.options)
+            interruption.renew()  # a simulator may have taken Ctrl-C for itself
+        reporter.phase("setup")
+        with clock("setup"):
+            backend.setup(sim, timestep=experiment.timestep, seed=experiment.seed)
+        network = build_network(
+            model,
+            parameters,
+            sim,
+            backend_name=backend.name,
+            clock=clock,
+            shared_seed=experiment.seed if experiment.realisation == "shared" else None,
+            on_progress=lambda label: reporter.phase("build", label),
+        )
+        notes.add_unknown_rates(published, network.populations)
+        _start_recording(experiment, network, backend)
+        reporter.phase("prepare")
+        with clock("prepare"):
+            backend.prepare(sim, partial(_report, reporter, "prepare"))
+        metering = Metering((time.time(), time.time()))
+        for phase, duration in (("warmup", experiment.warmup), ("simulate", experiment.duration)):
+            if duration and backend.simulates:
+                reporter.phase(phase, fraction=0.0)
+                with metered(meter if phase == "simulate" else None) as metering, clock(phase):
+                    try:
+                        backend.simulate(sim, duration, partial(_report, reporter, phase))
+                    except KeyboardInterrupt:
+                        if phase == "warmup" or not backend.interruptible:
+                            raise
+                        ran = round(sim.get_current_time() - experiment.warmup, 9)
+                        if ran <= 0:
+                            raise
+                        done = replace(experiment, duration=ran)
+        reporter.phase("readout")
+        recorded = experiment.record_spikes and backend.simulates
+        with clock("readout"):
+            spikes = _read_spikes(done, network, backend, notes) if recorded else {}
+            signals = _read_signals(done, network, backend, notes)
+        metadata = _metadata(
+            replace(resolved, experiment=done), network, spikes, clock, metering, notes
+        )
+        metadata["started"], metadata["published_rates"] = started, published
+        if done.duration < experiment.duration:
+            metadata["planned_duration_ms"] = experiment.duration
+    metadata["notes"] = [*notes]  # now that the simulator has ended
+    sizes = {label: int(p.size) for label, p in network.populations.items()}
+    # as it will be read again: lists, not tuples
+    return Recording(sizes, spikes, json.loads(to_json(metadata)), signals)
+
+
+def _start_recording(experiment: Experiment, network: Network, backend: Backend) -> None:
+    if experiment.record and not backend.simulates:
+        raise UnsupportedError(
+            f"backend {backend.name!r} simulates nothing with these options: there is no "
+            f"{experiment.record[0].variable} to record"
+        )
+    for request in experiment.record:
+        if request.population not in network.populations:
+            raise UnknownNameError("population", request.population, network.populations)
+        population = network.populations[request.population]
+        valid = [v for v in population.celltype.recordable if v != "spikes"]
+        if request.variable not in valid:
+            raise UnknownNameError(
+                f"recording variable of {request.population}", request.variable, valid
+            )
+        if request.count > population.size:
+            raise InvalidValueError(
+                f"{request.population} has {population.size} neurons: cannot record "
+                f"{request.variable} from {request.count}"
+            )
+        population[: request.count].record(request.variable)
+    if experiment.record_spikes:
+        for population in network.populations.values():
+            population.record("spikes")
+
+
+def _read_spikes(
+    done: Experiment, network: Network, backend: Backend, notes: _Notes
+) -> dict[str, Spikes]:
+    trains = {}
+    for label, population in network.populations.items():
+        spikes = notes.tried(f"spikes of {label}", partial(backend.spikes, population), None)
+        if spikes is not None:
+            trains[label] = _after_warmup(done, spikes)
+    if not trains:
+        raise SimulationError(f"backend {backend.name!r} failed: {'; '.join(notes)}")
+    return trains
+
+
+def _after_warmup(done: Experiment, spikes: Spikes) -> Spikes:
+    """Spikes in the interval (warmup, warmup + duration]; half a step allows for rounding."""
+    half = 0.5 * done.timestep
+    low, high = done.warmup + half, done.warmup + done.duration + half
+    keep = slice(*np.searchsorted(spikes.times, (low, high)))
+    return Spikes(spikes.times[keep], spikes.neurons[keep])
+
+
+def _read_signals(
+    done: Experiment, network: Network, backend: Backend, notes: _Notes
+) -> dict[tuple[str, str], Signal]:
+    signals = {}
+    for r in done.record:
+        read = partial(backend.signal, network.populations[r.population], r.variable)
+        signal = notes.tried(f"{r.variable} of {r.population}", read, None)
+        if signal is not None:
+            first = max(0, math.ceil((done.warmup - signal.t_start) / signal.interval - 1e-6))
+            signals[r.population, r.variable] = signal._replace(
+                values=signal.values[first:], t_start=signal.t_start + first * signal.interval
+            )
+    return signals
+
+
+def _metadata(
+    resolved: Resolved,
+    network: Network,
+    spikes: Mapping[str, Spikes],
+    clock: Clock,
+    metering: Metering,
+    notes: _Notes,
+) -> dict[str, Any]:
+    """The contents of ``run.json``."""
+    sizes = {label: int(p.size) for label, p in network.populations.items()}
+    counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
+    seconds = resolved.experiment.duration * 1e-3
+    backend, tried = resolved.backend, notes.tried
+    nothing: dict[str, Any] = {}
+    none: list[dict[str, Any]] = []
+    energies = list(metering.energies)
+    of_machine = tried("the backend's own energy", backend.energy, None)
+    if of_machine is not None:
+        energies.append(replace(of_machine, source=of_machine.source or backend.name))
+    doubts = tried("what the machine reports of its faults", lambda: [*backend.doubts()], None)
+    return {
+        **resolved.settings(),
+        "experiment": resolved.experiment.to_dict(),
+        "populations": sizes,
+        "n_neurons": network.n_neurons,
+        "n_synapses": tried("the number of synapses", lambda: network.n_synapses, None),
+        "n_spikes": sum(int(c.sum()) for c in counts.values()) if spikes else None,
+        "synaptic_events": tried(
+            "the number of synaptic events", lambda: network.synaptic_events(counts), None
+        )
+        if spikes
+        else None,
+        "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
+        "phases_s": {
+            **clock.seconds,
+            **tried("the backend's phases", lambda: {**backend.phases()}, nothing),
+        },
+        "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
+        "processes": parallel.processes(),
+        "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
+        "energy": tried("the energy", lambda: [asdict(energy) for energy in energies], none),
+        "warnings": [notes[-1]] if doubts is None else doubts,
+        "machine_report": tried("the machine's report", lambda: {**backend.details()}, nothing),
+        "simulate_interval_unix": list(metering.interval_unix),
+        "versions": provenance.versions(backend.distributions),
+        "computer": tried("what computer this is", provenance.computer, nothing),
+    }
+
+
+def _report(reporter: Reporter, phase: str, fraction: float | None, detail: str = "") -> None:
+    reporter.phase(phase, detail, fraction)
+
+
+class _Notes(list[str]):
+    """What could not be told about a run, a sentence each."""
+
+    def add(self, note: str) -> None:
+        """Keep a note for ``run.json``, and warn at once."""
+        self.append(note)
+        warnings.warn(note, RunWarning, stacklevel=3)
+
+    def add_unknown_rates(self, published: dict[str, float], populations: Iterable[str]) -> None:
+        """Say which published rates belong to no population, and forget them."""
+        unknown = [label for label in published if label not in populations]
+        if unknown:
+            self.add(f"published rates of {', '.join(map(shown, unknown))}, which the model lacks")
+        for label in unknown:
+            del published[label]
+
+    def tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
+        """What `read` gives, or, if it fails or cannot be written to a file, a note."""
+        if parallel.processes() > 1:  # they read together: who fails must fail for all
+            return read()
+        try:
+            value = read()
+            if isinstance(value, dict | list):
+                to_json({what: value})
+        except Exception as error:
+            self.add(f"{what} could not be read: {describe(error)}")
+            return otherwise
+        return value
+
+
+class _Running:
+    """The time in which a simulator is in use: releases it, and gives its errors our type."""
+
+    def __init__(self, resolved: Resolved, clock: Clock, notes: _Notes) -> None:
+        self._backend, self._model = resolved.backend, resolved.model
+        self._clock, self._notes = clock, notes
+        self.sim: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.sim is not None:
+            try:
+                self._backend.end(self.sim)
+            except Exception as failure:  # what was read is there, and what failed before says why
+                self._notes.add(f"the simulator did not end well: {describe(failure)}")
+        if error is None or isinstance(error, PortableCortexError) or is_asked_to_end(error):
+            return
+        # in a function of the model that a simulator calls
+        told = located(error, self._backend.name, self._model.file, beneath=True)
+        if told is not None:
+            raise told from error
+        if isinstance(error, Exception):
+            done = ", ".join(self._clock.seconds) or "nothing"
+            raise SimulationError(
+                f"backend {self._backend.name!r} failed (phases begun: {done}): {describe(error)}"
+            ) from error
