@@ -44,6 +44,20 @@ MOVED = {
     "synapses": "pynn.synapses",
     "untrusted": "host.untrusted",
     "user_code": "models.user_code",
+    "validation.benchmark": "validation.cost.benchmarking",
+    "validation.comparison": "validation.verdict.comparison",
+    "validation.distances": "validation.activity.distances",
+    "validation.export": "validation.pages.export",
+    "validation.literature": "validation.cost.literature",
+    "validation.pairwise": "validation.verdict.pairwise",
+    "validation.reference": "validation.verdict.reference",
+    "validation.report": "validation.pages.report",
+    "validation.runs": "validation.formats.runs",
+    "validation.significance": "validation.verdict.significance",
+    "validation.statistics": "validation.activity.statistics",
+    "validation.terminal": "validation.pages.terminal",
+    "validation.validate": "validation.verdict.examination",
+    "validation.words": "validation.verdict.words",
 }
 """Names below ``portable_cortex``."""
 
