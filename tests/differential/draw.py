@@ -125,7 +125,9 @@ class Drawing:
         self.sizes[name] = size
         self.parent[name] = name
         if kind == "source":
-            self.add(p.Create(name, size, "SpikeSourceArray", (("spike_times", self.spike_times(size)),)))
+            self.add(
+                p.Create(name, size, "SpikeSourceArray", (("spike_times", self.spike_times(size)),))
+            )
             self.sources.append(name)
             return
         initial: p.Pairs = ()
@@ -225,7 +227,14 @@ class Drawing:
         connector, arguments = self.connector(pre, post, shape, sign)
         name = f"c{len(self.projections)}"
         statement = p.Connect(
-            name, pre, post, connector, arguments, self.weights(shape, sign), self.delays(shape), receptor
+            name,
+            pre,
+            post,
+            connector,
+            arguments,
+            self.weights(shape, sign),
+            self.delays(shape),
+            receptor,
         )
         if statement.weight is None and connector not in ("FromListConnector", "FromFileConnector"):
             statement = p.Connect(
@@ -234,7 +243,9 @@ class Drawing:
         self.add(statement)
         self.projections[name] = statement
 
-    def connector(self, pre: str, post: str, shape: tuple[int, int], sign: int) -> tuple[str, p.Pairs]:
+    def connector(
+        self, pre: str, post: str, shape: tuple[int, int], sign: int
+    ) -> tuple[str, p.Pairs]:
         kind = self.one(
             "AllToAll", "OneToOne", "FromList", "FromFile", "Array", "FixedProbability",
             "FixedNumberPre", "FixedNumberPost", "FixedTotalNumber",
@@ -255,7 +266,10 @@ class Drawing:
             n = self.integer(0, shape[0] * shape[1])
             return f"{kind}Connector", (("n", n), ("with_replacement", self.half()), *alone)
         if kind == "DistanceDependentProbability":
-            return f"{kind}Connector", (("d_expression", self.one("d < 2", "d > 0", "d < 1.5")), *alone)
+            return f"{kind}Connector", (
+                ("d_expression", self.one("d < 2", "d > 0", "d < 1.5")),
+                *alone,
+            )
         if kind == "IndexBasedProbability":
             text = self.one("i < j", "(i + j) % 2 == 0", "i * 0 + j * 0 == 0")
             return f"{kind}Connector", (("expression", text), *alone)
@@ -278,7 +292,9 @@ class Drawing:
             i = self.integer(0, shape[0] - 1) + (shape[0] if self.rarely() else 0)
             j = self.integer(0, shape[1] - 1) + (shape[1] if self.rarely() else 0)
             values = [
-                self.delay_value() if name == "delay" else self.weight(-sign if self.rarely() else sign)
+                self.delay_value()
+                if name == "delay"
+                else self.weight(-sign if self.rarely() else sign)
                 for name in names
             ]
             rows.append((i, j, *values))
