@@ -45,9 +45,10 @@ if not TYPE_CHECKING:
     _named, _names = lazy(
         __name__,
         {
-            "backend": "Availability Backend BackendOptions Capabilities Energy",
+            "backend": "Availability Backend Capabilities Energy",
             "errors": "ModelWarning PortableCortexError",
             "experiment": "Experiment RecordRequest run simulator",
+            "options": "BackendOptions option",
             "recording": "Recording Signal Spikes",
             "registry": "backend_names load_backend",
         },

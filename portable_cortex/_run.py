@@ -35,6 +35,7 @@ from .options import BackendOptions
 from .power.metering import Metering, PowerMeter, metered
 from .pynn.watching import Network, build_network
 from .recording import Recording, Signal, Spikes, to_json
+from .support import Namespace, check_projection
 
 if TYPE_CHECKING:
     from typing import Self
@@ -131,11 +132,12 @@ def execute(resolved: Resolved, reporter: Reporter) -> Recording:
         network = build_network(
             model,
             parameters,
-            sim,
+            Namespace(sim, backend),
             backend_name=backend.name,
             clock=clock,
             shared_seed=experiment.seed if experiment.realisation == "shared" else None,
             on_progress=lambda label: reporter.phase("build", label),
+            check_projection=partial(check_projection, backend),
         )
         notes.add_unknown_rates(published, network.populations)
         _start_recording(experiment, network, backend)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -48,10 +49,12 @@ class Capabilities:
         Number format of a synaptic weight.
     cell_types : tuple of str
         PyNN's standard cell types, spike sources included.
+    current_sources, synapse_types : tuple of str
+        The same for what PyNN injects and connects with.
+    largest_weight : float
+        nA or uS; what is larger cannot be held.
     drives : tuple of str
         Background drives of PD14: ``"poisson"``, ``"dc"``.
-    plasticity : bool
-        Whether synapses can change.
     realisations : tuple of str
         ``"native"`` (its own random numbers) and ``"shared"`` (the core's).
     dynamics : bool
@@ -63,8 +66,15 @@ class Capabilities:
     delays: tuple[int, float]
     weights: str
     cell_types: tuple[str, ...]
+    current_sources: tuple[str, ...] = (
+        "DCSource",
+        "StepCurrentSource",
+        "ACSource",
+        "NoisyCurrentSource",
+    )
+    synapse_types: tuple[str, ...] = ("StaticSynapse",)
+    largest_weight: float = sys.float_info.max
     drives: tuple[str, ...] = ("poisson", "dc")
-    plasticity: bool = False
     realisations: tuple[str, ...] = ("native", "shared")
     dynamics: bool = True
 
@@ -101,6 +111,9 @@ class Backend(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    #: what this backend cannot do, with the reason: by the name of a type of PyNN's, a row of
+    #: docs/semantics.md, or what contract tests need
+    cannot: ClassVar[Mapping[str, str]] = {}
     #: distributions whose versions belong into a run's record; the first is the simulator
     distributions: ClassVar[tuple[str, ...]] = ()
     #: module whose presence says that the simulator is installed
@@ -130,6 +143,10 @@ class Backend(ABC):
                 f"backend {self.name!r} needs {self.module}, which is not installed: run "
                 f"{found.install}"
             )
+
+    def largest_delay(self) -> float:
+        """The longest delay of a synapse that is not refused before anything is built, ms."""
+        return self.capabilities.delays[1]
 
     def check_options(self, options: Any) -> None:  # noqa: B027  # most backends can run anywhere
         """Raise an error for options with which nothing runs from here.

@@ -21,6 +21,7 @@ from .models.loader import load_model
 from .models.user_code import shown
 from .recording import to_json
 from .registry import DEFAULT_BACKEND, DEFAULT_MACHINE, load_backend
+from .support import Namespace
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -435,4 +436,4 @@ def simulator(
         loaded.check_processes()
     chosen = load_machine(machine).options_for(loaded, options)
     loaded.check_options(chosen)
-    return loaded.simulator(chosen)
+    return Namespace(loaded.simulator(chosen), loaded)

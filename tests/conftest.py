@@ -20,22 +20,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# Contract tests that a backend cannot pass, with the reason. Everything else must pass.
-UNSUPPORTED: dict[str, dict[str, str]] = {
-    "mock": {
-        "dynamics": "mock has no membrane equations: its spikes are made up",
-        "set_synapses": "pyNN.mock has no Projection.set",
-        "distances": "mock draws what the core draws, which knows no distances",
-    },
-    "spinnaker": {
-        "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",
-        "assemblies": "sPyNNaker has no assemblies",
-        "last_sample": "a core samples at the beginning of a step: there is none of the end",
-        "float64": "weights have 16 bits, membrane potentials s16.15",
-        "long_rows": "a source has at most 256 synapses onto a core",
-    },
-}
-
 # Backends whose contract tests take minutes, with the reason.
 SLOW = {"spinnaker": "it maps, loads and reads out an emulated board in each test"}
 
@@ -82,7 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "compiler: needs a C++ compiler and make")
     config.addinivalue_line("markers", "board: needs an emulated SpiNNaker board")
     config.addinivalue_line(
-        "markers", "needs(*what): contract tests that some backends cannot pass; see UNSUPPORTED"
+        "markers",
+        "needs(*what): contract tests that some backends cannot pass, see their `cannot`",
     )
     # one figure, one progress bar width, whatever the terminal
     os.environ.setdefault("COLUMNS", "120")
@@ -121,7 +106,7 @@ def backend(backend_name: str, request: pytest.FixtureRequest) -> Backend:
         pytest.skip(f"{SLOW[backend_name]}: run with --slow or --backend {backend_name}")
     for marker in request.node.iter_markers("needs"):
         for what in marker.args:
-            reason = UNSUPPORTED.get(backend_name, {}).get(what)
+            reason = backend.cannot.get(what)
             if reason:
                 pytest.skip(reason)
     return backend

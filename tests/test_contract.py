@@ -1,9 +1,12 @@
 """What every backend must do: one suite, run on each of them through the `sim` fixture.
 
-A backend that cannot pass a test carries the reason in `conftest.UNSUPPORTED`.
+A backend that cannot pass a test carries the reason in its `cannot`.
 """
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from portable_cortex.models import pd14 as model
 from portable_cortex.models.parameters import PD14
 from portable_cortex.models.scaling import scale
 from portable_cortex.pynn.draws import draw_edges
+from portable_cortex.support import CELL_TYPES, CURRENT_SOURCES, SYNAPSE_TYPES, Namespace
 
 STEP = 0.1
 
@@ -78,6 +82,92 @@ def test_initial_potential_is_the_first_sample(sim):
     signal = population.get_data("v").segments[0].analogsignals[0]
     np.testing.assert_allclose(signal.magnitude[0], [-70.0, -65.0, -60.0])
     assert signal.shape == (11, 3)
+
+
+# --- what is claimed --------------------------------------------------------------------------
+
+
+CURRENTS = {
+    "DCSource": {"amplitude": 0.5},
+    "StepCurrentSource": {"times": [1.0], "amplitudes": [0.5]},
+    "ACSource": {"amplitude": 0.5, "frequency": 100.0, "start": 0.0, "stop": 5.0},
+    "NoisyCurrentSource": {"mean": 0.5, "stdev": 0.1, "dt": 0.1, "start": 0.0, "stop": 5.0},
+}
+
+
+def cell_type(sim, name):
+    if name == "PointNeuron":
+        receptor = sim.CondExpPostSynapticResponse
+        return sim.PointNeuron(sim.AdExp(), excitatory=receptor(), inhibitory=receptor())
+    arguments = {"SpikeSourceArray": {"spike_times": [2.0]}}.get(name, {})
+    return getattr(sim, name)(**arguments)
+
+
+def synapse_type(sim, name):
+    if name != "STDPMechanism":
+        return getattr(sim, name)(weight=0.05, delay=1.0)
+    return sim.STDPMechanism(
+        timing_dependence=sim.SpikePairRule(
+            tau_plus=20.0, tau_minus=20.0, A_plus=0.01, A_minus=0.01
+        ),
+        weight_dependence=sim.AdditiveWeightDependence(w_min=0.0, w_max=0.1),
+        weight=0.05,
+        delay=1.0,
+    )
+
+
+def test_what_is_claimed_works(backend, sim):
+    """All types of the capabilities, in one network that runs."""
+    can, v_rest = backend.capabilities, -65.0
+    created = [sim.Population(2, cell_type(sim, name), label=name) for name in can.cell_types]
+    moved = []
+    for name in can.current_sources:
+        moved.append(sim.Population(2, sim.IF_curr_exp(), label=name))
+        moved[-1].inject(getattr(sim, name)(**CURRENTS[name]))
+    source = sim.Population(2, sim.SpikeSourceArray(spike_times=np.arange(1.0, 4.0, 0.2)))
+    for name in can.synapse_types:
+        moved.append(sim.Population(2, sim.IF_cond_exp(), label=name))
+        connector, synapse = sim.OneToOneConnector(), synapse_type(sim, name)
+        sim.Projection(source, moved[-1], connector, synapse, receptor_type="excitatory")
+    for population in (*created, *moved):
+        population.record("spikes")
+    for population in moved:
+        population.initialize(v=v_rest)
+        population.record("v")
+    sim.run(5.0)
+    for population in created:
+        assert len(population.get_data("spikes").segments[0].spiketrains) == 2, population.label
+    for population in moved:
+        v = population.get_data("v").segments[0].analogsignals[0].magnitude
+        assert v.shape[1] == 2
+        if can.dynamics:
+            assert np.all(v.max(axis=0) > v_rest + 0.1), population.label
+
+
+def test_what_is_not_claimed_is_refused(backend):
+    """With the backends that have it, before the simulator is asked."""
+    can, namespace = backend.capabilities, Namespace(None, backend)
+    for standard, claimed in (
+        (CELL_TYPES, can.cell_types),
+        (CURRENT_SOURCES, can.current_sources),
+        (SYNAPSE_TYPES, can.synapse_types),
+    ):
+        assert set(claimed) <= set(standard)
+        for name in set(standard) - set(claimed):
+            assert not hasattr(namespace, name)
+            with pytest.raises(UnsupportedError, match=f"{name}.*(it is on|no backend has it)"):
+                getattr(namespace, name)
+
+
+def test_what_it_cannot_do_is_something_that_is_asked_for(backend, checkout):
+    """A row of docs/semantics.md, a type of PyNN's, or what contract tests need."""
+    rows = re.findall(
+        r"^\| ([a-z-]+) \|", (checkout / "docs" / "semantics.md").read_text(), re.MULTILINE
+    )
+    marks = re.findall(r"mark\.needs\((.*)\)", Path(__file__).read_text())
+    needs = re.findall(r'"(\w+)"', " ".join(marks))
+    assert set(backend.cannot) <= {*rows, *needs, *CELL_TYPES, *CURRENT_SOURCES, *SYNAPSE_TYPES}
+    assert all(backend.cannot.values())
 
 
 # --- connectors -------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ GOOD = """
         summary = "of another package"
         capabilities = Capabilities(
             arithmetic="none", timesteps=(0.1, 1.0), delays=(1, 100.0), weights="float64",
-            cell_types=("IF_curr_exp",), dynamics=False,
+            cell_types=("IF_curr_exp", "SpikeSourcePoisson"), dynamics=False,
         )
 
         def simulator(self, options):

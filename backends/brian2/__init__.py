@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Brian2Backend(Backend):
         timesteps=(0.001, 10.0),
         delays=(1, 1e4),
         weights="float32",
+        largest_weight=float(np.finfo(np.float32).max),
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
@@ -55,6 +56,12 @@ class Brian2Backend(Backend):
             "SpikeSourceArray",
         ),
     )
+    cannot: ClassVar[Mapping[str, str]] = {
+        "off-grid": "spikes lie on the time grid",
+        "spikes-in-one-step": "a Brian2 neuron spikes once a step at most",
+        "parameters-between-runs": "in its compiled modes the network is a program of its own, "
+        "which is not changed while time goes on",
+    }
 
     def __init__(self) -> None:
         self._phases: dict[str, float] = {}

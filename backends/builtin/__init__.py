@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class BuiltinBackend(Backend):
             "SpikeSourceArray",
         ),
     )
+    cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
 
     def simulator(self, options: BuiltinOptions) -> Any:
         """`_namespace`, with the number of threads set."""

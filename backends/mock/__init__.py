@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from portable_cortex.backend import Backend, Capabilities
 from portable_cortex.options import BackendOptions
@@ -19,9 +20,26 @@ class MockBackend(Backend):
         timesteps=(1e-3, 1e3),
         delays=(1, 1e6),
         weights="float64",
-        cell_types=("all of PyNN's",),
+        cell_types=(
+            "IF_curr_exp",
+            "IF_curr_alpha",
+            "IF_cond_exp",
+            "IF_cond_alpha",
+            "EIF_cond_exp_isfa_ista",
+            "EIF_cond_alpha_isfa_ista",
+            "HH_cond_exp",
+            "Izhikevich",
+            "SpikeSourcePoisson",
+            "SpikeSourceArray",
+        ),
+        synapse_types=("StaticSynapse", "TsodyksMarkramSynapse", "STDPMechanism"),
         dynamics=False,
     )
+    cannot: ClassVar[Mapping[str, str]] = {
+        "dynamics": "mock has no membrane equations: its spikes are made up",
+        "set_synapses": "pyNN.mock has no Projection.set",
+        "distances": "mock draws what the core draws, which knows no distances",
+    }
 
     def simulator(self, options: BackendOptions) -> Any:
         """`_namespace`."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,13 +54,29 @@ class NestBackend(Backend):
             "IF_cond_alpha",
             "EIF_cond_exp_isfa_ista",
             "EIF_cond_alpha_isfa_ista",
+            "IF_cond_exp_gsfa_grr",
+            "IF_facets_hardware1",
             "HH_cond_exp",
             "Izhikevich",
+            "GIF_cond_exp",
+            "PointNeuron",
             "SpikeSourcePoisson",
             "SpikeSourceArray",
+            "SpikeSourcePoissonRefractory",
+            "SpikeSourceGamma",
         ),
-        plasticity=True,
+        synapse_types=(
+            "StaticSynapse",
+            "TsodyksMarkramSynapse",
+            "STDPMechanism",
+            "SimpleStochasticSynapse",
+            "MultiQuantalSynapse",
+        ),
     )
+    cannot: ClassVar[Mapping[str, str]] = {
+        "spike-at-zero": "NEST sends a spike not before its smallest delay has passed",
+        "spike-in-first-step": "NEST sends a spike not before its smallest delay has passed",
+    }
 
     def simulator(self, options: NestOptions) -> Any:
         """`_namespace`, with the number of threads set."""

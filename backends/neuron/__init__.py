@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,13 +33,27 @@ class NeuronBackend(Backend):
             "IF_cond_alpha",
             "EIF_cond_exp_isfa_ista",
             "EIF_cond_alpha_isfa_ista",
+            "IF_cond_exp_gsfa_grr",
+            "IF_facets_hardware1",
             "HH_cond_exp",
             "Izhikevich",
+            "GIF_cond_exp",
+            "PointNeuron",
             "SpikeSourcePoisson",
             "SpikeSourceArray",
+            "SpikeSourcePoissonRefractory",
+            "SpikeSourceGamma",
         ),
-        plasticity=True,
+        synapse_types=(
+            "StaticSynapse",
+            "TsodyksMarkramSynapse",
+            "STDPMechanism",
+            "SimpleStochasticSynapse",
+            "StochasticTsodyksMarkramSynapse",
+            "MultiQuantalSynapse",
+        ),
     )
+    cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
 
     def simulator(self, options: BackendOptions) -> Any:
         """`_namespace`; compiles NEURON's mechanisms where this has not been done."""

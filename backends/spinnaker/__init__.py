@@ -6,12 +6,13 @@ import atexit
 import contextlib
 import functools
 import importlib
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from portable_cortex.backend import Backend, Capabilities, Energy, Progress
 from portable_cortex.errors import (
@@ -109,8 +110,22 @@ class SpinnakerBackend(Backend):
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
-        plasticity=True,
+        current_sources=(
+            "DCSource",
+            "StepCurrentSource",
+            "ACSource",
+            "NoisyCurrentSource",
+        ),
+        synapse_types=("StaticSynapse", "STDPMechanism"),
     )
+    cannot: ClassVar[Mapping[str, str]] = {
+        "off-grid": "spikes lie on the time grid",
+        "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",
+        "assemblies": "sPyNNaker has no assemblies",
+        "last_sample": "a core samples at the beginning of a step: there is none of the end",
+        "float64": "weights have 16 bits, membrane potentials s16.15",
+        "long_rows": "a source has at most 256 synapses onto a core",
+    }
 
     def __init__(self) -> None:
         self._options = SpinnakerOptions()
@@ -125,6 +140,10 @@ class SpinnakerBackend(Backend):
     def simulates(self) -> bool:
         """False for a virtual machine: the network is mapped and that is all."""
         return self._options.target != "virtual"
+
+    def largest_delay(self) -> float:
+        """Any: how long it can be depends on the options, and is looked at before mapping."""
+        return math.inf
 
     def check_options(self, options: SpinnakerOptions) -> None:
         """Only a job can use the machine that the portal gives it."""

@@ -41,6 +41,7 @@ from ..registry import (
     load_backend,
     load_target,
 )
+from ..support import summary
 from .entry import TRACEBACK, status_of
 from .options import (
     DRIVE_HELP,
@@ -474,17 +475,8 @@ def backends() -> None:
         except PortableCortexError as error:
             table.add_row(name, "[red]no", "", escape(str(error)), "")
             continue
-        found, can = backend.availability(), backend.capabilities
-        abilities = (
-            f"{backend.summary}\n"
-            f"state {can.arithmetic}, weights {can.weights}; "
-            f"time step {can.timesteps[0]:g} to {can.timesteps[1]:g} ms; "
-            f"delays {can.delays[0]} step to {can.delays[1]:g} ms\n"
-            f"drives {', '.join(can.drives)}; realisations {', '.join(can.realisations)}; "
-            f"plasticity {'yes' if can.plasticity else 'no'}\n"
-            f"cells {', '.join(can.cell_types)}\n"
-            f"options {_options(backend.Options)}"
-        )
+        found = backend.availability()
+        abilities = f"{backend.summary}\n{summary(backend)}\noptions {_options(backend.Options)}"
         usable = "[green]yes" if found.available else "[red]no"
         table.add_row(name, usable, found.version or "", escape(abilities), escape(found.install))
     out.print(table)

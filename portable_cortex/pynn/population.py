@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
 from pyNN.parameters import ParameterSpace, Sequence, simplify
+from pyNN.standardmodels import build_translations
 
 from ..errors import UnsupportedError
 from .grid import whole_steps
@@ -139,6 +140,40 @@ class PopulationView(Cells, common.PopulationView):  # type: ignore[misc]
         """Those of the population, for these cells."""
         population, own = self._indices()
         return {name: values[own] for name, values in population.initial.items()}
+
+
+def views(simulator: Any) -> tuple[Any, Any]:
+    """Classes ``Assembly`` and ``PopulationView`` of a backend.
+
+    Parameters
+    ----------
+    simulator : module
+        Has a `State` named ``state``.
+    """
+    own = {"_simulator": simulator}
+    assembly = type("Assembly", (Assembly,), {**own, "__doc__": Assembly.__doc__})
+    own["_assembly_class"] = assembly
+    view = type("PopulationView", (PopulationView,), {**own, "__doc__": PopulationView.__doc__})
+    view._view_class = view  # type: ignore[attr-defined]  # a view of a view
+    return assembly, view
+
+
+def same_names(celltype: Any) -> Any:
+    """PyNN's ``translations`` of a cell type whose parameters are taken as they are."""
+    return build_translations(*((name, name) for name in celltype.default_parameters))
+
+
+def cell_type(standard: Any, **attributes: Any) -> Any:
+    """A cell type of a backend whose parameters are PyNN's.
+
+    Parameters
+    ----------
+    standard : pyNN.standardmodels.StandardCellType
+    **attributes
+        What it has of its own, e.g. ``recordable`` and ``units``.
+    """
+    own = {"__doc__": standard.__doc__, "translations": same_names(standard), **attributes}
+    return type(standard.__name__, (standard,), own)
 
 
 class Population(Cells, common.Population):  # type: ignore[misc]

@@ -92,6 +92,7 @@ def build_network(
     clock: Clock,
     shared_seed: int | None,
     on_progress: Callable[[str], None],
+    check_projection: Callable[[Any, Any], None] = lambda connector, synapse: None,
 ) -> Network:
     """Let `model` build its network in `sim`.
 
@@ -110,6 +111,8 @@ def build_network(
         Seed of the `shared` realisation; None for the backend's own random numbers.
     on_progress : callable
         Told the label of each population and projection before it is made.
+    check_projection : callable
+        Given the connector and the synapse type of each; may refuse them.
 
     Raises
     ------
@@ -122,7 +125,9 @@ def build_network(
     """
     network = Network()
     population = _watched_population(sim, network, clock, shared_seed, on_progress)
-    projection = _watched_projection(sim, network, clock, shared_seed, on_progress)
+    projection = _watched_projection(
+        sim, network, clock, shared_seed, on_progress, check_projection
+    )
     namespace = _Namespace(
         sim,
         backend_name,
@@ -194,8 +199,8 @@ class _Namespace:
     def __getattr__(self, name: str) -> Any:
         try:
             return getattr(self._sim, name)
-        except AttributeError:
-            if name.startswith("__"):
+        except AttributeError as error:
+            if name.startswith("__") or isinstance(error, UnsupportedError):
                 raise
             raise UnsupportedError(
                 f"backend {self._backend_name!r} has no {name!r}, which the model uses"
@@ -268,6 +273,7 @@ def _watched_projection(
     clock: Clock,
     shared_seed: int | None,
     on_progress: Callable[[str], None],
+    check_projection: Callable[[Any, Any], None],
 ) -> Any:
     if shared_seed is not None and hasattr(sim, "draw_shared"):
         sim.draw_shared(shared_seed)  # the backend makes the core's draws itself
@@ -291,6 +297,7 @@ def _watched_projection(
             with clock("connect"):
                 synapse_type = synapse_type or sim.StaticSynapse()
                 _check_synapses(connector, synapse_type)
+                check_projection(connector, synapse_type)
                 if shared_seed is not None and _has_draws(connector, synapse_type):
                     edges = draw_edges(
                         connector,

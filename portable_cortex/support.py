@@ -1,0 +1,185 @@
+"""What each backend supports: the refusals of what it does not, and the table of the documentation.
+
+Both come from the backends' `Capabilities` and `cannot`. ``python -m portable_cortex.support``
+prints the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from .backend import Backend, Capabilities
+from .errors import PortableCortexError, UnsupportedError
+from .registry import BUILTIN, backend_names, load_backend
+
+CELL_TYPES = (
+    "IF_curr_exp IF_curr_alpha IF_curr_delta IF_cond_exp IF_cond_alpha IF_cond_exp_gsfa_grr "
+    "IF_facets_hardware1 EIF_cond_exp_isfa_ista EIF_cond_alpha_isfa_ista HH_cond_exp Izhikevich "
+    "GIF_cond_exp PointNeuron MultiCompartmentNeuron SpikeSourcePoisson SpikeSourceArray "
+    "SpikeSourcePoissonRefractory SpikeSourceGamma SpikeSourceInhGamma"
+).split()
+CURRENT_SOURCES = "DCSource StepCurrentSource ACSource NoisyCurrentSource".split()
+SYNAPSE_TYPES = (
+    "StaticSynapse TsodyksMarkramSynapse STDPMechanism SimpleStochasticSynapse "
+    "StochasticTsodyksMarkramSynapse MultiQuantalSynapse ElectricalSynapse"
+).split()
+
+_KINDS: dict[str, tuple[list[str], Callable[[Capabilities], tuple[str, ...]]]] = {
+    "cell type": (CELL_TYPES, lambda can: can.cell_types),
+    "current source": (CURRENT_SOURCES, lambda can: can.current_sources),
+    "synapse type": (SYNAPSE_TYPES, lambda can: can.synapse_types),
+}
+
+
+class MissingNameError(UnsupportedError, AttributeError):
+    """A name of PyNN's that a backend does not have."""
+
+
+class Namespace:
+    """A backend's PyNN namespace, in which a standard type that it lacks is a clear error.
+
+    Parameters
+    ----------
+    sim : PyNN namespace
+    backend : Backend
+    """
+
+    def __init__(self, sim: Any, backend: Backend) -> None:
+        self.__dict__.update(_sim=sim, _backend=backend)
+
+    def __getattr__(self, name: str) -> Any:
+        for kind, (standard, of) in _KINDS.items():
+            if name in standard and name not in of(self._backend.capabilities):
+                raise MissingNameError(refusal(self._backend, kind, name))
+        return getattr(self._sim, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._sim, name, value)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._sim)
+
+
+def refusal(backend: Backend, kind: str, name: str) -> str:
+    """Why a standard type cannot be used, and where it can.
+
+    Examples
+    --------
+    >>> refusal(load_backend("mock"), "cell type", "GIF_cond_exp")
+    "backend 'mock' has no cell type 'GIF_cond_exp': it is on nest, neuron"
+    """
+    of = _KINDS[kind][1]
+    others = [b.name for b in _backends() if name in of(b.capabilities)]
+    where = f"it is on {', '.join(others)}" if others else "no backend has it"
+    reason = f" ({backend.cannot[name]})" if name in backend.cannot else ""
+    return f"backend {backend.name!r} has no {kind} {name!r}{reason}: {where}"
+
+
+def check_projection(backend: Backend, connector: Any, synapse: Any) -> None:
+    """Raise an error for weights and delays beyond what a backend can hold.
+
+    Those that are drawn or computed are looked at by the backend when it has them.
+
+    Raises
+    ------
+    UnsupportedError
+        With the limit.
+    """
+    can = backend.capabilities
+    for name, unit, largest in (
+        ("weight", "", can.largest_weight),
+        ("delay", " ms", backend.largest_delay()),
+    ):
+        values = _known_values(connector, synapse, name)
+        if values.size and np.nanmax(np.abs(values)) > largest:
+            raise UnsupportedError(
+                f"backend {backend.name!r} can hold a {name} of {largest:g}{unit} at most, not "
+                f"{np.nanmax(np.abs(values)):g}{unit}"
+            )
+
+
+def _known_values(connector: Any, synapse: Any, name: str) -> Any:
+    """Weights or delays that are numbers already: of a list, or those of the synapse."""
+    columns = list(getattr(connector, "column_names", ()))
+    if name in columns:
+        return np.asarray(connector.conn_list, dtype=float)[:, 2 + columns.index(name)]
+    if name not in synapse.get_parameter_names():
+        return np.empty(0)
+    value = synapse.parameter_space[name]
+    base = getattr(value, "base_value", value)
+    if isinstance(base, int | float | np.ndarray | np.number) and not getattr(
+        value, "operations", ()
+    ):
+        return np.asarray(base, dtype=float)
+    return np.empty(0)
+
+
+def table() -> str:
+    """The support table, as Markdown."""
+    backends = [load_backend(name) for name in BUILTIN]
+    head = ["", *(f"`{b.name}`" for b in backends)]
+    rows: list[list[str]] = []
+    for kind, (standard, of) in _KINDS.items():
+        rows.append([f"**{kind}s**", *("" for _ in backends)])
+        for name in standard:
+            marks = ["yes" if name in of(b.capabilities) else "" for b in backends]
+            if any(marks):
+                rows.append([f"`{name}`", *marks])
+    for what, tell in _LIMITS.items():
+        rows.append([what, *(tell(b.capabilities) for b in backends)])
+    lines = [_row(head), _row(["---"] * len(head)), *map(_row, rows)]
+    reasons = [
+        f"| `{b.name}` | {what} | {reason} |" for b in backends for what, reason in b.cannot.items()
+    ]
+    return "\n".join(
+        [*lines, "", "| backend | what it cannot do | reason |", "|---|---|---|", *reasons]
+    )
+
+
+_LIMITS: dict[str, Callable[[Capabilities], str]] = {
+    "**numbers**": lambda can: "",
+    "state of a neuron": lambda can: can.arithmetic,
+    "weights": lambda can: can.weights,
+    "time step, ms": lambda can: f"{can.timesteps[0]:g} to {can.timesteps[1]:g}",
+    "delays": lambda can: f"{can.delays[0]} step to {can.delays[1]:g} ms",
+    "drives of the microcircuit": lambda can: ", ".join(can.drives),
+    "realisations": lambda can: ", ".join(can.realisations),
+}
+
+
+def summary(backend: Backend) -> str:
+    """What a backend can and cannot do, in lines; for `portable-cortex backends`."""
+    can = backend.capabilities
+    return "\n".join(
+        [
+            f"state {can.arithmetic}, weights {can.weights}; "
+            f"time step {can.timesteps[0]:g} to {can.timesteps[1]:g} ms; "
+            f"delays {can.delays[0]} step to {can.delays[1]:g} ms",
+            f"drives {', '.join(can.drives)}; realisations {', '.join(can.realisations)}",
+            f"cells {', '.join(can.cell_types)}",
+            f"currents {', '.join(can.current_sources)}; synapses {', '.join(can.synapse_types)}",
+            *(f"cannot {what}: {reason}" for what, reason in backend.cannot.items()),
+        ]
+    )
+
+
+def _backends() -> list[Backend]:
+    """Those of the package, and others that can be loaded."""
+    loaded = []
+    for name in backend_names():
+        try:
+            loaded.append(load_backend(name))
+        except PortableCortexError:  # in a submitted job, which has not all of them
+            continue
+    return loaded
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    print(table())
