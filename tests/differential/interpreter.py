@@ -1,8 +1,8 @@
 """What a program means, by the rules of docs/semantics.md: plain loops, one cell after the other.
 
-IF_curr_exp is integrated exactly from one point of the grid to the next; everything else is
-bookkeeping. What is drawn at random (`draws`) is taken from a backend, after a look at whether it
-may be what was asked for.
+IF_curr_exp is integrated exactly from one point of the grid to the next, other neurons in many
+small parts of a step; everything else is bookkeeping. What is drawn at random (`draws`) is taken
+from a backend, after a look at whether it may be what was asked for.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ CURRENTS: dict[str, dict[str, Any]] = {
     "NoisyCurrentSource": {"mean": 0.0, "stdev": 1.0, "start": 0.0, "stop": FAR, "dt": 0.1},
 }  # fmt: skip
 UNITS = {"v": "mV"}
+RECEPTORS = {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"}
+PARTS = 40  # of a step
 
 
 class RefusedError(Exception):
@@ -83,15 +85,20 @@ class Cell:
     parameters: dict[str, Any]
     v: float = -65.0
     v_initial: float = -65.0
-    current: dict[str, float] = field(
-        default_factory=lambda: {"excitatory": 0.0, "inhibitory": 0.0}
-    )
+    # of the synapses, in nA or uS, by receptor; and what alpha functions grow by
+    current: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RECEPTORS, 0.0))
+    slope: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RECEPTORS, 0.0))
     refractory: int = 0  # steps that are left
     pending: list[int] = field(default_factory=list)  # steps in which a source is to fire
 
     @property
     def is_source(self) -> bool:
         return self.population.cell.startswith("SpikeSource")
+
+    @property
+    def conducts(self) -> bool:
+        """Whether its synapses are conductances."""
+        return "cond" in self.population.cell
 
 
 @dataclass(eq=False)
@@ -147,12 +154,17 @@ class Interpreter:
     program : Program
     draws : dict
         Synapses after each statement that draws, as a backend has them.
+    solver : float
+        mV that v must keep from the threshold where a solver is not exact.
     """
 
-    def __init__(self, program: p.Program, draws: dict[int, Any] | None = None) -> None:
+    def __init__(
+        self, program: p.Program, draws: dict[int, Any] | None = None, solver: float = 1e-6
+    ) -> None:
         self.program, self.draws = program, draws or {}
         self.number = 0  # of the statement
-        self.exact = True  # whether the cells are all of a type that is integrated here
+        self.margin = 1e-6  # mV, that v must keep from the threshold
+        self.solver = solver  # mV, the same where solvers differ
         self.begin(p.Setup())
 
     def begin(self, setup: p.Setup) -> None:
@@ -193,8 +205,8 @@ class Interpreter:
         return value.cells if isinstance(value, Population) else value
 
     def _create(self, s: p.Create) -> None:
-        if s.cell not in ("IF_curr_exp", "SpikeSourceArray"):
-            self.exact = False
+        if s.cell not in ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson"):
+            self.margin = self.solver
         population = Population(s.name, s.cell)
         for index in range(s.size):
             population.cells.append(Cell(population, index, dict(DEFAULTS[s.cell])))
@@ -671,24 +683,47 @@ class Interpreter:
                 flowing[id(cell)] = flowing.get(id(cell), 0.0) + amplitude
         self.now += 1
         arrivals = self.arrivals.pop(self.now, [])
-        for population in self.populations:
-            if population.cell != "IF_curr_exp":
-                continue
-            for cell in population.cells:
-                if cell.refractory:
-                    cell.refractory -= 1
-                else:
-                    cell.v = self.membrane(cell, flowing.get(id(cell), 0.0))
-                for receptor, tau in (("excitatory", "tau_syn_E"), ("inhibitory", "tau_syn_I")):
-                    cell.current[receptor] *= math.exp(-self.dt / cell.parameters[tau])
+        neurons = [c for q in self.populations for c in q.cells if not c.is_source]
+        for cell in neurons:
+            if cell.refractory:
+                cell.refractory -= 1
+            else:
+                injected = flowing.get(id(cell), 0.0)
+                simple = cell.population.cell == "IF_curr_exp"
+                cell.v = (self.membrane if simple else self.integrate)(cell, injected)
+            for receptor in RECEPTORS:
+                cell.current[receptor], cell.slope[receptor] = course(cell, receptor, self.dt)
         for cell, receptor, weight in arrivals:
-            cell.current[receptor] += weight
-        for population in self.populations:
-            if population.cell == "IF_curr_exp":
-                for cell in population.cells:
-                    self.threshold(cell)
+            if "alpha" in cell.population.cell:  # the weight is the peak
+                tau = cell.parameters[RECEPTORS[receptor]]
+                cell.slope[receptor] += weight * math.e / tau
+            else:
+                cell.current[receptor] += weight
+        for cell in neurons:
+            self.threshold(cell)
         self.fire_sources()
         self.sample()
+
+    def integrate(self, cell: Cell, injected: float) -> float:
+        """v one step later, by the classical Runge-Kutta method in small parts."""
+        q, part = cell.parameters, self.dt / PARTS
+
+        def rate(v: float, time: float) -> float:
+            current = q["i_offset"] + injected
+            for receptor, reversal in (("excitatory", "e_rev_E"), ("inhibitory", "e_rev_I")):
+                value, _ = course(cell, receptor, time)
+                current += value * (q[reversal] - v) if cell.conducts else value
+            return float((q["v_rest"] - v) / q["tau_m"] + current / q["cm"])
+
+        v = cell.v
+        for k in range(PARTS):
+            time = k * part
+            a = rate(v, time)
+            b = rate(v + part / 2 * a, time + part / 2)
+            c = rate(v + part / 2 * b, time + part / 2)
+            d = rate(v + part * c, time + part)
+            v += part / 6 * (a + 2 * b + 2 * c + d)
+        return v
 
     def membrane(self, cell: Cell, injected: float) -> float:
         """v one step later, exactly."""
@@ -710,7 +745,7 @@ class Interpreter:
         if cell.refractory:
             return
         above = cell.v - cell.parameters["v_thresh"]
-        if abs(above) < 1e-6 and self.exact:
+        if abs(above) < self.margin:
             raise UnclearError("v touches the threshold")
         if above >= 0:
             cell.v = cell.parameters["v_reset"]
@@ -833,12 +868,21 @@ class Interpreter:
             population.records_v = dict.fromkeys(population.records_v, 0)
             for cell in population.cells:
                 cell.v, cell.refractory = cell.v_initial, 0
-                cell.current = {"excitatory": 0.0, "inhibitory": 0.0}
+                cell.current = dict.fromkeys(RECEPTORS, 0.0)
+                cell.slope = dict.fromkeys(RECEPTORS, 0.0)
                 cell.pending = [up(t, self.dt) for t in cell.parameters.get("spike_times", ())]
         self.arrivals, self.now, self.started = {}, 0, False
 
     def _end(self, s: p.End) -> None:
         pass
+
+
+def course(cell: Cell, receptor: str, time: float) -> tuple[float, float]:
+    """Synaptic current or conductance of a receptor, and its slope, some time (ms) later."""
+    keep = math.exp(-time / cell.parameters[RECEPTORS[receptor]])
+    return (cell.current[receptor] + cell.slope[receptor] * time) * keep, cell.slope[
+        receptor
+    ] * keep
 
 
 def pick(segment: dict[str, Any], wanted: list[int]) -> dict[str, Any]:
