@@ -77,6 +77,12 @@ class Drawing:
 
     def setup(self) -> None:
         self.dt = self.one(0.1, 0.5, 1.0)
+        self.cell = (
+            self.one("IF_curr_alpha", "IF_cond_exp", "IF_cond_alpha")
+            if self.sometimes()
+            else "IF_curr_exp"
+        )
+        self.conducts = "cond" in self.cell
         low = self.one(None, None, None, 1, 2, 5)
         high = self.one(None, None, 10, 12)
         self.least, self.most = low or 1, high or 12
@@ -133,7 +139,7 @@ class Drawing:
         initial: p.Pairs = ()
         if self.sometimes():
             initial = (("v", self.potential(size)),)
-        self.add(p.Create(name, size, "IF_curr_exp", self.parameters(size), initial))
+        self.add(p.Create(name, size, self.cell, self.parameters(size), initial))
         self.neurons.append(name)
 
     def potential(self, size: int) -> Any:
@@ -178,7 +184,7 @@ class Drawing:
     # --- synapses -----------------------------------------------------------------------------
 
     def weight(self, sign: int) -> float:
-        return sign * self.integer(0, 64) / 16
+        return sign * self.integer(0, 64) / (1024 if self.conducts else 16)
 
     def delay_value(self) -> float:
         if self.rarely():
@@ -195,10 +201,13 @@ class Drawing:
             sign = -sign
         if kind == "matrix":
             return self.matrix(shape, lambda: self.weight(sign))
+        if kind == "d" and self.conducts:
+            return self.one("0.008*d", "0.03 - 0.002*d") if sign > 0 else "-0.004*d"
         if kind == "d":
             return self.one("0.5*d", "2.0 - 0.125*d", "1.0/(1.0 + d)") if sign > 0 else "-0.25*d"
         if kind == "random":
-            low, high = sorted((0.125 * sign, 2.0 * sign))
+            scale = sign / 64 if self.conducts else sign
+            low, high = sorted((0.125 * scale, 2.0 * scale))
             return p.Random("uniform", (("low", low), ("high", high)))
         return None if kind == "none" else self.weight(sign)
 
@@ -224,6 +233,8 @@ class Drawing:
         shape = self.sizes[pre], self.sizes[post]
         sign = self.one(1, 1, -1)
         receptor = self.one(None, "excitatory" if sign > 0 else "inhibitory")
+        if self.conducts:
+            sign, receptor = 1, self.one(None, "excitatory", "inhibitory")
         connector, arguments = self.connector(pre, post, shape, sign)
         name = f"c{len(self.projections)}"
         statement = p.Connect(
@@ -315,8 +326,8 @@ class Drawing:
             return
         c = self.one(*self.projections.values())
         shape = self.sizes[c.pre], self.sizes[c.post]
-        sign = 1 if c.receptor == "excitatory" else -1
-        if c.receptor is None:
+        sign = 1 if c.receptor == "excitatory" or self.conducts else -1
+        if c.receptor is None and not self.conducts:
             sign = self.one(1, -1)
         values: list[tuple[str, Any]] = []
         if self.half():
