@@ -43,7 +43,7 @@ from .picture import draw_literature
 RESULT, PLOT = "benchmark.json", "benchmark.png"
 PHASES = ("create", "connect", "prepare", "simulate")
 # -P: not what lies in this folder
-COMMAND = (sys.executable, "-P", "-m", "portable_cortex.sweep.job")
+COMMAND = (sys.executable, "-P", "-m", "portable_cortex.cli.job")
 
 
 @dataclass(frozen=True)
