@@ -356,10 +356,8 @@ def test_runs_of_one_model_file_are_of_one_model_wherever_it_lies(call, tmp_path
     assert call("run", *given, *SHORT, "--out", "there")[0] == 0
     copy.write_text(copy.read_text() + "\n")
     assert call("run", *given, *SHORT, "--out", "changed")[0] == 0
-    here, there, changed = (
-        conditions(Recording.load(tmp_path / name).metadata)
-        for name in ("here", "there", "changed")
-    )
+    folders = [tmp_path / name for name in ("here", "there", "changed")]
+    here, there, changed = (conditions(Recording.load(folder).metadata) for folder in folders)
     assert here == there != changed
 
 
