@@ -117,9 +117,7 @@ def located(lowered: Lowered, cells: Any, index: Array) -> list[tuple[Cells, Arr
         home = lowered.home(population)
         assert home is not None
         own: Any = (
-            slice(None)
-            if len(parts) == 1
-            else (index >= start) & (index < start + within.size)
+            slice(None) if len(parts) == 1 else (index >= start) & (index < start + within.size)
         )
         position = within[index[own] - start].astype(np.int32) + home.offsets[id(population)]
         found.append((home, own, position))

@@ -166,9 +166,7 @@ def _drawn(drive: Any, since: int, state: State) -> Iterator[Arrivals]:
     for population, index in members(drive.post):
         own = (targets >= first) & (targets < first + index.size)
         amounts = counts[own] * drive.weights[synapses[own]] * population.celltype.weight_scale
-        yield Arrivals(
-            id(population), variable, steps[own], index[targets[own] - first], amounts
-        )
+        yield Arrivals(id(population), variable, steps[own], index[targets[own] - first], amounts)
         first += index.size
 
 

@@ -159,9 +159,7 @@ def _pathways(lowered: Lowered, projections: list[Any]) -> list[Pathway]:
     return [pathway for pathway in made if pathway is not None]
 
 
-def _connect(
-    lowered: Lowered, key: tuple[int, int, str], projections: list[Any]
-) -> Pathway | None:
+def _connect(lowered: Lowered, key: tuple[int, int, str], projections: list[Any]) -> Pathway | None:
     """The synapses from one group to a receptor of another; None if there are none."""
     pre_number, post_number, receptor = key
     pre, post = lowered.cells[pre_number], lowered.cells[post_number]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyNN.standardmodels import build_translations, cells
+from pyNN.standardmodels import cells
 
 from portable_cortex.pynn.grid import whole_steps
+from portable_cortex.pynn.population import same_names
 
 from . import _integrate, _models
 
@@ -38,11 +38,6 @@ class Model:
     variables: Mapping[str, str]
     constants: Callable[[Parameters, float], list[F64]]
     relative_to_rest: bool = False
-
-
-def _same_names(celltype: type) -> Any:
-    """The engine takes PyNN's parameters as they are."""
-    return build_translations(*((name, name) for name in celltype.default_parameters))  # type: ignore[attr-defined]
 
 
 def _propagator(tau_syn: F64, tau_m: F64, cm: F64, step: float) -> F64:
@@ -138,7 +133,7 @@ CONDUCTANCES = {"gsyn_exc": "uS", "gsyn_inh": "uS"}
 
 class IF_curr_exp(cells.IF_curr_exp):  # type: ignore[misc]  # noqa: N801  # PyNN's name
     __doc__ = cells.IF_curr_exp.__doc__
-    translations = _same_names(cells.IF_curr_exp)
+    translations = same_names(cells.IF_curr_exp)
     model = Model(
         _integrate.IF_CURR_EXP,
         {"v": "mV", **CURRENTS},
@@ -151,7 +146,7 @@ class IF_curr_exp(cells.IF_curr_exp):  # type: ignore[misc]  # noqa: N801  # PyN
 
 class IF_curr_alpha(cells.IF_curr_alpha):  # type: ignore[misc]  # noqa: N801
     __doc__ = cells.IF_curr_alpha.__doc__
-    translations = _same_names(cells.IF_curr_alpha)
+    translations = same_names(cells.IF_curr_alpha)
     model = Model(
         _integrate.IF_CURR_ALPHA,
         {"v": "mV", **CURRENTS, "isyn_exc_slope": "nA/ms", "isyn_inh_slope": "nA/ms"},
@@ -164,13 +159,13 @@ class IF_curr_alpha(cells.IF_curr_alpha):  # type: ignore[misc]  # noqa: N801
 
 class IF_cond_exp(cells.IF_cond_exp):  # type: ignore[misc]  # noqa: N801
     __doc__ = cells.IF_cond_exp.__doc__
-    translations = _same_names(cells.IF_cond_exp)
+    translations = same_names(cells.IF_cond_exp)
     model = Model(_integrate.IF_COND_EXP, {"v": "mV", **CONDUCTANCES}, _if_cond)
 
 
 class IF_cond_alpha(cells.IF_cond_alpha):  # type: ignore[misc]  # noqa: N801
     __doc__ = cells.IF_cond_alpha.__doc__
-    translations = _same_names(cells.IF_cond_alpha)
+    translations = same_names(cells.IF_cond_alpha)
     model = Model(
         _integrate.IF_COND_ALPHA,
         {"v": "mV", **CONDUCTANCES, "gsyn_exc_slope": "uS/ms", "gsyn_inh_slope": "uS/ms"},
@@ -180,24 +175,24 @@ class IF_cond_alpha(cells.IF_cond_alpha):  # type: ignore[misc]  # noqa: N801
 
 class EIF_cond_exp_isfa_ista(cells.EIF_cond_exp_isfa_ista):  # type: ignore[misc]  # noqa: N801
     __doc__ = cells.EIF_cond_exp_isfa_ista.__doc__
-    translations = _same_names(cells.EIF_cond_exp_isfa_ista)
+    translations = same_names(cells.EIF_cond_exp_isfa_ista)
     model = Model(_integrate.EIF_COND_EXP, {"v": "mV", **CONDUCTANCES, "w": "nA"}, _eif_cond_exp)
 
 
 class Izhikevich(cells.Izhikevich):  # type: ignore[misc]
     __doc__ = cells.Izhikevich.__doc__
-    translations = _same_names(cells.Izhikevich)
+    translations = same_names(cells.Izhikevich)
     model = Model(_integrate.IZHIKEVICH, {"v": "mV", "u": "mV/ms"}, _izhikevich)
 
 
 class SpikeSourcePoisson(cells.SpikeSourcePoisson):  # type: ignore[misc]
     __doc__ = cells.SpikeSourcePoisson.__doc__
-    translations = _same_names(cells.SpikeSourcePoisson)
+    translations = same_names(cells.SpikeSourcePoisson)
 
 
 class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
     __doc__ = cells.SpikeSourceArray.__doc__
-    translations = _same_names(cells.SpikeSourceArray)
+    translations = same_names(cells.SpikeSourceArray)
 
 
 CELL_TYPES = {

@@ -10,8 +10,7 @@ from portable_cortex.pynn import currents, namespace
 from . import _simulator as simulator
 from ._cells import CELL_TYPES
 from ._population import Assembly, Population, PopulationView
-from ._projection import Projection
-from ._synapse_types import StaticSynapse
+from ._projection import Projection, StaticSynapse
 
 default_threads = 1
 state = simulator.state

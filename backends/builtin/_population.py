@@ -16,18 +16,7 @@ F64 = NDArray[np.float64]
 SOURCES = (_cells.SpikeSourcePoisson, _cells.SpikeSourceArray)
 
 
-class Assembly(floor.Assembly):
-    __doc__ = floor.Assembly.__doc__
-    _simulator = _simulator
-
-
-class PopulationView(floor.PopulationView):
-    __doc__ = floor.PopulationView.__doc__
-    _simulator = _simulator
-    _assembly_class = Assembly
-
-
-PopulationView._view_class = PopulationView
+Assembly, PopulationView = floor.views(_simulator)
 
 
 class Population(floor.Population):

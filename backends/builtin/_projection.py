@@ -10,13 +10,13 @@ from pyNN import common
 from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.drive import is_one_to_one
-from portable_cortex.pynn.synapses import required_sign
+from portable_cortex.pynn.synapses import required_sign, static_synapse
 from portable_cortex.pynn.values import is_number, members
 
 from . import _simulator
 from ._edges import Drawn, Listed, drawn
-from ._synapse_types import StaticSynapse
 
+StaticSynapse = static_synapse(_simulator.state)
 UNLIKELY = 1e-6  # weights of the wrong sign: so few that none will ever be seen
 
 

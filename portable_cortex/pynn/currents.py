@@ -14,10 +14,11 @@ import quantities as pq
 from numpy.typing import NDArray
 from pyNN import errors
 from pyNN.parameters import ParameterSpace, Sequence
-from pyNN.standardmodels import build_translations, electrodes
+from pyNN.standardmodels import electrodes
 
 from .draws import Stream
 from .grid import nearest_steps
+from .population import same_names
 
 F64 = NDArray[np.float64]
 NOISE = 15  # the quantity that is drawn, after those of `draws` and of the built-in engine
@@ -125,14 +126,10 @@ class CurrentSource:
         )
 
 
-def _same_names(source: Any) -> Any:
-    return build_translations(*((name, name) for name in source.default_parameters))
-
-
 class DCSource(CurrentSource, electrodes.DCSource):  # type: ignore[misc]  # PyNN is untyped
     """A constant current from start to stop."""
 
-    translations = _same_names(electrodes.DCSource)
+    translations = same_names(electrodes.DCSource)
 
     def waveform(self, first: int, last: int) -> F64:
         """Constant from start to stop."""
@@ -142,7 +139,7 @@ class DCSource(CurrentSource, electrodes.DCSource):  # type: ignore[misc]  # PyN
 class StepCurrentSource(CurrentSource, electrodes.StepCurrentSource):  # type: ignore[misc]
     """A current that changes at given times."""
 
-    translations = _same_names(electrodes.StepCurrentSource)
+    translations = same_names(electrodes.StepCurrentSource)
 
     def checked(self, values: dict[str, Any]) -> dict[str, Any]:
         """Times in order and amplitudes for them.
@@ -183,7 +180,7 @@ class StepCurrentSource(CurrentSource, electrodes.StepCurrentSource):  # type: i
 class ACSource(CurrentSource, electrodes.ACSource):  # type: ignore[misc]
     """A sine from start to stop."""
 
-    translations = _same_names(electrodes.ACSource)
+    translations = same_names(electrodes.ACSource)
 
     def waveform(self, first: int, last: int) -> F64:
         """Offset + amplitude sin(2 pi frequency (t - start) + phase)."""
@@ -197,7 +194,7 @@ class ACSource(CurrentSource, electrodes.ACSource):  # type: ignore[misc]
 class NoisyCurrentSource(CurrentSource, electrodes.NoisyCurrentSource):  # type: ignore[misc]
     """A normal number for each interval, the same in all its cells."""
 
-    translations = _same_names(electrodes.NoisyCurrentSource)
+    translations = same_names(electrodes.NoisyCurrentSource)
 
     @property
     def interval(self) -> int:

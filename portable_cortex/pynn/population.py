@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
 from pyNN.parameters import ParameterSpace, Sequence, simplify
+from pyNN.standardmodels import build_translations
 
 from ..errors import UnsupportedError
 from .grid import whole_steps
@@ -95,8 +97,8 @@ class Cells:
         for name, value in parameter_space.items():
             values = population.parameters[name].copy()
             values[own] = value
-            check_parameter(name, values)
             changed[name] = values
+        population.check(changed)
         state.touch("parameters")
         population.parameters.update(changed)
 
@@ -141,6 +143,40 @@ class PopulationView(Cells, common.PopulationView):  # type: ignore[misc]
         return {name: values[own] for name, values in population.initial.items()}
 
 
+def views(simulator: Any) -> tuple[Any, Any]:
+    """Classes ``Assembly`` and ``PopulationView`` of a backend.
+
+    Parameters
+    ----------
+    simulator : module
+        Has a `State` named ``state``.
+    """
+    own = {"_simulator": simulator}
+    assembly = type("Assembly", (Assembly,), {**own, "__doc__": Assembly.__doc__})
+    own["_assembly_class"] = assembly
+    view = type("PopulationView", (PopulationView,), {**own, "__doc__": PopulationView.__doc__})
+    view._view_class = view  # type: ignore[attr-defined]  # a view of a view
+    return assembly, view
+
+
+def same_names(celltype: Any) -> Any:
+    """PyNN's ``translations`` of a cell type whose parameters are taken as they are."""
+    return build_translations(*((name, name) for name in celltype.default_parameters))
+
+
+def cell_type(standard: Any, **attributes: Any) -> Any:
+    """A cell type of a backend whose parameters are PyNN's.
+
+    Parameters
+    ----------
+    standard : pyNN.standardmodels.StandardCellType
+    **attributes
+        What it has of its own, e.g. ``recordable`` and ``units``.
+    """
+    own = {"__doc__": standard.__doc__, "translations": same_names(standard), **attributes}
+    return type(standard.__name__, (standard,), own)
+
+
 class Population(Cells, common.Population):  # type: ignore[misc]
     """A population whose parameters and initial values are arrays, in PyNN's units.
 
@@ -171,6 +207,11 @@ class Population(Cells, common.Population):  # type: ignore[misc]
                 f"the {state.backend} backend has no cell type {type(self.celltype).__name__}: "
                 "take those of its namespace"
             )
+        parameters = self.celltype.native_parameters
+        parameters.shape = (self.size,)
+        parameters.evaluate(simplify=False)
+        self.parameters = {name: _each(v, self.size) for name, v in parameters.items()}
+        self.check(self.parameters)
         self.number, self.network = len(state.populations), state.network
         first = state.add_population(self)
         self.all_cells = np.empty(self.size, dtype=object)
@@ -180,12 +221,6 @@ class Population(Cells, common.Population):  # type: ignore[misc]
             self.all_cells[index] = cell
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
-        parameters = self.celltype.native_parameters
-        parameters.shape = (self.size,)
-        parameters.evaluate(simplify=False)
-        self.parameters = {name: _each(v, self.size) for name, v in parameters.items()}
-        for name, values in self.parameters.items():
-            check_parameter(name, values)
         defaults = self.celltype.default_initial_values
         self.initial: dict[str, NDArray[np.float64]] = {
             name: np.full(self.size, float(defaults.get(name, 0.0)))
@@ -198,6 +233,11 @@ class Population(Cells, common.Population):  # type: ignore[misc]
     def can_have(self, celltype: Any) -> bool:
         """Whether this is a cell type of the backend."""
         return True
+
+    def check(self, parameters: Mapping[str, NDArray[Any]]) -> None:
+        """Raise an error for values that no cell of this backend can have."""
+        for name, values in parameters.items():
+            check_parameter(name, values)
 
     def state_variables(self) -> tuple[str, ...]:
         """Names of what can be initialised."""
@@ -214,10 +254,23 @@ class Population(Cells, common.Population):  # type: ignore[misc]
 
     def scheduled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and cells of an array source's spikes, cell by cell."""
-        times = [times_of(train) for train in self.parameters["spike_times"]]
-        cells = np.repeat(np.arange(self.size), [t.size for t in times])
-        steps = whole_steps(np.concatenate([*times, np.empty(0)]), self._simulator.state.dt)
-        return steps.astype(np.int64), cells
+        return scheduled(self.parameters["spike_times"], self._simulator.state.dt)
+
+
+def scheduled(
+    spike_times: NDArray[Any], step: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Steps and cells of an array source's spikes, from a train for each cell (ms).
+
+    Examples
+    --------
+    >>> steps, cells = scheduled(np.array([Sequence([0.1]), Sequence([])]), 0.1)
+    >>> steps.tolist(), cells.tolist()
+    ([1], [0])
+    """
+    times = [times_of(train) for train in spike_times]
+    cells = np.repeat(np.arange(len(times)), [t.size for t in times])
+    return whole_steps(np.concatenate([*times, np.empty(0)]), step).astype(np.int64), cells
 
 
 def _each(value: Any, size: int) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
+from pyNN.standardmodels import build_translations, synapses
 from pyNN.standardmodels.base import excitatory_receptor_types, inhibitory_receptor_types
 
 from .checks import check_edges, check_indices
@@ -45,7 +46,9 @@ def as_matrix(
         matrix[sources, targets] = neutral
         combine.at(matrix, (sources, targets), values)
     else:
-        order = slice(None, None, -1 if multiple_synapses == "first" else 1)
+        order = np.arange(len(values))
+        if multiple_synapses == "first":
+            order = order[::-1].copy()  # numpy goes through a reversed view in its own order
         matrix[sources[order], targets[order]] = values[order]
     return matrix
 
@@ -165,6 +168,22 @@ def check_signs(weights: Any, projection: Any) -> None:
         f"{based}-based cells must be 0 or {'more' if sign > 0 else 'less'}, not {worst:g}: name "
         "the receptor_type that is meant, and split weights of both signs into two projections"
     )
+
+
+def static_synapse(state: Any) -> Any:
+    """The class ``StaticSynapse`` of a backend.
+
+    Parameters
+    ----------
+    state : State
+        The backend's: it knows the smallest delay, which is that of synapses that name none.
+    """
+    own = {
+        "__doc__": synapses.StaticSynapse.__doc__,
+        "translations": build_translations(("weight", "weight"), ("delay", "delay")),
+        "_get_minimum_delay": lambda self: state.least_delay,
+    }
+    return type("StaticSynapse", (synapses.StaticSynapse,), own)
 
 
 class Connection(common.Connection):  # type: ignore[misc]  # PyNN is untyped
