@@ -54,7 +54,7 @@ class Probe:
         n = int(self.vectors[0].size()) if self.vectors else 0
         if n:
             begin = (self.first - self.next) % self.interval
-            columns = [vector.as_numpy()[begin::self.interval] for vector in self.vectors]
+            columns = [vector.as_numpy()[begin :: self.interval] for vector in self.vectors]
             self.pieces.append(np.column_stack(columns))
             self.empty(self.next + n)
 

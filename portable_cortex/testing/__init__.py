@@ -2,11 +2,11 @@
 
 ``pip install 'portable-cortex[testing]'``, then, where the backend is installed::
 
-    pytest -p portable_cortex.testing.plugin --pyargs portable_cortex.testing.contract --backend NAME
+    pytest -p portable_cortex.testing.plugin --backend X --pyargs portable_cortex.testing.contract
 
 or, among tests of one's own, ``pytest_plugins = ["portable_cortex.testing.plugin"]`` in
-``conftest.py`` and ``from portable_cortex.testing.contract import *`` in a test file. What a backend
-cannot do it says in `Backend.cannot`, with the reason, which skips the tests that need it.
+``conftest.py`` and ``from portable_cortex.testing.contract import *`` in a test file. What a
+backend cannot do it says in `Backend.cannot`, with the reason, which skips what needs it.
 """
 
 __all__ = [
