@@ -163,7 +163,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         """
         state.check_alive(self)
         celltype = self.celltype
-        native = getattr(celltype, "variable_map", {}).get(variable, variable)
+        native = getattr(celltype, "variable_map", {"v": "V_m"}).get(variable, variable)
         scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)
         if value.is_homogeneous:
             values: Any = float(copy(value).evaluate(simplify=True)) / scale
