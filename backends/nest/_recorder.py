@@ -9,6 +9,7 @@ import numpy as np
 import quantities as pq
 from numpy.typing import NDArray
 from pyNN import recording
+from pyNN.standardmodels import StandardCellType
 
 from . import _simulator
 from ._pynn import nest, pynn_recording
@@ -38,7 +39,7 @@ class Sampler:
     ) -> None:
         self.variables, self.first, self.interval = variables, first, interval
         self._population = population
-        self._native = [_native_name(population.celltype, name) for name in variables]
+        self._native = [native_variable(population.celltype, name) for name in variables]
         scale = getattr(population.celltype, "scale_factors", {})
         self._scale = np.array([scale.get(name, 1.0) for name in variables])
         known = nest.GetDefaults(population._model)
@@ -260,7 +261,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         self._recording_start_time = state.t * pq.ms
 
     def store_to_cache(self, annotations: Any = None) -> None:
-        if self.recorded_all:  # sources that are one generator have no cells to describe
+        if self.population.has_cells:  # to be described
             recording.Recorder.store_to_cache(self, annotations)
 
     def restart(self) -> None:
@@ -341,8 +342,12 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         return result
 
 
-def _native_name(celltype: Any, variable: str) -> str:
-    return str(getattr(celltype, "variable_map", {}).get(variable, variable))
+def native_variable(celltype: Any, variable: str) -> str:
+    """NEST's name of a state variable."""
+    if isinstance(celltype, StandardCellType):
+        # pyNN.nest forgets that of IF_curr_delta
+        return str(getattr(celltype, "variable_map", {"v": "V_m"}).get(variable, variable))
+    return variable
 
 
 def _steps(times: Any) -> NDArray[np.int64]:
