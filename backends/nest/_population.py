@@ -1,4 +1,21 @@
-"""Populations in NEST: created in bulk, recorded by devices that are made when needed."""
+"""Populations in NEST, created in bulk.
+
+A population of Poisson sources with one rate begins as one ``poisson_generator`` (*generator*): it
+sends each target a train of its own, so that sources with one target each need no neurons.
+
+===========  ====================================================================================
+generator    No cells. The first projection, if it is one to one, is kept for later (`_direct`).
+             A run connects the generator to its targets: *connected*.
+repeated     Somebody needs each source by itself (it is recorded, connected again, looked at):
+             `_make_sources` gives it a neuron that repeats one train of the generator.
+             A run connects generator and repeaters: *connected*.
+separate     The parameters differ: `_separate` gives each source a generator of its own, and
+             connects it, and the direct projection, at once.
+connected    What would need other nodes is refused: the trains of the past could not be theirs.
+===========  ====================================================================================
+
+    generator -> repeated -> separate, generator -> separate; each -> connected, and back by a reset
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pyNN import recording
 from pyNN.standardmodels import StandardCellType
 
+from portable_cortex.pynn.recorder import Segments, sampling_steps
+
 from . import _simulator
 from ._pynn import nest, pynn_recording
 from ._simulator import state
@@ -147,7 +149,7 @@ class Sampler:
         self._device.stop = nest.biological_time
 
 
-class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
+class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     """PyNN's recorder of one population; devices are made when a run begins.
 
     Idle ones would cost time in every step.
@@ -177,13 +179,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
 
     @sampling_interval.setter
     def sampling_interval(self, value: float) -> None:
-        steps = value / state.dt
-        if not (round(steps) >= 1 and abs(steps - round(steps)) < 1e-6):
-            raise ValueError(
-                f"sampling_interval must be a multiple of the time step ({state.dt:g} ms), "
-                f"not {value:g} ms"
-            )
-        self._interval = round(steps)
+        self._interval = sampling_steps(value, state.dt)
 
     # --- what PyNN's recorder calls ---------------------------------------------------------------
 
@@ -191,6 +187,11 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         """See PyNN."""
         state.check_alive(self.population)
         super().record(*args, **kwargs)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """See PyNN."""
+        state.check_alive(self.population)
+        return super().get(*args, **kwargs)
 
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         if variable.name == "spikes":
