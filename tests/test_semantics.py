@@ -37,7 +37,6 @@ REFUSALS = (
 # What a backend cannot do, and must refuse, by backend and row.
 CANNOT = {
     ("nest", "spike-at-zero"): "NEST's generators send nothing before the first step has ended",
-    ("nest", "spike-in-first-step"): "NEST delivers nothing before its smallest delay has passed",
     ("brian2", "spikes-in-one-step"): "a neuron of Brian2 fires once in a step",
 }
 
