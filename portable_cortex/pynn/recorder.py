@@ -47,6 +47,10 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     _simulator: Any
     sampling_interval: float
 
+    def __init__(self, population: Any, file: Any = None) -> None:
+        super().__init__(population, file)
+        self._indices: dict[str, NDArray[np.int64]] = {}
+
     # --- what a backend gives ---------------------------------------------------------------------
 
     def spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -89,8 +93,11 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
 
     def indices(self, variable: str) -> NDArray[np.int64]:
         """Neurons from which a variable is recorded, in order."""
-        ids = [int(i) for key, ids in self.recorded.items() if key.name == variable for i in ids]
-        return np.unique(np.array(ids, np.int64)) - int(self.population.first_id)
+        if variable not in self._indices:
+            cells = [ids for key, ids in self.recorded.items() if key.name == variable]
+            numbers = np.unique(np.array([int(i) for ids in cells for i in ids], np.int64))
+            self._indices[variable] = numbers - int(self.population.first_id)
+        return self._indices[variable]
 
     def recorded_spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and indices of the spikes in the data, by step."""
@@ -105,7 +112,9 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
         """See PyNN."""
         self._simulator.state.check_alive(self.population)
+        self._indices.clear()
         super().record(variables, ids, *args, **kwargs)
+        self._indices.clear()
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
         """See PyNN."""
@@ -146,6 +155,7 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
 
     def _reset(self) -> None:
         self._simulator.state.touch("a recording")
+        self._indices.clear()
 
     def restart(self) -> None:
         """The network has gone back to its beginning."""
