@@ -256,9 +256,9 @@ def test_networks_change_between_runs(sim):
     assert number > 30
 
 
-def injected(sim):
+def injected(sim, i_offset=0.0):
     """Cells with currents of all kinds, several into one, over several runs."""
-    cells = sim.Population(4, sim.IF_curr_exp(v_thresh=1e6), label="injected")
+    cells = sim.Population(4, sim.IF_curr_exp(v_thresh=1e6, i_offset=i_offset))
     steps = {"times": [0.0, 1.03, 2.07, 9.0], "amplitudes": [0.1, 0.2, -0.3, 0.4]}
     wave = {"amplitude": 0.3, "offset": 0.1, "frequency": 120.0, "phase": 30.0}
     sources = [
@@ -415,7 +415,7 @@ def compiled_run(cache):
     """One compiled network run in three pieces, read in between; with all that it gave."""
     sim = namespace(COMPILED)
     cells = small(sim, 0.8)
-    currents = injected(sim)
+    currents = injected(sim, 0.8)
     sim.run(30.0)
     early = events(cells)
     for change in (
@@ -454,7 +454,7 @@ def test_compiled_program_runs_in_pieces(compiled_run):
 def test_compiled_currents_are_those_of_the_builtin_engine(compiled_run):
     builtin = portable_cortex.simulator("builtin")
     builtin.setup(timestep=0.1, rng_seed=5)
-    cells, sources = injected(builtin)
+    cells, sources = injected(builtin, 0.8)
     builtin.run(60.0)
     expected = [*data(cells), *(source.get_data().magnitude for source in sources)]
     for trace, other in zip(compiled_run[-1], expected, strict=True):
@@ -470,7 +470,7 @@ def test_compiled_code_is_kept(compiled_run, cache):
     for seed, i_offset, new in ((6, 0.8, 0), (5, 0.7, 1)):
         sim = namespace(COMPILED, seed=seed)
         cells = small(sim, i_offset)
-        injected(sim)
+        injected(sim, i_offset)
         sim.run(60.0)
         assert events(cells) != compiled_run[1]
         sim.end()
@@ -483,7 +483,7 @@ def test_compiled_code_is_kept(compiled_run, cache):
 def test_compiled_program_repeats_itself_and_starts_again(compiled_run):
     sim = namespace(COMPILED)
     cells = small(sim, 0.8)
-    injected(sim)
+    injected(sim, 0.8)
     sim.run(60.0)
     assert events(cells) == compiled_run[1]
     sim.reset()
