@@ -153,8 +153,11 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
 
     def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
         """See PyNN."""
-        self._simulator.state.check_alive(self.population)
+        state = self._simulator.state
+        state.check_alive(self.population)
         self._indices.clear()
+        if not self.variables():  # data, and the times of samples, begin with the first recording
+            self._recording_start_time = state.t * pq.ms
         super().record(variables, ids, *args, **kwargs)
         self._indices.clear()
 
