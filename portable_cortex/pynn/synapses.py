@@ -46,7 +46,8 @@ def as_matrix(
         matrix[sources, targets] = neutral
         combine.at(matrix, (sources, targets), values)
     else:
-        order = slice(None, None, -1 if multiple_synapses == "first" else 1)
+        order = np.arange(len(values))  # not a slice: numpy walks a reversed one forwards
+        order = order[::-1].copy() if multiple_synapses == "first" else order
         matrix[sources[order], targets[order]] = values[order]
     return matrix
 
