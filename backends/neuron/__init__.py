@@ -67,12 +67,13 @@ class NeuronBackend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Of all processes, without a Python object a neuron."""
-        cells, times = population.recorder.spikes()
-        return by_time(parallel.joined(times), parallel.joined(cells) - int(population.first_id))
+        steps, neurons = population.recorder.recorded_spikes()
+        times = np.round(parallel.joined(steps) * population.recorder.timestep, 9)
+        return by_time(times, parallel.joined(neurons))
 
     def signal(self, population: Any, variable: str) -> Signal:
         """Samples from the recorded neurons of all processes."""
-        found: Signal = population.recorder.samples(variable)
+        found: Signal = population.recorder.signal(variable)
         neurons = parallel.joined(found.neurons)
         order = np.argsort(neurons, kind="stable")
         return found._replace(

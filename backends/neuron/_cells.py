@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections import defaultdict
 from typing import Any, ClassVar
 
-from portable_cortex.pynn.grid import whole_steps
+import numpy as np
 
-from ._pynn import h, pynn_cells, pynn_electrodes, pynn_neuron, simulator
+from portable_cortex.pynn.grid import whole_steps
+from portable_cortex.pynn.population import times_of
+
+from ._pynn import h, pynn_neuron, simulator
 
 PER_SECTION = 256
 """Neurons that are put into one section: it carries them, and has no part in their dynamics."""
@@ -40,18 +43,18 @@ class GridIFCurrExp:
         # inputs are told apart by the sign of their weights, which PyNN checks
         self.excitatory = self.inhibitory = self.source
         self.initial_values = {"v": parameters["v_rest"], "isyn_exc": 0.0, "isyn_inh": 0.0}
-        self.traces: defaultdict[Any, list[Any]] = defaultdict(list)
-        self.recording_time = 0
         self.parameters = {name: float(parameters[name]) for name in self.NAMES}
         self.set_parameters()
 
     def set_parameters(self) -> None:
         """Compute the constants of one step from the parameters (in PyNN's units)."""
         p, cell, step = self.parameters, self.source, simulator.state.dt
-        cell.v_rest = p["v_rest"]
+        if cell.v_rest != p["v_rest"]:
+            cell.v_rest = p["v_rest"]
+            cell.u = cell.vm - cell.v_rest  # the potential itself stays
         cell.theta = p["v_thresh"] - p["v_rest"]
         cell.reset = p["v_reset"] - p["v_rest"]
-        cell.refractory_steps = max(1, int(whole_steps(p["t_refrac"], step)))
+        cell.refractory_steps = int(whole_steps(p["t_refrac"], step))
         cell.i_offset = p["i_offset"]
         cell.p_vv = math.exp(-step / p["tau_m"])
         cell.p_vc = -p["tau_m"] / p["c_m"] * math.expm1(-step / p["tau_m"])
@@ -66,6 +69,16 @@ class GridIFCurrExp:
         cell.v_init = self.initial_values["v"]
         cell.i_e_init = self.initial_values["isyn_exc"]
         cell.i_i_init = self.initial_values["isyn_inh"]
+
+    def set_state(self, variable: str, value: float) -> None:
+        """Set a state variable, now."""
+        cell = self.source
+        if variable == "v":
+            cell.vm, cell.u = value, value - cell.v_rest
+        elif variable == "isyn_exc":
+            cell.i_e = value
+        elif variable == "isyn_inh":
+            cell.i_i = value
 
 
 for _name in GridIFCurrExp.NAMES:
@@ -102,39 +115,100 @@ def forget_sections() -> None:
     _free = 0
 
 
-class GridPoisson(pynn_cells.hclass(h.GridPoisson)):  # type: ignore[misc]
+class _Source:
+    """A source of spikes: it has no section, and hears between runs that its parameters changed.
+
+    It holds NEURON's object rather than being one, as PyNN's sources are: an object that refers to
+    itself stays in NEURON until Python's garbage collector comes, in the middle of a later run.
+    """
+
+    source_section = None
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._line: Any = None
+
+    def _announce(self) -> None:
+        if simulator.state.running:
+            self._line = self._line or h.NetCon(None, self.source)
+            self._line.event(h.t)
+
+
+class GridPoisson(_Source):
     """Independent Poisson source on the time grid; see ``mod/grid_poisson.mod``."""
 
-    parameter_names = ("start", "_interval", "duration")
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        return super().__new__(cls)
-
     def __init__(self, start: float, _interval: float, duration: float) -> None:
-        self.source, self.source_section = self, None
-        self.switch = h.NetCon(None, self)
-        self.start, self.duration = start, duration
-        self.grid = simulator.state.dt
-        self.interval = _interval
+        super().__init__(h.GridPoisson())
+        self.source.grid = simulator.state.dt
+        self._duration = duration
+        self.start, self._interval = start, _interval
+
+    @property
+    def start(self) -> float:
+        """When it becomes active, ms."""
+        return float(self.source.start)
+
+    @start.setter
+    def start(self, value: float) -> None:
+        self.source.start, self.source.stop = value, value + self._duration
+        self._announce()
 
     @property
     def duration(self) -> float:
         """How long it is active, ms."""
-        return float(self.stop - self.start)
+        return self._duration
 
     @duration.setter
     def duration(self, value: float) -> None:
-        self.stop = self.start + value
+        self._duration = value
+        self.start = self.start
 
     @property
     def _interval(self) -> float:
-        return float(self.interval)
+        return float(self.source.interval)
 
     @_interval.setter
     def _interval(self, value: float) -> None:
-        self.interval = value
-        if simulator.state.running:
-            self.switch.event(h.t)
+        self.source.interval = value
+        self._announce()
+
+
+class GridSpikes(_Source):
+    """Source of spikes at listed times, each at the next point of the time grid."""
+
+    def __init__(self, spike_times: Any) -> None:
+        super().__init__(h.GridSpikes())
+        self.spike_times = spike_times
+
+    @property
+    def spike_times(self) -> Any:
+        """As they were set, ms."""
+        return self._times
+
+    @spike_times.setter
+    def spike_times(self, sequence: Any) -> None:
+        self._times = times_of(sequence)
+        step = simulator.state.dt
+        events = h.Vector(np.round(whole_steps(self._times, step) * step, 9))
+        self.source.play(events)
+        self._events = events  # NEURON reads them there
+        self._announce()
+
+
+@functools.cache
+def with_whole_refractoriness(model: Any) -> Any:
+    """A cell model of PyNN's whose refractory time ends with a step, as on every backend."""
+    trefrac = model.t_refrac
+
+    def get(cell: Any) -> float:
+        return float(cell.stated_refractoriness)
+
+    def put(cell: Any, value: float) -> None:
+        step = simulator.state.dt
+        cell.stated_refractoriness = value
+        trefrac.fset(cell, float(whole_steps(value, step)) * step)
+
+    return type(model.__name__, (model,), {"t_refrac": property(get, put)})
 
 
 class IF_curr_exp(pynn_neuron.IF_curr_exp):  # type: ignore[misc]  # noqa: N801 (PyNN's name)
@@ -148,36 +222,6 @@ class SpikeSourcePoisson(pynn_neuron.SpikeSourcePoisson):  # type: ignore[misc]
     model = GridPoisson
 
 
-class _IntoGridCells:
-    """Injects into neurons on the grid as into pyNN.neuron's sections."""
-
-    def inject_into(self: Any, cells: Any, location: Any = None) -> None:
-        others = []
-        for cell in cells:
-            if not cell.local:
-                continue
-            if not isinstance(getattr(cell, "_cell", None), GridIFCurrExp):
-                others.append(cell)
-            elif cell not in self._h_iclamps:
-                clamp = h.GridClamp(cell._cell.source_section(0.5))
-                h.setpointer(cell._cell.source._ref_i_stim, "target", clamp)
-                self.cell_list.append(cell)
-                self._h_iclamps[cell].append(clamp)
-                self._devices.append(clamp)
-        super().inject_into(others, location)  # type: ignore[misc]
-
-
-class DCSource(_IntoGridCells, pynn_electrodes.DCSource):  # type: ignore[misc]
-    __doc__ = pynn_electrodes.DCSource.__doc__
-
-
-class StepCurrentSource(_IntoGridCells, pynn_electrodes.StepCurrentSource):  # type: ignore[misc]
-    __doc__ = pynn_electrodes.StepCurrentSource.__doc__
-
-
-class ACSource(_IntoGridCells, pynn_electrodes.ACSource):  # type: ignore[misc]
-    __doc__ = pynn_electrodes.ACSource.__doc__
-
-
-class NoisyCurrentSource(_IntoGridCells, pynn_electrodes.NoisyCurrentSource):  # type: ignore[misc]
-    __doc__ = pynn_electrodes.NoisyCurrentSource.__doc__
+class SpikeSourceArray(pynn_neuron.SpikeSourceArray):  # type: ignore[misc]
+    __doc__ = pynn_neuron.SpikeSourceArray.__doc__
+    model = GridSpikes

@@ -14,36 +14,47 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyNN import common
+from pyNN import common, recording
 
-from ._cells import (
-    ACSource,
-    DCSource,
-    GridIFCurrExp,
-    IF_curr_exp,
-    NoisyCurrentSource,
-    SpikeSourcePoisson,
-    StepCurrentSource,
-)
-from ._population import Population
+from portable_cortex.errors import UnsupportedError
+from portable_cortex.pynn.namespace import check_setup
+
+from . import _state
+from ._cells import GridIFCurrExp, IF_curr_exp, SpikeSourceArray, SpikeSourcePoisson
+from ._currents import ACSource, DCSource, NoisyCurrentSource, StepCurrentSource
+from ._population import Assembly, Population, PopulationView
 from ._projection import Projection
-from ._pynn import pynn_neuron, simulator
-from ._state import network
+from ._pynn import pynn_neuron
+from ._state import state
 
 __all__ = [
     "ACSource",
+    "Assembly",
     "DCSource",
     "GridIFCurrExp",
     "IF_curr_exp",
     "NoisyCurrentSource",
     "Population",
+    "PopulationView",
     "Projection",
+    "SpikeSourceArray",
     "SpikeSourcePoisson",
     "StepCurrentSource",
     "connect",
     "create",
     "end",
+    "get_current_time",
+    "get_max_delay",
+    "get_min_delay",
+    "get_time_step",
+    "num_processes",
+    "rank",
+    "reset",
+    "run",
+    "run_for",
+    "run_until",
     "setup",
+    "state",
 ]
 
 
@@ -68,20 +79,34 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     int
         Rank of this process.
     """
+    check_setup("neuron", timestep, min_delay, extra)
+    if extra.get("use_cvode", False):
+        raise UnsupportedError(
+            "the neuron backend keeps spikes on the time grid, and steps of variable length "
+            "(use_cvode) do not: leave it out, or import pyNN.neuron itself"
+        )
     seed = extra.pop("rng_seed", 1)
-    network.begin(seed)
+    state.begin(timestep, min_delay, extra.get("max_delay", "auto"), seed)
     rank: int = pynn_neuron.setup(timestep, min_delay, native_rng_baseseed=seed, **extra)
-    # events lie on the time grid: a bin for each step holds them, instead of a tree
-    simulator.state.cvode.queue_mode(not extra.get("use_cvode", False), 0)
     return rank
 
 
 def end(compatible_output: bool = True) -> None:
     """Write what is to be written, and free the network; see PyNN's ``end``."""
-    pynn_neuron.end(compatible_output)
-    network.begin(seed=1)
+    for population, variables, filename in state.write_on_end:
+        population.write_data(recording.get_io(filename), variables)
+    state.write_on_end = []
+    for recorder in state.recorders:
+        recorder.keep()
+    state.release()
 
 
+run, run_until = common.build_run(_state)
+run_for = run
+reset = common.build_reset(_state)
+get_current_time, get_time_step, get_min_delay, get_max_delay, num_processes, rank = (
+    common.build_state_queries(_state)
+)
 create = common.build_create(Population)
 connect = common.build_connect(
     Projection, pynn_neuron.FixedProbabilityConnector, pynn_neuron.StaticSynapse

@@ -1,19 +1,23 @@
-"""Populations in NEURON: cells on the time grid, spikes recorded into two vectors."""
+"""Populations in NEURON: PyNN's cells, those on the time grid, and Poisson sources without cells."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyNN import errors, recording
-from pyNN.parameters import ParameterSpace
+from pyNN import errors
+from pyNN.parameters import LazyArray, ParameterSpace
+from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.recording import Signal
+from portable_cortex.errors import UnsupportedError
+from portable_cortex.pynn.population import check_parameter
+from portable_cortex.pynn.synapses import common_receptor_types
 
-from ._cells import GridIFCurrExp, SpikeSourcePoisson
-from ._pynn import h, pynn_neuron, pynn_recording, simulator
-from ._state import network
+from . import _state
+from ._cells import GridIFCurrExp, SpikeSourcePoisson, with_whole_refractoriness
+from ._pynn import h, pynn_neuron, simulator
+from ._recorder import Recorder
+from ._state import state
 
 if TYPE_CHECKING:
     from ._projection import Projection
@@ -21,92 +25,110 @@ if TYPE_CHECKING:
 DRIVE, SOURCE = 0, 1
 """What a neuron's own random stream is for."""
 
+MECHANISMS = {"w": "adexp", "u": "izh", "v_t": "gif_fun", "i_eta": "gif_fun"}
+"""Which attribute of PyNN's cells has a state variable."""
 
-class _Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
-    """Lets NEURON write the spikes of all cells into two vectors, instead of one for each cell."""
-
-    def __init__(self, population: Any, file: Any = None) -> None:
-        super().__init__(population, file)
-        self._spikes: list[tuple[Any, Any]] = []  # vectors of times and cells
-
-    def record(self, variables: Any, *args: Any, **kwargs: Any) -> None:
-        self.population.build_sources()
-        super().record(variables, *args, **kwargs)
-
-    def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
-        if variable.name != "spikes":
-            super()._record(variable, new_ids, sampling_interval)
-        elif new_ids:
-            vectors = h.Vector(), h.Vector()
-            cells = h.Vector(sorted(int(cell) for cell in new_ids))
-            simulator.state.parallel_context.spike_record(cells, *vectors)
-            self._spikes.append(vectors)
-
-    def _record_state_variable(self, cell: Any, variable: Any) -> None:
-        if not isinstance(cell, GridIFCurrExp) or variable.name != "v":
-            super()._record_state_variable(cell, variable)
-            return
-        vector = h.Vector()
-        step = simulator.state.dt
-        every = () if self.sampling_interval == step else (self.sampling_interval,)
-        vector.record(cell.source._ref_vm, *every)
-        cell.traces[variable].append(vector)
-
-    def spikes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Cells of this process that fired, and when (ms, on the time grid)."""
-        cells = [cells.as_numpy().astype(np.int64) for _, cells in self._spikes]
-        times = [times.as_numpy() for times, _ in self._spikes]
-        if not cells:
-            return np.empty(0, np.int64), np.empty(0)
-        step = simulator.state.dt
-        # NEURON adds up time step by step, and its rounding errors with it
-        return np.concatenate(cells), np.round(np.round(np.concatenate(times) / step) * step, 9)
-
-    def samples(self, name: str) -> Signal:
-        """All samples of a variable from the recorded cells of this process."""
-        variable = recording.Variable(name=name, location=None, label=None)
-        ids = sorted(self.recorded[variable])
-        interval = self.sampling_interval
-        values = np.empty((round(simulator.state.t / interval) + 1, 0))
-        if ids:
-            values, _ = self._get_all_signals(variable, ids)
-        first = int(self.population.first_id)
-        neurons = np.array(ids, dtype=np.int64) - first
-        return Signal(values, neurons, 0.0, interval, str(self.population.find_units(variable)))
-
-    def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
-        cells, times = self.spikes()
-        kept = np.isin(cells, np.array(ids, dtype=np.int64))
-        order = np.argsort(times[kept], kind="stable")
-        # NEURON's clock has rounding errors, and Neo wants all times within the segment
-        first, last = float(self._recording_start_time), simulator.state.t
-        return cells[kept][order], np.clip(times[kept][order], first, max(first, last))
-
-    def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
-        cells, _ = self.spikes()
-        ids = self.filter_recorded(variable, filter_ids)
-        return {int(cell): int(np.count_nonzero(cells == int(cell))) for cell in ids}
-
-    def _clear_simulator(self) -> None:
-        for vectors in self._spikes:
-            for vector in vectors:
-                vector.resize(0)
-        for cell in {cell for cells in self.recorded.values() for cell in cells}:
-            for traces in getattr(cell._cell, "traces", {}).values():
-                for vector in traces:
-                    vector.resize(0)
-
-    def _reset(self) -> None:
-        self._spikes = []
-        for cell in {cell for cells in self.recorded.values() for cell in cells}:
-            if hasattr(cell._cell, "traces"):
-                cell._cell.traces.clear()
-                cell._cell.recording_time = 0
+SYNAPTIC = ("gsyn_exc", "gsyn_inh", "isyn_exc", "isyn_inh")
 
 
-class Population(pynn_neuron.Population):  # type: ignore[misc]
+class ID(simulator.ID):  # type: ignore[misc]  # PyNN is untyped
+    """One cell."""
+
+    def set_initial_value(self, variable: str, value: float) -> None:
+        """See PyNN."""
+        self.as_view().initialize(**{variable: value})
+
+
+class Assembly(pynn_neuron.Assembly):  # type: ignore[misc]
+    __doc__ = pynn_neuron.Assembly.__doc__
+    _simulator = _state
+
+    @property
+    def receptor_types(self) -> list[str]:
+        """Receptor types that all populations have, in the order of the first one."""
+        return common_receptor_types(self)
+
+
+class _Cells:
+    """What populations and views have in common."""
+
+    celltype: Any  # PyNN's, as those that follow
+    size: int
+    all_cells: Any
+    _mask_local: Any
+
+    def _members(self) -> tuple[Any, Any]:
+        """The population that has the cells, and which of them they are."""
+        raise NotImplementedError
+
+    def _get_view(self, selector: Any, label: str | None = None) -> Any:
+        return PopulationView(self, selector, label)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """See PyNN."""
+        state.check_alive(self)
+        return super().get(*args, **kwargs)  # type: ignore[misc]
+
+    def set(self, **parameters: Any) -> None:
+        """See PyNN."""
+        state.check_alive(self)
+        super().set(**parameters)  # type: ignore[misc]
+
+    def _set_parameters(self, parameter_space: Any) -> None:
+        parameter_space.evaluate(simplify=False)
+        _check(self.celltype, parameter_space)
+        self._set_cells(parameter_space)
+
+    def _set_cells(self, parameter_space: Any) -> None:
+        """Set checked parameters, which have a value for each cell."""
+        for cell, is_local, values in zip(
+            self.all_cells, self._mask_local, parameter_space, strict=True
+        ):
+            if is_local:
+                for name, value in values.items():
+                    setattr(cell._cell, name, value)
+
+    def initialize(self, **initial_values: Any) -> None:
+        """Set state variables, which hold at once and after a reset; see PyNN.
+
+        Raises
+        ------
+        pyNN.errors.NonExistentParameterError
+            For a variable that the cells do not have.
+        """
+        population, indices = self._members()
+        state.check_alive(population)
+        for name, value in initial_values.items():
+            if population.injectable and name not in population.initial_values:
+                valid = self.celltype.default_initial_values
+                if valid and name not in valid:
+                    kind = type(self.celltype).__name__
+                    raise errors.NonExistentParameterError(name, kind, sorted(valid))
+            values = LazyArray(value, shape=(self.size,), dtype=float).evaluate(simplify=False)
+            population.take_initial(name, indices, values)
+
+
+class PopulationView(_Cells, pynn_neuron.PopulationView):  # type: ignore[misc]
+    __doc__ = pynn_neuron.PopulationView.__doc__
+    _simulator = _state
+    _assembly_class = Assembly
+
+    def _members(self) -> tuple[Any, Any]:
+        return self.grandparent, self.index_in_grandparent(np.arange(self.size))
+
+    @property
+    def initial_values(self) -> dict[str, Any]:
+        """Those of the population, for these cells."""
+        population, indices = self._members()
+        values = population.initial_values
+        return {name: LazyArray(v.evaluate()[indices]) for name, v in values.items()}
+
+
+class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
     __doc__ = pynn_neuron.Population.__doc__
-    _recorder_class = _Recorder
+    _simulator = _state
+    _recorder_class = Recorder
+    _assembly_class = Assembly
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Of Poisson sources: they have cells of their own only once those are needed; until then
@@ -115,7 +137,6 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
         self._drives: Projection | None = None
         self.driven = False  # by such sources
         super().__init__(*args, **kwargs)
-        network.add_population(self)
 
     @property
     def is_unbuilt(self) -> bool:
@@ -127,27 +148,92 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
         """Whether its neurons are integrated on the time grid."""
         return getattr(self.celltype, "model", None) is GridIFCurrExp
 
+    @property
+    def keeps_grid(self) -> bool:
+        """Whether its cells themselves say when they spike, and do so on the time grid."""
+        return self.is_on_grid or not self.celltype.injectable
+
+    def _members(self) -> tuple[Any, Any]:
+        return self, np.arange(self.size)
+
     def _create_cells(self) -> None:
-        if not isinstance(self.celltype, SpikeSourcePoisson):
-            super()._create_cells()
-            if self.is_on_grid:
-                for cell in self:
-                    _seed(cell._cell.source.drive, cell, DRIVE)
-            return
-        state = simulator.state
-        self.first_id = state.gid_counter
-        state.gid_counter += self.size
-        self.last_id = state.gid_counter - 1
-        self.all_cells = np.empty(self.size, dtype=object)
-        for index in range(self.size):
-            self.all_cells[index] = simulator.ID(self.first_id + index)
-            self.all_cells[index].parent = self
+        pynn, celltype = simulator.state, self.celltype
+        self.network = state.network
+        state.populations.append(self)
+        state.touch("a population", structure=True)
+        if pynn.running and not self.keeps_grid:
+            raise UnsupportedError(
+                f"NEURON initialises {type(celltype).__name__} in the first run and no more: make "
+                f"population {self.label!r} before it (IF_curr_exp and spike sources can be made "
+                "later)"
+            )
+        self.first_id = pynn.gid_counter
+        pynn.gid_counter += self.size
+        self.last_id = pynn.gid_counter - 1
         numbers = np.arange(self.first_id, self.last_id + 1)
-        self._mask_local = numbers % state.num_processes == state.mpi_rank
-        parameters = self.celltype.native_parameters
+        self._mask_local = numbers % pynn.num_processes == pynn.mpi_rank
+        self.all_cells = np.empty(self.size, dtype=object)
+        for index, number in enumerate(numbers.tolist()):
+            self.all_cells[index] = ID(number)
+            self.all_cells[index].parent = self
+        is_standard = isinstance(celltype, StandardCellType)
+        parameters = celltype.native_parameters if is_standard else celltype.parameter_space
         parameters.shape = (self.size,)
-        parameters.evaluate(simplify=False)
-        self._unbuilt = parameters
+        if isinstance(celltype, SpikeSourcePoisson):
+            parameters.evaluate(simplify=False)
+            _check(celltype, parameters)
+            self._unbuilt = parameters
+            return
+        parameters.evaluate(mask=None, simplify=True)
+        _check(celltype, parameters)
+        self._build_cells(parameters)
+
+    def _build_cells(self, parameters: Any) -> None:
+        celltype, model = self.celltype, self.celltype.model
+        if hasattr(model, "t_refrac") and not self.is_on_grid:
+            model = with_whole_refractoriness(model)
+        receptors = getattr(celltype, "post_synaptic_receptors", None)
+        receptors = receptors and {name: r.model for name, r in receptors.items()}
+        more = getattr(celltype, "extra_parameters", {})
+        for cell, is_local, values in zip(
+            self.all_cells, self._mask_local, parameters, strict=True
+        ):
+            if is_local:
+                cell._build_cell(model, {**values, **more}, receptors)
+                if self.is_on_grid:
+                    _seed(cell._cell.source.drive, cell, DRIVE)
+
+    def initialize_cells(self) -> None:
+        """Set the initial values of cells that are not on the grid, whatever mechanisms set."""
+        if not self.keeps_grid:
+            for cell in self:
+                cell._cell.memb_init()
+                for variable in SYNAPTIC:
+                    value = cell._cell.initial_values.get(variable, 0.0)
+                    if value:
+                        _set_state(cell._cell, variable, value)
+
+    def take_initial(self, name: str, indices: Any, values: Any) -> None:
+        """Take initial values of some cells."""
+        if not self.celltype.injectable:
+            return  # sources have no state
+        present = self.initial_values.get(name)
+        whole = np.full(self.size, np.nan if present is None else present.evaluate())
+        whole[indices] = values
+        native = getattr(self.celltype, "variable_map", {}).get(name, name)
+        mechanism, _, variable = native.rpartition(".")
+        for index in np.asarray(indices)[self._mask_local[indices]].tolist():
+            cell, value = self.all_cells[index]._cell, float(whole[index])
+            if variable in SYNAPTIC and value and not _has_synaptic_state(cell):
+                raise UnsupportedError(
+                    f"NEURON cannot begin with {name} = {value:g} in cells of "
+                    f"{type(self.celltype).__name__}: leave it at 0"
+                )
+            stored = cell.initial_values[mechanism] if mechanism else cell.initial_values
+            stored[variable] = value
+            if simulator.state.running:
+                _set_state(cell, variable, value)
+        self.initial_values[name] = LazyArray(whole, shape=(self.size,))
 
     def build_sources(self) -> None:
         """Give each Poisson source a cell of its own, if they have none."""
@@ -164,7 +250,7 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
         ):
             if is_local:
                 cell._build_cell(self.celltype.model, values)
-                _seed(cell._cell.stream, cell, SOURCE)
+                _seed(cell._cell.source.stream, cell, SOURCE)
         if self._drives is not None:
             self._drives.build_synapses()
             self._drives = None
@@ -187,11 +273,10 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
             if simulator.state.running:
                 cell.start_drive(max(h.t, cell.drive_start))
 
-    def _set_parameters(self, parameter_space: Any) -> None:
+    def _set_cells(self, parameter_space: Any) -> None:
         if self._unbuilt is None:
-            super()._set_parameters(parameter_space)
+            super()._set_cells(parameter_space)
             return
-        parameter_space.evaluate(simplify=False)
         self._unbuilt.update(**{k: parameter_space[k] for k in parameter_space.keys()})  # noqa: SIM118
         self._unbuilt.evaluate(simplify=False)
         if self._drives is not None:
@@ -209,13 +294,48 @@ class Population(pynn_neuron.Population):  # type: ignore[misc]
         return np.broadcast_to(self._unbuilt[name], self.size)
 
     def release(self) -> None:
-        """Free the cells in NEURON; what was recorded can still be read."""
+        """Free the cells in NEURON."""
         for cell in self.all_cells:
             model = cell.__dict__.pop("_cell", None)
-            if getattr(model, "traces", None):
-                cell._cell = SimpleNamespace(traces=model.traces, recording_time=1)
+            if hasattr(model, "__dict__"):
+                # PyNN's sources refer to themselves, and would stay until a later run
+                model.__dict__.clear()
+
+
+def _check(celltype: Any, native_parameters: Any) -> None:
+    """Raise PyNN's ``InvalidParameterValueError`` for parameters that no cell can have."""
+    if not isinstance(celltype, StandardCellType):
+        return
+    try:
+        space = celltype.reverse_translate(native_parameters)
+    except NameError:  # some are made of several, and not all are here
+        return
+    space.evaluate(simplify=False)
+    for name, values in space.items():
+        array = np.atleast_1d(values)
+        if name == "spike_times" or array.dtype != object:
+            check_parameter(name, array)
+
+
+def _has_synaptic_state(cell: Any) -> bool:
+    """Whether a conductance or current of a synapse can be set."""
+    return isinstance(cell, GridIFCurrExp) or getattr(cell, "syn_shape", "") == "exp"
+
+
+def _set_state(cell: Any, variable: str, value: float) -> None:
+    """Set a state variable of a cell, now."""
+    if isinstance(cell, GridIFCurrExp):
+        cell.set_state(variable, value)
+    elif variable == "v":
+        for segment in cell:
+            segment.v = value
+    elif variable in MECHANISMS:
+        setattr(getattr(cell, MECHANISMS[variable]), variable, value)
+    elif variable in SYNAPTIC and _has_synaptic_state(cell):
+        receptor = cell.excitatory if variable.endswith("exc") else cell.inhibitory
+        setattr(receptor, variable[0], value if variable.startswith("g") else -value)
 
 
 def _seed(stream: Any, cell: int, what: int) -> None:
-    stream.set_ids(network.seed, int(cell), what)
+    stream.set_ids(state.seed, int(cell), what)
     stream.set_seq(0)  # it would hold numbers of its former identity

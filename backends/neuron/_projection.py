@@ -12,13 +12,16 @@ from pyNN.space import Space
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
-from portable_cortex.pynn.draws import DELAY, WEIGHT, Stream, draw_edges, evaluate
-from portable_cortex.pynn.projection import Collecting
-from portable_cortex.pynn.synapses import Connection, as_matrix
+from portable_cortex.pynn import projection
+from portable_cortex.pynn.draws import Edges, Stream, evaluate
+from portable_cortex.pynn.grid import delay_steps
+from portable_cortex.pynn.projection import Columns
+from portable_cortex.pynn.synapses import Connection, check_signs
 
+from . import _state
 from ._population import Population
 from ._pynn import h, pynn_neuron, simulator
-from ._state import network
+from ._state import state
 
 CHUNK = 1 << 20
 """Synapses that are passed to NEURON at a time, to bound the memory that this takes."""
@@ -56,13 +59,15 @@ proc portable_set() { local i
 """)
 
 
-class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # PyNN is untyped
+class Projection(projection.Projection):
     __doc__ = pynn_neuron.Projection.__doc__
+    _simulator = _state
+    _static_synapse_class = pynn_neuron.StaticSynapse
 
     def __init__(
         self,
-        presynaptic_population: Any,
-        postsynaptic_population: Any,
+        presynaptic_neurons: Any,
+        postsynaptic_neurons: Any,
         connector: Any,
         synapse_type: Any = None,
         source: Any = None,
@@ -71,8 +76,8 @@ class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # P
         label: str | None = None,
     ) -> None:
         arguments = (
-            presynaptic_population,
-            postsynaptic_population,
+            presynaptic_neurons,
+            postsynaptic_neurons,
             connector,
             synapse_type,
             source,
@@ -80,23 +85,24 @@ class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # P
             space or Space(),
             label,
         )
-        self._static = (
+        self._is_static = (
             synapse_type is None or type(synapse_type) is pynn_neuron.StaticSynapse
         ) and getattr(connector, "location_selector", None) is None
-        network.add_projection(self)
         self._list: Any = None  # of NEURON's connections, once there are any
-        if not self._static:
-            _refuse(synapse_type, postsynaptic_population)
-            for part in _parts(presynaptic_population):
-                part.build_sources()
-            super().__init__(*arguments)  # plasticity, locations on a cell: PyNN's own way
-            return
-        common.Projection.__init__(self, *arguments)
-        self._key = network.next_key()
-        self._draw(connector)
+        if self._is_static:
+            super().__init__(*arguments)
+        else:
+            self._connect_plastic(*arguments)
+
+    # --- making -------------------------------------------------------------------------------
+
+    def make(self, connector: Any) -> None:
+        """Draw the synapses, and have them made; or let the sources be the targets' drive."""
+        self.store(self.checked(self.draw(connector)))
         if self._can_drive(connector):
+            edges = self._edges
             for index, cell, _ in self.drive_targets():
-                cell.drive_weight = _rounded(self._weights[index == self._targets][0])
+                cell.drive_weight = _rounded(edges.weights[index == edges.targets][0])
             self.post.driven = True
             self.pre.drive(self)
         else:
@@ -104,55 +110,31 @@ class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # P
                 part.build_sources()
             self.build_synapses()
 
-    # --- connecting ---------------------------------------------------------------------------
-
-    def _draw(self, connector: Any) -> None:
-        """Sources, targets, weights and delays of this process; `_n_all` are those of all."""
-        try:
-            edges = draw_edges(
-                connector,
-                self.synapse_type,
-                self.pre,
-                self.post,
-                seed=network.seed,
-                item=self._key,
-                timestep=simulator.state.dt,
-            )
-            sources, targets, weights, delays = edges
-            given = self.synapse_type.parameter_space["weight"]
-            if given.is_homogeneous and not hasattr(connector, "conn_list"):
-                # without the core's rounding to 24 bits
-                weights = evaluate(given, sources, targets, self, Stream(0, 0, WEIGHT))
-        except UnsupportedError:  # what the core cannot draw, PyNN can, one target after another
-            sources, targets, weights, delays = self.collect(connector)
-        for index, cells, what in ((sources, self.pre, "source"), (targets, self.post, "target")):
-            if index.size and (index.min() < 0 or index.max() >= cells.size):
-                raise errors.ConnectionError(f"{what} index out of range")
-        for name, values in (("weight", weights), ("delay", delays)):
-            self._check(name, values)
-        self._n_all = sources.size
-        kept: Any = slice(None)
+    def store(self, edges: Edges) -> None:
+        """Keep the synapses of this process, and change those that NEURON has."""
         if simulator.state.num_processes > 1:
-            kept = np.flatnonzero(self.post._mask_local[targets])
-        self._numbers = kept
-        self._sources = sources[kept].astype(np.int32)
-        self._targets = targets[kept].astype(np.int32)
-        self._weights = np.array(weights[kept], dtype=float)
-        self._delays = self._on_grid(delays[kept])
+            self._numbers = np.flatnonzero(self.post._mask_local[edges.targets])
+            edges = Edges(*(column[self._numbers] for column in edges))
+        self._edges = Edges(
+            edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:]
+        )
+        self._pass_on()
 
-    def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
-        # plastic synapses and locations on a cell go PyNN's own way
-        base = Collecting if self._static else pynn_neuron.Projection
-        base._convergent_connect(self, *arguments, **parameters)
+    def _pass_on(self) -> None:
+        weights = _rounded(self._edges.weights)
+        if self._list is not None:
+            h.portable_set(self._list, _vector(weights), _vector(self._edges.delays))
+        elif self.post_is_driven_by_this:
+            for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
+                cell.drive_weight = weight
+            self.pre._push_drive()
 
-    def _check(self, name: str, values: Any) -> None:
-        check = getattr(self.synapse_type, "parameter_checks", {}).get(name)
-        if check is not None and len(values):
-            check(np.asarray(values), self)
-
-    def _on_grid(self, delays: Any) -> Any:
-        step = simulator.state.dt
-        return np.round(np.maximum(np.round(np.asarray(delays, float) / step), 1.0) * step, 9)
+    def stored(self) -> Edges:
+        """All synapses, of all processes."""
+        if simulator.state.num_processes == 1:
+            return self._edges
+        order = np.argsort(parallel.joined(self._numbers))
+        return Edges(*(parallel.joined(np.asarray(c))[order] for c in self._edges))
 
     def _can_drive(self, connector: Any) -> bool:
         """Whether the sources can be the targets' own drive: no cells, no events in between."""
@@ -171,7 +153,9 @@ class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # P
 
     def drive_targets(self) -> Iterator[tuple[int, Any, float]]:
         """Index, mechanism and delay (ms) of each target that is driven directly."""
-        for target, delay in zip(self._targets.tolist(), self._delays.tolist(), strict=True):
+        for target, delay in zip(
+            self._edges.targets.tolist(), self._edges.delays.tolist(), strict=True
+        ):
             yield target, self.post.all_cells[target]._cell.source, delay
 
     def build_synapses(self) -> None:
@@ -182,18 +166,18 @@ class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # P
             self.post.driven = False
         self._list = h.List()
         cells, position = h.List(), np.zeros(self.post.size, dtype=np.int64)
-        for n, target in enumerate(np.unique(self._targets).tolist()):
+        for n, target in enumerate(np.unique(self._edges.targets).tolist()):
             cells.append(self._receptor(target))
             position[target] = n
         numbers = np.array(self.pre.all_cells, dtype=np.int64)
-        for start in range(0, self._sources.size, CHUNK):
+        for start in range(0, self._edges.sources.size, CHUNK):
             part = slice(start, start + CHUNK)
             h.portable_connect(
-                _vector(numbers[self._sources[part]]),
-                _vector(position[self._targets[part]]),
+                _vector(numbers[self._edges.sources[part]]),
+                _vector(position[self._edges.targets[part]]),
                 cells,
-                _vector(_rounded(self._weights[part])),
-                _vector(self._delays[part]),
+                _vector(_rounded(self._edges.weights[part])),
+                _vector(self._edges.delays[part]),
                 self._list,
             )
 
@@ -210,88 +194,122 @@ class Projection(Collecting, pynn_neuron.Projection):  # type: ignore[misc]  # P
     # --- reading and changing synapses --------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self._sources.size) if self._static else int(super().__len__())
-
-    @property
-    def connections(self) -> Iterator[Any]:
-        """Synapses of this process, one by one."""
-        if not self._static:
-            return iter(super().connections)
-        return (Connection(self, number) for number in range(len(self)))
-
-    def column(self, name: str) -> Any:
-        """Values of the synapses of this process."""
-        return self._columns[name]
-
-    def replace(self, name: str, values: Any) -> None:
-        """Change the weights or delays of this process."""
-        self._replace({name: values})
-
-    @property
-    def _columns(self) -> dict[str, Any]:
-        return {
-            "presynaptic_index": self._sources,
-            "postsynaptic_index": self._targets,
-            "weight": self._weights,
-            "delay": self._delays,
-        }
-
-    def _get_attributes_as_list(self, names: list[str]) -> list[tuple[Any, ...]]:
-        if not self._static:
-            return list(super()._get_attributes_as_list(names))
-        columns = self._columns
-        return list(zip(*(columns[name].tolist() for name in names), strict=True))
-
-    def _get_attributes_as_arrays(
-        self, names: list[str], multiple_synapses: str = "sum"
-    ) -> list[Any]:
-        if not self._static:
-            return list(super()._get_attributes_as_arrays(names, multiple_synapses))
-        i, j, columns = self._sources, self._targets, self._columns
-        values = (columns[name.removesuffix("s")] for name in names)
-        return [as_matrix(i, j, column, self.shape, multiple_synapses) for column in values]
-
-    def _set_attributes(self, parameter_space: Any) -> None:
-        if not self._static:
-            super()._set_attributes(parameter_space)
-            return
-        quantities, changed = {"weight": WEIGHT, "delay": DELAY}, {}
-        for name in parameter_space.keys():  # noqa: SIM118 (no dict)
-            value = parameter_space[name]
-            if value.is_homogeneous or hasattr(value.base_value, "rng"):
-                stream = Stream(network.seed, network.next_key(), quantities[name])
-                everyone = np.zeros(self._n_all, np.int64)
-                values = evaluate(value, everyone, everyone, self, stream)[self._numbers]
-            else:
-                dense = np.broadcast_to(value.evaluate(), self.shape)
-                values = np.asarray(dense[self._sources, self._targets], dtype=float)
-            changed[name] = values
-        self._replace(changed)
-
-    def _replace(self, changed: dict[str, Any]) -> None:
-        """Take weights and delays of all synapses, and pass them on to NEURON."""
-        for name, values in changed.items():
-            self._check(name, values)
-        self._weights = np.asarray(changed.get("weight", self._weights), dtype=float)
-        self._delays = self._on_grid(changed.get("delay", self._delays))
-        weights = _rounded(self._weights)
-        if self._list is not None:
-            h.portable_set(self._list, _vector(weights), _vector(self._delays))
-        else:
-            for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
-                cell.drive_weight = weight
-            self.pre._push_drive()
+        return int(self._edges.sources.size) if self._is_static else len(list(self.connections))
 
     def size(self, gather: bool = True) -> int:
         """See PyNN: the number of synapses, of all processes or of this one."""
         n = len(self)
         return parallel.total(n) if gather else n
 
+    def smallest_delay(self) -> float | None:
+        """Of the synapses of this process, ms; None if there are none."""
+        delays = self.columns(["delay"])["delay"] if "delay" in self._names else np.empty(0)
+        return float(delays.min()) if delays.size else None
+
+    @property
+    def _names(self) -> list[str]:
+        return list(self.synapse_type.get_parameter_names())
+
+    def columns(self, names: list[str]) -> Columns:
+        """See `Readable`; of this process."""
+        if not self._is_static:
+            return self._plastic_columns(names)
+        edges = dict(
+            zip(
+                ("presynaptic_index", "postsynaptic_index", "weight", "delay"),
+                self._edges,
+                strict=True,
+            )
+        )
+        return {name: edges[name] for name in names}
+
+    def replace(self, name: str, values: Any) -> None:
+        """Change all weights or delays of this process."""
+        edges = self._edges._replace(**{f"{name}s": np.array(values, float)})
+        if name == "delay":
+            edges = edges._replace(delays=_on_grid(edges.delays))
+        self._edges = self.checked(edges)
+        self._pass_on()
+
     def release(self) -> None:
         """Free the connections in NEURON."""
         self._list = None
-        if not self._static:
+        if not self._is_static:
             self._connections: dict[Any, Any] = {}
+
+    # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
+
+    def _connect_plastic(self, pre: Any, post: Any, connector: Any, *others: Any) -> None:
+        _refuse(others[0], post)
+        for part in _parts(pre):
+            part.build_sources()
+        self._number, self._changes = len(state.projections), 0
+        state.check_alive(pre, post)
+        state.touch("a projection", structure=True)
+        pynn_neuron.Projection.__init__(self, pre, post, connector, *others)
+        state.projections.append(self)
+
+    def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
+        if self._is_static:
+            super()._convergent_connect(*arguments, **parameters)
+            return
+        check_signs(parameters["weight"], self)
+        if "delay" in parameters:
+            parameters["delay"] = self._checked_delays(parameters["delay"])
+        pynn_neuron.Projection._convergent_connect(self, *arguments, **parameters)
+
+    def _checked_delays(self, delays: Any) -> Any:
+        rounded = _on_grid(delays)
+        if np.size(rounded):
+            state.check_delays(np.min(rounded), np.max(rounded))
+        return rounded if np.ndim(rounded) else float(rounded)
+
+    def _configure_presynaptic_components(self) -> None:
+        pynn_neuron.Projection._configure_presynaptic_components(self)
+
+    @property
+    def connections(self) -> Iterator[Any]:
+        """Synapses of this process, one by one."""
+        if self._is_static:
+            return (Connection(self, number) for number in range(len(self)))
+        return iter(pynn_neuron.Projection.connections.fget(self))
+
+    def _plastic_columns(self, names: list[str]) -> Columns:
+        synapses, parameters = list(self.connections), self._names
+        native = [self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names]
+        return {
+            name: np.array([getattr(synapse, attribute) for synapse in synapses])
+            for name, attribute in zip(names, native, strict=True)
+        }
+
+    def set(self, **attributes: Any) -> None:
+        """Change the parameters of all synapses; see PyNN."""
+        if self._is_static:
+            super().set(**attributes)
+            return
+        attributes = self._value_list_to_array(attributes)
+        space = common.projections.ParameterSpace(
+            attributes, self.synapse_type.get_schema(), self.shape
+        )
+        index = self.columns(["presynaptic_index", "postsynaptic_index"]).values()
+        for name in ("weight", "delay"):
+            if name in attributes:
+                values = evaluate(space[name], *index, self, Stream(0, 0, 0))
+                if name == "weight":
+                    check_signs(values, self)
+                else:
+                    self._checked_delays(values)
+        common.Projection.set(self, **attributes)
+        if "delay" in attributes:
+            for synapse in self.connections:
+                synapse.delay = float(_on_grid(synapse.delay))
+
+    def _set_attributes(self, parameter_space: Any) -> None:
+        pynn_neuron.Projection._set_attributes(self, parameter_space)
+
+
+def _on_grid(delays: Any) -> Any:
+    return np.round(delay_steps(delays, state.dt) * state.dt, 9)
 
 
 def _refuse(synapse_type: Any, post: Any) -> None:

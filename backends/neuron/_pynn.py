@@ -51,7 +51,6 @@ def _import_pynn_neuron() -> Any:
 pynn_neuron: Any = _import_pynn_neuron()
 h: Any = importlib.import_module("neuron").h
 simulator: Any = importlib.import_module("pyNN.neuron.simulator")
-pynn_cells: Any = importlib.import_module("pyNN.neuron.cells")
 pynn_electrodes: Any = importlib.import_module("pyNN.neuron.standardmodels.electrodes")
 # not attributes of pyNN.neuron, where other modules have these names
 pynn_projections: Any = importlib.import_module("pyNN.neuron.projections")

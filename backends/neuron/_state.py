@@ -1,47 +1,119 @@
-"""What belongs to the network that is being built: its seed, its objects, its spikes."""
+"""The network that is being built, and its clock: what lies between PyNN's functions and NEURON."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from portable_cortex.pynn.state import State
+
 from ._cells import forget_sections
 from ._pynn import h, pynn_projections, simulator
 
+PIECE = 1000
+"""Steps that are run at a time where samples are thinned out afterwards, to bound the memory."""
 
-class _Network:
-    """One at a time, as NEURON has one; `begin` clears what the last one left."""
+
+class _State(State):
+    """One network at a time, as NEURON has one; `release` clears what the last one left."""
+
+    backend = "neuron"
+    num_processes = simulator.state.num_processes
+    mpi_rank = simulator.state.mpi_rank
 
     def __init__(self) -> None:
-        self.seed = 1
-        self._n_drawn = 0
-        self._populations: list[Any] = []
-        self._projections: list[Any] = []
+        self.populations, self.projections, self.current_sources = [], [], []
+        self._handler = h.FInitializeHandler(1, self._initialize)
+        super().__init__()
 
-    def next_key(self) -> int:
-        """Key of the random numbers of the next projection."""
-        self._n_drawn += 1
-        return self._n_drawn
-
-    def add_population(self, population: Any) -> None:
-        self._populations.append(population)
-
-    def add_projection(self, projection: Any) -> None:
-        self._projections.append(projection)
-
-    def begin(self, seed: int) -> None:
+    def begin(self, *args: Any, **kwargs: Any) -> None:
         """Free everything that NEURON holds: it would go on simulating it."""
-        self.seed, self._n_drawn = seed, 0
-        for projection in self._projections:
+        self.release()
+        super().begin(*args, **kwargs)
+        self._is_new = True
+
+    def release(self) -> None:
+        """Free what NEURON holds; what the recorders keep can still be read."""
+        for projection in self.projections:
             projection.release()
         pynn_projections._projections.clear()
         simulator.state.parallel_context.gid_clear()  # before the cells: it looks at them
         simulator.initializer.clear()
         simulator.state.gid_sources = []
-        for population in self._populations:
-            population.release()
-        self._projections, self._populations = [], []
+        for item in (*self.current_sources, *self.populations):
+            item.release()
+        self.projections, self.populations, self.current_sources = [], [], []
         forget_sections()
         h.min_delay = -1  # PyNN keeps the last network's
 
+    def touch(self, what: str, *, structure: bool = False) -> None:
+        """NEURON takes every change at once, but for what the processes agree on."""
+        self._is_new = self._is_new or structure
 
-network = _Network()
+    # --- the clock ----------------------------------------------------------------------------
+
+    def advance(self, steps: int) -> None:
+        """Simulate for a number of steps."""
+        if not simulator.state.running:
+            self._start()
+        elif self._is_new and self.num_processes > 1:
+            simulator.state.parallel_context.set_maxstep(simulator.state.default_maxstep)
+        self._is_new = False
+        stop = self.step + steps
+        for source in self.current_sources:
+            source.prepare(self.step, stop)
+        thinning = [recorder for recorder in self.recorders if recorder.is_thinned]
+        while self.step < stop:
+            last = min(stop, self.step + PIECE) if thinning else stop
+            simulator.state.parallel_context.psolve((last + 0.25) * self.dt)
+            self.step = last
+            h.t = self.t  # NEURON adds up the steps, and their errors
+            for recorder in thinning:
+                recorder.collect()
+        simulator.state.tstop = self.t
+        self.complete()
+
+    def _start(self) -> None:
+        is_stated = h.min_delay >= 0
+        simulator.state.cvode.queue_mode(not self._watches, 0)
+        simulator.state._pre_run()
+        if not is_stated:
+            h.min_delay = -1  # PyNN would take it for the default of later synapses
+        for recorder in self.recorders:
+            recorder.begin()
+        self.complete()
+
+    def complete(self) -> None:
+        """Let happen what belongs to the present."""
+        h.portable_complete(int(self._watches))
+
+    @property
+    def _watches(self) -> bool:
+        """Whether there are cells whose spikes NEURON finds by watching their potential."""
+        return not all(population.keeps_grid for population in self.populations)
+
+    def restore(self) -> None:
+        """Go back to the initial values, with nothing on its way."""
+        simulator.state.reset()
+        for source in self.current_sources:
+            source.restart()
+
+    def _initialize(self) -> None:
+        # PyNN sets initial values before the mechanisms initialize themselves
+        for population in self.populations:
+            population.initialize_cells()
+
+    def begin_records(self) -> None:
+        """Let NEURON's new records begin at the present.
+
+        NEURON begins all of them anew: what is in those in progress is put aside before.
+        """
+        if simulator.state.running:
+            for recorder in self.recorders:
+                recorder.collect()
+            h.frecord_init()
+            for recorder in self.recorders:
+                recorder.rewind()
+
+
+name = "NEURON"  # as PyNN's recorders say it
+state = _State()

@@ -46,8 +46,9 @@ def as_matrix(
         matrix[sources, targets] = neutral
         combine.at(matrix, (sources, targets), values)
     else:
-        order = np.arange(len(values))  # not a slice: numpy walks a reversed one forwards
-        order = order[::-1].copy() if multiple_synapses == "first" else order
+        order = np.arange(len(values))
+        if multiple_synapses == "first":
+            order = order[::-1].copy()  # numpy goes through a reversed view in its own order
         matrix[sources[order], targets[order]] = values[order]
     return matrix
 

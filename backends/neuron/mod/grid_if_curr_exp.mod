@@ -17,7 +17,7 @@ ENDCOMMENT
 
 NEURON {
     POINT_PROCESS GridIFCurrExp
-    RANGE v_init, v_rest, vm, theta, reset, refractory_steps, left
+    RANGE v_init, v_rest, vm, u, theta, reset, refractory_steps, left
     RANGE i_e, i_i, i_e_init, i_i_init, i_offset, i_stim, new_e, new_i
     RANGE p_vv, p_ve, p_vi, p_vc, p_ee, p_ii
     RANGE drive_weight, drive_interval, drive_start, drive_stop

@@ -20,11 +20,13 @@ PARAMETER {
 
 ASSIGNED {
     next (ms)
+    era                       : number of the parameters; events of another era are void
 }
 
 INITIAL {
+    era = 1
     next = start + interval * random_negexp(stream)
-    net_send(end_of_step(), 1)
+    net_send(end_of_step(), era)
 }
 
 FUNCTION end_of_step() (ms) { : from now
@@ -35,16 +37,21 @@ FUNCTION end_of_step() (ms) { : from now
 }
 
 NET_RECEIVE (w) {
-    if (flag == 1) {
+    if (flag == 0) {          : other parameters: what is left of an interval is as long as a new one
+        era = era + 1
+        next = t
+        if (next < start) { next = start }
+        next = next + interval * random_negexp(stream)
+        if (next <= stop) {
+            net_send(end_of_step(), era)
+        }
+    } else if (flag == era) {
         while (next <= t + 1e-6 && next <= stop) {
             net_event(t)
             next = next + interval * random_negexp(stream)
         }
         if (next <= stop) {
-            net_send(end_of_step(), 1)
+            net_send(end_of_step(), era)
         }
-    } else {                  : another interval: what is left of the old one is as long as a new one
-        next = t + interval * random_negexp(stream)
-        net_move(t + end_of_step())
     }
 }
