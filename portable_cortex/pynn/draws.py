@@ -222,7 +222,7 @@ def draw_edges(
         sources, targets = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
         listed = {name: rows[:, 2 + i] for i, name in enumerate(columns)}
     elif type(connector).__name__ == "CSAConnector":
-        sources, targets, listed = _connection_set(connector, between)
+        sources, targets, listed = connection_set(connector, between)
     else:
         sources, targets = _pairs(connector, between, seed, item)
 
@@ -424,8 +424,8 @@ def _small_world(
     return sources, np.concatenate([*targets_of, np.empty(0, np.int64)])
 
 
-def _connection_set(
-    connector: Any, between: Between
+def connection_set(
+    connector: Any, between: Any
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, FloatArray]]:
     """Sources, targets and values of a connection set (CSA; Djurfeldt 2012)."""
     import csa
@@ -535,11 +535,11 @@ def listed_synapses(connector: Any) -> tuple[FloatArray, tuple[str, ...]]:
     array, shape (synapses, 2 + columns)
     tuple of str
     """
-    if hasattr(connector, "file"):
-        columns = connector.file.get_metadata().get("columns", ("weight", "delay"))
-        columns, rows = tuple(c for c in columns if c not in ("i", "j")), connector.file.read()
-    else:
-        columns, rows = tuple(connector.column_names), connector.conn_list
+    if hasattr(connector, "file") and not hasattr(connector, "conn_list"):  # it is read once
+        names = connector.file.get_metadata().get("columns", ("weight", "delay"))
+        connector.column_names = tuple(name for name in names if name not in ("i", "j"))
+        connector.conn_list = connector.file.read()
+    columns, rows = tuple(connector.column_names), connector.conn_list
     return np.asarray(rows, dtype=float).reshape(-1, 2 + len(columns)), columns
 
 

@@ -50,6 +50,8 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     def __init__(self, population: Any, file: Any = None) -> None:
         super().__init__(population, file)
         self._indices: dict[str, NDArray[np.int64]] = {}
+        self._start = self._spikes_start = self._sampling_start = self._present()
+        self._first_samples: dict[str, int] = {}  # of the signals in the data
 
     # --- what a backend gives ---------------------------------------------------------------------
 
@@ -79,8 +81,16 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     @property
     def start(self) -> int:
         """The step in which the data begin."""
-        began = float(self._recording_start_time.rescale("ms").magnitude)
-        return int(nearest_steps(began, self._simulator.state.dt))
+        return self._start
+
+    @property
+    def sampling_start(self) -> int:
+        """The step from which samples in the data are counted."""
+        return max(self._start, self._sampling_start)
+
+    def _present(self) -> int:
+        state = self._simulator.state
+        return int(nearest_steps(state.t, state.dt))
 
     @property
     def interval(self) -> int:
@@ -102,7 +112,7 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     def recorded_spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and indices of the spikes in the data, by step."""
         steps, neurons = self.spikes()
-        since = self.start
+        since = max(self._start, self._spikes_start)
         # a spike in the step where data begin was in those before, but for those at 0
         kept = (steps > since) | (since == 0)
         return steps[kept], neurons[kept]
@@ -128,7 +138,24 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         self._simulator.state.touch("a recording")
         indices = np.array(sorted(self.population.id_to_index(int(i)) for i in new_ids), np.int64)
         if indices.size:
+            others = {key for key, cells in self.recorded.items() if cells} - {variable}
+            if len(self.recorded[variable]) == indices.size:  # the first of them
+                if variable.name == SPIKES:
+                    self._spikes_start = self._present()
+                elif not any(key.name != SPIKES for key in others):
+                    self._sampling_start = self._present()
             self.changed(variable.name, indices)
+
+    def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
+        """See PyNN, which would let everything begin with the population."""
+        dt = self._simulator.state.dt
+        began = max(self._start, self._spikes_start)
+        self._recording_start_time = round(began * dt, 9) * pq.ms  # of the spike trains
+        segment = super()._get_current_segment(*args, **kwargs)
+        for signal in segment.analogsignals:
+            first = self._first_samples.get(signal.name, self._start)
+            signal.t_start = round(first * dt, 9) * pq.ms
+        return segment
 
     def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
         steps, neurons = self.recorded_spikes()
@@ -138,7 +165,8 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
         first, values = self.samples(variable.name)
-        skipped = max(0, -(-(self.start - first) // self.interval))
+        skipped = max(0, -(-(self.sampling_start - first) // self.interval))
+        self._first_samples[variable.name] = first + skipped * self.interval
         wanted = [self.population.id_to_index(int(cell)) for cell in ids]
         columns = np.searchsorted(self.indices(variable.name), wanted)
         return values[skipped:, columns], None
@@ -151,6 +179,8 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         return {int(cell): int(counts[int(cell) - first]) for cell in ids}
 
     def _clear_simulator(self) -> None:
+        self._start = self._present()
+        self.clear_flag = False  # PyNN would drop what is recorded from now until a reset
         self.forget()
 
     def _reset(self) -> None:
@@ -160,4 +190,5 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     def restart(self) -> None:
         """The network has gone back to its beginning."""
         self._recording_start_time = 0.0 * pq.ms
+        self._start = self._spikes_start = self._sampling_start = 0
         self.forget()

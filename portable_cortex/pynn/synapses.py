@@ -11,7 +11,7 @@ from pyNN.standardmodels import build_translations, synapses
 from pyNN.standardmodels.base import excitatory_receptor_types, inhibitory_receptor_types
 
 from .checks import check_edges, check_indices
-from .draws import listed_synapses
+from .draws import connection_set, listed_synapses
 from .values import is_number, is_random, number, resolved
 
 COMBINE = {"sum": (np.add, 0.0), "min": (np.minimum, np.inf), "max": (np.maximum, -np.inf)}
@@ -126,6 +126,10 @@ def _weight_range(projection: Any) -> tuple[float, float]:
         if "weight" in names and len(table):
             weights = table[:, 2 + names.index("weight")]
             return float(weights.min()), float(weights.max())
+    if type(connector).__name__ == "CSAConnector":
+        _, _, values = connection_set(connector, projection)
+        if len(values.get("weight", ())):
+            return float(values["weight"].min()), float(values["weight"].max())
     value = projection.synapse_type.parameter_space["weight"]
     if is_random(value) and not value.operations:
         p = value.base_value.parameters
@@ -141,8 +145,9 @@ def _weight_range(projection: Any) -> tuple[float, float]:
     lazy = resolved(value, projection)
     lazy._shape = None
     lazy.shape = projection.shape
-    corner = float(lazy[projection.pre.size - 1, projection.post.size - 1])  # PyNN's own guess
-    return corner, corner
+    rows = (lazy[source : source + 1, :] for source in range(projection.pre.size))
+    limits = [(float(np.min(row)), float(np.max(row))) for row in rows]
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def required_sign(projection: Any) -> int:
