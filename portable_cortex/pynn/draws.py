@@ -222,7 +222,7 @@ def draw_edges(
         sources, targets = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
         listed = {name: rows[:, 2 + i] for i, name in enumerate(columns)}
     elif type(connector).__name__ == "CSAConnector":
-        sources, targets, listed = connection_set(connector, between)
+        sources, targets, listed = _connection_set(connector, between)
     else:
         sources, targets = _pairs(connector, between, seed, item)
 
@@ -424,8 +424,8 @@ def _small_world(
     return sources, np.concatenate([*targets_of, np.empty(0, np.int64)])
 
 
-def connection_set(
-    connector: Any, between: Any
+def _connection_set(
+    connector: Any, between: Between
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, FloatArray]]:
     """Sources, targets and values of a connection set (CSA; Djurfeldt 2012)."""
     import csa

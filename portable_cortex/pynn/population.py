@@ -44,10 +44,10 @@ def check_parameter(name: str, values: Any) -> None:
     if name == "spike_times":
         for train in values:
             times = times_of(train)
-            if np.any(np.diff(times) < 0):
-                problem = "in ascending order"
-            elif not np.all(np.isfinite(times)):
+            if not np.all(np.isfinite(times)):
                 problem = "finite"
+            elif np.any(np.diff(times) < 0):
+                problem = "in ascending order"
             elif np.any(times < 0):
                 problem = f"0 or later, not {times[0]:g}"
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import quantities as pq
 from numpy.typing import NDArray
 from pyNN import recording
 
+from ..errors import InvalidValueError
 from .grid import nearest_steps
 
 F64 = NDArray[np.float64]
@@ -20,7 +22,7 @@ def sampling_steps(interval: float, timestep: float) -> int:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         For an interval that is no multiple of the time step.
 
     Examples
@@ -30,14 +32,54 @@ def sampling_steps(interval: float, timestep: float) -> int:
     """
     steps = interval / timestep
     if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
-        raise ValueError(
+        raise InvalidValueError(
             f"sampling_interval must be a multiple of the time step ({timestep:g} ms), not "
             f"{interval:g} ms"
         )
     return round(steps)
 
 
-class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
+class Segments:
+    """A recorder whose earlier segments stay whole, whatever is asked for.
+
+    Mix it into PyNN's recorder, which gives out its own lists of them, and Neo empties these when
+    some of the variables are asked for.
+    """
+
+    cache: Any  # PyNN's
+
+    def get(
+        self,
+        variables: Any,
+        gather: bool = False,
+        filter_ids: Any = None,
+        clear: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """See PyNN."""
+        base: Any = super()
+        kept, self.cache = self.cache, _copied(self.cache)
+        try:
+            data = base.get(variables, gather, filter_ids, clear, **kwargs)
+        except BaseException:
+            self.cache = kept
+            raise
+        if not clear:
+            self.cache = kept
+        return data
+
+
+def _copied(cache: Any) -> Any:
+    copies = recording.DataCache()
+    for segment in cache:
+        copied = copy(segment)
+        copied._spiketrains = copy(segment._spiketrains)
+        copied._analogsignals = copy(segment._analogsignals)
+        copies.store(copied)
+    return copies
+
+
+class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     """What is recorded of a population.
 
     A backend subclasses it with ``_simulator`` and gives `spikes` and `samples`; it keeps what it
@@ -51,7 +93,6 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         super().__init__(population, file)
         self._indices: dict[str, NDArray[np.int64]] = {}
         self._start = self._spikes_start = self._sampling_start = self._present()
-        self._first_samples: dict[str, int] = {}  # of the signals in the data
 
     # --- what a backend gives ---------------------------------------------------------------------
 
@@ -131,6 +172,15 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         self._simulator.state.check_alive(self.population)
         return super().get(*args, **kwargs)
 
+    def _check_sampling_interval(self, sampling_interval: float | None) -> None:
+        if sampling_interval is None or not {*self.variables()} - {SPIKES}:
+            return
+        if abs(sampling_interval - self.sampling_interval) > 1e-9:
+            raise InvalidValueError(
+                "all neurons of a population are recorded with one sampling interval: "
+                f"{self.sampling_interval:g} ms is in use, not {sampling_interval:g} ms"
+            )
+
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         if sampling_interval is not None:
             sampling_steps(sampling_interval, self._simulator.state.dt)
@@ -138,24 +188,16 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         self._simulator.state.touch("a recording")
         indices = np.array(sorted(self.population.id_to_index(int(i)) for i in new_ids), np.int64)
         if indices.size:
-            others = {key for key, cells in self.recorded.items() if cells} - {variable}
             if len(self.recorded[variable]) == indices.size:  # the first of them
-                if variable.name == SPIKES:
-                    self._spikes_start = self._present()
-                elif not any(key.name != SPIKES for key in others):
-                    self._sampling_start = self._present()
+                self._begin(variable.name)
             self.changed(variable.name, indices)
 
-    def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
-        """See PyNN, which would let everything begin with the population."""
-        dt = self._simulator.state.dt
-        began = max(self._start, self._spikes_start)
-        self._recording_start_time = round(began * dt, 9) * pq.ms  # of the spike trains
-        segment = super()._get_current_segment(*args, **kwargs)
-        for signal in segment.analogsignals:
-            first = self._first_samples.get(signal.name, self._start)
-            signal.t_start = round(first * dt, 9) * pq.ms
-        return segment
+    def _begin(self, variable: str) -> None:
+        """A variable is recorded that was not before."""
+        if variable == SPIKES:
+            self._spikes_start = self._present()
+        elif {*self.variables()} <= {SPIKES, variable}:
+            self._sampling_start = self._present()
 
     def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
         steps, neurons = self.recorded_spikes()
@@ -164,12 +206,24 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         return cells[own], np.round(steps[own] * self._simulator.state.dt, 9)
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
-        first, values = self.samples(variable.name)
-        skipped = max(0, -(-(self.sampling_start - first) // self.interval))
-        self._first_samples[variable.name] = first + skipped * self.interval
+        _, values = self._in_data(variable.name)
         wanted = [self.population.id_to_index(int(cell)) for cell in ids]
-        columns = np.searchsorted(self.indices(variable.name), wanted)
-        return values[skipped:, columns], None
+        return values[:, np.searchsorted(self.indices(variable.name), wanted)], None
+
+    def _in_data(self, variable: str) -> tuple[int, F64]:
+        """Step of the first sample in the data, and the samples from there."""
+        first, values = self.samples(variable)
+        skipped = max(0, -(-(self.sampling_start - first) // self.interval))
+        return first + skipped * self.interval, values[skipped:]
+
+    def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
+        spikes_start = max(self._start, self._spikes_start) * self._simulator.state.dt
+        self._recording_start_time = round(spikes_start, 9) * pq.ms
+        segment = super()._get_current_segment(*args, **kwargs)
+        for signal in segment.analogsignals:  # PyNN has all of them begin with the population
+            first, _ = self._in_data(signal.name)
+            signal.t_start = round(first * self._simulator.state.dt, 9) * pq.ms
+        return segment
 
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
         _, neurons = self.recorded_spikes()

@@ -11,7 +11,7 @@ from pyNN.standardmodels import build_translations, synapses
 from pyNN.standardmodels.base import excitatory_receptor_types, inhibitory_receptor_types
 
 from .checks import check_edges, check_indices
-from .draws import connection_set, listed_synapses
+from .draws import listed_synapses
 from .values import is_number, is_random, number, resolved
 
 COMBINE = {"sum": (np.add, 0.0), "min": (np.minimum, np.inf), "max": (np.maximum, -np.inf)}
@@ -120,16 +120,6 @@ def default_receptor(projection: Any) -> str:
 
 def _weight_range(projection: Any) -> tuple[float, float]:
     """The smallest and the largest weight, as far as they can be told before drawing."""
-    connector = projection._connector
-    if hasattr(connector, "conn_list") or hasattr(connector, "file"):
-        table, names = listed_synapses(connector)
-        if "weight" in names and len(table):
-            weights = table[:, 2 + names.index("weight")]
-            return float(weights.min()), float(weights.max())
-    if type(connector).__name__ == "CSAConnector":
-        _, _, values = connection_set(connector, projection)
-        if len(values.get("weight", ())):
-            return float(values["weight"].min()), float(values["weight"].max())
     value = projection.synapse_type.parameter_space["weight"]
     if is_random(value) and not value.operations:
         p = value.base_value.parameters

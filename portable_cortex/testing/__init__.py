@@ -2,8 +2,7 @@
 
 ``pip install 'portable-cortex[testing]'``, then, where the backend is installed::
 
-    pytest -p portable_cortex.testing.plugin --pyargs portable_cortex.testing.contract \\
-        --backend NAME
+    pytest -p portable_cortex.testing.plugin --backend X --pyargs portable_cortex.testing.contract
 
 or, among tests of one's own, ``pytest_plugins = ["portable_cortex.testing.plugin"]`` in
 ``conftest.py`` and ``from portable_cortex.testing.contract import *`` in a test file. What a
