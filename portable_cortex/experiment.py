@@ -14,7 +14,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._run import Reporter, Resolved, RunWarning, execute
+from ._run import Reporter as Reporter
+from ._run import Resolved, RunWarning, execute
 from .errors import InvalidValueError, OutputError, UnknownNameError, UnsupportedError
 from .host import parallel
 from .models.loader import load_model

@@ -106,10 +106,10 @@ def common_receptor_types(assembly: Any) -> list[str]:
 
 
 def default_receptor(projection: Any) -> str:
-    """The receptor of a projection that names none: by the signs of its weights.
+    """The receptor of a projection that names none: by the signs of the synapse type's weights.
 
     It is the first of the target's receptors (the excitatory one), or the second for weights that
-    are all 0 or less and not all 0.
+    are all 0 or less and not all 0. As in PyNN, the weights of a list do not count.
     """
     types = list(projection.post.receptor_types)
     if len(types) < 2:
