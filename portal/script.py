@@ -266,5 +266,6 @@ def _packed(files: Mapping[str, bytes]) -> str:
         for name, content in files.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # no date of today
             archive.writestr(info, content)
-    text = base64.b85encode(bz2.compress(packed.getvalue())).decode()  # without quotes and backslashes
+    # without quotes and backslashes
+    text = base64.b85encode(bz2.compress(packed.getvalue())).decode()
     return "\n".join(text[i : i + 100] for i in range(0, len(text), 100))
