@@ -135,8 +135,9 @@ def _weight_range(projection: Any) -> tuple[float, float]:
     lazy = resolved(value, projection)
     lazy._shape = None
     lazy.shape = projection.shape
-    corner = float(lazy[projection.pre.size - 1, projection.post.size - 1])  # PyNN's own guess
-    return corner, corner
+    rows = (lazy[source : source + 1, :] for source in range(projection.pre.size))
+    limits = [(float(np.min(row)), float(np.max(row))) for row in rows]
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def required_sign(projection: Any) -> int:
