@@ -28,7 +28,7 @@ from pyNN.parameters import LazyArray, ParameterSpace, Sequence
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.synapses import common_receptor_types
+from portable_cortex.pynn.population import Joined
 
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
@@ -57,14 +57,9 @@ def _cells(population: Any, nodes: Any) -> dict[str, Any]:
     return {"node_collection": nodes, "all_cells": cells, "_mask_local": local}
 
 
-class Assembly(pynn_nest.Assembly):  # type: ignore[misc]  # PyNN is untyped
+class Assembly(Joined, pynn_nest.Assembly):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = pynn_nest.Assembly.__doc__
     _simulator = _simulator
-
-    @property
-    def receptor_types(self) -> list[str]:
-        """Those that all populations have, in the order of the first one's cell type."""
-        return common_receptor_types(self)
 
 
 class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]

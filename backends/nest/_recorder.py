@@ -242,6 +242,7 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
         return {int(cell): known.get(int(cell), 0) for cell in ids}
 
     def _clear_simulator(self) -> None:
+        self.clear_flag = False  # PyNN would drop what is recorded from now until a reset
         for sampler in self._samplers:
             sampler.forget()
         if self._spike_recorder is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from pyNN import common, errors
+from pyNN import common
 from pyNN.connectors import OneToOneConnector
 from pyNN.space import Space
 
