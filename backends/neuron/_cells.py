@@ -16,6 +16,9 @@ from ._pynn import h, pynn_neuron, simulator
 PER_SECTION = 256
 """Neurons that are put into one section: it carries them, and has no part in their dynamics."""
 
+MECHANISMS = {"w": "adexp", "u": "izh", "v_t": "gif_fun", "i_eta": "gif_fun"}
+"""Which attribute of PyNN's cells has a state variable."""
+
 
 def _parameter(name: str) -> property:
     def get(cell: Any) -> float:

@@ -1,4 +1,4 @@
-"""Populations in NEURON: PyNN's cells, those on the time grid, and Poisson sources without cells."""
+"""Populations in NEURON: cells of PyNN, those on the grid, and Poisson sources without cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyNN import errors
-from pyNN.parameters import LazyArray, ParameterSpace
+from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
@@ -14,7 +14,7 @@ from portable_cortex.pynn.population import check_parameter
 from portable_cortex.pynn.synapses import common_receptor_types
 
 from . import _state
-from ._cells import GridIFCurrExp, SpikeSourcePoisson, with_whole_refractoriness
+from ._cells import MECHANISMS, GridIFCurrExp, SpikeSourcePoisson, with_whole_refractoriness
 from ._pynn import h, pynn_neuron, simulator
 from ._recorder import Recorder
 from ._state import state
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 DRIVE, SOURCE = 0, 1
 """What a neuron's own random stream is for."""
-
-MECHANISMS = {"w": "adexp", "u": "izh", "v_t": "gif_fun", "i_eta": "gif_fun"}
-"""Which attribute of PyNN's cells has a state variable."""
 
 SYNAPTIC = ("gsyn_exc", "gsyn_inh", "isyn_exc", "isyn_inh")
 
@@ -73,6 +70,21 @@ class _Cells:
         """See PyNN."""
         state.check_alive(self)
         super().set(**parameters)  # type: ignore[misc]
+
+    def inject(self, current_source: Any) -> None:
+        """See PyNN."""
+        current_source.inject_into(self)
+
+    def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
+        if names != ("spike_times",):
+            base: Any = super()
+            return base._get_native_parameters(*names, component_label=component_label)
+        cells = self.all_cells[self._mask_local]
+        trains = np.empty(len(cells), dtype=object)
+        trains[:] = [Sequence(cell._cell.spike_times) for cell in cells]
+        return ParameterSpace(
+            {"spike_times": simplify(trains)}, self.celltype.get_schema(), shape=(len(cells),)
+        )
 
     def _set_parameters(self, parameter_space: Any) -> None:
         parameter_space.evaluate(simplify=False)

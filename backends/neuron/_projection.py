@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from pyNN import common, errors
+from pyNN import common
 from pyNN.connectors import OneToOneConnector
 from pyNN.space import Space
 
@@ -153,7 +153,9 @@ class Projection(projection.Projection):
 
     def drive_targets(self) -> Iterator[tuple[int, Any, float]]:
         """Index, mechanism and delay (ms) of each target that is driven directly."""
-        for target, delay in zip(self._edges.targets.tolist(), self._edges.delays.tolist(), strict=True):
+        for target, delay in zip(
+            self._edges.targets.tolist(), self._edges.delays.tolist(), strict=True
+        ):
             yield target, self.post.all_cells[target]._cell.source, delay
 
     def build_synapses(self) -> None:
@@ -212,8 +214,13 @@ class Projection(projection.Projection):
         """See `Readable`; of this process."""
         if not self._is_static:
             return self._plastic_columns(names)
-        edges = dict(zip(("presynaptic_index", "postsynaptic_index", "weight", "delay"),
-                         self._edges, strict=True))
+        edges = dict(
+            zip(
+                ("presynaptic_index", "postsynaptic_index", "weight", "delay"),
+                self._edges,
+                strict=True,
+            )
+        )
         return {name: edges[name] for name in names}
 
     def replace(self, name: str, values: Any) -> None:
@@ -269,9 +276,7 @@ class Projection(projection.Projection):
 
     def _plastic_columns(self, names: list[str]) -> Columns:
         synapses, parameters = list(self.connections), self._names
-        native = [
-            self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names
-        ]
+        native = [self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names]
         return {
             name: np.array([getattr(synapse, attribute) for synapse in synapses])
             for name, attribute in zip(names, native, strict=True)
