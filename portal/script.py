@@ -18,6 +18,7 @@ from portable_cortex.errors import UnknownNameError, UnsupportedError
 from portable_cortex.machine import load_machine
 from portable_cortex.models.loader import MODELS
 from portable_cortex.recording import to_json
+from portable_cortex.registry import BUILTIN
 
 BACKENDS = ("spinnaker",)
 """Backends that can be submitted."""
@@ -249,7 +250,7 @@ def _files() -> dict[str, bytes]:
         files[f"portable_cortex/{package}/__init__.py"] = b""
     files["portable_cortex/portal/_job.py"] = portal.joinpath("_job.py").read_bytes()
     for backend in _BACKENDS:
-        folder = resources.files(f"portable_cortex.backends.{backend}")
+        folder = resources.files(BUILTIN[backend].partition(":")[0])
         for file in sorted(folder.iterdir(), key=lambda f: f.name):
             if file.name.endswith(".py") and file.name != "__main__.py":
                 files[f"portable_cortex/backends/{backend}/{file.name}"] = file.read_bytes()

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from portable_cortex import Backend, backend_names, load_backend
 from portable_cortex.backends.spinnaker.board import native
 from portable_cortex.cli import commands as cli
-from portable_cortex.errors import BackendUnavailableError, PortableCortexError
-from portable_cortex.machine import load_machine
+from portable_cortex.errors import BackendUnavailableError
+from portable_cortex.testing import plugin
 
 # Threads that wait for each other by spinning starve each other on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+pytest_plugins = ["portable_cortex.testing.plugin"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -41,21 +42,14 @@ def no_board() -> str | None:
 
 def missing(name: str) -> str | None:
     """What has to be installed for the tests of a backend, if anything."""
-    try:
-        found = load_backend(name).availability()
-    except PortableCortexError as error:
-        return str(error)
-    if not found.available:
-        return f"{name} is not installed here: {found.install}"
+    if reason := plugin.missing(name):
+        return reason
     if name in COMPILED:
         return NO_COMPILER
     return no_board() if name == "spinnaker" else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--backend", action="append", default=[], help="run the contract suite on this backend only"
-    )
     parser.addoption("--slow", action="store_true", help="also run tests that take minutes")
 
 
@@ -65,18 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"REQUIRED_BACKENDS names {name}, which cannot run: {reason}")
     config.addinivalue_line("markers", "compiler: needs a C++ compiler and make")
     config.addinivalue_line("markers", "board: needs an emulated SpiNNaker board")
-    config.addinivalue_line(
-        "markers",
-        "needs(*what): contract tests that some backends cannot pass, see their `cannot`",
-    )
     # one figure, one progress bar width, whatever the terminal
     os.environ.setdefault("COLUMNS", "120")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "backend_name" in metafunc.fixturenames:
-        names = metafunc.config.getoption("--backend") or list(backend_names())
-        metafunc.parametrize("backend_name", names, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -96,32 +80,12 @@ def checkout() -> Path:
 
 
 @pytest.fixture
-def backend(backend_name: str, request: pytest.FixtureRequest) -> Backend:
-    """Each backend in turn; skips, with the reason, what it cannot do."""
-    backend = load_backend(backend_name)
-    if reason := missing(backend_name):
-        pytest.skip(reason)
+def obstacle(backend_name: str, request: pytest.FixtureRequest) -> str | None:
+    """Why the tests of a backend cannot run here, or not without being asked for."""
     asked = request.config.getoption("--slow") or request.config.getoption("--backend")
     if backend_name in SLOW and not asked:
-        pytest.skip(f"{SLOW[backend_name]}: run with --slow or --backend {backend_name}")
-    for marker in request.node.iter_markers("needs"):
-        for what in marker.args:
-            reason = backend.cannot.get(what)
-            if reason:
-                pytest.skip(reason)
-    return backend
-
-
-@pytest.fixture
-def sim(backend: Backend):
-    """The backend's namespace, set up with a step of 0.1 ms."""
-    try:
-        namespace = backend.simulator(load_machine("single-thread").options_for(backend))
-    except BackendUnavailableError as error:  # of the target, e.g. no board
-        pytest.skip(str(error))
-    backend.setup(namespace, timestep=0.1, seed=7)
-    yield namespace
-    backend.end(namespace)
+        return f"{SLOW[backend_name]}: run with --slow or --backend {backend_name}"
+    return missing(backend_name)
 
 
 @pytest.fixture(scope="session")

@@ -198,32 +198,129 @@ def test_clear_and_reset(sim):
     assert third.analogsignals[0].shape == (201, 1)
 
 
-def test_changes_between_runs_are_refused(sim):
-    cells = sim.Population(2, sim.IF_curr_exp())
-    sim.run(0)
-    cells.set(tau_m=15.0)  # nothing has happened yet
+def changing_network(sim):
+    """Data of a network in which everything changes between runs; no draws, so all are equal."""
+    source = sim.Population(3, sim.SpikeSourceArray(spike_times=[[0.0, 5.0, 5.3], [2.0], [4.95]]))
+    cells = sim.Population(4, sim.IF_curr_exp(i_offset=[0.0, 0.5, 1.0, 1.5], tau_refrac=2.3))
+    strong = sim.StaticSynapse(weight=1.0, delay=1.7)
+    driving = sim.Projection(source, cells, sim.AllToAllConnector(), strong)
+    rows = [(3, 0, -1.0, 2.5), (2, 1, -2.0, 0.7), (3, 2, -1.0, 4.0)]
+    among = sim.Projection(cells, cells, sim.FromListConnector(rows))
+    cells.record("v")
+    source.record("spikes")
+    cells[1:3].record("spikes")
+    sim.run(5.0)
+    cells[1:3].set(tau_m=7.0, i_offset=1.4)
+    cells[0:1].initialize(v=-58.0)
+    sim.run(3.3)
+    source.set(spike_times=[[5.0, 8.3, 8.4, 12.0], [11.0], [12.0]])  # of 8.3, which is now, no more
+    driving.set(weight=2.0)
+    sim.run(1.2)
+    cells.set(tau_refrac=1.1)
+    sim.run(3.0)
+    others = sim.Population(2, sim.IF_curr_exp(i_offset=1.0))
+    sim.Projection(cells, others, sim.AllToAllConnector(), sim.StaticSynapse(weight=1.0, delay=1.0))
+    others.record(["v", "spikes"])
+    cells.record("spikes")
+    among.set(delay=0.9)
+    sim.run(10.0)
+    current = sim.DCSource(amplitude=0.5, start=25.0, stop=40.0)
+    cells[:2].inject(current)
+    sim.run(10.0)
+    current.amplitude = 1.0
+    sim.run(7.3)
+    yield from data(cells, others, source)
+    cells.get_data(clear=True)
+    sim.run(5.0)
+    yield from data(cells, others, source)
+    sim.reset()
+    sim.run(5.0)
+    yield from data(cells, others, source)
+
+
+def data(*populations):
+    """All that was recorded in the last segment, as arrays."""
+    for population in populations:
+        segment = population.get_data().segments[-1]
+        yield from (signal.magnitude for signal in segment.analogsignals)
+        yield from (np.asarray(train.magnitude) for train in segment.spiketrains)
+
+
+def test_networks_change_between_runs(sim):
+    """What is on its way arrives, who is refractory stays so, what was recorded is kept."""
+    builtin = portable_cortex.simulator("builtin")
+    builtin.setup(timestep=0.1)
+    traces = zip(changing_network(sim), changing_network(builtin), strict=True)
+    for number, (found, expected) in enumerate(traces):
+        np.testing.assert_allclose(found, expected, atol=1e-9, err_msg=str(number))
+    assert number > 30
+
+
+def injected(sim):
+    """Cells with currents of all kinds, several into one, over several runs."""
+    cells = sim.Population(4, sim.IF_curr_exp(v_thresh=1e6, tau_m=10.0), label="injected")
+    steps = {"times": [0.0, 1.03, 2.07, 9.0], "amplitudes": [0.1, 0.2, -0.3, 0.4]}
+    wave = {"amplitude": 0.3, "offset": 0.1, "frequency": 120.0, "phase": 30.0}
+    sources = [
+        sim.DCSource(amplitude=0.5, start=2.04, stop=7.0),
+        sim.StepCurrentSource(**steps),
+        sim.ACSource(**wave, start=1.0, stop=8.0),
+        sim.NoisyCurrentSource(mean=0.1, stdev=0.3, start=0.5, stop=11.0, dt=0.3),
+    ]
+    for source, chosen in zip(sources, (cells[:2], cells, cells[1:3], cells[2:]), strict=True):
+        source.inject_into(chosen)
+        source.record()
+    cells.record("v")
+    return cells, sources
+
+
+def run_injected(sim):
+    cells, sources = injected(sim)
+    sim.run(3.0)
+    sources[0].amplitude = -0.7  # from now on
+    sim.run(8.0)
+    return [*data(cells), *(source.get_data().magnitude for source in sources)]
+
+
+def test_currents_are_those_of_the_builtin_engine(sim):
+    builtin = portable_cortex.simulator("builtin")
+    builtin.setup(timestep=0.1, rng_seed=5)
+    traces = zip(run_injected(sim), run_injected(builtin), strict=True)
+    for found, expected in traces:
+        np.testing.assert_allclose(found, expected, atol=1e-11)
+
+
+def test_drawn_background_keeps_its_rate_until_spikes_of_the_new_one_arrive(sim):
+    source = sim.Population(200, sim.SpikeSourcePoisson(rate=9000.0))
+    cells = sim.Population(200, sim.IF_curr_exp(v_thresh=1e6, tau_syn_E=0.05))
+    synapse = sim.StaticSynapse(weight=1.0, delay=1.5)
+    sim.Projection(source, cells, sim.OneToOneConnector(), synapse)
+    cells.record("isyn_exc")
+    sim.run(3.0)
+    source.set(rate=0.0)
     sim.run(1.0)
-    for change in (
-        lambda: cells.set(tau_m=5.0),
-        lambda: cells.initialize(v=-60.0),
-        lambda: cells.record("v"),
-        lambda: sim.Population(1, sim.IF_curr_exp()),
-        lambda: sim.Projection(cells, cells, sim.AllToAllConnector()),
-        lambda: cells.inject(sim.DCSource(amplitude=1.0)),
-    ):
-        with pytest.raises(UnsupportedError, match=r"at 1 ms: .* or after reset\(\)"):
-            change()
+    source.set(rate=9000.0)
+    sim.run(4.0)
+    signal = next(data(cells))
+    arrived = np.round(signal[1:] - signal[:-1] * np.exp(-0.1 / 0.05), 6).mean(axis=1)
+    on = arrived > 0.5
+    assert np.flatnonzero(np.diff(on.astype(int))).tolist() == [14, 44, 54]
+    assert arrived[15:45].mean() == pytest.approx(0.9, abs=5 * np.sqrt(0.9 / 200 / 30))
 
 
 def test_what_is_not_there_is_said(sim):
     cells = sim.Population(2, sim.IF_curr_exp())
     synapse = synapses.TsodyksMarkramSynapse.__new__(synapses.TsodyksMarkramSynapse)
-    with pytest.raises(UnsupportedError, match="StaticSynapse only"):
+    with pytest.raises(UnsupportedError, match="static synapses only"):
         sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
-    twice = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 1.01]))
-    twice.record("spikes")
+    with pytest.raises(UnsupportedError, match=r"at most once a step \(0.1 ms\), not twice at 1.1"):
+        sim.Population(1, sim.SpikeSourceArray(spike_times=[1.01, 1.02]))
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 1.01]))
     with pytest.raises(UnsupportedError, match="at most once a step"):
-        sim.run(1.0)
+        source.set(spike_times=[[3.0, 3.0]])
+    assert source.get("spike_times").value.tolist() == [1.0, 1.01]
+    with pytest.raises(UnsupportedError, match="off_grid"):
+        sim.setup(timestep=0.1, spike_precision="off_grid")
 
 
 def test_unknown_mode_lists_the_valid_ones():

@@ -19,7 +19,7 @@ from portable_cortex.validation.verdict.comparison import (
     DISTRIBUTION_SEEDS,
     Values,
     Yardstick,
-    calibrated_tests,
+    contrasts,
     self_check,
 )
 from portable_cortex.validation.verdict.significance import ALPHA, CONFIDENCE, TAIL, adjusted
@@ -95,7 +95,7 @@ def test_the_benchmark_judges_as_the_package(benchmark, n):
     called = []
     for mean, distance in zip(means, distances, strict=True):
         values = {key: Values(mean[[j]], distance[[j]]) for j, key in enumerate(KEYS)}
-        tests = calibrated_tests(values, yardsticks, 1, SECONDS * 1e3)
+        tests = contrasts(values, yardsticks, 1, SECONDS * 1e3)
         called.append(adjusted(np.array([test.p for test in tests])).min() < ALPHA)
         kinds = {test.kind for test in tests}
         assert ("distribution" in kinds) == (n >= DISTRIBUTION_SEEDS)
@@ -128,7 +128,7 @@ def test_distances_that_hardly_vary_by_chance_alarm_nobody():
     usual = 0.051 + 0.0026 * rng.standard_normal(10)
     yardstick = Yardstick.of(Ensemble(np.zeros(1), 5 + rng.standard_normal(10), usual, usual))
     key = ("A", "rate")
-    (_, test) = calibrated_tests(
+    (_, test) = contrasts(
         {key: Values(np.array([5.0]), np.array([0.087]))}, {key: yardstick}, 1, 2000.0
     )
     assert test.kind == "distribution"

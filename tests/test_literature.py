@@ -14,7 +14,7 @@ from portable_cortex.validation.cost import (
     UserRun,
     cost_of,
     draw_literature,
-    literature,
+    picture,
     published_runs,
     user_run,
 )
@@ -33,17 +33,17 @@ def test_published_runs():
 
 
 @pytest.fixture
-def texts(monkeypatch):
-    """Labels by panel, with where they and the points are, of the figure that is drawn."""
-    panels = []
-    annotate = literature._annotate
+def panels(monkeypatch):
+    """The panels of the figure that is drawn, and what they show."""
+    drawn = []
+    draw = picture._draw
 
-    def spy(axes, points):
-        annotate(axes, points)
-        panels.append((axes, points))
+    def spy(axes, chart):
+        draw(axes, chart)
+        drawn.append((axes, chart))
 
-    monkeypatch.setattr(literature, "_annotate", spy)
-    return panels
+    monkeypatch.setattr(picture, "_draw", spy)
+    return drawn
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,20 @@ def texts(monkeypatch):
         [UserRun(f"backend {n}", 1.0 + 0.05 * n, 0.5, 2026) for n in range(5)],
     ],
 )
-def test_labels_are_legible(tmp_path, texts, runs):
+def test_labels_are_legible(tmp_path, panels, runs):
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
     path = tmp_path / "literature.png"
     draw_literature(path, runs)
     assert matplotlib.image.imread(path).shape[:2] == (900, 1800)
-    assert len(texts) == 2
-    by_energy, by_year = (len(points) for _, points in texts)
+    by_energy, by_year = (len(chart.marks) for _, chart in panels)
     assert by_year == 14 + len(runs)
     assert by_energy == 13 + sum(r.energy_per_synaptic_event_uj is not None for r in runs)
-    for axes, points in texts:
+    for axes, chart in panels:
         renderer = axes.figure.canvas.get_renderer()
         boxes = [Text.get_window_extent(text, renderer) for text in axes.texts]
-        assert len(boxes) == len(points) + 1  # and "real time"
+        assert len(boxes) == len(chart.marks) + 1  # and "real time"
         overlapping = [
             (a, b) for a, b in itertools.combinations(boxes, 2) if Bbox.intersection(a, b)
         ]
@@ -84,7 +83,7 @@ def test_the_picture_has_stars_only_for_own_runs(tmp_path):
     with_, without = (
         matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3] for name in ("with", "without")
     )
-    red = np.array(matplotlib.colors.to_rgb(literature.STAR))
+    red = np.array(matplotlib.colors.to_rgb(picture.STAR))
     assert (np.abs(with_ - red).max(axis=-1) < 0.02).sum() > 200
     assert (np.abs(without - red).max(axis=-1) < 0.02).sum() == 0
 

@@ -1,9 +1,8 @@
-"""What importing costs, who may import whom, and what is installed."""
+"""What importing costs, what is installed, and names that have moved."""
 
 from __future__ import annotations
 
-import ast
-import graphlib
+import importlib
 import importlib.metadata
 import json
 import os
@@ -16,8 +15,7 @@ import pytest
 import portable_cortex
 import portable_cortex.backends
 import portable_cortex.hardware_configs
-import portable_cortex.validation
-from portable_cortex import backend_names
+from portable_cortex._moved import MOVED
 
 CORE = Path(portable_cortex.__file__).parent
 BACKENDS = Path(portable_cortex.backends.__file__).parent
@@ -26,24 +24,7 @@ NAMES = sorted(p.name for p in BACKENDS.iterdir() if (p / "__init__.py").exists(
 # where the backends lie inside the core's folder they are not the core
 OTHERS = ("backends", "hardware_configs", "portal", "validation")
 CORE_FILES = sorted(p for p in CORE.rglob("*.py") if p.relative_to(CORE).parts[0] not in OTHERS)
-BACKEND_FILES = sorted(BACKENDS.rglob("*.py"))
-VALIDATION = Path(portable_cortex.validation.__file__).parent
-VALIDATION_FILES = sorted(VALIDATION.rglob("*.py"))
 SIMULATORS = ("nest", "brian2", "neuron", "spynnaker", "pyNN.nest", "pyNN.neuron", "pyNN.brian2")
-
-
-def imports(path):
-    """(level, module) of every import statement of a file, wherever it stands."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found += [(0, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            found.append((node.level, module))
-            # `from package import module`
-            found += [(node.level, f"{module}.{a.name}".lstrip(".")) for a in node.names]
-    return found
 
 
 def test_importing_imports_no_simulator():
@@ -73,36 +54,6 @@ def test_importing_imports_no_simulator():
     assert done.stderr == ""
 
 
-def test_the_rules_below_see_all_files():
-    assert {"mock", "nest"} <= set(NAMES) <= set(backend_names())
-    assert {"experiment.py", "pd14.py", "commands.py"} <= {p.name for p in CORE_FILES}
-    assert {"_namespace.py", "board.py"} <= {p.name for p in BACKEND_FILES}
-
-
-@pytest.mark.parametrize("path", CORE_FILES, ids=lambda p: str(p.relative_to(CORE)))
-def test_core_imports_siblings_relatively_and_no_backend(path):
-    for level, module in imports(path):
-        parts = module.split(".")
-        assert level or parts[0] != "portable_cortex", f"{module} by its full name"
-        depth = len(path.relative_to(CORE).parts)
-        assert level <= depth, f"{module} from above the package"
-        assert not (level and "backends" in parts), f"{module} is a backend"
-        assert level or parts[0] not in SIMULATORS, f"{module} is a simulator"
-        assert module not in SIMULATORS
-
-
-@pytest.mark.parametrize("path", BACKEND_FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
-def test_backends_import_the_core_and_themselves_only(path):
-    for level, module in imports(path):
-        parts = module.split(".")
-        # their own files relatively, never those of a neighbour or of the core
-        assert level <= 1, f"{module} from above the backend"
-        assert parts[:2] != ["portable_cortex", "backends"], f"{module} by its full name"
-        if level == 0:
-            others = set(NAMES) - {path.relative_to(BACKENDS).parts[0]}
-            assert parts[0] not in ("backends", *others), module
-
-
 def test_typing_marker_and_machine_files_are_installed():
     assert (CORE / "py.typed").is_file()
     assert {"local.toml", "single-thread.toml"} <= {p.name for p in MACHINES.glob("*.toml")}
@@ -117,36 +68,40 @@ def test_one_wheel_serves_every_python():
     assert libraries in (["_native.so"], [])  # none: there was no C compiler
 
 
+@pytest.mark.parametrize("old", MOVED)
+def test_old_names_of_modules_work_and_say_the_new_ones(old, monkeypatch):
+    monkeypatch.delitem(sys.modules, f"portable_cortex.{old}", raising=False)
+    new = f"portable_cortex.{MOVED[old]}"
+    with pytest.warns(DeprecationWarning, match=rf"^portable_cortex.{old} is now {new}: import"):
+        module = importlib.import_module(f"portable_cortex.{old}")
+    assert module is importlib.import_module(new)
+    assert module.__name__ == module.__spec__.name == new
+
+
+def test_old_names_work_in_every_way_of_importing():
+    code = (
+        "import portable_cortex, portable_cortex.sonata\n"
+        "from portable_cortex import model, parallel\n"
+        "from portable_cortex.sonata import Spikes\n"
+        "from portable_cortex.backends.spinnaker_board.heap import Heap\n"
+        "import portable_cortex.backends.spinnaker.board.heap as heap\n"
+        "assert portable_cortex.sonata.Spikes is Spikes is portable_cortex.Spikes\n"
+        "assert model.build and parallel.rank() == 0\n"
+        "assert heap.Heap is Heap\n"
+        "assert portable_cortex.model_loader.ModelWarning is portable_cortex.ModelWarning\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "always::DeprecationWarning:__main__", "-c", code],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert "<string>:1: DeprecationWarning: portable_cortex.sonata is now" in done.stderr
+    assert done.stderr.count("portable_cortex.sonata is now") == 1
+
+
 def test_public_names_exist():
     assert portable_cortex.__version__[0].isdigit()
     for name in portable_cortex.__all__:
         assert hasattr(portable_cortex, name)
-
-
-@pytest.mark.parametrize("path", VALIDATION_FILES, ids=lambda p: str(p.relative_to(VALIDATION)))
-def test_validation_imports_the_core_and_itself_only(path):
-    depth = len(path.relative_to(VALIDATION).parts)
-    for level, module in imports(path):
-        parts = module.split(".")
-        assert level <= depth, f"{module} from above the package"
-        assert parts[:2] not in (["portable_cortex", "backends"], ["portable_cortex", "validation"])
-        assert level or parts[0] not in SIMULATORS, f"{module} is a simulator"
-
-
-ROOMS = sorted(p.parent.name for p in VALIDATION.glob("*/__init__.py"))
-
-
-def test_rooms_of_the_validation_use_of_each_other_what_is_listed():
-    """And a room that another stands on does not use it in turn."""
-    used = {room: set() for room in ROOMS}
-    for path in VALIDATION.glob("*/*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == 2:
-                room = importlib.import_module(f"portable_cortex.validation.{node.module}")
-                assert node.module in ROOMS, f"{path}: from ..{node.module}"
-                assert {alias.name for alias in node.names} <= set(room.__all__), path
-                used[path.parent.name].add(node.module)
-    assert tuple(graphlib.TopologicalSorter(used).static_order())[-1] == "pages"
 
 
 @pytest.mark.parametrize("name", ["neuron", "elsewhere"])

@@ -240,7 +240,7 @@ def test_the_place_among_the_published_runs(small):
     assert (len(by_energy.marks), len(by_year.marks)) == (14, 15)
     assert not found.full_scale
     for chart in found.charts:
-        (star,) = (mark for mark in chart.marks if mark.family == "own")
+        (star,) = (mark for mark in chart.marks if mark.family == "user")
         assert (star.label, star.comparable) == ("this run", False)
         assert all(mark.comparable for mark in chart.marks if mark is not star)
         assert all(0 <= m.x <= CHART_WIDTH and 0 <= m.y <= CHART_HEIGHT for m in chart.marks)
@@ -288,7 +288,7 @@ def test_other_models_are_not_among_the_published(small):
 def test_two_runs_are_two_stars(small):
     other = changed(small, backend="other")
     (_, by_year) = account(small, other).charts
-    assert [m.label for m in by_year.marks if m.family == "own"] == ["this run", "the other run"]
+    assert [m.label for m in by_year.marks if m.family == "user"] == ["this run", "the other run"]
 
 
 def hostile(value):

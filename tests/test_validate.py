@@ -17,7 +17,7 @@ from recordings import as_simulated
 
 from portable_cortex import Recording, Spikes
 from portable_cortex.cli import commands as cli
-from portable_cortex.errors import OutputError, UnknownNameError
+from portable_cortex.errors import InvalidValueError, OutputError, UnknownNameError
 from portable_cortex.validation.activity import STATISTICS, Activity, measure
 from portable_cortex.validation.verdict import (
     Reference,
@@ -159,12 +159,31 @@ def test_other_conditions_are_noted(honest, tmp_path, mock_reference):
 def test_spikes_that_were_not_recorded(tmp_path, honest, mock_reference):
     none = as_simulated(scale=0.02, warmup=0.0, duration=1000.0, record_spikes=False)
     comparison = validate(none.save(tmp_path / "none"), mock_reference)
-    assert (comparison.verdict, comparison.reason) == (UNDECIDED, "spikes were not recorded")
+    assert comparison.verdict is UNDECIDED
+    assert f"the spikes of {tmp_path / 'none'} were not recorded" in comparison.reason
+    assert "without --no-record" in comparison.reason
     trains = {p: s for p, s in honest.spike_trains.items() if p != "L5I"}
     some = dataclasses.replace(honest, spike_trains=trains).save(tmp_path / "some")
     comparison = validate(some, mock_reference)
     assert comparison.verdict is UNDECIDED
-    assert "L5I" in comparison.reason
+    assert f"{some} has no spikes of L5I" in comparison.reason
+
+
+def test_what_is_too_short_is_said(tmp_path, honest):
+    """And not that the spikes of nobody were not recorded."""
+    brief = Reference.of("brief", {}, {50.0: [measure(honest, 50.0)] * 5})
+    brief.save(tmp_path / "brief.h5")
+    comparison = validate(honest.save(tmp_path / "run"), tmp_path / "brief.h5")
+    assert comparison.verdict is UNDECIDED
+    assert comparison.reason == (
+        "the reference brief has 50 ms for runs of 2000 ms, too short for any statistic: "
+        "take one of 100 ms or more"
+    )
+
+
+def test_no_runs_at_all():
+    with pytest.raises(InvalidValueError, match="one run or more"):
+        validate([])
 
 
 def test_silence_differs(honest, tmp_path, mock_reference):

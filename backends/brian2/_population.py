@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import gcd
 from typing import Any
 
 import numpy as np
 
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import population as floor
 from portable_cortex.pynn import recorder
 
@@ -123,6 +125,19 @@ class Population(floor.Population):
     def can_have(self, celltype: Any) -> bool:
         """Whether this is a cell type of this backend."""
         return isinstance(celltype, tuple(CELL_TYPES.values()))
+
+    def check(self, parameters: Mapping[str, Array]) -> None:
+        """Besides what holds everywhere: a source fires at most once a step."""
+        super().check(parameters)
+        if "spike_times" in parameters:
+            steps, cells = floor.scheduled(parameters["spike_times"], state.dt)
+            twice = (np.diff(steps) == 0) & (np.diff(cells) == 0)
+            if twice.any():
+                raise UnsupportedError(
+                    f"a SpikeSourceArray of the brian2 backend fires at most once a step "
+                    f"({state.dt:g} ms), not twice at {steps[1:][twice][0] * state.dt:g} ms: use "
+                    "several sources, or a shorter time step"
+                )
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:
         """Values hold at once, too, when a network has been running."""

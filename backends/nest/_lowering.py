@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from pyNN import connectors
+from pyNN.common import Population
 from pyNN.random import RandomDistribution
 
 from ._pynn import nest
@@ -52,7 +53,12 @@ def connection_rule(connector: Any, pre: Any, post: Any) -> dict[str, Any] | Non
     if isinstance(connector, connectors.AllToAllConnector):
         return {"rule": "all_to_all", **common}
     if isinstance(connector, connectors.OneToOneConnector):
-        return {"rule": "one_to_one"} if pre.size == post.size else None
+        # NEST sorts the nodes of views and assemblies
+        in_order = all(
+            isinstance(cells, Population) or np.all(np.diff(numbers(cells)) > 0)
+            for cells in (pre, post)
+        )
+        return {"rule": "one_to_one"} if pre.size == post.size and in_order else None
     if isinstance(connector, connectors.FixedProbabilityConnector):
         return {"rule": "pairwise_bernoulli", "p": connector.p_connect, **common}
     if not isinstance(
@@ -61,16 +67,23 @@ def connection_rule(connector: Any, pre: Any, post: Any) -> dict[str, Any] | Non
         return None
     if isinstance(connector.n, RandomDistribution):
         return None
+    if not loops and min(pre.size, post.size) < 2:
+        return None  # NEST would look for another cell for ever
     n, replacement = int(connector.n), bool(connector.with_replacement)
     if isinstance(connector, connectors.FixedTotalNumberConnector):
         # NEST's rule always draws with replacement
         return {"rule": "fixed_total_number", "N": n, **common} if replacement else None
     common["allow_multapses"] = replacement
     if isinstance(connector, connectors.FixedNumberPreConnector):
-        enough = replacement or n <= pre.size - (pre == post and not loops)
+        enough = replacement or n <= pre.size - (not loops)
         return {"rule": "fixed_indegree", "indegree": n, **common} if enough else None
-    enough = replacement or n <= post.size - (pre == post and not loops)
+    enough = replacement or n <= post.size - (not loops)
     return {"rule": "fixed_outdegree", "outdegree": n, **common} if enough else None
+
+
+def numbers(cells: Any) -> np.ndarray[Any, Any]:
+    """Node numbers of a population, view or assembly."""
+    return np.array(cells.all_cells, dtype=np.int64)
 
 
 def expected_synapses(rule: dict[str, Any], n_pre: int, n_post: int) -> float:

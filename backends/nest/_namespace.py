@@ -26,15 +26,11 @@ from . import _simulator as simulator
 from ._population import Assembly as Assembly
 from ._population import Population
 from ._population import PopulationView as PopulationView
-from ._projection import Projection
+from ._projection import Projection, StaticSynapse
 from ._pynn import nest, pynn_nest
 from ._sources import SpikeSourceArray as SpikeSourceArray
-from ._synapse_models import SynapseModels
 
 default_threads = 1
-
-# what a network needs, until the next setup()
-simulator.state.synapse_models = SynapseModels(threads=1)
 
 
 def __getattr__(name: str) -> Any:
@@ -64,12 +60,21 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
             "of the same processes. Start mpirun once for each"
         )
     extra = {"threads": default_threads, "spike_precision": "on_grid", **extra}
-    with quiet():
-        rank: int = pynn_nest.setup(timestep, min_delay, **extra)
-        nest.verbosity = nest.VerbosityLevel.ERROR
-    simulator.state.begin(timestep, min_delay, extra.get("max_delay", "auto"))
-    simulator.state.synapse_models = SynapseModels(nest.GetKernelStatus("total_num_virtual_procs"))
-    return rank
+
+    max_delay = extra.pop("max_delay", "auto")
+    common.setup(timestep, min_delay, max_delay=max_delay)
+    limits = {"min_delay": min_delay, "max_delay": max_delay}
+    if "auto" in limits.values():
+        limits = {}  # NEST finds its own: of one it would make up the other
+
+    def clear() -> None:
+        with quiet():
+            pynn_nest.setup(timestep, **limits, **extra)
+            nest.verbosity = nest.VerbosityLevel.ERROR
+
+    clear()
+    simulator.state.begin(timestep, min_delay, max_delay, clear)
+    return int(simulator.state.mpi_rank)
 
 
 def prepare() -> None:
@@ -91,8 +96,20 @@ reset = common.build_reset(simulator)
     rank,
 ) = common.build_state_queries(simulator)
 CSAConnector = connectors.CSAConnector
+# their smallest delay is NEST's in pyNN.nest, not that of setup()
+for _name in (
+    "STDPMechanism",
+    "TsodyksMarkramSynapse",
+    "SimpleStochasticSynapse",
+    "StochasticTsodyksMarkramSynapse",
+    "MultiQuantalSynapse",
+):
+    _base = getattr(pynn_nest, _name)
+    _own = {
+        "_get_minimum_delay": lambda self: simulator.state.least_delay,
+        "__doc__": _base.__doc__,
+    }
+    globals()[_name] = type(_name, (_base,), _own)
 globals().update(currents.classes(simulator.state))
 create = common.build_create(Population)
-connect = common.build_connect(
-    Projection, pynn_nest.FixedProbabilityConnector, pynn_nest.StaticSynapse
-)
+connect = common.build_connect(Projection, pynn_nest.FixedProbabilityConnector, StaticSynapse)

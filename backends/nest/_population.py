@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyNN import errors
-from pyNN.parameters import LazyArray, ParameterSpace
+from pyNN.parameters import LazyArray, ParameterSpace, Sequence
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
@@ -16,7 +16,8 @@ from portable_cortex.pynn.synapses import common_receptor_types
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder
-from ._simulator import ID, state
+from ._reset import Nodes
+from ._simulator import ID, in_words, state
 
 build_params = pynn_populations._build_params
 
@@ -62,6 +63,11 @@ class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
         size = self.grandparent.size
         return {name: _all_values(value, size)[cells] for name, value in values.items()}
 
+    def _set_parameters(self, parameter_space: Any) -> None:
+        state.check_alive(self)
+        with in_words(f"parameters of cells of population {self.grandparent.label}"):
+            super()._set_parameters(parameter_space)
+
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
         population = self.grandparent
         if variable not in population.initial_values:
@@ -93,7 +99,8 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self._direct: Projection | None = None  # its only projection, onto one target each
         self._connected = False
         self.network = state.network
-        super().__init__(*args, **kwargs)
+        with in_words(f"population {kwargs.get('label') or ''}".strip()):
+            super().__init__(*args, **kwargs)
         self.celltype.always_local = False  # processes share what repeats the spikes of sources
         if self._generator is not None:
             for name in self._LATE:
@@ -154,6 +161,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         UnsupportedError
             Where NEST cannot set it, to anything but the zero that it starts from.
         """
+        state.check_alive(self)
         celltype = self.celltype
         native = getattr(celltype, "variable_map", {}).get(variable, variable)
         scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)
@@ -176,10 +184,11 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             if not local.any():
                 return
             nodes = nodes[[int(cell) for cell in cells[local]]]
-        if np.ndim(values) == 0:
-            nodes.set({native: values})
-        else:
-            nodes.set([{native: v} for v in values[local].tolist()])
+        with in_words(f"{variable} of population {self.label}"):
+            if np.ndim(values) == 0:
+                nodes.set({native: values})
+            else:
+                nodes.set([{native: v} for v in values[local].tolist()])
 
     def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
         # PyNN counts among the neurons of this process, but the values are those of all
@@ -246,23 +255,60 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             self._direct.connect_generator(self._generator)
 
     def _set_parameters(self, parameter_space: Any) -> None:
+        state.check_alive(self)
         if self._generator is not None and not parameter_space.is_homogeneous:
             self._separate()
-        if self._generator is None:
-            super()._set_parameters(parameter_space)
-            return
-        parameters = build_params(parameter_space, None, size=self.size)
-        state.set_status(self._generator, parameters)
+        with in_words(f"parameters of population {self.label}"):
+            if self._generator is None:
+                super()._set_parameters(parameter_space)
+            else:
+                self._generator.set(build_params(parameter_space, None, size=self.size))
 
     def _get_native_parameters(self, *names: str) -> Any:
         if self._generator is None:
-            return super()._get_native_parameters(*names)
+            space = super()._get_native_parameters(*names)
+            if "spike_times" in names:  # PyNN makes of each a sequence of one array
+                trains = np.empty(self.local_size, object)
+                for index, node in enumerate(self.node_collection[self._mask_local]):
+                    trains[index] = Sequence(np.array(node.get("spike_times"), float))
+                space["spike_times"] = LazyArray(trains, shape=trains.shape, dtype=Sequence)
+            return space
         values = {name: self._generator.get(name) for name in names}
         return ParameterSpace(values, shape=(self.size,))
 
     def _reset(self) -> None:
         if self._generator is None:
             super()._reset()
+
+    # --- being made again, for a reset ------------------------------------------------------------
+
+    def nodes(self) -> list[Nodes]:
+        """All nodes of this population, as they must be made again."""
+        celltype = self.celltype
+        space = getattr(celltype, "native_parameters", celltype.parameter_space)
+        names = [name for name in space.keys() if name != "UNSUPPORTED"]  # noqa: SIM118
+        names += list(getattr(celltype, "extra_parameters", {}))
+
+        def take(attribute: str) -> Any:
+            return lambda nodes: self.__dict__.__setitem__(attribute, nodes)
+
+        sources = "_generator" if self._generator is not None else "node_collection_source"
+        parts = []
+        if self.__dict__.get(sources) is not None:
+            parts.append(Nodes.of(self.__dict__[sources], names, take(sources)))
+        if "node_collection" in self.__dict__:
+            own = [] if parts else names
+            parts.append(Nodes.of(self.node_collection, own, take("node_collection")))
+        return parts
+
+    def reconnect(self) -> None:
+        """Connect the nodes that were made again, and give them their initial values."""
+        if self._generator is not None:
+            self._connected, self._deferred_parrot_connections = False, True
+        elif "node_collection_source" in self.__dict__:
+            self._connect_sources()
+        for variable, value in self.initial_values.items():
+            self._set_initial_value_array(variable, value)
 
     def id_to_index(self, cells: Any) -> Any:
         """See PyNN, which cannot do it for none: a process may have no recorded neuron."""

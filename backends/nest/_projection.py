@@ -16,7 +16,7 @@ from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.checks import check_edges
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.grid import delay_steps
-from portable_cortex.pynn.synapses import check_signs
+from portable_cortex.pynn.synapses import check_signs, static_synapse
 from portable_cortex.pynn.values import is_number
 
 from . import _drawn, _lowering, _simulator
@@ -24,6 +24,7 @@ from ._population import Population
 from ._pynn import nest, pynn_nest
 from ._simulator import state
 
+StaticSynapse = static_synapse(state)
 MOST_ORDERED = 1_000_000
 """Synapses of a list whose order of creation is kept where there are several between two cells."""
 
@@ -34,7 +35,7 @@ ADDRESS = "presynaptic_index", "postsynaptic_index"
 class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     __doc__ = pynn_nest.Projection.__doc__
     _simulator = _simulator
-    _static_synapse_class = pynn_nest.StaticSynapse
+    _static_synapse_class = StaticSynapse
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             raise errors.ConnectionError("a spike source cannot be the target of a projection")
         state.check_alive(presynaptic_population, postsynaptic_population)
         self._number, self._changes = len(state.projections), parallel.rank() << 16
-        self._static = synapse_type is None or type(synapse_type) is pynn_nest.StaticSynapse
+        self._static = synapse_type is None or isinstance(synapse_type, StaticSynapse)
         if not self._static:
             if parallel.processes() > 1:
                 raise UnsupportedError(
@@ -75,6 +76,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         self._size = 0  # of this process
         self._model: str | None = None  # NEST's, once synapses were made
         self._background: dict[str, Any] | None = None  # weight and delay, until a run
+        self._again: Any = None  # the same, after a reset
         self._created: _Multapses | None = None
         self._table: _Table | None = None  # the last that was read
         self._port, self._sign = _receptor(self)
@@ -124,10 +126,36 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         return values
 
     def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
-        """See the floor; of all processes, in PyNN's units rather than NEST's."""
-        columns = map(parallel.joined, super().collect(connector))
-        sources, targets, weights, delays = columns
-        return sources, targets, weights / PICO, delays
+        """See the floor; of all processes."""
+        return tuple(map(parallel.joined, super().collect(connector)))
+
+    # --- being made again, for a reset ----------------------------------------------------------
+
+    @property
+    def is_static(self) -> bool:
+        """Whether its synapses do not change by themselves."""
+        return self._static
+
+    def synapses(self) -> Any:
+        """What `make_again` needs; None if nothing was connected."""
+        if self._background is None:
+            return self.stored()
+        if not self.pre._connected:
+            return None
+        if "node_collection" in self.pre.__dict__:
+            return self.stored()
+        found = nest.GetConnections(self.pre._generator, self._targets)
+        return found.get(["target", "weight", "delay"])
+
+    def make_again(self, synapses: Any) -> None:
+        """Make the synapses again that `synapses` gave."""
+        self._table = None
+        if synapses is None:
+            return
+        if self._background is None:
+            self.store(synapses)
+        else:
+            self._again = synapses  # when the generator is connected
 
     # --- connecting ---------------------------------------------------------------------------
 
@@ -146,7 +174,20 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     def connect_generator(self, generator: Any) -> None:
         """Connect the Poisson sources: directly, unless they have neurons of their own."""
         assert self._background is not None
-        if "node_collection" in self.pre.__dict__:
+        again, self._again = self._again, None
+        if isinstance(again, Edges):
+            self.store(again)
+        elif again is not None:
+            targets = np.atleast_1d(again["target"])
+            values = {
+                name: np.atleast_1d(again[name]).astype(float) for name in ("weight", "delay")
+            }
+            spec = {"synapse_model": self._model, **values}
+            if self._port:
+                spec["receptor_type"] = np.full(targets.size, self._port)
+            sources = np.full(targets.size, generator.global_id)
+            self._connect(sources, targets, "one_to_one", spec)
+        elif "node_collection" in self.pre.__dict__:
             self._connect_by_rule({"rule": "one_to_one"}, self._background)
         else:
             # connections from devices are kept apart from those between neurons
@@ -203,7 +244,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         spec["synapse_model"] = self._model
         if self._port:
             spec["receptor_type"] = np.full(n, self._port, dtype=int)
-        pairs = _numbers(self.pre)[sources], _numbers(self.post)[targets]
+        pairs = _lowering.numbers(self.pre)[sources], _lowering.numbers(self.post)[targets]
         self._connect(*pairs, "one_to_one", spec)
 
     def _connect(self, *arguments: Any) -> None:
@@ -278,12 +319,15 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
 
     def set(self, **attributes: Any) -> None:
         """See the floor; what is one number for all needs no look at the synapses."""
+        state.check_alive(self.pre, self.post)
         if not self._static:
             pynn_nest.Projection.set(self, **attributes)
         elif attributes and all(isinstance(v, int | float) for v in attributes.values()):
             changed = {name: np.array([float(v)]) for name, v in attributes.items()}
             for name in changed:
                 self._attribute(name)
+            if not parallel.total(len(self)):
+                return
             self._table = _Table(self.nest_connections, np.empty(0, np.int64))
             self._write(self._checked_values(changed))
         else:
@@ -395,19 +439,14 @@ def _receptor(projection: Any) -> tuple[int, float]:
     return int(celltype.get_receptor_type(projection.receptor_type)), sign
 
 
-def _numbers(cells: Any) -> np.ndarray[Any, Any]:
-    """Node numbers of a population, view or assembly."""
-    return np.array(cells.all_cells, dtype=np.int64)
-
-
 def _node_range(cells: Any) -> tuple[int, int]:
-    numbers = _numbers(cells)
+    numbers = _lowering.numbers(cells)
     return int(numbers.min()), int(numbers.max())
 
 
 def _positions(cells: Any, numbers: Any) -> np.ndarray[Any, Any]:
     """Indices, within a population, view or assembly, of nodes given by number."""
-    own = _numbers(cells)
+    own = _lowering.numbers(cells)
     order = np.argsort(own)
     found: np.ndarray[Any, Any] = order[np.searchsorted(own, numbers, sorter=order)]
     return found

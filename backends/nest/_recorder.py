@@ -186,8 +186,16 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
 
     # --- what PyNN's recorder calls ---------------------------------------------------------------
 
+    def record(self, *args: Any, **kwargs: Any) -> None:
+        """See PyNN."""
+        state.check_alive(self.population)
+        super().record(*args, **kwargs)
+
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         if variable.name == "spikes":
+            if self._spike_recorder is None and not self._new_spikes:
+                self._begins = state.step
+                self._recording_start_time = state.t * pq.ms
             self._new_spikes |= new_ids
             return
         if sampling_interval is not None:
@@ -219,6 +227,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
     def _get_current_segment(
         self, filter_ids: Any = None, variables: Any = "all", clear: bool = False
     ) -> Any:
+        self.begin()  # what is recorded since the last run has its first sample
         segment = super()._get_current_segment(filter_ids, variables, clear)
         for signal in segment.analogsignals:
             signal.t_start = self.signal_start(signal.name) * pq.ms
@@ -251,7 +260,19 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         self._recording_start_time = state.t * pq.ms
 
     def store_to_cache(self, annotations: Any = None) -> None:
-        recording.Recorder.store_to_cache(self, annotations)
+        if self.recorded_all:  # sources that are one generator have no cells to describe
+            recording.Recorder.store_to_cache(self, annotations)
+
+    def restart(self) -> None:
+        """The network was made again: so must be the devices."""
+        interval = self._interval
+        self._forget_everything()
+        self._interval = interval
+        for variable, ids in self.recorded_all.items():
+            if variable.name == "spikes":
+                self._new_spikes = set(ids)
+            elif ids:
+                self._new_samples[variable.name] = set(ids)
 
     # --- what a run calls -------------------------------------------------------------------------
 

@@ -9,13 +9,19 @@ there; where such data are asked for, NEST does go on by a slice (`State.look_ah
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from pyNN import errors
 
 from portable_cortex.pynn import state as floor
 from portable_cortex.pynn.grid import nearest_steps
 
 from ._currents import LONGEST, Currents, set_own_current
 from ._pynn import nest, pynn_simulator
+from ._reset import check_reset, make_again
+from ._synapse_models import SynapseModels
 
 name = pynn_simulator.name
 
@@ -30,6 +36,20 @@ class ID(pynn_simulator.ID):  # type: ignore[misc]  # PyNN is untyped
     @property
     def local(self) -> bool:
         return bool(self.parent._mask_local[self.parent.id_to_index(self)])
+
+
+@contextmanager
+def in_words(what: str) -> Iterator[None]:
+    """Make NEST's refusal of what a user asked for an error of PyNN.
+
+    Raises
+    ------
+    pyNN.errors.InvalidParameterValueError
+    """
+    try:
+        yield
+    except nest.NESTError as error:
+        raise errors.InvalidParameterValueError(f"NEST refuses {what}: {error}") from error
 
 
 class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untyped
@@ -47,18 +67,25 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         self.__dict__ = pynn_simulator.state.__dict__
         self.begin(0.1, "auto", "auto")
 
-    def begin(self, timestep: float, min_delay: Any, max_delay: Any) -> None:
-        """Start at 0, with these arguments of ``setup()``."""
+    def begin(self, timestep: float, min_delay: Any, max_delay: Any, clear: Any = None) -> None:
+        """Start at 0, with these arguments of ``setup()``; `clear` empties NEST's kernel."""
+        self.clear_kernel = clear
         self.step = 0
+        self.n_resets = 0
         self.network = getattr(self, "network", 0) + 1
         self.shared_seed: int | None = None
         self.projections: list[Any] = []
         self.current_sources: list[Any] = []
-        self.currents = Currents()
+        self.forget_connections()
         self.least_delay = float(timestep) if min_delay == "auto" else float(min_delay)
         self._longest = float("inf") if max_delay == "auto" else float(max_delay)
-        if min_delay != "auto" and max_delay == "auto":
-            self._longest = 10.0  # PyNN tells NEST so
+        self._is_auto = min_delay == "auto"
+        self.seed = int(nest.rng_seed)  # of everything that is drawn
+
+    def forget_connections(self) -> None:
+        """There are none in the kernel."""
+        self.synapse_models = SynapseModels(nest.total_num_virtual_procs)
+        self.currents = Currents()
 
     def touch(self, what: str, *, structure: bool = False) -> None:
         """Called before anything changes: NEST holds nothing back."""
@@ -73,9 +100,9 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         return self._longest
 
     @property
-    def seed(self) -> int:
-        """Of everything that is drawn."""
-        return int(nest.rng_seed)
+    def min_delay(self) -> float:
+        """The smallest delay that ``setup()`` was told, or that there is, ms."""
+        return float(nest.min_delay) if self._is_auto else self.least_delay
 
     @property
     def t(self) -> float:
@@ -126,6 +153,21 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
             if self.nest_step == self.step:
                 for recorder in self.recorders:
                     recorder.read_present()
+
+    def reset(self) -> None:
+        """Back to time 0 and the initial values, in a new segment."""
+        if self.nest_step > 0:
+            check_reset(self.projections)
+            self.step = 0
+            make_again(self)
+            self.n_resets += 1
+            nest.rng_seed = (self.seed + self.n_resets - 1) % (
+                2**32 - 1
+            ) + 1  # other Poisson trains
+        for recorder in self.recorders:
+            recorder.restart()
+        self.running = False
+        self.segment_counter += 1
 
     def handed_over(self, step: int) -> int:
         """The last step whose samples NEST has handed over when it stops at `step`."""

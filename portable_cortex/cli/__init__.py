@@ -6,5 +6,5 @@ Importing it costs nothing: `entry` answers Ctrl-C before `commands` brings nump
 __all__ = [
     "commands",  # the commands themselves
     "entry",  # the door: whatever happens inside, a sentence and a status come out
-    "progress",  # bars on the terminal
+    "job",  # the command in a process that ends with the one that started it
 ]

@@ -416,8 +416,8 @@ def sweep(
     is a run. Exit status 0 if all runs are finished, 1 if some failed, 130 when interrupted.
     """
     from ..sweep import runs as sweeping
-    from ..sweep.console import SweepReporter, show
     from ..sweep.pool import DaskPool, LocalPool
+    from .sweep_console import SweepReporter, show
 
     given = {"backend": backend, "machine": machine, "realisation": realisation}
     parameters = {"scale": scale, "drive": drive, **_values(param, "--param", json_or_text)}

@@ -28,7 +28,7 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
         types and current sources.
     """
     state = simulator.state
-    run, run_until = common.build_run(simulator)
+    run, pynn_run_until = common.build_run(simulator)
     record = common.build_record(simulator)
     create = common.build_create(classes["Population"])
     connect = common.build_connect(
@@ -37,6 +37,11 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
     queries = common.build_state_queries(simulator)
     standard = [n for n, c in classes.items() if hasattr(c, "injectable")]
     logging.getLogger("PyNN").setLevel(logging.WARNING)
+
+    def run_until(time_point: float, callbacks: Any = None) -> float:
+        """Advance to `time_point`, ms; see PyNN's ``run_until``."""
+        check_future(state, time_point)
+        return float(pynn_run_until(time_point, callbacks))
 
     def end(compatible_output: bool = True) -> None:
         """Write what was to be written to files, and forget the network; data stay."""
@@ -131,4 +136,12 @@ def check_spike_precision(backend: str, extra: Mapping[str, Any]) -> None:
         raise UnsupportedError(
             f"the {backend} backend keeps spikes on the time grid: spike_precision="
             f"{extra['spike_precision']!r} is on nest only; leave it out, or take a shorter step"
+        )
+
+
+def check_future(state: Any, time_point: float) -> None:
+    """Raise `InvalidValueError` for a time, ms, that has passed."""
+    if time_point < state.t - 0.5 * state.dt:
+        raise InvalidValueError(
+            f"run_until({time_point:g}) is in the past: it is {state.t:g} ms; reset() goes to 0"
         )

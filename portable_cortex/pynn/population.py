@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,10 @@ def check_parameter(name: str, values: Any) -> None:
     if name == "spike_times":
         for train in values:
             times = times_of(train)
-            if np.any(np.diff(times) < 0):
-                problem = "in ascending order"
-            elif not np.all(np.isfinite(times)):
+            if not np.all(np.isfinite(times)):
                 problem = "finite"
+            elif np.any(np.diff(times) < 0):
+                problem = "in ascending order"
             elif np.any(times < 0):
                 problem = f"0 or later, not {times[0]:g}"
             else:
@@ -96,8 +97,8 @@ class Cells:
         for name, value in parameter_space.items():
             values = population.parameters[name].copy()
             values[own] = value
-            check_parameter(name, values)
             changed[name] = values
+        population.check(changed)
         state.touch("parameters")
         population.parameters.update(changed)
 
@@ -206,6 +207,11 @@ class Population(Cells, common.Population):  # type: ignore[misc]
                 f"the {state.backend} backend has no cell type {type(self.celltype).__name__}: "
                 "take those of its namespace"
             )
+        parameters = self.celltype.native_parameters
+        parameters.shape = (self.size,)
+        parameters.evaluate(simplify=False)
+        self.parameters = {name: _each(v, self.size) for name, v in parameters.items()}
+        self.check(self.parameters)
         self.number, self.network = len(state.populations), state.network
         first = state.add_population(self)
         self.all_cells = np.empty(self.size, dtype=object)
@@ -215,12 +221,6 @@ class Population(Cells, common.Population):  # type: ignore[misc]
             self.all_cells[index] = cell
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
-        parameters = self.celltype.native_parameters
-        parameters.shape = (self.size,)
-        parameters.evaluate(simplify=False)
-        self.parameters = {name: _each(v, self.size) for name, v in parameters.items()}
-        for name, values in self.parameters.items():
-            check_parameter(name, values)
         defaults = self.celltype.default_initial_values
         self.initial: dict[str, NDArray[np.float64]] = {
             name: np.full(self.size, float(defaults.get(name, 0.0)))
@@ -233,6 +233,11 @@ class Population(Cells, common.Population):  # type: ignore[misc]
     def can_have(self, celltype: Any) -> bool:
         """Whether this is a cell type of the backend."""
         return True
+
+    def check(self, parameters: Mapping[str, NDArray[Any]]) -> None:
+        """Raise an error for values that no cell of this backend can have."""
+        for name, values in parameters.items():
+            check_parameter(name, values)
 
     def state_variables(self) -> tuple[str, ...]:
         """Names of what can be initialised."""
@@ -249,10 +254,23 @@ class Population(Cells, common.Population):  # type: ignore[misc]
 
     def scheduled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and cells of an array source's spikes, cell by cell."""
-        times = [times_of(train) for train in self.parameters["spike_times"]]
-        cells = np.repeat(np.arange(self.size), [t.size for t in times])
-        steps = whole_steps(np.concatenate([*times, np.empty(0)]), self._simulator.state.dt)
-        return steps.astype(np.int64), cells
+        return scheduled(self.parameters["spike_times"], self._simulator.state.dt)
+
+
+def scheduled(
+    spike_times: NDArray[Any], step: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Steps and cells of an array source's spikes, from a train for each cell (ms).
+
+    Examples
+    --------
+    >>> steps, cells = scheduled(np.array([Sequence([0.1]), Sequence([])]), 0.1)
+    >>> steps.tolist(), cells.tolist()
+    ([1], [0])
+    """
+    times = [times_of(train) for train in spike_times]
+    cells = np.repeat(np.arange(len(times)), [t.size for t in times])
+    return whole_steps(np.concatenate([*times, np.empty(0)]), step).astype(np.int64), cells
 
 
 def _each(value: Any, size: int) -> NDArray[Any]:

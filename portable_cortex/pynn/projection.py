@@ -289,6 +289,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
 
     def columns(self, names: list[str]) -> Columns:
         """See `Readable`."""
+        self._simulator.state.check_alive(self.pre, self.post)
         edges = self.stored()
         columns = dict(zip((*_ADDRESS, "weight", "delay"), edges, strict=True))
         return {name: columns[name] for name in names}
@@ -311,6 +312,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         A one-dimensional array or list has a value for each synapse, in the order of
         ``get(..., "list")``.
         """
+        self._simulator.state.check_alive(self.pre, self.post)
         edges = self.stored()
         lists = {name: v for name, v in attributes.items() if _is_list(v)}
         parameters = ParameterSpace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import quantities as pq
 from numpy.typing import NDArray
 from pyNN import recording
 
+from ..errors import InvalidValueError
 from .grid import nearest_steps
 
 F64 = NDArray[np.float64]
@@ -20,7 +22,7 @@ def sampling_steps(interval: float, timestep: float) -> int:
 
     Raises
     ------
-    ValueError
+    InvalidValueError
         For an interval that is no multiple of the time step.
 
     Examples
@@ -30,14 +32,54 @@ def sampling_steps(interval: float, timestep: float) -> int:
     """
     steps = interval / timestep
     if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
-        raise ValueError(
+        raise InvalidValueError(
             f"sampling_interval must be a multiple of the time step ({timestep:g} ms), not "
             f"{interval:g} ms"
         )
     return round(steps)
 
 
-class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
+class Segments:
+    """A recorder whose earlier segments stay whole, whatever is asked for.
+
+    Mix it into PyNN's recorder, which gives out its own lists of them, and Neo empties these when
+    some of the variables are asked for.
+    """
+
+    cache: Any  # PyNN's
+
+    def get(
+        self,
+        variables: Any,
+        gather: bool = False,
+        filter_ids: Any = None,
+        clear: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """See PyNN."""
+        base: Any = super()
+        kept, self.cache = self.cache, _copied(self.cache)
+        try:
+            data = base.get(variables, gather, filter_ids, clear, **kwargs)
+        except BaseException:
+            self.cache = kept
+            raise
+        if not clear:
+            self.cache = kept
+        return data
+
+
+def _copied(cache: Any) -> Any:
+    copies = recording.DataCache()
+    for segment in cache:
+        copied = copy(segment)
+        copied._spiketrains = copy(segment._spiketrains)
+        copied._analogsignals = copy(segment._analogsignals)
+        copies.store(copied)
+    return copies
+
+
+class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     """What is recorded of a population.
 
     A backend subclasses it with ``_simulator`` and gives `spikes` and `samples`; it keeps what it
@@ -46,6 +88,10 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
 
     _simulator: Any
     sampling_interval: float
+
+    def __init__(self, population: Any, file: Any = None) -> None:
+        super().__init__(population, file)
+        self._indices: dict[str, NDArray[np.int64]] = {}
 
     # --- what a backend gives ---------------------------------------------------------------------
 
@@ -89,8 +135,11 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
 
     def indices(self, variable: str) -> NDArray[np.int64]:
         """Neurons from which a variable is recorded, in order."""
-        ids = [int(i) for key, ids in self.recorded.items() if key.name == variable for i in ids]
-        return np.unique(np.array(ids, np.int64)) - int(self.population.first_id)
+        if variable not in self._indices:
+            cells = [ids for key, ids in self.recorded.items() if key.name == variable]
+            numbers = np.unique(np.array([int(i) for ids in cells for i in ids], np.int64))
+            self._indices[variable] = numbers - int(self.population.first_id)
+        return self._indices[variable]
 
     def recorded_spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and indices of the spikes in the data, by step."""
@@ -105,12 +154,23 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
         """See PyNN."""
         self._simulator.state.check_alive(self.population)
+        self._indices.clear()
         super().record(variables, ids, *args, **kwargs)
+        self._indices.clear()
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
         """See PyNN."""
         self._simulator.state.check_alive(self.population)
         return super().get(*args, **kwargs)
+
+    def _check_sampling_interval(self, sampling_interval: float | None) -> None:
+        if sampling_interval is None or not {*self.variables()} - {SPIKES}:
+            return
+        if abs(sampling_interval - self.sampling_interval) > 1e-9:
+            raise InvalidValueError(
+                "all neurons of a population are recorded with one sampling interval: "
+                f"{self.sampling_interval:g} ms is in use, not {sampling_interval:g} ms"
+            )
 
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         if sampling_interval is not None:
@@ -128,11 +188,22 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         return cells[own], np.round(steps[own] * self._simulator.state.dt, 9)
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
-        first, values = self.samples(variable.name)
-        skipped = max(0, -(-(self.start - first) // self.interval))
+        _, values = self._in_data(variable.name)
         wanted = [self.population.id_to_index(int(cell)) for cell in ids]
-        columns = np.searchsorted(self.indices(variable.name), wanted)
-        return values[skipped:, columns], None
+        return values[:, np.searchsorted(self.indices(variable.name), wanted)], None
+
+    def _in_data(self, variable: str) -> tuple[int, F64]:
+        """Step of the first sample in the data, and the samples from there."""
+        first, values = self.samples(variable)
+        skipped = max(0, -(-(self.start - first) // self.interval))
+        return first + skipped * self.interval, values[skipped:]
+
+    def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
+        segment = super()._get_current_segment(*args, **kwargs)
+        for signal in segment.analogsignals:  # PyNN has all of them begin with the population
+            first, _ = self._in_data(signal.name)
+            signal.t_start = round(first * self._simulator.state.dt, 9) * pq.ms
+        return segment
 
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
         _, neurons = self.recorded_spikes()
@@ -146,6 +217,7 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
 
     def _reset(self) -> None:
         self._simulator.state.touch("a recording")
+        self._indices.clear()
 
     def restart(self) -> None:
         """The network has gone back to its beginning."""

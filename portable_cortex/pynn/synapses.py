@@ -46,7 +46,9 @@ def as_matrix(
         matrix[sources, targets] = neutral
         combine.at(matrix, (sources, targets), values)
     else:
-        order = slice(None, None, -1 if multiple_synapses == "first" else 1)
+        order = np.arange(len(values))
+        if multiple_synapses == "first":
+            order = order[::-1].copy()  # numpy goes through a reversed view in its own order
         matrix[sources[order], targets[order]] = values[order]
     return matrix
 

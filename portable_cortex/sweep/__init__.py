@@ -1,7 +1,6 @@
 """Many runs: a grid of settings and seeds, on this computer or on a cluster.
 
-Others also use the modules ``console`` (progress and tables on the terminal), ``job`` (one run as a
-process of its own) and ``pool`` (where runs are computed).
+Others also use the modules ``pool`` (where runs are computed) and ``runs`` (which they are).
 """
 
 TYPE_CHECKING = False  # typing itself takes its time

@@ -273,7 +273,7 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
         log.write(f"$ portable-cortex {shlex.join(job.arguments)}\n".encode())
         log.flush()
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "portable_cortex.sweep.job", *job.arguments],
+            [sys.executable, "-P", "-m", "portable_cortex.cli.job", *job.arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from textwrap import indent
 
-from .compare import Unclear, difference
+from .compare import UnclearError, difference
 from .draw import numbered
 from .program import Program
 from .script import script
@@ -46,7 +46,7 @@ def main() -> None:
             counts["refused on " + backend] += outcome.refused is not None
             try:
                 text = difference(backend, program, outcome)
-            except Unclear as why:
+            except UnclearError as why:
                 counts[f"unclear: {why}"] += 1
                 continue
             if text is None:
@@ -66,8 +66,10 @@ def main() -> None:
         worker.stop()
 
 
-def shrunk(worker: Worker, backend: str, kind: str, program: Program, text: str) -> tuple[Program, str]:
-    """The smallest program with the same kind of difference: statements are left out, one by one."""
+def shrunk(
+    worker: Worker, backend: str, kind: str, program: Program, text: str
+) -> tuple[Program, str]:
+    """The smallest program of the same kind: statements are left out, one by one."""
     smaller = True
     while smaller:
         smaller = False

@@ -77,6 +77,12 @@ class Drawing:
 
     def setup(self) -> None:
         self.dt = self.one(0.1, 0.5, 1.0)
+        self.cell = (
+            self.one("IF_curr_alpha", "IF_cond_exp", "IF_cond_alpha")
+            if self.sometimes()
+            else "IF_curr_exp"
+        )
+        self.conducts = "cond" in self.cell
         low = self.one(None, None, None, 1, 2, 5)
         high = self.one(None, None, 10, 12)
         self.least, self.most = low or 1, high or 12
@@ -125,13 +131,15 @@ class Drawing:
         self.sizes[name] = size
         self.parent[name] = name
         if kind == "source":
-            self.add(p.Create(name, size, "SpikeSourceArray", (("spike_times", self.spike_times(size)),)))
+            self.add(
+                p.Create(name, size, "SpikeSourceArray", (("spike_times", self.spike_times(size)),))
+            )
             self.sources.append(name)
             return
         initial: p.Pairs = ()
         if self.sometimes():
             initial = (("v", self.potential(size)),)
-        self.add(p.Create(name, size, "IF_curr_exp", self.parameters(size), initial))
+        self.add(p.Create(name, size, self.cell, self.parameters(size), initial))
         self.neurons.append(name)
 
     def potential(self, size: int) -> Any:
@@ -176,7 +184,7 @@ class Drawing:
     # --- synapses -----------------------------------------------------------------------------
 
     def weight(self, sign: int) -> float:
-        return sign * self.integer(0, 64) / 16
+        return sign * self.integer(0, 64) / (1024 if self.conducts else 16)
 
     def delay_value(self) -> float:
         if self.rarely():
@@ -193,10 +201,13 @@ class Drawing:
             sign = -sign
         if kind == "matrix":
             return self.matrix(shape, lambda: self.weight(sign))
+        if kind == "d" and self.conducts:
+            return self.one("0.008*d", "0.03 - 0.002*d") if sign > 0 else "-0.004*d"
         if kind == "d":
             return self.one("0.5*d", "2.0 - 0.125*d", "1.0/(1.0 + d)") if sign > 0 else "-0.25*d"
         if kind == "random":
-            low, high = sorted((0.125 * sign, 2.0 * sign))
+            scale = sign / 64 if self.conducts else sign
+            low, high = sorted((0.125 * scale, 2.0 * scale))
             return p.Random("uniform", (("low", low), ("high", high)))
         return None if kind == "none" else self.weight(sign)
 
@@ -222,10 +233,19 @@ class Drawing:
         shape = self.sizes[pre], self.sizes[post]
         sign = self.one(1, 1, -1)
         receptor = self.one(None, "excitatory" if sign > 0 else "inhibitory")
+        if self.conducts:
+            sign, receptor = 1, self.one(None, "excitatory", "inhibitory")
         connector, arguments = self.connector(pre, post, shape, sign)
         name = f"c{len(self.projections)}"
         statement = p.Connect(
-            name, pre, post, connector, arguments, self.weights(shape, sign), self.delays(shape), receptor
+            name,
+            pre,
+            post,
+            connector,
+            arguments,
+            self.weights(shape, sign),
+            self.delays(shape),
+            receptor,
         )
         if statement.weight is None and connector not in ("FromListConnector", "FromFileConnector"):
             statement = p.Connect(
@@ -234,7 +254,9 @@ class Drawing:
         self.add(statement)
         self.projections[name] = statement
 
-    def connector(self, pre: str, post: str, shape: tuple[int, int], sign: int) -> tuple[str, p.Pairs]:
+    def connector(
+        self, pre: str, post: str, shape: tuple[int, int], sign: int
+    ) -> tuple[str, p.Pairs]:
         kind = self.one(
             "AllToAll", "OneToOne", "FromList", "FromFile", "Array", "FixedProbability",
             "FixedNumberPre", "FixedNumberPost", "FixedTotalNumber",
@@ -255,7 +277,10 @@ class Drawing:
             n = self.integer(0, shape[0] * shape[1])
             return f"{kind}Connector", (("n", n), ("with_replacement", self.half()), *alone)
         if kind == "DistanceDependentProbability":
-            return f"{kind}Connector", (("d_expression", self.one("d < 2", "d > 0", "d < 1.5")), *alone)
+            return f"{kind}Connector", (
+                ("d_expression", self.one("d < 2", "d > 0", "d < 1.5")),
+                *alone,
+            )
         if kind == "IndexBasedProbability":
             text = self.one("i < j", "(i + j) % 2 == 0", "i * 0 + j * 0 == 0")
             return f"{kind}Connector", (("expression", text), *alone)
@@ -278,7 +303,9 @@ class Drawing:
             i = self.integer(0, shape[0] - 1) + (shape[0] if self.rarely() else 0)
             j = self.integer(0, shape[1] - 1) + (shape[1] if self.rarely() else 0)
             values = [
-                self.delay_value() if name == "delay" else self.weight(-sign if self.rarely() else sign)
+                self.delay_value()
+                if name == "delay"
+                else self.weight(-sign if self.rarely() else sign)
                 for name in names
             ]
             rows.append((i, j, *values))
@@ -299,8 +326,8 @@ class Drawing:
             return
         c = self.one(*self.projections.values())
         shape = self.sizes[c.pre], self.sizes[c.post]
-        sign = 1 if c.receptor == "excitatory" else -1
-        if c.receptor is None:
+        sign = 1 if c.receptor == "excitatory" or self.conducts else -1
+        if c.receptor is None and not self.conducts:
             sign = self.one(1, -1)
         values: list[tuple[str, Any]] = []
         if self.half():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from pyNN import errors
+from pyNN.core import IndexBasedExpression
 from pyNN.parameters import Sequence
 
 from portable_cortex.errors import PortableCortexError
@@ -40,14 +41,16 @@ def execute(sim: Any, program: p.Program, backend: str) -> p.Outcome:
                 warnings.simplefilter("ignore")
                 output = HANDLERS[type(statement)](sim, objects, statement)
                 if p.is_random(statement):
-                    name = statement.name if isinstance(statement, p.Connect) else statement.projection
+                    name = (
+                        statement.name if isinstance(statement, p.Connect) else statement.projection
+                    )
                     rows = objects[name].get(["weight", "delay"], "list")
-                    outcome.draws[number] = [(int(i), int(j), float(w), float(d)) for i, j, w, d in rows]
+                    outcome.draws[number] = [
+                        (int(i), int(j), float(w), float(d)) for i, j, w, d in rows
+                    ]
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-            clear = isinstance(error, REFUSALS) and str(error).strip()
-            if isinstance(error, ValueError) and type(error) is ValueError:
-                clear = clear or _from_pynn_or_us(error)
+            clear = bool(str(error).strip()) and (isinstance(error, REFUSALS) or _on_purpose(error))
             if isinstance(error, AttributeError) and f"the {backend}" in str(error):
                 clear = True
             if clear:
@@ -61,11 +64,13 @@ def execute(sim: Any, program: p.Program, backend: str) -> p.Outcome:
     return outcome
 
 
-def _from_pynn_or_us(error: ValueError) -> bool:
-    """Whether a plain ValueError was raised on purpose: PyNN raises it for times in the past, say."""
+def _on_purpose(error: Exception) -> bool:
+    """Whether PyNN or a backend raised a plain error with a sentence: times in the past, say."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    line = (frame.line or "").lstrip()
-    return line.startswith("raise") and len(str(error).split()) > 2
+    raised = (frame.line or "").lstrip().startswith("raise")
+    place = any(name in frame.filename for name in ("pyNN", "portable_cortex", "/backends/"))
+    plain = type(error) in (ValueError, TypeError)
+    return plain and raised and place and len(str(error).split()) > 3
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -110,7 +115,9 @@ def _create(sim: Any, objects: dict[str, Any], s: p.Create) -> None:
 
 def _view(sim: Any, objects: dict[str, Any], s: p.View) -> None:
     kind, *rest = s.selector
-    selector: Any = slice(*rest) if kind == "slice" else np.array(rest, bool if kind == "mask" else int)
+    selector: Any = (
+        slice(*rest) if kind == "slice" else np.array(rest, bool if kind == "mask" else int)
+    )
     objects[s.name] = objects[s.of][selector]
 
 
@@ -140,13 +147,18 @@ def _connect(sim: Any, objects: dict[str, Any], s: p.Connect) -> None:
     elif s.connector == "CSAConnector":
         connector = sim.CSAConnector(_cset(arguments["cset"]))
     elif s.connector == "IndexBasedProbabilityConnector":
-        connector = sim.IndexBasedProbabilityConnector(_Index(arguments["expression"]))
+        expression = _Index(arguments.pop("expression"))
+        connector = sim.IndexBasedProbabilityConnector(expression, **arguments)
     else:
         connector = getattr(sim, s.connector)(**arguments)
     synapse = {"weight": s.weight, "delay": s.delay}
     values = {name: _value(sim, value) for name, value in synapse.items() if value is not None}
     objects[s.name] = sim.Projection(
-        objects[s.pre], objects[s.post], connector, sim.StaticSynapse(**values), receptor_type=s.receptor
+        objects[s.pre],
+        objects[s.post],
+        connector,
+        sim.StaticSynapse(**values),
+        receptor_type=s.receptor,
     )
 
 
@@ -156,9 +168,6 @@ def _cset(description: tuple[Any, ...]) -> Any:
     kind, *values = description
     mask = {"oneToOne": csa.oneToOne, "full": csa.full}[kind]
     return csa.cset(mask, *values) if values else csa.cset(mask)
-
-
-from pyNN.core import IndexBasedExpression  # noqa: E402
 
 
 class _Index(IndexBasedExpression):  # type: ignore[misc]

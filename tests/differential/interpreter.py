@@ -1,14 +1,15 @@
 """What a program means, by the rules of docs/semantics.md: plain loops, one cell after the other.
 
-IF_curr_exp is integrated exactly from one point of the grid to the next; everything else is
-bookkeeping. What is drawn at random (`draws`) is taken from a backend, after a look at whether it
-may be what was asked for.
+IF_curr_exp is integrated exactly from one point of the grid to the next, other neurons in many
+small parts of a step; everything else is bookkeeping. What is drawn at random (`draws`) is taken
+from a backend, after a look at whether it may be what was asked for.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,21 +46,23 @@ CURRENTS: dict[str, dict[str, Any]] = {
     "NoisyCurrentSource": {"mean": 0.0, "stdev": 1.0, "start": 0.0, "stop": FAR, "dt": 0.1},
 }  # fmt: skip
 UNITS = {"v": "mV"}
+RECEPTORS = {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"}
+PARTS = 40  # of a step
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The program asks for what the rules refuse."""
 
 
-class Unclear(Exception):
+class UnclearError(Exception):
     """The rules do not say, or too little lies between two answers: nothing to compare."""
 
 
-class Impossible(Exception):
+class ImpossibleError(Exception):
     """What a backend drew cannot be what was asked for."""
 
 
-class NotDrawn(Exception):
+class NotDrawnError(Exception):
     """A backend did not draw what it should have."""
 
 
@@ -82,13 +85,20 @@ class Cell:
     parameters: dict[str, Any]
     v: float = -65.0
     v_initial: float = -65.0
-    current: dict[str, float] = field(default_factory=lambda: {"excitatory": 0.0, "inhibitory": 0.0})
+    # of the synapses, in nA or uS, by receptor; and what alpha functions grow by
+    current: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RECEPTORS, 0.0))
+    slope: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RECEPTORS, 0.0))
     refractory: int = 0  # steps that are left
     pending: list[int] = field(default_factory=list)  # steps in which a source is to fire
 
     @property
     def is_source(self) -> bool:
         return self.population.cell.startswith("SpikeSource")
+
+    @property
+    def conducts(self) -> bool:
+        """Whether its synapses are conductances."""
+        return "cond" in self.population.cell
 
 
 @dataclass(eq=False)
@@ -144,11 +154,17 @@ class Interpreter:
     program : Program
     draws : dict
         Synapses after each statement that draws, as a backend has them.
+    solver : float
+        mV that v must keep from the threshold where a solver is not exact.
     """
 
-    def __init__(self, program: p.Program, draws: dict[int, Any] | None = None) -> None:
+    def __init__(
+        self, program: p.Program, draws: dict[int, Any] | None = None, solver: float = 1e-6
+    ) -> None:
         self.program, self.draws = program, draws or {}
-        self.exact = True  # whether the cells are all of a type that is integrated here
+        self.number = 0  # of the statement
+        self.margin = 1e-6  # mV, that v must keep from the threshold
+        self.solver = solver  # mV, the same where solvers differ
         self.begin(p.Setup())
 
     def begin(self, setup: p.Setup) -> None:
@@ -167,10 +183,11 @@ class Interpreter:
     def outcome(self) -> p.Outcome:
         """What the program gives."""
         outcome = p.Outcome()
-        for self.number, statement in enumerate(self.program):
+        for number, statement in enumerate(self.program):
+            self.number = number
             try:
                 output = getattr(self, f"_{type(statement).__name__.lower()}")(statement)
-            except Refused as refusal:
+            except RefusedError as refusal:
                 outcome.refused = self.number, str(refusal)
                 return outcome
             if output is not None:
@@ -188,8 +205,8 @@ class Interpreter:
         return value.cells if isinstance(value, Population) else value
 
     def _create(self, s: p.Create) -> None:
-        if s.cell not in ("IF_curr_exp", "SpikeSourceArray"):
-            self.exact = False
+        if s.cell not in ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson"):
+            self.margin = self.solver
         population = Population(s.name, s.cell)
         for index in range(s.size):
             population.cells.append(Cell(population, index, dict(DEFAULTS[s.cell])))
@@ -207,7 +224,7 @@ class Interpreter:
         elif kind == "mask":
             chosen = [cell for cell, wanted in zip(cells, rest, strict=True) if wanted]
         else:
-            chosen = [cells[index] for index in rest]
+            chosen = [cells[index] for index in sorted(rest)]  # as PyNN
         self.objects[s.name] = chosen
 
     def _join(self, s: p.Join) -> None:
@@ -220,7 +237,7 @@ class Interpreter:
         for name, value in values:
             for k, cell in enumerate(cells):
                 if name not in DEFAULTS[cell.population.cell]:
-                    raise Refused(f"no parameter {name}")
+                    raise RefusedError(f"no parameter {name}")
                 if name == "spike_times":
                     several = bool(value) and isinstance(value[0], tuple)
                     times = value[k] if several else value
@@ -235,9 +252,9 @@ class Interpreter:
     def check_times(self, times: tuple[float, ...]) -> None:
         """Spike times must be in order, from 0, and finite."""
         if any(not math.isfinite(t) or t < 0 for t in times):
-            raise Refused("spike times that are negative or not finite")
-        if any(b < a for a, b in zip(times, times[1:], strict=False)):
-            raise Refused("spike times that are not in order")
+            raise RefusedError("spike times that are negative or not finite")
+        if any(b < a for a, b in pairwise(times)):
+            raise RefusedError("spike times that are not in order")
 
     def _setparameters(self, s: p.SetParameters) -> None:
         self.set_parameters(self.cells(s.cells), s.values)
@@ -249,11 +266,11 @@ class Interpreter:
     def initialize(self, cells: list[Cell], name: str, value: Any) -> None:
         """The value holds at once, and is the one of a reset."""
         if name != "v":
-            raise Unclear(name)
+            raise UnclearError(name)
         for k, cell in enumerate(cells):
             cell.v = cell.v_initial = value[k] if isinstance(value, tuple) else float(value)
             if self.started and (cell.refractory or cell.v >= cell.parameters["v_thresh"]):
-                raise Unclear("v of a refractory cell, or above the threshold")
+                raise UnclearError("v of a refractory cell, or above the threshold")
 
     def _initialize(self, s: p.Initialize) -> None:
         for name, value in s.values:
@@ -264,18 +281,18 @@ class Interpreter:
     def _connect(self, s: p.Connect) -> None:
         pre, post = self.cells(s.pre), self.cells(s.post)
         if any(cell.is_source for cell in post):
-            raise Refused("a spike source as target")
+            raise RefusedError("a spike source as target")
         arguments = dict(s.arguments)
         if s.connector == "CloneConnector":
             reference = self.objects[arguments["reference"]]
             if (reference.pre_name, reference.post_name) != (s.pre, s.post):
-                raise Refused("a clone between other populations")
+                raise RefusedError("a clone between other populations")
         given: list[dict[str, float]] = []
         if p.is_random(s):
             rows = self.draws.get(self.number)
             self.check_number(s, pre, post)
             if rows is None:
-                raise NotDrawn
+                self.check_undrawn(s, pre, post)
             self.check_draw(s, rows, pre, post)
             pairs = [(i, j) for i, j, _, _ in rows]
             given = [{"weight": w, "delay": d} for _, _, w, d in rows]
@@ -286,22 +303,26 @@ class Interpreter:
             least = self.dt if self.setup.min_delay is None else self.setup.min_delay
             weight = 0.0 if s.weight is None else s.weight
             delay = least if s.delay is None else s.delay
-            weights.append(values["weight"] if "weight" in values else self.value(weight, i, j, pre, post))
-            delays.append(values["delay"] if "delay" in values else self.value(delay, i, j, pre, post))
+            weights.append(
+                values["weight"] if "weight" in values else self.value(weight, i, j, pre, post)
+            )
+            delays.append(
+                values["delay"] if "delay" in values else self.value(delay, i, j, pre, post)
+            )
         types = {cell.population.cell for cell in post}
         conductance_based = any("cond" in cell for cell in types)
         if len({"cond" in cell for cell in types}) > 1:
-            raise Unclear("an assembly of both kinds of synapses")
+            raise UnclearError("an assembly of both kinds of synapses")
         receptor = s.receptor
         if receptor is None:
             if any(w < 0 for w in weights) and any(w > 0 for w in weights):
-                raise Refused("weights of both signs and no receptor")
+                raise RefusedError("weights of both signs and no receptor")
             if not weights and isinstance(s.weight, float | int) and s.weight < 0:
                 receptor = "inhibitory"
             else:
                 receptor = "inhibitory" if any(w < 0 for w in weights) else "excitatory"
         elif receptor not in ("excitatory", "inhibitory"):
-            raise Refused("no such receptor")
+            raise RefusedError("no such receptor")
         self.check_weights(weights, receptor, conductance_based)
         steps = [self.delay(delay) for delay in delays]
         synapses = [Synapse(i, j, w, d) for (i, j), w, d in zip(pairs, weights, steps, strict=True)]
@@ -322,10 +343,10 @@ class Interpreter:
             if connector == "FromListConnector" and "column_names" not in arguments:
                 names = ("weight", "delay") if rows and len(rows[0]) == 4 else ()
             if set(names) - {"weight", "delay"}:
-                raise Refused("a column that does not exist")
+                raise RefusedError("a column that does not exist")
             for row in rows:
                 if not (0 <= row[0] < len(pre) and 0 <= row[1] < len(post)):
-                    raise Refused("an index that does not exist")
+                    raise RefusedError("an index that does not exist")
             return (
                 [(int(row[0]), int(row[1])) for row in rows],
                 [dict(zip(names, row[2:], strict=True)) for row in rows],
@@ -353,7 +374,7 @@ class Interpreter:
             text = arguments["expression"]
             pairs = [(i, j) for i, j in every if eval(text, {}, {"i": i, "j": j})]
         else:
-            raise Unclear(connector)
+            raise UnclearError(connector)
         return pairs, [{} for _ in pairs]
 
     def formula(self, text: str, i: int, j: int, pre: list[Cell], post: list[Cell]) -> float:
@@ -368,31 +389,31 @@ class Interpreter:
         if isinstance(value, tuple):
             number = float(value[i][j])
             if math.isnan(number):
-                raise Refused("not-a-number where there is a synapse")
+                raise RefusedError("not-a-number where there is a synapse")
             return number
         return float(value)
 
     def delay(self, delay: float) -> int:
         """A delay in steps."""
         if not delay / self.dt >= 0.5 - FUZZ:
-            raise Refused("a delay of less than half a step")
+            raise RefusedError("a delay of less than half a step")
         steps = nearest(delay, self.dt)
         for limit, sign in ((self.setup.min_delay, 1), (self.setup.max_delay, -1)):
             if limit is not None:
                 outside = [sign * (x - limit / self.dt) < -FUZZ for x in (steps, delay / self.dt)]
                 if all(outside):
-                    raise Refused("a delay outside the limits of setup()")
+                    raise RefusedError("a delay outside the limits of setup()")
                 if any(outside):
-                    raise Unclear("a limit that rounding crosses")
+                    raise UnclearError("a limit that rounding crosses")
         return steps
 
     def check_weights(self, weights: list[float], receptor: str, conductance_based: bool) -> None:
         """Signs must fit the receptor."""
         if any(not math.isfinite(w) for w in weights):
-            raise Refused("a weight that is no number")
+            raise RefusedError("a weight that is no number")
         wanted = -1 if receptor == "inhibitory" and not conductance_based else 1
         if any(wanted * w < 0 for w in weights):
-            raise Refused("a weight of the wrong sign")
+            raise RefusedError("a weight of the wrong sign")
 
     def groups(self, s: p.Connect, pre: list[Cell], post: list[Cell]) -> list[tuple[Any, Any]]:
         """Which pairs a connector chooses from, and which pairs of a list are of that choice."""
@@ -422,7 +443,47 @@ class Interpreter:
             if arguments["n"] > (0 if replacing and not possible else len(possible)) and (
                 not replacing or not possible
             ):
-                raise Refused("more different pairs than there are")
+                raise RefusedError("more different pairs than there are")
+
+    def check_undrawn(self, s: p.Connect, pre: list[Cell], post: list[Cell]) -> None:
+        """What can be refused without knowing what is drawn."""
+        arguments = dict(s.arguments)
+        known = not self.groups(s, pre, post) and not 0 < arguments.get("p_connect", 0) < 1
+        pairs, given = [(i, j) for i in range(len(pre)) for j in range(len(post))], []
+        if known:
+            pairs, given = self.pairs(s.connector, arguments, pre, post)
+        conductance_based = any("cond" in cell.population.cell for cell in post)
+        if isinstance(s.weight, p.Random) and pairs and not (given and "weight" in given[0]):
+            self.check_bounds(s.weight, s.receptor, conductance_based)
+        for name in ("weight", "delay"):
+            column = []
+            for k, (i, j) in enumerate(pairs):
+                value = getattr(s, name)
+                if given and name in given[k]:
+                    column.append(given[k][name])
+                elif value is not None and not isinstance(value, p.Random):
+                    column.append(self.value(value, i, j, pre, post))
+            try:
+                if name == "delay":
+                    for value in column:
+                        self.delay(value)
+                elif any(w < 0 for w in column) and any(w > 0 for w in column):
+                    raise RefusedError("weights of both signs")
+                elif s.receptor is not None:
+                    self.check_weights(column, s.receptor, conductance_based)
+            except RefusedError:
+                if not known:
+                    raise UnclearError("values that may or may not be used") from None
+                raise
+        raise NotDrawnError
+
+    def check_bounds(self, random: p.Random, receptor: str | None, conductance_based: bool) -> None:
+        """Whether all numbers of a distribution can be weights."""
+        bounds = list(dict(random.parameters).values())
+        if receptor is not None:
+            self.check_weights(bounds, receptor, conductance_based)
+        elif conductance_based:
+            self.check_weights(bounds, "excitatory", True)
 
     def check_draw(self, s: p.Connect, rows: Any, pre: list[Cell], post: list[Cell]) -> None:
         """Whether a backend's synapses can be what a connector was asked for."""
@@ -433,29 +494,31 @@ class Interpreter:
         for possible, belongs in groups:
             chosen = [pair for pair in pairs if belongs(pair)]
             if not set(chosen) <= set(possible):
-                raise Impossible("an autapse, or an index outside")
-            replacing = arguments.get("with_replacement", s.connector == "FixedTotalNumberConnector")
+                raise ImpossibleError("an autapse, or an index outside")
+            replacing = arguments.get(
+                "with_replacement", s.connector == "FixedTotalNumberConnector"
+            )
             if not replacing and len(set(chosen)) != len(chosen):
-                raise Impossible("a pair that was chosen twice")
+                raise ImpossibleError("a pair that was chosen twice")
             if len(chosen) != arguments["n"]:
-                raise Impossible(f"{len(chosen)} synapses instead of {arguments['n']}")
+                raise ImpossibleError(f"{len(chosen)} synapses instead of {arguments['n']}")
         if s.connector == "FixedProbabilityConnector" and 0 < arguments["p_connect"] < 1:
             apart = not arguments.get("allow_self_connections", True)
             if len(set(pairs)) != len(pairs):
-                raise Impossible("several synapses of one pair")
+                raise ImpossibleError("several synapses of one pair")
             if apart and any(pre[i] is post[j] for i, j in pairs):
-                raise Impossible("an autapse")
+                raise ImpossibleError("an autapse")
         elif not groups:
             expected, values = self.pairs(s.connector, arguments, pre, post)
             if sorted(pairs) != sorted(expected):
-                raise Impossible(f"pairs {pairs} instead of {expected}")
+                raise ImpossibleError(f"pairs {pairs} instead of {expected}")
             fixed = set().union(*values) if values else set()
             order = sorted(range(len(expected)), key=lambda k: expected[k])
             for row, k in zip(rows, order, strict=True):
                 for name, value in values[k].items():
                     want = self.delay(value) * self.dt if name == "delay" else value
                     if abs(row[2 if name == "weight" else 3] - want) > 1e-6:
-                        raise Impossible(f"{name} {row} instead of {want}")
+                        raise ImpossibleError(f"{name} {row} instead of {want}")
         for name, column in (("weight", 2), ("delay", 3)):
             value = getattr(s, name)
             if name in fixed:
@@ -467,16 +530,16 @@ class Interpreter:
                     want = self.value(value, row[0], row[1], pre, post)
                     want = self.delay(want) * self.dt if name == "delay" else want
                     if abs(want - row[column]) > 1e-6 * max(1, abs(want)):
-                        raise Impossible(f"a {name} of {row[column]} instead of {want}")
+                        raise ImpossibleError(f"a {name} of {row[column]} instead of {want}")
 
     def check_values(self, random: p.Random, values: list[float], rounded: bool) -> None:
         """Whether values can have been drawn from a uniform distribution."""
         bounds = dict(random.parameters)
         room = self.dt if rounded else 1e-6
         if any(not bounds["low"] - room <= x <= bounds["high"] + room for x in values):
-            raise Impossible(f"values {values} outside of {bounds}")
+            raise ImpossibleError(f"values {values} outside of {bounds}")
         if len(values) > 8 and len(set(values)) == 1 and not rounded:
-            raise Impossible("one draw for all synapses")
+            raise ImpossibleError("one draw for all synapses")
 
     def _get(self, s: p.Get) -> Any:
         projection = self.objects[s.projection]
@@ -507,15 +570,19 @@ class Interpreter:
     def _setsynapses(self, s: p.SetSynapses) -> None:
         projection = self.objects[s.projection]
         if self.started and any(self.arrivals.get(n) for n in self.arrivals if n > self.now):
-            raise Unclear("synapses that change while spikes are on their way")
+            raise UnclearError("synapses that change while spikes are on their way")
         random = {name for name, value in s.values if isinstance(value, p.Random)}
         if random:
             rows = self.draws.get(self.number)
             if rows is None:
-                raise NotDrawn
+                for name, value in s.values:
+                    if name == "weight" and isinstance(value, p.Random) and projection.synapses:
+                        receptor = projection.receptor
+                        self.check_bounds(value, receptor, projection.conductance_based)
+                raise NotDrawnError
             ordered = projection.ordered()
             if [(x.i, x.j) for x in ordered] != [(row[0], row[1]) for row in rows]:
-                raise Impossible("set() changed the order of the synapses")
+                raise ImpossibleError("set() changed the order of the synapses")
         new = []
         for k, synapse in enumerate(projection.ordered()):
             values = {"weight": synapse.weight, "delay": synapse.delay * self.dt}
@@ -540,7 +607,7 @@ class Interpreter:
     def _inject(self, s: p.Inject) -> None:
         cells = self.cells(s.cells)
         if any(cell.is_source for cell in cells):
-            raise Refused("a current into a spike source")
+            raise RefusedError("a current into a spike source")
         values = {**CURRENTS[s.kind], **dict(s.parameters)}
         self.check_current(s.kind, values)
         self.objects[s.name] = values
@@ -556,9 +623,9 @@ class Interpreter:
         if kind == "StepCurrentSource":
             times = values["times"]
             if len(times) != len(values["amplitudes"]):
-                raise Refused("not as many amplitudes as times")
+                raise RefusedError("not as many amplitudes as times")
             if any(t < 0 for t in times) or list(times) != sorted(times):
-                raise Refused("times that do not ascend from 0")
+                raise RefusedError("times that do not ascend from 0")
 
     def amplitude(self, kind: str, values: dict[str, Any], step: int) -> float:
         """The current (nA) in the step that begins at a point of the grid."""
@@ -575,7 +642,7 @@ class Interpreter:
             return float(values["amplitude"])
         if kind == "NoisyCurrentSource":
             if values["stdev"]:
-                raise Unclear("noise")
+                raise UnclearError("noise")
             return float(values["mean"])
         time = (step - start) * self.dt / 1000
         angle = 2 * math.pi * values["frequency"] * time + math.radians(values["phase"])
@@ -587,12 +654,12 @@ class Interpreter:
         begin = self.now
         end = nearest(s.time, self.dt) if s.until else self.now + nearest(s.time, self.dt)
         if end < self.now:
-            raise Refused("a time in the past")
+            raise RefusedError("a time in the past")
         times = []
         if s.every is not None:
             step = nearest(s.every, self.dt)
             if abs(step * self.dt - s.every) > 1e-9 or step < 1:
-                raise Unclear("callbacks off the grid")
+                raise UnclearError("callbacks off the grid")
             # first before the run; then every so many steps, and at the end
             calls = list(range(begin, end, step))
             times = [round(n * self.dt, 6) for n in [*calls, end] if n == begin or end > begin]
@@ -616,24 +683,47 @@ class Interpreter:
                 flowing[id(cell)] = flowing.get(id(cell), 0.0) + amplitude
         self.now += 1
         arrivals = self.arrivals.pop(self.now, [])
-        for population in self.populations:
-            if population.cell != "IF_curr_exp":
-                continue
-            for cell in population.cells:
-                if cell.refractory:
-                    cell.refractory -= 1
-                else:
-                    cell.v = self.membrane(cell, flowing.get(id(cell), 0.0))
-                for receptor, tau in (("excitatory", "tau_syn_E"), ("inhibitory", "tau_syn_I")):
-                    cell.current[receptor] *= math.exp(-self.dt / cell.parameters[tau])
+        neurons = [c for q in self.populations for c in q.cells if not c.is_source]
+        for cell in neurons:
+            if cell.refractory:
+                cell.refractory -= 1
+            else:
+                injected = flowing.get(id(cell), 0.0)
+                simple = cell.population.cell == "IF_curr_exp"
+                cell.v = (self.membrane if simple else self.integrate)(cell, injected)
+            for receptor in RECEPTORS:
+                cell.current[receptor], cell.slope[receptor] = course(cell, receptor, self.dt)
         for cell, receptor, weight in arrivals:
-            cell.current[receptor] += weight
-        for population in self.populations:
-            if population.cell == "IF_curr_exp":
-                for cell in population.cells:
-                    self.threshold(cell)
+            if "alpha" in cell.population.cell:  # the weight is the peak
+                tau = cell.parameters[RECEPTORS[receptor]]
+                cell.slope[receptor] += weight * math.e / tau
+            else:
+                cell.current[receptor] += weight
+        for cell in neurons:
+            self.threshold(cell)
         self.fire_sources()
         self.sample()
+
+    def integrate(self, cell: Cell, injected: float) -> float:
+        """v one step later, by the classical Runge-Kutta method in small parts."""
+        q, part = cell.parameters, self.dt / PARTS
+
+        def rate(v: float, time: float) -> float:
+            current = q["i_offset"] + injected
+            for receptor, reversal in (("excitatory", "e_rev_E"), ("inhibitory", "e_rev_I")):
+                value, _ = course(cell, receptor, time)
+                current += value * (q[reversal] - v) if cell.conducts else value
+            return float((q["v_rest"] - v) / q["tau_m"] + current / q["cm"])
+
+        v = cell.v
+        for k in range(PARTS):
+            time = k * part
+            a = rate(v, time)
+            b = rate(v + part / 2 * a, time + part / 2)
+            c = rate(v + part / 2 * b, time + part / 2)
+            d = rate(v + part * c, time + part)
+            v += part / 6 * (a + 2 * b + 2 * c + d)
+        return v
 
     def membrane(self, cell: Cell, injected: float) -> float:
         """v one step later, exactly."""
@@ -655,8 +745,8 @@ class Interpreter:
         if cell.refractory:
             return
         above = cell.v - cell.parameters["v_thresh"]
-        if abs(above) < 1e-6 and self.exact:
-            raise Unclear("v touches the threshold")
+        if abs(above) < self.margin:
+            raise UnclearError("v touches the threshold")
         if above >= 0:
             cell.v = cell.parameters["v_reset"]
             cell.refractory = up(cell.parameters["tau_refrac"], self.dt)
@@ -693,20 +783,24 @@ class Interpreter:
                     population.records_spikes.setdefault(cell.index, self.now)
                     continue
                 if cell.is_source or variable not in UNITS:
-                    raise Refused(f"{variable} cannot be recorded")
+                    raise RefusedError(f"{variable} cannot be recorded")
                 interval = 1
                 if s.interval is not None:
                     interval = nearest(s.interval, self.dt)
                     if interval < 1 or abs(s.interval / self.dt - interval) > FUZZ:
-                        raise Refused("an interval that is no multiple of the step")
-                if population.records_v and s.interval is not None and interval != population.interval:
-                    raise Refused("another interval than the one in use")
+                        raise RefusedError("an interval that is no multiple of the step")
+                if (
+                    population.records_v
+                    and s.interval is not None
+                    and interval != population.interval
+                ):
+                    raise RefusedError("another interval than the one in use")
                 if not population.records_v:
                     population.interval = interval
                 if cell.index not in population.records_v:
                     population.records_v[cell.index] = self.now
                     if len(set(population.records_v.values())) > 1:
-                        raise Unclear("recording of one variable that starts at several times")
+                        raise UnclearError("recording of one variable that starts at several times")
                     if self.started:
                         population.samples[self.now, cell.index] = cell.v
 
@@ -745,11 +839,14 @@ class Interpreter:
     def _data(self, s: p.Data) -> Any:
         population = self.cells(s.cells)[0].population
         if any(cell.population is not population for cell in self.cells(s.cells)):
-            raise Unclear("data of an assembly")
+            raise UnclearError("data of an assembly")
         if not self.started:
-            raise Unclear("data before a run")
+            raise UnclearError("data before a run")
         wanted = [cell.index for cell in self.cells(s.cells)]
-        segments = [*(pick(part, wanted) for part in population.segments), self.segment(population, wanted)]
+        segments = [
+            *(pick(part, wanted) for part in population.segments),
+            self.segment(population, wanted),
+        ]
         if s.clear:
             population.segments, population.spikes = [], []
             population.start = self.now
@@ -760,10 +857,10 @@ class Interpreter:
 
     def _reset(self, s: p.Reset) -> None:
         if not self.started or self.now == 0:
-            raise Unclear("a reset before a run")
+            raise UnclearError("a reset before a run")
         for population in self.populations:
             if population.start == self.now:
-                raise Unclear("a reset right after clearing")
+                raise UnclearError("a reset right after clearing")
             everything = list(range(len(population.cells)))
             population.segments.append(self.segment(population, everything))
             population.start, population.spikes, population.samples = 0, [], {}
@@ -771,12 +868,21 @@ class Interpreter:
             population.records_v = dict.fromkeys(population.records_v, 0)
             for cell in population.cells:
                 cell.v, cell.refractory = cell.v_initial, 0
-                cell.current = {"excitatory": 0.0, "inhibitory": 0.0}
+                cell.current = dict.fromkeys(RECEPTORS, 0.0)
+                cell.slope = dict.fromkeys(RECEPTORS, 0.0)
                 cell.pending = [up(t, self.dt) for t in cell.parameters.get("spike_times", ())]
         self.arrivals, self.now, self.started = {}, 0, False
 
     def _end(self, s: p.End) -> None:
         pass
+
+
+def course(cell: Cell, receptor: str, time: float) -> tuple[float, float]:
+    """Synaptic current or conductance of a receptor, and its slope, some time (ms) later."""
+    keep = math.exp(-time / cell.parameters[RECEPTORS[receptor]])
+    return (cell.current[receptor] + cell.slope[receptor] * time) * keep, cell.slope[
+        receptor
+    ] * keep
 
 
 def pick(segment: dict[str, Any], wanted: list[int]) -> dict[str, Any]:

@@ -198,11 +198,15 @@ def is_random(statement: Statement) -> bool:
     """Whether synapses are known only after the statement."""
     if isinstance(statement, Connect):
         arguments = dict(statement.arguments)
-        drawn = statement.connector in {
-            "FixedNumberPreConnector",
-            "FixedNumberPostConnector",
-            "FixedTotalNumberConnector",
-        } or 0 < arguments.get("p_connect", 0) < 1
+        drawn = (
+            statement.connector
+            in {
+                "FixedNumberPreConnector",
+                "FixedNumberPostConnector",
+                "FixedTotalNumberConnector",
+            }
+            or 0 < arguments.get("p_connect", 0) < 1
+        )
         return drawn or isinstance(statement.weight, Random) or isinstance(statement.delay, Random)
     if isinstance(statement, SetSynapses):
         return any(isinstance(value, Random) for _, value in statement.values)

@@ -14,7 +14,7 @@ from typing import Any
 from .program import Outcome, Program
 
 OPTIONS: dict[str, dict[str, str]] = {"brian2": {"mode": "runtime", "target": "numpy"}}
-PATIENCE = 120.0  # s for one program
+PATIENCE = 300.0  # s for one program: the first one may compile
 
 
 class Worker:
@@ -28,7 +28,9 @@ class Worker:
         """What a program gives on the backend."""
         if self._process is None or self._process.poll() is not None:
             self._start()
-        assert self._process is not None and self._process.stdin and self._process.stdout
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             _send(self._process.stdin, program)
             ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)

@@ -108,22 +108,22 @@ def _values(folder: Path, pattern: str) -> dict[str, list[FloatArray]]:
     path, content = _content(folder, pattern)
     by_seed = bool(content) and all(isinstance(value, dict) for value in content.values())
     seeds = content.values() if by_seed else [content] if content else []
-    found: dict[str, list[FloatArray]] = {}
+    samples: dict[str, list[FloatArray]] = {}
     for seed in seeds:
         for population, values in seed.items():
-            found.setdefault(population, []).append(_numbers(path, population, values))
-    return found
+            samples.setdefault(population, []).append(_numbers(path, population, values))
+    return samples
 
 
 def _pairs(folder: Path, pattern: str) -> dict[str, FloatArray]:
     """KS distances between pairs of seeds, by population."""
     path, content = _content(folder, pattern)
-    found = {}
+    distances = {}
     for population, entry in content.items():
         if not isinstance(entry, dict) or "list" not in entry:
             raise OutputError(f"{path} has no list of distances of {printable(population)}")
-        found[population] = _numbers(path, population, entry["list"])
-    return found
+        distances[population] = _numbers(path, population, entry["list"])
+    return distances
 
 
 def _content(folder: Path, pattern: str) -> tuple[Path | None, dict[str, Any]]:
@@ -145,12 +145,12 @@ def _content(folder: Path, pattern: str) -> tuple[Path | None, dict[str, Any]]:
 def _numbers(path: Path | None, population: str, values: Any) -> FloatArray:
     """Numbers without those that are none, as the package's own scripts leave them out."""
     try:
-        found = np.asarray(values)
+        array = np.asarray(values)
     except ValueError:
-        found = np.empty(0, object)
-    if not isinstance(values, list) or found.ndim != 1 or found.dtype.kind not in "iuf":
+        array = np.empty(0, object)
+    if not isinstance(values, list) or array.ndim != 1 or array.dtype.kind not in "iuf":
         if values == []:
             return np.empty(0)
         raise OutputError(f"{path} has no list of numbers of {printable(population)}")
-    numbers: FloatArray = found[np.isfinite(found)].astype(np.float64)
+    numbers: FloatArray = array[np.isfinite(array)].astype(np.float64)
     return numbers

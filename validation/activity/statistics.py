@@ -177,9 +177,9 @@ class Spectrum(NamedTuple):
         """The `n` most prominent peaks above 2 Hz: frequency (Hz) and power, largest first."""
         from scipy.signal import find_peaks
 
-        found, about = find_peaks(np.log(np.maximum(self.power, 1e-300)), prominence=0.5)
-        order = np.argsort(-about["prominences"])
-        peaks = [(float(self.frequencies[i]), float(self.power[i])) for i in found[order]]
+        indices, properties = find_peaks(np.log(np.maximum(self.power, 1e-300)), prominence=0.5)
+        order = np.argsort(-properties["prominences"])
+        peaks = [(float(self.frequencies[i]), float(self.power[i])) for i in indices[order]]
         return [peak for peak in peaks if peak[0] > LOWEST_FREQUENCY][:n]
 
 

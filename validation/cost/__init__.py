@@ -6,7 +6,8 @@
 from .accounting import Cost, Figure, Run, as_dict, cost_of, metadata_of
 from .benchmarking import Benchmark, Failure, Plan, Result, Summary, benchmark, table
 from .charts import CHART_HEIGHT, CHART_WIDTH, MARKERS, Chart, charts
-from .literature import FAMILIES, PublishedRun, UserRun, draw_literature, published_runs, user_run
+from .literature import FAMILIES, PublishedRun, UserRun, published_runs, user_run
+from .picture import draw_literature
 
 __all__ = [
     "CHART_HEIGHT",

@@ -147,40 +147,41 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
     >>> cost.events_from
     'of another run of the same settings (mock, seed 2)'
     """
-    about = metadata_of(run)
-    if about.get("real_time_factor", 0.0) is None:
+    metadata = metadata_of(run)
+    if metadata.get("real_time_factor", 0.0) is None:
         raise OutputError("the run has no cost: its machine is virtual, nothing was simulated")
     try:
-        model_seconds = about["duration_ms"] * 1e-3
-        seconds = dict.fromkeys(about["phases_s"], model_seconds)
-        if about["warmup_ms"]:
-            seconds["warmup"] = about["warmup_ms"] * 1e-3
+        model_seconds = metadata["duration_ms"] * 1e-3
+        seconds = dict.fromkeys(metadata["phases_s"], model_seconds)
+        if metadata["warmup_ms"]:
+            seconds["warmup"] = metadata["warmup_ms"] * 1e-3
         factors = {
-            phase: _finite(wall / seconds[phase]) for phase, wall in about["phases_s"].items()
+            phase: _finite(wall / seconds[phase]) for phase, wall in metadata["phases_s"].items()
         }
         _finite(factors["simulate"])  # the one that counts is there
-        memory = int(_finite(about["peak_memory_bytes"]))
-        events = about["synaptic_events"]
+        memory = int(_finite(metadata["peak_memory_bytes"]))
+        events = metadata["synaptic_events"]
         if events is not None:
             events = int(_finite(events))
-        own = tuple(
-            Energy(**{**figure, "joules": _finite(figure["joules"])}) for figure in about["energy"]
+        measured = tuple(
+            Energy(**{**figure, "joules": _finite(figure["joules"])})
+            for figure in metadata["energy"]
         )
-        charge = _charge(about)
+        charge = _charge(metadata)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise OutputError(f"the run has no complete account of its cost: {error!r}") from None
     if events is not None:
         origin = "of this run"
     elif events_from is not None:
-        events, origin = _events_of(about, metadata_of(events_from))
+        events, origin = _events_of(metadata, metadata_of(events_from))
     else:
         origin = "unknown: spikes were not recorded"
-    return Cost(factors, memory, (*own, *energies), events, origin, charge)
+    return Cost(factors, memory, (*measured, *energies), events, origin, charge)
 
 
-def _charge(about: Mapping[str, Any]) -> Figure | None:
+def _charge(metadata: Mapping[str, Any]) -> Figure | None:
     """What the portal has counted for a job, in the unit that it gives."""
-    portal = about.get("portal")
+    portal = metadata.get("portal")
     usage = portal.get("resource_usage") if isinstance(portal, Mapping) else None
     if not isinstance(usage, Mapping):
         return None
@@ -212,21 +213,21 @@ def metadata_of(run: Run) -> Mapping[str, Any]:
     return run.metadata if isinstance(run, Recording) else run
 
 
-def _events_of(about: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[int, str]:
+def _events_of(metadata: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[int, str]:
     """Number of events of another run, after making sure that it is the same experiment."""
-    require_events(about, other)
+    require_events(metadata, other)
     name = f"{other['backend']}, seed {other['seed']}"
     return int(other["synaptic_events"]), f"of another run of the same settings ({name})"
 
 
 def require_events(
-    about: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable[str] = SAME
+    metadata: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable[str] = SAME
 ) -> None:
-    """Raise `InvalidValueError` unless `other` can stand in for the synaptic events of `about`.
+    """Raise `InvalidValueError` unless `other` can stand in for the synaptic events of `metadata`.
 
     Parameters
     ----------
-    about, other : dict
+    metadata, other : dict
         Contents of ``run.json``.
     keys : iterable of str
         What must be equal; of the parameters all but the seed.
@@ -235,11 +236,13 @@ def require_events(
     --------
     >>> require_events({"model": "pd14"}, {"model": "pd14", "synaptic_events": 5}, ["model"])
     """
-    different = [key for key in keys if _setting(about, key) != _setting(other, key)]
+    different = [key for key in keys if _setting(metadata, key) != _setting(other, key)]
     if different:
         raise InvalidValueError(
             "synaptic events must come from a run of the same settings; different are "
-            + "; ".join(f"{k} ({_setting(about, k)!r}, {_setting(other, k)!r})" for k in different)
+            + "; ".join(
+                f"{k} ({_setting(metadata, k)!r}, {_setting(other, k)!r})" for k in different
+            )
         )
     if other.get("synaptic_events") is None:
         raise InvalidValueError(
@@ -247,8 +250,8 @@ def require_events(
         )
 
 
-def _setting(about: Mapping[str, Any], key: str) -> Any:
-    value = about.get(key)
+def _setting(metadata: Mapping[str, Any], key: str) -> Any:
+    value = metadata.get(key)
     if key == "parameters" and isinstance(value, dict):
         return {name: v for name, v in value.items() if name != "seed"}
     return value

@@ -37,12 +37,13 @@ from portable_cortex.recording import RUN, check_output, to_json
 from portable_cortex.registry import backend_names
 
 from .accounting import Cost, Run, as_dict, cost_of, metadata_of, require_events
-from .literature import draw_literature, user_run
+from .literature import user_run
+from .picture import draw_literature
 
 RESULT, PLOT = "benchmark.json", "benchmark.png"
 PHASES = ("create", "connect", "prepare", "simulate")
 # -P: not what lies in this folder
-COMMAND = (sys.executable, "-P", "-m", "portable_cortex.sweep.job")
+COMMAND = (sys.executable, "-P", "-m", "portable_cortex.cli.job")
 
 
 @dataclass(frozen=True)
@@ -105,14 +106,14 @@ class Plan:
 
     def command(self, backend: str, repeat: int, folder: Path) -> list[str]:
         """The command line of one run."""
-        given: list[Any] = [
+        arguments: list[Any] = [
             *COMMAND, "run", "--no-record", "--backend", backend, "--model", self.model,
             "--machine", self.machine, "--warmup", self.warmup, "--duration", self.duration,
             "--seed", self.seed + repeat, "--out", folder,
         ]  # fmt: skip
         for name, value in (self.parameters or {}).items():
-            given += ["--param", f"{name}={json.dumps(value)}"]
-        return [str(part) for part in given]
+            arguments += ["--param", f"{name}={json.dumps(value)}"]
+        return [str(part) for part in arguments]
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ class Benchmark:
         return typical
 
 
-def table(found: Benchmark) -> Table:
+def table(outcome: Benchmark) -> Table:
     """One row a quantity, one column a backend: median and ratio, lowest and highest.
 
     Examples
@@ -262,7 +263,7 @@ def table(found: Benchmark) -> Table:
     >>> table(Benchmark(Plan(("mock",)), (), ())).row_count
     0
     """
-    plan = found.plan
+    plan = outcome.plan
     runs = f"{plan.repeats} runs" if plan.repeats > 1 else "1 run"
     shown = Table(
         title=f"median of {runs}, × that of {plan.backends[0]}; lowest – highest", show_lines=True
@@ -270,7 +271,7 @@ def table(found: Benchmark) -> Table:
     shown.add_column("")
     for backend in plan.backends:
         shown.add_column(backend, justify="right")
-    for quantity, by in found.summary().items():
+    for quantity, by in outcome.summary().items():
         cells = [_cell(by[backend]) if backend in by else "" for backend in plan.backends]
         shown.add_row(escape(quantity), *cells)
     return shown
@@ -283,20 +284,20 @@ def _cell(summary: Summary) -> str:
 
 def quantities(result: Result) -> dict[str, float]:
     """What is compared, by name and unit; an energy's name holds its kind, scope and source."""
-    found = {
+    values = {
         f"{phase} (s)": result.metadata["phases_s"][phase]
         for phase in PHASES
         if phase in result.metadata["phases_s"]
     }
-    found["real-time factor"] = result.cost.real_time_factor
-    found["peak memory (GB)"] = result.cost.peak_memory_bytes * 1e-9
+    values["real-time factor"] = result.cost.real_time_factor
+    values["peak memory (GB)"] = result.cost.peak_memory_bytes * 1e-9
     for energy in result.cost.energies:
         label = f"{energy.kind}, {energy.scope}, {energy.source}"
-        found[f"energy (J; {label})"] = energy.joules
+        values[f"energy (J; {label})"] = energy.joules
         per_event = result.cost.energy_per_event(energy)
         if per_event is not None:
-            found[f"energy per synaptic event (µJ; {label})"] = per_event
-    return found
+            values[f"energy per synaptic event (µJ; {label})"] = per_event
+    return values
 
 
 def benchmark(
@@ -336,10 +337,10 @@ def benchmark(
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = benchmark(
+    ...     outcome = benchmark(
     ...         Plan(("mock",), repeats=1, parameters={"scale": 0.01}, duration=10.0), folder
     ...     )
-    >>> found.summary()["real-time factor"]["mock"].n
+    >>> outcome.summary()["real-time factor"]["mock"].n
     1
     """
     folder = check_output(folder, overwrite=overwrite)
@@ -389,9 +390,9 @@ def benchmark(
         if results:  # what is finished is kept
             Benchmark(plan, tuple(results), tuple(failures)).save(folder)
         raise
-    found = Benchmark(plan, tuple(results), tuple(failures))
-    found.save(folder)
-    return found
+    outcome = Benchmark(plan, tuple(results), tuple(failures))
+    outcome.save(folder)
+    return outcome
 
 
 def _run(plan: Plan, backend: str, repeat: int) -> tuple[dict[str, Any], tuple[str, ...]]:

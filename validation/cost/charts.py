@@ -9,18 +9,18 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..drawing import Axis, Box, Tick, place, round_numbers
+from ..drawing import Axis, Box, Tick, place_labels, round_numbers
 from .literature import UserRun, published_runs
 
 CHART_WIDTH, CHART_HEIGHT = 560.0, 400.0
 LETTER, LINE = 5.6, 12.0  # width of a letter and height of a label, at the page's font size
-OWN = "own"  # the family of one's own runs
+USER = "user"  # the family of one's own runs
 MARKERS = {  # paths around a point
     "cpu": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
     "gpu": "M-4.5 -4.5h9v9h-9z",
     "fpga": "M0 -6l6 6l-6 6l-6 -6z",
     "spinnaker": "M0 -6l5.7 10.4h-11.4z",
-    OWN: "M0 -9l2.1 6.1h6.5l-5.2 3.9l1.9 6.3l-5.3 -3.8l-5.3 3.8l1.9 -6.3l-5.2 -3.9h6.5z",
+    USER: "M0 -9l2.1 6.1h6.5l-5.2 3.9l1.9 6.3l-5.3 -3.8l-5.3 3.8l1.9 -6.3l-5.2 -3.9h6.5z",
 }
 ANCHORS = {"left": "start", "center": "middle", "right": "end"}  # SVG's words
 
@@ -33,7 +33,7 @@ class Mark:
     ----------
     x, y : float
     family : str
-        One of `FAMILIES` in lower case, or `OWN`.
+        One of `FAMILIES` in lower case, or `USER`.
     comparable : bool
         False for one's own run of another network.
     label, text : str
@@ -104,7 +104,7 @@ def charts(runs: Sequence[UserRun], comparable: bool) -> tuple[Chart, Chart]:
     """
     points = [
         _Point(
-            r.energy_per_synaptic_event_uj, r.year, r.rtf, OWN, r.label, r.energy_label, comparable
+            r.energy_per_synaptic_event_uj, r.year, r.rtf, USER, r.label, r.energy_label, comparable
         )
         for r in runs
     ] + [
@@ -131,20 +131,20 @@ def _chart(title: str, x_label: str, up: Axis, points: Sequence[tuple[float, _Po
     across = Axis(*_ends(xs, 0.14), CHART_WIDTH)
     at = [(across.at(x), round(CHART_HEIGHT - up.at(math.log10(p.rtf)), 2)) for x, p in points]
     real_time = round(CHART_HEIGHT - up.at(0.0), 2)
-    sizes = [(LETTER * len(p.label) * (1.15 if p.family == OWN else 1), LINE) for p in shown]
+    sizes = [(LETTER * len(p.label) * (1.15 if p.family == USER else 1), LINE) for p in shown]
     taken = [Box(x - 8, y - 8, x + 8, y + 8) for x, y in at]
     taken += [
         Box(0, real_time - 1, CHART_WIDTH, real_time + 1),
         Box(0, real_time - LINE, 55, real_time),
     ]
-    places = place(at, sizes, taken, Box(0, 0, CHART_WIDTH, CHART_HEIGHT))
+    positions = place_labels(at, sizes, taken, Box(0, 0, CHART_WIDTH, CHART_HEIGHT))
     marks = tuple(
         Mark(
-            *position, p.family, p.comparable, p.label, p.text,
-            round(position[0] + where.dx, 1), round(position[1] + where.dy, 1),
-            ANCHORS[where.align],
+            *point, p.family, p.comparable, p.label, p.text,
+            round(point[0] + position.dx, 1), round(point[1] + position.dy, 1),
+            ANCHORS[position.align],
         )
-        for p, position, where in zip(shown, at, places, strict=True)
+        for p, point, position in zip(shown, at, positions, strict=True)
     )  # fmt: skip
     return Chart(
         title,

@@ -42,15 +42,15 @@ class Axis:
         return tuple(Tick(self.at(x), f"{x:g}") for x in round_numbers(self.low, self.high, 3))
 
 
-def round_numbers(low: float, high: float, about: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two numbers.
+def round_numbers(low: float, high: float, number: int) -> list[float]:
+    """So many or so multiples of 1, 2 or 5 times a power of ten between two numbers.
 
     Examples
     --------
     >>> round_numbers(0.3, 6.1, 3)
     [2.0, 4.0, 6.0]
     """
-    rough = (high - low) / about
+    rough = (high - low) / number
     if not (math.isfinite(rough) and rough > 0):
         return []
     decade = 10.0 ** math.floor(math.log10(rough))

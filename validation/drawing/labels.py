@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-FARTHEST, STEP = 80, 6  # points: how far from its point a label may be, and how finely it is moved
+FARTHEST, STEP = 80, 6  # how far from its point a label may be, and how finely it is moved
 
 
 class Box(NamedTuple):
@@ -29,7 +29,7 @@ class Box(NamedTuple):
         return max(0, width) * max(0, height)
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a label stands.
 
     Attributes
@@ -48,13 +48,12 @@ class Place(NamedTuple):
 SHIFT = {"left": 0.0, "center": 0.5, "right": 1.0}  # of the left end, in widths
 
 
-def place(
+def place_labels(
     points: Sequence[tuple[float, float]],
     sizes: Sequence[tuple[float, float]],
     taken: Iterable[Box],
     inside: Box,
-    unit: float = 1.0,
-) -> list[Place]:
+) -> list[Position]:
     """Place labels one after the other, each where it covers least.
 
     Parameters
@@ -67,18 +66,16 @@ def place(
         What they should not cover.
     inside : Box
         What they should not leave.
-    unit : float
-        Length of a typographic point.
 
     Examples
     --------
     >>> page = Box(0, 0, 100, 100)
-    >>> place([(50, 50), (50, 50)], [(30, 10), (30, 10)], [], page)
-    [Place(dx=11.0, dy=0.0, align='left'), Place(dx=-11.0, dy=0.0, align='right')]
+    >>> place_labels([(50, 50), (50, 50)], [(30, 10), (30, 10)], [], page)
+    [Position(dx=11.0, dy=0.0, align='left'), Position(dx=-11.0, dy=0.0, align='right')]
     """
-    covered, found = list(taken), []
-    places = [
-        Place(dx * unit, dy * unit, align)
+    covered, positions = list(taken), []
+    candidates = [
+        Position(dx, dy, align)
         for distance in range(0, FARTHEST, STEP)
         for dx, dy, align in (
             (11, -distance, "left"), (11, distance, "left"),
@@ -88,20 +85,20 @@ def place(
     ]  # fmt: skip
     for point, size in zip(points, sizes, strict=True):
         costs = []
-        for candidate in places:
+        for candidate in candidates:
             box = _box(point, size, candidate)
             outside = (box.x1 - box.x0) * (box.y1 - box.y0) - box.common_area(inside)
             costs.append(sum(box.common_area(other) for other in covered) + 3 * outside)
             if costs[-1] < 1e-9:
                 break
-        best = places[costs.index(min(costs))]
+        best = candidates[costs.index(min(costs))]
         covered.append(_box(point, size, best))
-        found.append(best)
-    return found
+        positions.append(best)
+    return positions
 
 
-def _box(point: tuple[float, float], size: tuple[float, float], place: Place) -> Box:
+def _box(point: tuple[float, float], size: tuple[float, float], position: Position) -> Box:
     """What a label covers, and a margin of 1."""
-    left = point[0] + place.dx - SHIFT[place.align] * size[0]
-    middle = point[1] + place.dy
+    left = point[0] + position.dx - SHIFT[position.align] * size[0]
+    middle = point[1] + position.dy
     return Box(left - 1, middle - size[1] / 2 - 1, left + size[0] + 1, middle + size[1] / 2 + 1)

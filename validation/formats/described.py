@@ -108,16 +108,18 @@ def _of_text(folder: Path, table: Mapping[str, Any], metadata: dict[str, Any]) -
     return Recording(sizes, _after(spikes, metadata["warmup_ms"]), metadata)
 
 
+def _id(entry: dict[str, Any], label: str, name: str) -> int:
+    value = entry.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"populations.{label} has no first and last id, whole numbers")
+    return value
+
+
 def _recorded(folder: Path, label: str, entry: Any, files: Any) -> Recorded:
     if not isinstance(entry, dict):
         raise ValueError(f"populations.{label} is no table")
     _check_names(entry, POPULATION, f"populations.{label}")
-    first, last = entry.get("first"), entry.get("last")
-    for end in (first, last):
-        if not isinstance(end, int) or isinstance(end, bool) or end < 0:
-            raise ValueError(f"populations.{label} has no first and last id, whole numbers")
-    assert isinstance(first, int)
-    assert isinstance(last, int)
+    first, last = (_id(entry, label, name) for name in ("first", "last"))
     if not first <= last < first + MOST_NEURONS:
         raise ValueError(f"populations.{label} has the ids {first} to {last}")
     pattern = entry.get("files", files)
@@ -135,8 +137,8 @@ def _of_blocks(folder: Path, table: Mapping[str, Any], metadata: dict[str, Any])
             f"{begin:g} to {end:g} ms"
         )
     step = metadata.get("timestep_ms", blocks.metadata["timestep_ms"])
-    about = {**metadata, "duration_ms": round(end - warmup, 9), "timestep_ms": step}
-    return replace(blocks, spike_trains=_after(blocks.spike_trains, warmup), metadata=about)
+    stated = {**metadata, "duration_ms": round(end - warmup, 9), "timestep_ms": step}
+    return replace(blocks, spike_trains=_after(blocks.spike_trains, warmup), metadata=stated)
 
 
 def _after(spikes: Mapping[str, Spikes], warmup: float) -> dict[str, Spikes]:

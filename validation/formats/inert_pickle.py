@@ -133,9 +133,9 @@ def array_of(value: Any) -> NDArray[Any]:
         if value.path.startswith("quantities.unitquantity."):
             return np.ones(())
     elif isinstance(value, bool | int | float | list | tuple):
-        found = np.asarray(value)
-        if found.dtype.kind in "iuf" or not found.size:
-            return found
+        array = np.asarray(value)
+        if array.dtype.kind in "iuf" or not array.size:
+            return array
     raise ValueError(f"it has {_name(value)}: expected numbers")
 
 

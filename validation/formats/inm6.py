@@ -335,7 +335,7 @@ def _equal(value: Any, published: Any) -> bool:
     if isinstance(published, str) or published is None:
         return bool(value == published)
     try:
-        found, wanted = np.asarray(value, np.float64), np.asarray(published, np.float64)
+        stated, wanted = np.asarray(value, np.float64), np.asarray(published, np.float64)
     except (TypeError, ValueError):
         return False
-    return found.shape == wanted.shape and bool(np.allclose(found, wanted, rtol=1e-9, atol=0))
+    return stated.shape == wanted.shape and bool(np.allclose(stated, wanted, rtol=1e-9, atol=0))

@@ -80,11 +80,11 @@ def load_files(paths: Sequence[Path]) -> Recording:
     blocks = []
     for path in paths:
         try:
-            found = _read_nix(path) if path.suffix.lower() in NIX else [_read_pickle(path)]
+            content = _read_nix(path) if path.suffix.lower() in NIX else [_read_pickle(path)]
         except (*DAMAGE, IndexError) as error:
             why = str(error) or type(error).__name__
             raise OutputError(f"{path} is no readable Neo block: {printable(why)}") from error
-        for block in found:
+        for block in content:
             parts = {train.population for train in block.trains}
             for label in sorted(parts & set(files)):
                 raise OutputError(
@@ -250,17 +250,17 @@ def _nix_block(block: h5py.Group) -> Block:
         raise ValueError(f"it has {len(names)} segments: expected one, of one run")
     sections = group_of(group_of(group_of(segments, names[0]), "metadata"), "sections")
     arrays = group_of(block, "data_arrays")
-    found = {n for n in sections if n.startswith("neo.spiketrain.")}
+    described = {n for n in sections if n.startswith("neo.spiketrain.")}
     stored = {
         n.removesuffix(".times")
         for n in arrays
         if text_of(group_of(arrays, n), "type") == "neo.spiketrain.times"
     }
-    if found != stored:
-        raise ValueError(f"it has {len(stored)} spike trains, and {len(found)} descriptions")
+    if described != stored:
+        raise ValueError(f"it has {len(stored)} spike trains, and {len(described)} descriptions")
     trains = [
         _nix_train(group_of(sections, name), group_of(arrays, f"{name}.times"))
-        for name in sorted(found)
+        for name in sorted(described)
     ]
     annotations = {}
     if "metadata" in block:

@@ -113,11 +113,11 @@ def read_spikes(
                 f"{path.name}, line {rows.offset + first + 1}: neuron {rows.senders[first]} is of "
                 f"another population than {owners}"
             )
-    for label, found in parts.items():
-        _check_threads_end([path.name for path in populations[label].paths], found)
+    for label, threads in parts.items():
+        _check_threads_end([path.name for path in populations[label].paths], threads)
     return {
-        label: by_time(*(np.concatenate(column) for column in zip(*found, strict=True)))
-        for label, found in parts.items()
+        label: by_time(*(np.concatenate(column) for column in zip(*threads, strict=True)))
+        for label, threads in parts.items()
     }
 
 

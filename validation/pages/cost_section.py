@@ -74,28 +74,28 @@ def account(recording: Recording | None, other: Recording | None = None) -> Acco
     Examples
     --------
     >>> from portable_cortex import run
-    >>> found = account(run(backend="mock", scale=0.02, duration=100.0))
-    >>> found.cards[0].name, found.full_scale, found.caveats[1]
+    >>> section = account(run(backend="mock", scale=0.02, duration=100.0))
+    >>> section.cards[0].name, section.full_scale, section.caveats[1]
     ('real-time factor', False, 'it recorded spikes, which takes time')
     """
-    about = recording.metadata if recording else {}
-    if not about.get("phases_s"):
+    metadata = recording.metadata if recording else {}
+    if not metadata.get("phases_s"):
         return None
-    phases = _phases(about["phases_s"])
+    phases = _phases(metadata["phases_s"])
     try:
-        cost = cost_of(about)
+        cost = cost_of(metadata)
     except OutputError as error:
         return Account(phases=phases, trouble=str(error))
     cards = tuple(_card(figure) for figure in cost.figures() if _is_shown(figure))
-    if about.get("model") != "pd14":
+    if metadata.get("model") != "pd14":
         return Account(cards, phases)
-    runs = [_star("this run", about, cost)]
+    runs = [_star("this run", metadata, cost)]
     if other is not None and other.metadata.get("model") == "pd14":
         runs.append(_star("the other run", other.metadata))
     stars = [star for star in runs if star is not None]
-    full_scale = _is_full_scale(about.get("parameters"))
+    full_scale = _is_full_scale(metadata.get("parameters"))
     drawn = charts(stars, full_scale) if stars else ()
-    return Account(cards, phases, "", drawn, full_scale, _caveats(about, cost))
+    return Account(cards, phases, "", drawn, full_scale, _caveats(metadata, cost))
 
 
 def _is_shown(figure: Figure) -> bool:
@@ -114,8 +114,8 @@ def _card(figure: Figure) -> Card:
     )
 
 
-def _phases(found: Any) -> tuple[Phase, ...]:
-    seconds = found.items() if isinstance(found, Mapping) else ()
+def _phases(stated: Any) -> tuple[Phase, ...]:
+    seconds = stated.items() if isinstance(stated, Mapping) else ()
     known = {str(name): float(s) for name, s in seconds if _is_duration(s)}
     total = sum(known.values())
     if not total > 0:
@@ -127,25 +127,25 @@ def _is_duration(value: Any) -> bool:
     return isinstance(value, float | int) and math.isfinite(value) and value >= 0
 
 
-def _star(label: str, about: Mapping[str, Any], cost: Cost | None = None) -> UserRun | None:
+def _star(label: str, metadata: Mapping[str, Any], cost: Cost | None = None) -> UserRun | None:
     """A run for the picture; None if it does not say enough of itself."""
     try:
-        return user_run(about, cost, label)
+        return user_run(metadata, cost, label)
     except (OutputError, KeyError, TypeError, ValueError):
         return None
 
 
 def _is_full_scale(parameters: Any) -> bool:
-    found = conditions({"parameters": parameters if isinstance(parameters, dict) else {}})
-    return found.get("n_scale") == found.get("k_scale") == 1
+    settings = conditions({"parameters": parameters if isinstance(parameters, dict) else {}})
+    return settings.get("n_scale") == settings.get("k_scale") == 1
 
 
-def _caveats(about: Mapping[str, Any], cost: Cost) -> tuple[str, ...]:
+def _caveats(metadata: Mapping[str, Any], cost: Cost) -> tuple[str, ...]:
     caveats = []
-    duration = about["duration_ms"]
+    duration = metadata["duration_ms"]
     if duration < LONG_ENOUGH:
         caveats.append(f"it lasted {duration * 1e-3:g} s of model time, not 10 s or more")
-    if about.get("n_spikes") is not None:
+    if metadata.get("n_spikes") is not None:
         caveats.append("it recorded spikes, which takes time")
     if not cost.energies:
         caveats.append("its energy is not known, so that it is missing from the first picture")

@@ -35,7 +35,7 @@ def to_json(validation: Validation) -> str:
     """
     comparison, reference = validation.comparison, validation.reference
     activity = validation.activity
-    about = {
+    content = {
         "folders": validation.folders,
         "verdict": comparison.verdict.name.lower(),
         "exit_status": comparison.verdict.value,
@@ -72,7 +72,7 @@ def to_json(validation: Validation) -> str:
         "reference": {"name": reference.name, **reference.provenance} if reference else None,
         "run": dict(validation.recording.metadata) if validation.recording else None,
     }
-    return json.dumps(_strict(about), indent=2, allow_nan=False) + "\n"
+    return json.dumps(_strict(content), indent=2, allow_nan=False) + "\n"
 
 
 def _strict(value: Any) -> Any:

@@ -131,10 +131,10 @@ def _safe(value: str) -> bool:
 def _content(validation: Validation) -> dict[str, Any]:
     """Everything that the template shows."""
     comparison, reference = validation.comparison, validation.reference
-    about = validation.recording.metadata if validation.recording else {}
+    metadata = validation.recording.metadata if validation.recording else {}
     return {
-        "title": _title(about),
-        "subtitle": _subtitle(validation, about),
+        "title": _title(metadata),
+        "subtitle": _subtitle(validation, metadata),
         "verdict": comparison.verdict.name.lower(),
         "headline": HEADLINES[comparison.verdict],
         "comparison": comparison,
@@ -159,7 +159,9 @@ def _content(validation: Validation) -> dict[str, Any]:
         "markers": MARKERS,
         "n_runs": len(validation.folders),
         "provenance": {
-            "This run": _table({"folder": validation.folders[0], **_shown(about)}) if about else [],
+            "This run": _table({"folder": validation.folders[0], **_shown(metadata)})
+            if metadata
+            else [],
             "The other run": _table(_shown(validation.other.metadata)) if validation.other else [],
             "Reference": _table({"name": reference.name, **reference.provenance})
             if reference
@@ -172,17 +174,17 @@ def _content(validation: Validation) -> dict[str, Any]:
     }
 
 
-def _title(about: Mapping[str, Any]) -> str:
-    if not about:
+def _title(metadata: Mapping[str, Any]) -> str:
+    if not metadata:
         return "No recording"
-    return f"{Path(str(about.get('model', 'recording'))).stem} on {about.get('backend', '?')}"
+    return f"{Path(str(metadata.get('model', 'recording'))).stem} on {metadata.get('backend', '?')}"
 
 
-def _subtitle(validation: Validation, about: Mapping[str, Any]) -> str:
-    parameters = _mapping(about.get("parameters"))
+def _subtitle(validation: Validation, metadata: Mapping[str, Any]) -> str:
+    parameters = _mapping(metadata.get("parameters"))
     shown = [f"{k} {v}" for k, v in parameters.items() if k in ("scale", "drive")]
-    if "seed" in about and len(validation.folders) == 1:
-        shown.append(f"seed {about['seed']}")
+    if "seed" in metadata and len(validation.folders) == 1:
+        shown.append(f"seed {metadata['seed']}")
     if validation.comparison.duration:
         shown.append(f"{validation.comparison.duration * 1e-3:g} s")
     return " · ".join([*shown, validation.name])
@@ -248,7 +250,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _shown(about: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What is not in a section of its own."""
     elsewhere = (
         "populations",
@@ -258,12 +260,12 @@ def _shown(about: Mapping[str, Any]) -> dict[str, Any]:
         "real_time_factor",
         "energy",
     )
-    return {key: value for key, value in about.items() if key not in elsewhere}
+    return {key: value for key, value in metadata.items() if key not in elsewhere}
 
 
-def _table(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _table(entries: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
-    for key, value in _flat(about):
+    for key, value in _flat(entries):
         if len(rows) == MOST_ROWS:
             return [*rows, ("…", "more than is shown here")]
         text = f"{value:,}" if isinstance(value, int) and value >= 100_000 else str(value)

@@ -79,9 +79,9 @@ def means(validation: Validation) -> Table:
     duration = activity.duration if activity else 0
     table = Table(title=f"means of {duration:g} ms", caption=f"{MARK} differs" if differ else None)
     table.add_column("")
-    for about in STATISTICS.values():
-        units = f"\n{about.units}" if about.units else ""
-        table.add_column(SHORT.get(about.name, about.name) + units, justify="right")
+    for entry in STATISTICS.values():
+        units = f"\n{entry.units}" if entry.units else ""
+        table.add_column(SHORT.get(entry.name, entry.name) + units, justify="right")
     for population in activity.n_neurons if activity else ():
         row = [Text(clean(population))]
         for statistic in STATISTICS:
@@ -96,14 +96,14 @@ def means(validation: Validation) -> Table:
 def _distances(validation: Validation) -> Table:
     """KS distances of two recordings."""
     tests = validation.comparison.tests
-    found = {(t.population, t.statistic): t.value for t in tests if t.kind == "distribution"}
-    statistics = [name for name in STATISTICS if name in {key[1] for key in found}]
+    distances = {(t.population, t.statistic): t.value for t in tests if t.kind == "distribution"}
+    statistics = [name for name in STATISTICS if name in {key[1] for key in distances}]
     table = Table(title="KS distances between the two")
     table.add_column("population")
     for name in statistics:
         table.add_column(SHORT.get(name, name), justify="right")
-    for population in dict.fromkeys(key[0] for key in found):
-        shown = (number(found.get((population, name), math.nan), 2) for name in statistics)
+    for population in dict.fromkeys(key[0] for key in distances):
+        shown = (number(distances.get((population, name), math.nan), 2) for name in statistics)
         table.add_row(Text(clean(population)), *shown)
     return table
 
@@ -128,9 +128,9 @@ def _show_pairing(validation: Validation, console: Console) -> None:
     table = Table(title="the same neurons in both recordings")
     for column in ("population", "correlation of rates", "bias (spikes/s)"):
         table.add_column(column, justify="left" if column == "population" else "right")
-    for found in pairing.rates:
-        bias = f"{number(found.bias)} ± {number(found.bias_error)}"
-        table.add_row(Text(clean(found.population)), number(found.correlation, 4), bias)
+    for rates in pairing.rates:
+        bias = f"{number(rates.bias)} ± {number(rates.bias_error)}"
+        table.add_row(Text(clean(rates.population)), number(rates.correlation, 4), bias)
     console.print(table)
     if pairing.deterministic:
         first = pairing.first_difference

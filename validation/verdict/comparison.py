@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,8 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Test:
-    """One test of one statistic of one population.
+class Contrast:
+    """One statistic of one population against what it is compared with, looked at alone.
 
     Attributes
     ----------
@@ -61,18 +62,12 @@ class Test:
         Mean over the runs, (mean) KS distance, or Hotelling's T².
     expected, spread : float
         Mean and standard deviation over seeds; not numbers in a joint test.
-    t, p, p_adjusted : float
-        Student's t, its probability under the hypothesis of equality, and the same after the
-        adjustment for the number of tests and the luck of the reference; not numbers where nothing
+    t, p : float
+        Student's t, and its probability under the hypothesis of equality; not numbers where nothing
         says how much seeds differ.
     error, degrees : float
         Standard error of the difference, on the scale of the statistic (`Statistic.scale`;
         logarithmic for distances), and its degrees of freedom.
-    detectable : float or None
-        Smallest change of the mean, in units of the statistic, that is found with a probability of
-        0.8. None for what is no mean.
-    wasserstein, kl, effect_size : float
-        Distances of the runs' distribution from the one compared with, for information.
     """
 
     population: str
@@ -83,9 +78,27 @@ class Test:
     spread: float = NAN
     t: float = NAN
     p: float = NAN
-    p_adjusted: float = NAN
     error: float = NAN
     degrees: float = 0.0
+
+
+@dataclass(frozen=True)
+class Test(Contrast):
+    """One contrast as one of many that are tested together.
+
+    Attributes
+    ----------
+    p_adjusted : float
+        The probability after the adjustment for the number of tests and the luck of the reference;
+        not a number where `p` is none.
+    detectable : float or None
+        Smallest change of the mean, in units of the statistic, that is found with a probability of
+        0.8. None for what is no mean.
+    wasserstein, kl, effect_size : float
+        Distances of the runs' distribution from the one compared with, for information.
+    """
+
+    p_adjusted: float = NAN
     detectable: float | None = None
     wasserstein: float = NAN
     kl: float = NAN
@@ -212,10 +225,10 @@ def _trouble(activities: Sequence[Activity], reference: Reference) -> str:
             known = ", ".join(f"{d:g}" for d in reference.durations)
             return f"{activity.duration:g} ms: the reference {reference.name} has {known} ms"
         if dict(activity.n_neurons) != dict(reference.n_neurons):
-            found, wanted = sum(activity.n_neurons.values()), sum(reference.n_neurons.values())
+            sizes = sum(activity.n_neurons.values()), sum(reference.n_neurons.values())
             return (
                 f"other numbers of neurons than the reference {reference.name}: "
-                f"{found} instead of {wanted}"
+                f"{sizes[0]} instead of {sizes[1]}"
             )
     seeds = min(ensemble.means.size for ensemble in reference.ensembles.values())
     if seeds < MIN_SEEDS:
@@ -225,45 +238,59 @@ def _trouble(activities: Sequence[Activity], reference: Reference) -> str:
 
 def all_tests(
     activities: Sequence[Activity], yardsticks: Mapping[tuple[str, str], Yardstick]
-) -> list[Test]:
-    """Every test that the samples allow, not yet adjusted for their number."""
-    values, pooled = {}, {}
+) -> tuple[Test, ...]:
+    """Every test that the samples allow, adjusted for their number."""
+    values, samples = {}, {}
     for key, yardstick in yardsticks.items():
         least = MIN_VALUES if "distribution" in STATISTICS[key[1]].kinds else 1
         every = [activity.samples[key] for activity in activities]
-        samples = [sample for sample in every if sample.size >= least]
-        if not samples or yardstick.sample.size < least:
+        usable = [sample for sample in every if sample.size >= least]
+        if not usable or yardstick.sample.size < least:
             continue
-        pooled[key] = np.concatenate(samples)
+        samples[key] = np.concatenate(usable)
         values[key] = Values(
-            np.array([sample.mean() for sample in samples]),
-            np.array([ks(sample, yardstick.sample) for sample in samples]),
+            np.array([sample.mean() for sample in usable]),
+            np.array([ks(sample, yardstick.sample) for sample in usable]),
         )
-    tests = calibrated_tests(values, yardsticks, len(activities), activities[0].duration)
-    return [_with_distances(test, pooled, yardsticks) for test in tests]
+    separate = contrasts(values, yardsticks, len(activities), activities[0].duration)
+    together = adjusted(np.array([contrast.p for contrast in separate]))
+    return tuple(
+        Test(
+            **vars(contrast),
+            p_adjusted=float(p),
+            detectable=_detectable(contrast, len(separate)),
+            **_distances_of(contrast, samples, yardsticks),
+        )
+        for contrast, p in zip(separate, together, strict=True)
+    )
 
 
-def calibrated_tests(
+def contrasts(
     values: Mapping[tuple[str, str], Values],
     yardsticks: Mapping[tuple[str, str], Yardstick],
     n_runs: int,
     duration: float,
-) -> list[Test]:
-    """The tests of `all_tests` from what is known of `n_runs` runs of `duration` ms."""
+) -> list[Contrast]:
+    """What `n_runs` runs of `duration` ms, of which `values` are known, differ in."""
     tail = TAIL * n_runs * duration * 1e-3
-    tests: list[Test] = []
+    separate: list[Contrast] = []
     together: dict[str, list[str]] = {}
     for (population, statistic), of_runs in values.items():
-        tests += _tests(population, statistic, of_runs, yardsticks[population, statistic], tail)
-        if "mean" in STATISTICS[statistic].kinds and of_runs.means.size == n_runs:
-            together.setdefault(statistic, []).append(population)
+        yardstick = yardsticks[population, statistic]
+        kinds = STATISTICS[statistic].kinds
+        if "mean" in kinds:
+            separate.append(_mean(population, statistic, of_runs.means, yardstick, tail))
+            if of_runs.means.size == n_runs:
+                together.setdefault(statistic, []).append(population)
+        if "distribution" in kinds and not 0 < yardstick.means.size < DISTRIBUTION_SEEDS:
+            separate.append(_distribution(population, statistic, of_runs.distances, yardstick))
     for statistic, populations in together.items():
         if len(populations) > 1:
             keys = [(population, statistic) for population in populations]
-            tests += _joint_test(
+            separate += _joint(
                 statistic, [values[key] for key in keys], [yardsticks[key] for key in keys], tail
             )
-    return tests
+    return separate
 
 
 @dataclass(frozen=True)
@@ -299,8 +326,8 @@ def self_check(reference: Reference, duration: float) -> SelfCheck:
             for key, ensemble in ensembles.items()
         }
         others = {key: Yardstick.of(_without(ensemble, i)) for key, ensemble in ensembles.items()}
-        tests = calibrated_tests(values, others, 1, duration)
-        different += bool(adjusted(np.array([test.p for test in tests])).min() < ALPHA)
+        p = np.array([contrast.p for contrast in contrasts(values, others, 1, duration)])
+        different += bool(adjusted(p).min() < ALPHA)
     return SelfCheck(n, different)
 
 
@@ -309,90 +336,92 @@ def _without(ensemble: Ensemble, seed: int) -> Ensemble:
     return replace(ensemble, means=means, to_pool=to_pool)
 
 
-def judge(tests: list[Test], against: str, duration: float) -> Comparison:
-    """Adjust the probabilities of all tests, state their power, and give the verdict."""
+def judge(tests: tuple[Test, ...], against: str, duration: float) -> Comparison:
+    """The verdict of all tests."""
     if not tests:
         return Comparison(Verdict.UNDECIDED, "nothing could be tested", (), against, duration)
-    n = len(tests)
-    final = tuple(
-        replace(test, p_adjusted=float(p), detectable=_detectable(test, n))
-        for test, p in zip(tests, adjusted(np.array([test.p for test in tests])), strict=True)
-    )
-    different = sum(test.differs for test in final)
+    different = sum(test.differs for test in tests)
     if different:
         verb = "differs" if different == 1 else "differ"
-        reason = f"{different} of {n} tests {verb} from {against}"
-        return Comparison(Verdict.DIFFERS, reason, final, against, duration)
-    reason = f"none of {n} tests differs from {against}"
-    return Comparison(Verdict.AGREES, reason, final, against, duration)
+        reason = f"{different} of {len(tests)} tests {verb} from {against}"
+        return Comparison(Verdict.DIFFERS, reason, tests, against, duration)
+    reason = f"none of {len(tests)} tests differs from {against}"
+    return Comparison(Verdict.AGREES, reason, tests, against, duration)
 
 
-def _detectable(test: Test, n_tests: int) -> float | None:
-    if test.kind != "mean":
+def _detectable(contrast: Contrast, n_tests: int) -> float | None:
+    if contrast.kind != "mean" or np.isnan(contrast.p):
         return None
-    scale = STATISTICS[test.statistic].scale
-    centre = float(scale.forward(np.array(test.expected)))
-    return scale.around(centre, detectable_change(test.error, test.degrees, n_tests))
+    scale = STATISTICS[contrast.statistic].scale
+    centre = float(scale.forward(np.array(contrast.expected)))
+    return scale.around(centre, detectable_change(contrast.error, contrast.degrees, n_tests))
 
 
-def _tests(
-    population: str, statistic: str, values: Values, yardstick: Yardstick, tail: float
-) -> list[Test]:
-    """The tests of one statistic of one population; without seeds, their values only."""
-    about, n = STATISTICS[statistic], yardstick.means.size
-    tests = []
-    if "mean" in about.kinds:
-        mean = float(values.means.mean())
-        test = Test(population, statistic, "mean", mean, yardstick.mean)
-        if n:
-            result = student(
-                about.scale.forward(values.means),
-                yardstick.expected(about.scale),
-                yardstick.mean_weight,
-                about.scale.forward(yardstick.means),
-                degrees=n - 1,
-                tail=tail,
-            )
-            test = replace(
-                test,
-                spread=about.scale.around(yardstick.expected(about.scale), result.spread),
-                t=result.t,
-                p=result.two_sided,
-                error=result.error,
-                degrees=result.degrees,
-            )
-        tests.append(test)
-    if "distribution" in about.kinds and (n == 0 or n >= DISTRIBUTION_SEEDS):
-        test = Test(population, statistic, "distribution", float(values.distances.mean()))
-        usual = yardstick.distances
-        if n:
-            # as many degrees of freedom as seeds, however many distances they have
-            logs = LOGARITHM.forward(usual)
-            result = student(
-                LOGARITHM.forward(values.distances),
-                float(logs.mean()),
-                yardstick.distance_weight,
-                logs,
-                degrees=n - 1,
-                floor=KOLMOGOROV,
-            )
-            test = replace(
-                test,
-                expected=float(usual.mean()),
-                spread=float(usual.std(ddof=1)),
-                t=result.t,
-                p=result.one_sided,
-                error=result.error,
-                degrees=result.degrees,
-            )
-        tests.append(test)
-    return tests
+def _mean(
+    population: str, statistic: str, means: FloatArray, yardstick: Yardstick, tail: float
+) -> Contrast:
+    """The means of the runs against those of the seeds; without seeds, their values only."""
+    value, n = float(means.mean()), yardstick.means.size
+    if not n:
+        return Contrast(population, statistic, "mean", value, yardstick.mean)
+    scale = STATISTICS[statistic].scale
+    result = student(
+        scale.forward(means),
+        yardstick.expected(scale),
+        yardstick.mean_weight,
+        scale.forward(yardstick.means),
+        degrees=n - 1,
+        tail=tail,
+    )
+    return Contrast(
+        population,
+        statistic,
+        "mean",
+        value,
+        yardstick.mean,
+        spread=scale.around(yardstick.expected(scale), result.spread),
+        t=result.t,
+        p=result.two_sided,
+        error=result.error,
+        degrees=result.degrees,
+    )
 
 
-def _joint_test(
+def _distribution(
+    population: str, statistic: str, distances: FloatArray, yardstick: Yardstick
+) -> Contrast:
+    """The distances of the runs against those of the seeds; without seeds, their values only."""
+    value, n = float(distances.mean()), yardstick.means.size
+    if not n:
+        return Contrast(population, statistic, "distribution", value)
+    # as many degrees of freedom as seeds, however many distances they have
+    logarithms = LOGARITHM.forward(yardstick.distances)
+    result = student(
+        LOGARITHM.forward(distances),
+        float(logarithms.mean()),
+        yardstick.distance_weight,
+        logarithms,
+        degrees=n - 1,
+        floor=KOLMOGOROV,
+    )
+    return Contrast(
+        population,
+        statistic,
+        "distribution",
+        value,
+        expected=float(yardstick.distances.mean()),
+        spread=float(yardstick.distances.std(ddof=1)),
+        t=result.t,
+        p=result.one_sided,
+        error=result.error,
+        degrees=result.degrees,
+    )
+
+
+def _joint(
     statistic: str, values: Sequence[Values], yardsticks: Sequence[Yardstick], tail: float
-) -> list[Test]:
-    """The test of all populations together; none without enough seeds."""
+) -> list[Contrast]:
+    """All populations together; none without enough seeds."""
     scale = STATISTICS[statistic].scale
     seeds = {yardstick.means.size for yardstick in yardsticks}
     if len(seeds) != 1 or seeds == {0}:
@@ -404,22 +433,17 @@ def _joint_test(
         scale.forward(np.column_stack([yardstick.means for yardstick in yardsticks])),
         tail=tail,
     )
-    return [] if result is None else [Test(ALL, statistic, "joint", result[0], p=result[1])]
+    return [] if result is None else [Contrast(ALL, statistic, "joint", result[0], p=result[1])]
 
 
-def _with_distances(
-    test: Test,
-    pooled: Mapping[tuple[str, str], FloatArray],
+def _distances_of(
+    contrast: Contrast,
+    samples: Mapping[tuple[str, str], FloatArray],
     yardsticks: Mapping[tuple[str, str], Yardstick],
-) -> Test:
-    """A test with the distances that decide nothing, where there is a distribution."""
-    key = test.population, test.statistic
-    if test.kind == "joint" or "distribution" not in STATISTICS[test.statistic].kinds:
-        return test
-    sample, other = pooled[key], yardsticks[key].sample
-    return replace(
-        test,
-        wasserstein=wasserstein(sample, other),
-        kl=kl(sample, other),
-        effect_size=effect_size(sample, other),
-    )
+) -> dict[str, Any]:
+    """The distances that decide nothing, where there is a distribution."""
+    key = contrast.population, contrast.statistic
+    if contrast.kind == "joint" or "distribution" not in STATISTICS[contrast.statistic].kinds:
+        return {}
+    pair = samples[key], yardsticks[key].sample
+    return {"wasserstein": wasserstein(*pair), "kl": kl(*pair), "effect_size": effect_size(*pair)}

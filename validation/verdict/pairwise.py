@@ -73,7 +73,7 @@ def compare_recordings(
     tests = all_tests([a], yardsticks)
     if calibrated:
         return judge(tests, against, a.duration)
-    return Comparison(Verdict.UNDECIDED, trouble, tuple(tests), against, a.duration)
+    return Comparison(Verdict.UNDECIDED, trouble, tests, against, a.duration)
 
 
 def _trouble(a: Activity, b: Activity, reference: Reference | None) -> str:
@@ -163,8 +163,8 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     --------
     >>> from portable_cortex import run
     >>> recording = run(backend="mock", scale=0.02, duration=100.0, realisation="shared", seed=3)
-    >>> found = pair(recording, recording)
-    >>> found.rates[0].bias, found.first_difference
+    >>> pairing = pair(recording, recording)
+    >>> pairing.rates[0].bias, pairing.first_difference
     (0.0, None)
     """
     keys = ("realisation", "model", "parameters", "seed", "timestep_ms", "warmup_ms")

@@ -118,8 +118,8 @@ class Reference:
     def save(self, path: Path) -> None:
         """Write one HDF5 file."""
         with whole(path) as part, h5py.File(part, "w") as file:
-            about = {"name": self.name, "n_neurons": self.n_neurons, **self.provenance}
-            file.attrs["about"] = json.dumps(about)
+            metadata = {"name": self.name, "n_neurons": self.n_neurons, **self.provenance}
+            file.attrs["about"] = json.dumps(metadata)
             for (duration, population, statistic), ensemble in self.ensembles.items():
                 group = file.create_group(f"{duration:g}/{population}/{statistic}")
                 for name, values in vars(ensemble).items():
@@ -137,7 +137,7 @@ class Reference:
         """
         try:
             with h5py.File(path, "r") as file:
-                about = parse_json(text_of(file, "about") or "")
+                metadata = parse_json(text_of(file, "about") or "")
                 ensembles = {}
                 for duration, populations in file.items():
                     for population, statistics in populations.items():
@@ -146,18 +146,18 @@ class Reference:
                             values = {k: numbers_of(group, k).astype(float) for k in group}
                             ensemble = _sound(Ensemble(**values), str(group.name))
                             ensembles[float(duration), population, statistic] = ensemble
-            name, sizes = about.pop("name"), about.pop("n_neurons")
+            name, sizes = metadata.pop("name"), metadata.pop("n_neurons")
             durations = tuple(sorted({key[0] for key in ensembles}))
             if not ensembles or not all(0 < d < float("inf") for d in durations):
                 raise ValueError(f"it has the durations {durations}: expected some, in ms")
             labels = {population for _, population, _ in ensembles}
             if not all(type(n) is int and n > 0 for n in sizes.values()) or labels - set(sizes):
                 raise ValueError("it does not have a number of neurons of each population")
-            if not isinstance(name, str) or not isinstance(about.get("conditions", {}), dict):
+            if not isinstance(name, str) or not isinstance(metadata.get("conditions", {}), dict):
                 raise ValueError("it does not say what it is of")
         except DAMAGE as error:
             raise OutputError(f"{path} is no readable reference: {printable(error)}") from error
-        return cls(name, about, sizes, durations, ensembles)
+        return cls(name, metadata, sizes, durations, ensembles)
 
 
 def _sound(ensemble: Ensemble, name: str) -> Ensemble:

@@ -127,13 +127,13 @@ def power(comparison: Comparison) -> dict[str, float]:
     >>> power(Comparison(Verdict.AGREES, "", (test,), "a reference", 1000.0))
     {'rate': 0.05}
     """
-    found = {}
+    medians = {}
     for statistic in POWER_OF:
         changes = [detectable(test) for test in comparison.tests if test.statistic == statistic]
         known = [c for c in changes if c is not None]
         if known:
-            found[statistic] = float(np.median(known))
-    return found
+            medians[statistic] = float(np.median(known))
+    return medians
 
 
 def power_sentence(comparison: Comparison) -> str:
@@ -144,10 +144,10 @@ def power_sentence(comparison: Comparison) -> str:
     >>> power_sentence(Comparison(Verdict.UNDECIDED, "", (), "", 0.0))
     ''
     """
-    found = power(comparison)
-    if not found:
+    changes = power(comparison)
+    if not changes:
         return ""
-    parts = ", ".join(f"{STATISTICS[s].title} {percent(found[s])}" for s in found)
+    parts = ", ".join(f"{STATISTICS[s].title} {percent(value)}" for s, value in changes.items())
     return (
         f"A change of the mean would have been found, {100 * POWER:.0f} times in 100, from these "
         f"sizes on (median over populations): {parts}."
@@ -197,25 +197,37 @@ def describe(test: Test) -> str:
     >>> describe(Test("L4E", "cv", "mean", 0.8, 0.9, 0.1, p=0.001, p_adjusted=0.01))
     'L4E, mean CV of ISI: 0.800 instead of 0.900 ± 0.100, -11 % (p = 0.010)'
     """
+    return DESCRIPTIONS[test.kind](test)
+
+
+def _mean(test: Test) -> str:
     statistic = STATISTICS.get(test.statistic)
-    title = statistic.title if statistic else test.statistic
     units = f" {statistic.units}" if statistic and statistic.units else ""
     tested = math.isfinite(test.p)
-    if test.kind == "mean":
-        spread = f" ± {number(test.spread)}" if tested else ""
-        text = (
-            f"mean {title}: {number(test.value)} instead of {number(test.expected)}{spread}{units}"
-        )
-        if change(test) is not None:
-            text += f", {percent(change(test), signed=True)}"
-        seen = f"{percent(detectable(test))} would have been found; " if detectable(test) else ""
-    elif test.kind == "joint":
-        return f"{title} of all populations together: {probability(test.p_adjusted)}"
-    else:
-        usual = f"; between seeds {number(test.expected, 2)} ± {number(test.spread, 2)}"
-        text = f"distribution of {title}: KS distance {number(test.value, 2)}"
-        text += usual if tested else ""
-        seen = ""
-    return f"{test.population}, {text}" + (
-        f" ({seen}{probability(test.p_adjusted)})" if tested else ""
-    )
+    spread = f" ± {number(test.spread)}" if tested else ""
+    text = f"{test.population}, mean {_title(test)}: {number(test.value)} "
+    text += f"instead of {number(test.expected)}{spread}{units}"
+    if change(test) is not None:
+        text += f", {percent(change(test), signed=True)}"
+    seen = f"{percent(detectable(test))} would have been found; " if detectable(test) else ""
+    return text + (f" ({seen}{probability(test.p_adjusted)})" if tested else "")
+
+
+def _distribution(test: Test) -> str:
+    text = f"{test.population}, distribution of {_title(test)}: KS distance {number(test.value, 2)}"
+    if not math.isfinite(test.p):
+        return text
+    usual = f"between seeds {number(test.expected, 2)} ± {number(test.spread, 2)}"
+    return f"{text}; {usual} ({probability(test.p_adjusted)})"
+
+
+def _joint(test: Test) -> str:
+    return f"{_title(test)} of all populations together: {probability(test.p_adjusted)}"
+
+
+def _title(test: Test) -> str:
+    statistic = STATISTICS.get(test.statistic)
+    return statistic.title if statistic else test.statistic
+
+
+DESCRIPTIONS = {"mean": _mean, "distribution": _distribution, "joint": _joint}

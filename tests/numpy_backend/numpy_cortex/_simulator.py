@@ -2,12 +2,11 @@
 
 Times are NEST's: the potential of a neuron goes from one point of the grid to the next, then the
 spikes that arrive there are added to its currents; a neuron that is above threshold at a point
-fires at that point.
+fires at that point. Cells are counted through all populations.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -36,58 +35,61 @@ class State(floor.State):
     def restore(self) -> None:
         """The initial values, and nothing on its way."""
         self.random = np.random.default_rng(self.seed)
-        self.arriving: dict[Any, Any] = {}
+        self.arriving: dict[int, Any] = {}
         for population in self.populations:
             population.made()
 
     def advance(self, steps: int) -> None:
         """Run for a number of steps."""
-        outgoing = [_Outgoing(p, self.dt) for p in self.projections]
+        synapses = [_Synapses(projection, self.dt) for projection in self.projections]
         waves = [s.waveform(self.step, self.step + steps) for s in self.current_sources]
-        for population in self.populations:
-            population.recorder.sample()
+        self._sample()
         if self.step == 0 and steps:
-            self._send(outgoing, {p: p.fired_at_zero() for p in self.populations})
+            self._end_step(synapses, [p.fired_at_zero() for p in self.populations])
         for k in range(steps):
-            injected: defaultdict[int, float] = defaultdict(float)
+            injected = np.zeros(self.n_cells)
             for source, wave in zip(self.current_sources, waves, strict=True):
-                for cell in source.cells:
-                    injected[cell] += wave[k]
+                injected[source.cells] += wave[k]
             self.step += 1
-            fired = {p: p.advance(self, injected) for p in self.populations}
-            self._send(outgoing, fired)
-            for population in self.populations:
-                population.recorder.sample()
+            arrived = self.arriving.pop(self.step, np.zeros((2, self.n_cells)))
+            self._end_step(synapses, [p.advance(injected, arrived) for p in self.populations])
         for source, wave in zip(self.current_sources, waves, strict=True):
             source.take(wave)
 
-    def _send(self, outgoing: list[Any], fired: dict[Any, Any]) -> None:
-        for population, counts in fired.items():
+    def _end_step(self, synapses: list[_Synapses], fired: list[Any]) -> None:
+        """Record and send the spikes of all populations (numbers of each cell)."""
+        for population, counts in zip(self.populations, fired, strict=True):
             population.recorder.add(self.step, counts)
-        for synapses in outgoing:
-            for source, (population, index) in enumerate(synapses.sources):
-                if n := fired[population][index]:
-                    synapses.send(source, n, self)
+        self._sample()
+        counts = np.concatenate([*fired, np.empty(0, int)])
+        for projection in synapses:
+            projection.send(counts, self)
+
+    def _sample(self) -> None:
+        for population in self.populations:
+            population.recorder.sample()
 
 
-class _Outgoing:
-    """Synapses of a projection, by source."""
+class _Synapses:
+    """Those of a projection, by source."""
 
     def __init__(self, projection: Any, step: float) -> None:
         edges = projection.stored()
-        self.sources, self.targets, self.receptor = projection.endpoints()
-        self.starts = np.searchsorted(edges.sources, np.arange(len(self.sources) + 1))
-        self.columns = edges.targets, edges.weights, np.round(edges.delays / step).astype(int)
+        self.sources = np.array(projection.pre.all_cells, int)
+        self.targets = np.array(projection.post.all_cells, int)[edges.targets]
+        self.weights, self.delays = edges.weights, np.round(edges.delays / step).astype(int)
+        self.receptor = ["excitatory", "inhibitory"].index(projection.receptor_type)
+        self.starts = np.searchsorted(edges.sources, np.arange(self.sources.size + 1))
 
-    def send(self, source: int, n: int, state: State) -> None:
-        """Put a source's spikes on their way."""
-        own = slice(*self.starts[source : source + 2])
-        for target, weight, steps in zip(*(column[own] for column in self.columns), strict=True):
-            population, cell = self.targets[target]
-            key = population, state.step + steps
-            if key not in state.arriving:
-                state.arriving[key] = np.zeros((2, population.size))
-            state.arriving[key][self.receptor, cell] += n * weight
+    def send(self, counts: Any, state: State) -> None:
+        """Put the spikes of the sources on their way."""
+        for source in np.flatnonzero(counts[self.sources]):
+            own = slice(*self.starts[source : source + 2])
+            weights = self.weights[own] * counts[self.sources[source]]
+            for delay in np.unique(self.delays[own]):
+                which, at = self.delays[own] == delay, state.step + int(delay)
+                arriving = state.arriving.setdefault(at, np.zeros((2, state.n_cells)))
+                np.add.at(arriving[self.receptor], self.targets[own][which], weights[which])
 
 
 state = State()

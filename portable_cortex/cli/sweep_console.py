@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..cli.progress import TimeLeft
 from ..host.untrusted import printable
-from .runs import FAILED, FINISHED, WAITING, Sweep, SweepRun
+from ..sweep import FAILED, FINISHED, WAITING, Sweep, SweepRun
+from .progress import TimeLeft
 
 _ABREAST = 4  # columns that a terminal has room for
 _NO_BUILDING = ("import", "warmup", "simulate", "readout")

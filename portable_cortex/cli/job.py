@@ -1,6 +1,6 @@
 """One run of many: the command ``portable-cortex`` in a process that ends with its parent.
 
-``python -m portable_cortex.sweep.job run --backend nest ...``
+``python -m portable_cortex.cli.job run --backend nest ...``
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ctypes
 import signal
 import sys
 
-from ..cli.entry import main
+from .entry import main
 
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 

@@ -1,0 +1,148 @@
+"""What runs state of their network, and in what that differs: in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portable_cortex import Recording
+from portable_cortex.host.untrusted import printable
+
+from .reference import MAKE_ONE, Reference, conditions, load_reference, reference_names
+
+SHOWN = 60  # characters of a parameter in a sentence
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs that are to be judged together: one network, several seeds.
+
+    Attributes
+    ----------
+    folders : tuple of str
+    recordings : tuple of Recording
+        One a folder.
+    """
+
+    folders: tuple[str, ...]
+    recordings: tuple[Recording, ...]
+
+    @property
+    def first(self) -> Recording:
+        """The run that stands for all where they agree."""
+        return self.recordings[0]
+
+    @property
+    def length(self) -> float:
+        """What all of them cover, ms."""
+        return min(recording.t_stop - recording.t_start for recording in self.recordings)
+
+
+def not_one_network(runs: Runs) -> str:
+    """Why runs cannot be judged together; empty if they can."""
+    settings = [conditions(sound_metadata(recording)) for recording in runs.recordings]
+    seeds: dict[Any, str] = {}
+    for folder, recording, stated in zip(runs.folders, runs.recordings, settings, strict=True):
+        metadata = recording.metadata
+        if stated != settings[0] or recording.n_neurons != runs.first.n_neurons:
+            names = _different(stated, settings[0])
+            return (
+                f"{runs.folders[0]} and {folder} are no runs of the same network: "
+                f"{', '.join(names) or 'the numbers of neurons'} differ"
+            )
+        seed = str(tuple(metadata.get(key) for key in ("backend", "seed", "realisation")))
+        if seed in seeds and metadata.get("seed") is not None:
+            return (
+                f"{seeds[seed]} and {folder} are runs of the same seed on the same backend: runs "
+                "that are judged together must be of different seeds"
+            )
+        seeds[seed] = folder
+    return ""
+
+
+def sound_metadata(recording: Recording) -> dict[str, Any]:
+    """Metadata whose parameters are a mapping, whatever a file says."""
+    return {**recording.metadata, "parameters": _parameters(recording.metadata)}
+
+
+def _parameters(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = metadata.get("parameters")
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def _different(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Names of the settings in which two differ."""
+    return [name for name in {**a, **b} if a.get(name) != b.get(name)]
+
+
+def no_reference(recording: Recording) -> str:
+    """Why no reference that comes with the package fits a run, and what can be done."""
+    metadata = sound_metadata(recording)
+    shown = [f"{k} {v}" for k, v in metadata["parameters"].items() if k in ("scale", "drive")]
+    known = ", ".join(reference_names()) or "none"
+    if metadata.get("model") is None:
+        return (
+            "no reference fits, since it is not stated of which model this is: --against takes "
+            f"one of {known}, the .h5 file of another, or a second recording"
+        )
+    return (
+        f"no reference fits {printable(metadata.get('model'), SHOWN)} "
+        f"({printable(', '.join(shown), SHOWN) or 'no parameters'}){_nearest(metadata)}: "
+        f"there are {known}; --against takes the .h5 file of another, a second recording, or a "
+        f"folder of runs ({MAKE_ONE})"
+    )
+
+
+def _nearest(metadata: Mapping[str, Any]) -> str:
+    """What keeps the reference that fits best from fitting; empty if none is of that model."""
+    stated = conditions(metadata)
+    differences = []
+    for name in reference_names():
+        wanted = load_reference(name).provenance["conditions"]
+        if wanted.get("model") == stated.get("model"):
+            names = _different(wanted, stated)
+            differences.append((len(names), name, _unlike(names, stated, wanted)))
+    if not differences:
+        return ""
+    _, name, texts = min(differences)
+    return f", in {name} {'; '.join(texts)}"
+
+
+def _unlike(
+    names: Sequence[str], stated: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> list[str]:
+    """Conditions that differ, as they are and as a reference has them."""
+    return [f"{n} is {_shown(stated, n)}, and {_shown(wanted, n)} in the reference" for n in names]
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    return printable(settings[name], SHOWN) if name in settings else "not stated"
+
+
+def differences_from_reference(runs: Runs, reference: Reference, covered: float) -> tuple[str, ...]:
+    """What a reader must know of runs that are compared with a reference over `covered` ms."""
+    recording, notes = runs.first, []
+    wanted = reference.provenance.get("conditions")
+    if isinstance(wanted, dict):
+        stated = conditions(sound_metadata(recording))
+        if stated["model"] is None:
+            notes.append("it is not stated of which model, and with which parameters, this is")
+        else:
+            notes += _unlike(_different(wanted, stated), stated, wanted)
+    warmup = reference.provenance.get("warmup_ms")
+    if warmup is not None and recording.t_start != warmup:
+        notes.append(f"the warm-up was {recording.t_start:g} ms, and {warmup} in the reference")
+    step, usual = recording.metadata.get("timestep_ms"), reference.provenance.get("timestep_ms")
+    if step is not None and usual is not None and step != usual:
+        notes.append(f"the time step was {printable(step, SHOWN)} ms, and {usual} in the reference")
+    if covered < runs.length - 1e-6:
+        notes.append(f"the first {covered:g} ms were compared: the longest that the reference has")
+    return tuple(notes)
+
+
+def differences_of_parameters(a: Recording, b: Recording) -> tuple[str, ...]:
+    """Parameters in which two recordings differ."""
+    first, second = _parameters(a.metadata), _parameters(b.metadata)
+    names = [name for name in _different(first, second) if name != "seed"]
+    return tuple(f"{n} is {_shown(first, n)}, and {_shown(second, n)} in the other" for n in names)
