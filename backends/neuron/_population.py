@@ -75,10 +75,9 @@ class _Cells:
         """See PyNN."""
         current_source.inject_into(self)
 
-    def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
+    def _get_parameters(self, *names: str) -> Any:
         if names != ("spike_times",):
-            base: Any = super()
-            return base._get_native_parameters(*names, component_label=component_label)
+            return super()._get_parameters(*names)  # type: ignore[misc]
         cells = self.all_cells[self._mask_local]
         trains = np.empty(len(cells), dtype=object)
         trains[:] = [Sequence(cell._cell.spike_times) for cell in cells]
@@ -171,7 +170,6 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
     def _create_cells(self) -> None:
         pynn, celltype = simulator.state, self.celltype
         self.network = state.network
-        state.populations.append(self)
         state.touch("a population", structure=True)
         if pynn.running and not self.keeps_grid:
             raise UnsupportedError(
@@ -195,10 +193,11 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
             parameters.evaluate(simplify=False)
             _check(celltype, parameters)
             self._unbuilt = parameters
-            return
-        parameters.evaluate(mask=None, simplify=True)
-        _check(celltype, parameters)
-        self._build_cells(parameters)
+        else:
+            parameters.evaluate(mask=None, simplify=True)
+            _check(celltype, parameters)
+            self._build_cells(parameters)
+        state.populations.append(self)
 
     def _build_cells(self, parameters: Any) -> None:
         celltype, model = self.celltype, self.celltype.model

@@ -219,6 +219,14 @@ class Recorder(recorder.Recorder):
         order = np.argsort(cells)
         return first, values[:, order], cells[order]
 
+    def samples(self, variable: str) -> tuple[int, Floats]:
+        """Step of the first sample, and the samples of a signal of this name."""
+        for key in self._probes:
+            if variable in (key.name, f"{key.label}.{key.name}"):
+                first, values, _ = self._signals(key)
+                return first, values
+        return self.start, np.empty((0, 0))
+
     def signal(self, name: str) -> Signal:
         """All samples of a variable from the recorded cells of this process."""
         variable = recording.Variable(name=name, location=None, label=None)
@@ -226,15 +234,6 @@ class Recorder(recorder.Recorder):
         neurons = cells - int(self.population.first_id)
         units = str(self.population.find_units(variable))
         return Signal(values, neurons, round(first * state.dt, 9), self.sampling_interval, units)
-
-    def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
-        segment = super()._get_current_segment(*args, **kwargs)
-        for signal in segment.analogsignals:
-            for variable in self._probes:
-                if signal.name in (variable.name, f"{variable.label}.{variable.name}"):
-                    first = min(probe.first for probe in self._probes[variable])
-                    signal.t_start = round(first * state.dt, 9) * pq.ms
-        return segment
 
     # --- what is dropped ----------------------------------------------------------------------
 
