@@ -12,7 +12,6 @@ import pytest
 from portable_cortex.backends.spinnaker.board import native
 from portable_cortex.cli import commands as cli
 from portable_cortex.errors import BackendUnavailableError
-from portable_cortex.testing import plugin
 
 # Threads that wait for each other by spinning starve each other on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -42,6 +41,8 @@ def no_board() -> str | None:
 
 def missing(name: str) -> str | None:
     """What has to be installed for the tests of a backend, if anything."""
+    from portable_cortex.testing import plugin  # pytest loads it first
+
     if reason := plugin.missing(name):
         return reason
     if name in COMPILED:

@@ -17,8 +17,8 @@ BACKENDS = ("builtin", "nest", "neuron", "brian2")
 
 # Programs of `kept` that a backend does not get right yet.
 KNOWN: dict[str, str] = {
-    "builtin": "late_recording",
-    "nest": "late_recording",
+    "builtin": "",
+    "nest": "",
     "neuron": "half_step csa_values late_recording initialize_view current_at_zero",
     "brian2": "late_recording",
 }

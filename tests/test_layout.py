@@ -132,7 +132,9 @@ def home(name: str) -> str:
         return ""
     if words[1:2] == ["backends"]:
         return ".".join(words[:3])
-    return ".".join(words[:2]) if ".".join(words[:2]) in BESIDE else CORE
+    top = ".".join(words[:2])
+    # `testing` uses the package as those do who install it
+    return top if top in (*BESIDE, f"{CORE}.testing") else CORE
 
 
 def of(*homes: str) -> list[str]:
@@ -141,7 +143,7 @@ def of(*homes: str) -> list[str]:
 
 CORE_FILES = [name for name in files() if home(name) == CORE]
 BACKEND_FILES = of(f"{CORE}.backends.")
-OTHER_FILES = of(f"{CORE}.portal", f"{CORE}.validation")
+OTHER_FILES = of(f"{CORE}.portal", f"{CORE}.testing", f"{CORE}.validation")
 
 
 def test_the_rules_below_see_all_files():

@@ -32,7 +32,7 @@ class Recorder(recorder.Recorder):
     @property
     def common_interval(self) -> int:
         """Steps between samples, or a part, so that they are at multiples of it from time 0."""
-        return gcd(self.interval, self.start)
+        return gcd(self.interval, self.sampling_start)
 
     def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
         """See PyNN; refused before PyNN takes note of it."""
@@ -48,7 +48,7 @@ class Recorder(recorder.Recorder):
         **kwargs: Any,
     ) -> Any:
         """See PyNN."""
-        if clear and (state.step - self.start) % self.interval:
+        if clear and (state.step - self.sampling_start) % self.interval:
             state.touch("the times of samples by get_data(clear=True)")
         return super().get(variables, gather, filter_ids, clear, **kwargs)
 
@@ -73,7 +73,7 @@ class Recorder(recorder.Recorder):
 
     def samples(self, variable: str) -> tuple[int, Array]:
         """First step, and samples of all recorded cells."""
-        cells, interval, start = self.indices(variable), self.interval, self.start
+        cells, interval, start = self.indices(variable), self.interval, self.sampling_start
         pieces = []
         for steps, index, values in self._pieces(variable):
             kept = (steps >= start) & ((steps - start) % interval == 0)

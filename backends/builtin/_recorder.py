@@ -39,7 +39,7 @@ class Probe:
     @property
     def phase(self) -> int:
         """A step in which a sample is taken."""
-        return int(self.population.recorder.start)
+        return int(self.population.recorder.sampling_start)
 
     def forget(self) -> None:
         """Drop the samples; the next one is the first."""
@@ -109,6 +109,7 @@ class Recorder(floor.Recorder):
             number = list(self.population.state).index(variable)
             probe = Probe(self.population, number, indices)
             self._probes.setdefault(variable, []).append(probe)
+            self._take_present([probe])
 
     def forget(self) -> None:
         """Drop what was recorded; the present values will be the first samples."""
@@ -116,6 +117,15 @@ class Recorder(floor.Recorder):
         self._spikes = []
         for probe in self.probes():
             probe.forget()
+        self._take_present(self.probes())
+
+    def _take_present(self, probes: list[Probe]) -> None:
+        """The first sample; before a run, the engine takes it, of what is initial then."""
+        if _simulator.state.running:
+            state = list(self.population.state.values())
+            for probe in probes:
+                values = state[probe.variable] - self.population.offset(probe.variable)
+                probe.begin(_simulator.state.step, values[probe.indices])
 
     def _reset(self) -> None:
         super()._reset()

@@ -10,8 +10,7 @@ from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.population import check_parameter
-from portable_cortex.pynn.synapses import common_receptor_types
+from portable_cortex.pynn.population import Joined, check_parameter
 
 from . import _state
 from ._cells import MECHANISMS, GridIFCurrExp, SpikeSourcePoisson, with_whole_refractoriness
@@ -36,14 +35,9 @@ class ID(simulator.ID):  # type: ignore[misc]  # PyNN is untyped
         self.as_view().initialize(**{variable: value})
 
 
-class Assembly(pynn_neuron.Assembly):  # type: ignore[misc]
+class Assembly(Joined, pynn_neuron.Assembly):  # type: ignore[misc]
     __doc__ = pynn_neuron.Assembly.__doc__
     _simulator = _state
-
-    @property
-    def receptor_types(self) -> list[str]:
-        """Receptor types that all populations have, in the order of the first one."""
-        return common_receptor_types(self)
 
 
 class _Cells:

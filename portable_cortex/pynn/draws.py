@@ -535,11 +535,11 @@ def listed_synapses(connector: Any) -> tuple[FloatArray, tuple[str, ...]]:
     array, shape (synapses, 2 + columns)
     tuple of str
     """
-    if hasattr(connector, "file"):
-        columns = connector.file.get_metadata().get("columns", ("weight", "delay"))
-        columns, rows = tuple(c for c in columns if c not in ("i", "j")), connector.file.read()
-    else:
-        columns, rows = tuple(connector.column_names), connector.conn_list
+    if hasattr(connector, "file") and not hasattr(connector, "conn_list"):  # it is read once
+        names = connector.file.get_metadata().get("columns", ("weight", "delay"))
+        connector.column_names = tuple(name for name in names if name not in ("i", "j"))
+        connector.conn_list = connector.file.read()
+    columns, rows = tuple(connector.column_names), connector.conn_list
     return np.asarray(rows, dtype=float).reshape(-1, 2 + len(columns)), columns
 
 

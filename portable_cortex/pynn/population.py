@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -121,13 +121,25 @@ class Cells:
     _view_class: Any
 
 
-class Assembly(common.Assembly):  # type: ignore[misc]  # PyNN is untyped
-    """An assembly whose receptors are in one order."""
+class Joined:
+    """What an assembly means: mix it into PyNN's ``Assembly``."""
+
+    positions: Any  # PyNN's
 
     @property
     def receptor_types(self) -> list[str]:
         """Receptor types that all populations have, in the order of the first one."""
         return common_receptor_types(self)
+
+    @property
+    def position_generator(self) -> Callable[[Any], NDArray[np.float64]]:
+        """Positions of cells by their indices; PyNN's has coordinates and cells interchanged."""
+        positions = np.asarray(self.positions, float).T
+        return lambda index: positions[index]
+
+
+class Assembly(Joined, common.Assembly):  # type: ignore[misc]  # PyNN is untyped
+    """An assembly whose receptors are in one order."""
 
 
 class PopulationView(Cells, common.PopulationView):  # type: ignore[misc]

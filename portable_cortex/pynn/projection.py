@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
-from pyNN.connectors import ArrayConnector
+from pyNN.connectors import ArrayConnector, FromListConnector
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
 
@@ -26,6 +26,7 @@ from .draws import (
     evaluate,
     is_without_replacement,
     item_of_projection,
+    listed_synapses,
 )
 from .grid import delay_steps
 from .synapses import (
@@ -252,8 +253,8 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
     def draw(self, connector: Any) -> Edges:
         """The synapses, by the core; by PyNN's connector where the core cannot."""
         state = self._simulator.state
-        if hasattr(connector, "column_names"):
-            check_columns(tuple(connector.column_names), self.synapse_type)
+        if isinstance(connector, FromListConnector):
+            check_columns(listed_synapses(connector)[1], self.synapse_type)
         # the draws of `shared` are rounded as a whole, so that all machines can hold them
         shared = state.shared_seed is not None and hasattr(connector, "rng")
         try:

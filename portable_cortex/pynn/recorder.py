@@ -92,6 +92,7 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
     def __init__(self, population: Any, file: Any = None) -> None:
         super().__init__(population, file)
         self._indices: dict[str, NDArray[np.int64]] = {}
+        self._start = self._spikes_start = self._sampling_start = self._present()
 
     # --- what a backend gives ---------------------------------------------------------------------
 
@@ -121,8 +122,16 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
     @property
     def start(self) -> int:
         """The step in which the data begin."""
-        began = float(self._recording_start_time.rescale("ms").magnitude)
-        return int(nearest_steps(began, self._simulator.state.dt))
+        return self._start
+
+    @property
+    def sampling_start(self) -> int:
+        """The step from which samples in the data are counted."""
+        return max(self._start, self._sampling_start)
+
+    def _present(self) -> int:
+        state = self._simulator.state
+        return int(nearest_steps(state.t, state.dt))
 
     @property
     def interval(self) -> int:
@@ -144,7 +153,7 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
     def recorded_spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps and indices of the spikes in the data, by step."""
         steps, neurons = self.spikes()
-        since = self.start
+        since = max(self._start, self._spikes_start)
         # a spike in the step where data begin was in those before, but for those at 0
         kept = (steps > since) | (since == 0)
         return steps[kept], neurons[kept]
@@ -153,8 +162,11 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
 
     def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
         """See PyNN."""
-        self._simulator.state.check_alive(self.population)
+        state = self._simulator.state
+        state.check_alive(self.population)
         self._indices.clear()
+        if not self.variables():  # data, and the times of samples, begin with the first recording
+            self._recording_start_time = state.t * pq.ms
         super().record(variables, ids, *args, **kwargs)
         self._indices.clear()
 
@@ -179,7 +191,16 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         self._simulator.state.touch("a recording")
         indices = np.array(sorted(self.population.id_to_index(int(i)) for i in new_ids), np.int64)
         if indices.size:
+            if len(self.recorded[variable]) == indices.size:  # the first of them
+                self._begin(variable.name)
             self.changed(variable.name, indices)
+
+    def _begin(self, variable: str) -> None:
+        """A variable is recorded that was not before."""
+        if variable == SPIKES:
+            self._spikes_start = self._present()
+        elif {*self.variables()} <= {SPIKES, variable}:
+            self._sampling_start = self._present()
 
     def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
         steps, neurons = self.recorded_spikes()
@@ -195,10 +216,12 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
     def _in_data(self, variable: str) -> tuple[int, F64]:
         """Step of the first sample in the data, and the samples from there."""
         first, values = self.samples(variable)
-        skipped = max(0, -(-(self.start - first) // self.interval))
+        skipped = max(0, -(-(self.sampling_start - first) // self.interval))
         return first + skipped * self.interval, values[skipped:]
 
     def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
+        spikes_start = max(self._start, self._spikes_start) * self._simulator.state.dt
+        self._recording_start_time = round(spikes_start, 9) * pq.ms
         segment = super()._get_current_segment(*args, **kwargs)
         for signal in segment.analogsignals:  # PyNN has all of them begin with the population
             first, _ = self._in_data(signal.name)
@@ -213,6 +236,8 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         return {int(cell): int(counts[int(cell) - first]) for cell in ids}
 
     def _clear_simulator(self) -> None:
+        self._start = self._present()
+        self.clear_flag = False  # PyNN would drop what is recorded from now until a reset
         self.forget()
 
     def _reset(self) -> None:
@@ -222,4 +247,5 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
     def restart(self) -> None:
         """The network has gone back to its beginning."""
         self._recording_start_time = 0.0 * pq.ms
+        self._start = self._spikes_start = self._sampling_start = 0
         self.forget()

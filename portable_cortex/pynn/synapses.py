@@ -106,10 +106,10 @@ def common_receptor_types(assembly: Any) -> list[str]:
 
 
 def default_receptor(projection: Any) -> str:
-    """The receptor of a projection that names none: by the signs of its weights.
+    """The receptor of a projection that names none: by the signs of the synapse type's weights.
 
     It is the first of the target's receptors (the excitatory one), or the second for weights that
-    are all 0 or less and not all 0.
+    are all 0 or less and not all 0. As in PyNN, the weights of a list do not count.
     """
     types = list(projection.post.receptor_types)
     if len(types) < 2:
@@ -120,12 +120,6 @@ def default_receptor(projection: Any) -> str:
 
 def _weight_range(projection: Any) -> tuple[float, float]:
     """The smallest and the largest weight, as far as they can be told before drawing."""
-    connector = projection._connector
-    if hasattr(connector, "conn_list") or hasattr(connector, "file"):
-        table, names = listed_synapses(connector)
-        if "weight" in names and len(table):
-            weights = table[:, 2 + names.index("weight")]
-            return float(weights.min()), float(weights.max())
     value = projection.synapse_type.parameter_space["weight"]
     if is_random(value) and not value.operations:
         p = value.base_value.parameters
@@ -141,8 +135,9 @@ def _weight_range(projection: Any) -> tuple[float, float]:
     lazy = resolved(value, projection)
     lazy._shape = None
     lazy.shape = projection.shape
-    corner = float(lazy[projection.pre.size - 1, projection.post.size - 1])  # PyNN's own guess
-    return corner, corner
+    rows = (lazy[source : source + 1, :] for source in range(projection.pre.size))
+    limits = [(float(np.min(row)), float(np.max(row))) for row in rows]
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def required_sign(projection: Any) -> int:

@@ -123,7 +123,8 @@ def test_what_is_claimed_works(backend, sim):
         moved[-1].inject(getattr(sim, name)(**CURRENTS[name]))
     source = sim.Population(2, sim.SpikeSourceArray(spike_times=np.arange(1.0, 4.0, 0.2)))
     for name in can.synapse_types:
-        moved.append(sim.Population(2, sim.IF_cond_exp(), label=name))
+        target = "IF_cond_exp" if "IF_cond_exp" in can.cell_types else "IF_curr_exp"
+        moved.append(sim.Population(2, getattr(sim, target)(), label=name))
         connector, synapse = sim.OneToOneConnector(), synapse_type(sim, name)
         sim.Projection(source, moved[-1], connector, synapse, receptor_type="excitatory")
     for population in (*created, *moved):

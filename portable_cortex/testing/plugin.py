@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from .. import Backend, backend_names, load_backend
-from ..errors import BackendUnavailableError, PortableCortexError
-from ..machine import load_machine
+from portable_cortex import Backend, backend_names, load_backend
+from portable_cortex.errors import BackendUnavailableError, PortableCortexError
+from portable_cortex.machine import load_machine
 
 pytest.register_assert_rewrite("portable_cortex.testing.contract")
 

@@ -315,12 +315,7 @@ class Interpreter:
             raise UnclearError("an assembly of both kinds of synapses")
         receptor = s.receptor
         if receptor is None:
-            if any(w < 0 for w in weights) and any(w > 0 for w in weights):
-                raise RefusedError("weights of both signs and no receptor")
-            if not weights and isinstance(s.weight, float | int) and s.weight < 0:
-                receptor = "inhibitory"
-            else:
-                receptor = "inhibitory" if any(w < 0 for w in weights) else "excitatory"
+            receptor = self.default_receptor(s.weight, pre, post)
         elif receptor not in ("excitatory", "inhibitory"):
             raise RefusedError("no such receptor")
         self.check_weights(weights, receptor, conductance_based)
@@ -329,6 +324,20 @@ class Interpreter:
         projection = Projection(pre, post, receptor, conductance_based, synapses, s.pre, s.post)
         self.objects[s.name] = projection
         self.projections.append(projection)
+
+    def default_receptor(self, weight: Any, pre: list[Cell], post: list[Cell]) -> str:
+        """By the signs of the synapse type's weights; those of a list do not count."""
+        if weight is None:
+            return "excitatory"
+        if isinstance(weight, p.Random):
+            values = list(dict(weight.parameters).values())
+        elif isinstance(weight, tuple):
+            values = [value for row in weight for value in row if not math.isnan(value)]
+        else:
+            pairs = [(i, j) for i in range(len(pre)) for j in range(len(post))]
+            values = [self.value(weight, i, j, pre, post) for i, j in pairs]
+        negative = all(value <= 0 for value in values) and any(value < 0 for value in values)
+        return "inhibitory" if negative else "excitatory"
 
     def pairs(
         self, connector: str, arguments: dict[str, Any], pre: list[Cell], post: list[Cell]
@@ -454,7 +463,8 @@ class Interpreter:
             pairs, given = self.pairs(s.connector, arguments, pre, post)
         conductance_based = any("cond" in cell.population.cell for cell in post)
         if isinstance(s.weight, p.Random) and pairs and not (given and "weight" in given[0]):
-            self.check_bounds(s.weight, s.receptor, conductance_based)
+            receptor = s.receptor or self.default_receptor(s.weight, pre, post)
+            self.check_bounds(s.weight, receptor, conductance_based)
         for name in ("weight", "delay"):
             column = []
             for k, (i, j) in enumerate(pairs):
@@ -467,23 +477,19 @@ class Interpreter:
                 if name == "delay":
                     for value in column:
                         self.delay(value)
-                elif any(w < 0 for w in column) and any(w > 0 for w in column):
-                    raise RefusedError("weights of both signs")
-                elif s.receptor is not None:
-                    self.check_weights(column, s.receptor, conductance_based)
+                else:
+                    receptor = s.receptor or self.default_receptor(s.weight, pre, post)
+                    self.check_weights(column, receptor, conductance_based)
             except RefusedError:
                 if not known:
                     raise UnclearError("values that may or may not be used") from None
                 raise
         raise NotDrawnError
 
-    def check_bounds(self, random: p.Random, receptor: str | None, conductance_based: bool) -> None:
+    def check_bounds(self, random: p.Random, receptor: str, conductance_based: bool) -> None:
         """Whether all numbers of a distribution can be weights."""
         bounds = list(dict(random.parameters).values())
-        if receptor is not None:
-            self.check_weights(bounds, receptor, conductance_based)
-        elif conductance_based:
-            self.check_weights(bounds, "excitatory", True)
+        self.check_weights(bounds, receptor, conductance_based)
 
     def check_draw(self, s: p.Connect, rows: Any, pre: list[Cell], post: list[Cell]) -> None:
         """Whether a backend's synapses can be what a connector was asked for."""

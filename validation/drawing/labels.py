@@ -71,7 +71,7 @@ def place_labels(
     --------
     >>> page = Box(0, 0, 100, 100)
     >>> place_labels([(50, 50), (50, 50)], [(30, 10), (30, 10)], [], page)
-    [Position(dx=11.0, dy=0.0, align='left'), Position(dx=-11.0, dy=0.0, align='right')]
+    [Position(dx=11, dy=0, align='left'), Position(dx=-11, dy=0, align='right')]
     """
     covered, positions = list(taken), []
     candidates = [
