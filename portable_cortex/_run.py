@@ -172,7 +172,7 @@ def execute(resolved: Resolved, reporter: Reporter) -> Recording:
     metadata["notes"] = [*notes]  # now that the simulator has ended
     sizes = {label: int(p.size) for label, p in network.populations.items()}
     # as it will be read again: lists, not tuples
-    return Recording(sizes, spikes, json.loads(to_json(metadata)), signals)
+    return Recording(sizes, spikes, json.loads(to_json(metadata)), signals, model.source)
 
 
 def _start_recording(experiment: Experiment, network: Network, backend: Backend) -> None:

@@ -214,9 +214,6 @@ class Experiment:
         PortableCortexError
             For whatever keeps it from running; see `portable_cortex.errors`.
         """
-        from .host.cache import find_matplotlib_a_folder
-
-        find_matplotlib_a_folder()  # before a simulator imports it
         return execute(self._resolve(), reporter or _Silent())
 
     def _resolve(self, *, installed: bool = True) -> Resolved:
@@ -227,10 +224,7 @@ class Experiment:
         options = machine.options_for(backend, self.options)
         resolved = self.resolve_with(backend, options)
         if installed:
-            backend.require()
-            backend.check_options(options)
-            if parallel.processes() > 1:
-                backend.check_processes()
+            check_here(backend, options)
         power = machine.power
         return replace(resolved, open_meter=None if power is None else power.open)
 
@@ -338,6 +332,26 @@ class Experiment:
             )
 
 
+def check_here(backend: Backend, options: BackendOptions) -> None:
+    """Raise an error unless a backend can be used from this process, which is made ready for it.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If its simulator is not installed.
+    UnsupportedError
+        For options with which nothing runs from here, and under mpirun for a backend of which
+        every process would simulate a network of its own.
+    """
+    from .host.cache import find_matplotlib_a_folder
+
+    find_matplotlib_a_folder()  # before a simulator imports it
+    backend.require()
+    backend.check_options(options)
+    if parallel.processes() > 1:
+        backend.check_processes()
+
+
 def run(
     *,
     model: str | Path = "pd14",
@@ -427,14 +441,10 @@ def simulator(
     >>> sim.Population(10, sim.IF_curr_exp()).size
     10
     """
-    from .host.cache import find_matplotlib_a_folder
     from .machine import load_machine
 
-    find_matplotlib_a_folder()  # before a simulator imports it
     loaded = load_backend(backend)
     loaded.require()
-    if parallel.processes() > 1:
-        loaded.check_processes()
     chosen = load_machine(machine).options_for(loaded, options)
-    loaded.check_options(chosen)
+    check_here(loaded, chosen)
     return Namespace(loaded.simulator(chosen), loaded)

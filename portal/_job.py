@@ -126,7 +126,7 @@ def _run(job: Mapping[str, Any], name: str, folder: Path) -> dict[str, bytes]:
         "options": options,
         "versions": {**recording.metadata["versions"], "portable-cortex": job["version"]},
     }
-    columns = {}
+    columns: dict[str, Any] = {}
     for number, (times, neurons) in enumerate(recording.spike_trains.values()):
         columns[f"neurons_{number}"], columns[f"times_{number}"] = neurons, times
     packed = io.BytesIO()

@@ -256,9 +256,9 @@ def test_networks_change_between_runs(sim):
     assert number > 30
 
 
-def injected(sim):
+def injected(sim, i_offset=0.0):
     """Cells with currents of all kinds, several into one, over several runs."""
-    cells = sim.Population(4, sim.IF_curr_exp(v_thresh=1e6, tau_m=10.0), label="injected")
+    cells = sim.Population(4, sim.IF_curr_exp(v_thresh=1e6, i_offset=i_offset))
     steps = {"times": [0.0, 1.03, 2.07, 9.0], "amplitudes": [0.1, 0.2, -0.3, 0.4]}
     wave = {"amplitude": 0.3, "offset": 0.1, "frequency": 120.0, "phase": 30.0}
     sources = [
@@ -415,26 +415,50 @@ def compiled_run(cache):
     """One compiled network run in three pieces, read in between; with all that it gave."""
     sim = namespace(COMPILED)
     cells = small(sim, 0.8)
+    currents = injected(sim, 0.8)
     sim.run(30.0)
     early = events(cells)
+    for change in (
+        lambda: cells.set(tau_m=5.0),
+        lambda: cells.initialize(v=-60.0),
+        lambda: cells.record("isyn_exc"),
+        lambda: sim.Population(1, sim.IF_curr_exp()),
+        lambda: sim.Projection(cells, cells, sim.AllToAllConnector()),
+        lambda: cells.inject(sim.DCSource(amplitude=1.0)),
+    ):
+        with pytest.raises(UnsupportedError, match=r"at 30 ms in mode .* option mode=runtime"):
+            change()
     sim.run(20.0)
     sim.run_until(60.0)
     late = events(cells)
     signal = cells.get_data().segments[0].analogsignals[0].magnitude
     seconds = sim.compile_seconds()
     sim.end()
-    return early, late, signal, seconds
+    assert events(cells) == late  # data are there after the end
+    traces = [*data(currents[0]), *(source.get_data().magnitude for source in currents[1])]
+    return early, late, signal, seconds, traces
 
 
 @pytest.mark.compiler
 def test_compiled_program_runs_in_pieces(compiled_run):
-    early, late, signal, _ = compiled_run
+    early, late, signal, _, _ = compiled_run
     assert sum(map(len, early)) > 20
     assert [[t for t in train if t <= 30.0] for train in late] == early
     assert max(map(max, filter(None, late))) > 50.0
     assert signal.shape == (601, 2)
     np.testing.assert_allclose(signal[0], [-67, -66], atol=1e-9)
     assert np.all(np.isfinite(signal))
+
+
+@pytest.mark.compiler
+def test_compiled_currents_are_those_of_the_builtin_engine(compiled_run):
+    builtin = portable_cortex.simulator("builtin")
+    builtin.setup(timestep=0.1, rng_seed=5)
+    cells, sources = injected(builtin, 0.8)
+    builtin.run(60.0)
+    expected = [*data(cells), *(source.get_data().magnitude for source in sources)]
+    for trace, other in zip(compiled_run[-1], expected, strict=True):
+        np.testing.assert_allclose(trace, other, atol=1e-10)
 
 
 @pytest.mark.compiler
@@ -446,6 +470,7 @@ def test_compiled_code_is_kept(compiled_run, cache):
     for seed, i_offset, new in ((6, 0.8, 0), (5, 0.7, 1)):
         sim = namespace(COMPILED, seed=seed)
         cells = small(sim, i_offset)
+        injected(sim, i_offset)
         sim.run(60.0)
         assert events(cells) != compiled_run[1]
         sim.end()
@@ -458,6 +483,7 @@ def test_compiled_code_is_kept(compiled_run, cache):
 def test_compiled_program_repeats_itself_and_starts_again(compiled_run):
     sim = namespace(COMPILED)
     cells = small(sim, 0.8)
+    injected(sim, 0.8)
     sim.run(60.0)
     assert events(cells) == compiled_run[1]
     sim.reset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -267,3 +268,102 @@ def test_ctrl_c(tmp_path):
     assert process.returncode == 130
     assert err == "Interrupted: nothing was written.\n"
     assert files(tmp_path) == ["slow.py"]
+
+
+# --- rerun ---
+
+
+@pytest.fixture
+def recorded(call, tmp_path):
+    """A run of a user's own model in the folder ``here``; gives the model's file."""
+    model = tmp_path / "mine.py"
+    model.write_text(
+        "def build(sim, *, n=20, seed=1):\n"
+        "    return {'A': sim.Population(n, sim.IF_curr_exp(), label='A')}\n"
+    )
+    given = ("--model", model, "--backend", "mock", "--param", "n=30", "--seed", "3")
+    status, _, err = call("run", *given, *SHORT, "--duration", "500", "--out", "here")
+    assert (status, err) == (0, MADE_UP)
+    return model
+
+
+def test_a_run_is_repeated_from_its_folder(call, tmp_path, recorded):
+    about = json.loads((tmp_path / "here" / "run.json").read_text())
+    assert about["command"].startswith(f"portable-cortex run --model {recorded} --backend mock")
+    assert (tmp_path / "here" / "run_model.py").read_bytes() == recorded.read_bytes()
+    before = files(tmp_path)
+    status, out, err = call("rerun", "here")
+    assert (status, err) == (0, "")
+    assert "the spikes are those of here" in out
+    assert files(tmp_path) == before  # nothing is written
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("raise OSError")])
+def test_a_model_that_is_another_now_is_repeated_from_its_copy(call, recorded, change):
+    change(recorded)
+    assert call("rerun", "here")[0] == 0
+
+
+def test_other_spikes_and_versions_are_named(call, tmp_path, recorded):
+    path = tmp_path / "here" / "run.json"
+    about = json.loads(path.read_text())
+    about["experiment"]["seed"] = 4
+    about["versions"]["numpy"] = "0.1"
+    path.write_text(json.dumps(about))
+    status, _, err = call("rerun", "here")
+    assert status == 1
+    assert re.search(r"Other spikes: A: \d+ spikes then and \d+ now, others from [\d.]+ ms on", err)
+    assert "Another version: numpy 0.1 then, " in err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda about: about.pop("experiment"), "does not say what was run"),
+        (lambda about: about["experiment"].update(sede=1), "'sede'"),
+        (lambda about: about["experiment"].update(backend="nset"), "unknown backend 'nset'"),
+        (lambda about: about.update(options={"threads": 2}), "unknown key 'threads'"),
+        (lambda about: about.update(processes=2), "a run of 2 processes, and here are 1"),
+        (lambda about: about.update(model_sha256="4b22"), "is the model that was run"),
+        (lambda about: about["experiment"]["parameters"].update(m=1), "'m'"),
+    ],
+)
+def test_a_run_that_cannot_be_repeated(call, tmp_path, recorded, change, said):
+    path = tmp_path / "here" / "run.json"
+    about = json.loads(path.read_text())
+    change(about)
+    path.write_text(json.dumps(about))
+    status, _, err = call("rerun", "here")
+    assert status == 2
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_what_holds_nothing_to_compare_is_not_repeated(call):
+    assert call("rerun", "nowhere")[0] == 2
+    assert call("run", *FAST, *SHORT, "--no-record", "--out", "here")[0] == 0
+    status, _, err = call("rerun", "here")
+    assert status == 2
+    assert "holds no spikes" in err
+
+
+def test_runs_of_one_model_file_are_of_one_model_wherever_it_lies(call, tmp_path, recorded):
+    from portable_cortex.validation.verdict.reference import conditions
+
+    (tmp_path / "elsewhere").mkdir()
+    copy = recorded.rename(tmp_path / "elsewhere" / "other.py")
+    given = ("--model", copy, "--backend", "mock", "--param", "n=30")
+    assert call("run", *given, *SHORT, "--out", "there")[0] == 0
+    copy.write_text(copy.read_text() + "\n")
+    assert call("run", *given, *SHORT, "--out", "changed")[0] == 0
+    folders = [tmp_path / name for name in ("here", "there", "changed")]
+    here, there, changed = (conditions(Recording.load(folder).metadata) for folder in folders)
+    assert here == there != changed
+
+
+def test_an_experiment_as_json_is_run(call, tmp_path):
+    experiment = {"model": "brunel2000", "backend": "mock", "parameters": {"scale": 0.01}}
+    assert call("run-experiment", json.dumps(experiment), "--out", "here")[0] == 0
+    assert Recording.load(tmp_path / "here").metadata["duration_ms"] == 1000.0
+    for text in ("{", "[1]", '{"seed": 0}'):
+        assert call("run-experiment", text, "--out", "there")[0] == 2

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import portable_cortex
+from portable_cortex.support import table
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
@@ -103,3 +104,8 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_support_table_is_that_of_the_backends():
+    """Made anew by ``python -m portable_cortex.support``."""
+    assert table() in (CHECKOUT / "docs" / "backends.md").read_text("utf-8")

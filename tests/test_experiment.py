@@ -12,8 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyNN.connectors import AllToAllConnector
+from pyNN.standardmodels.synapses import StaticSynapse
 
-from portable_cortex import Experiment, ModelWarning, RecordRequest, run, simulator
+from portable_cortex import (
+    Experiment,
+    ModelWarning,
+    RecordRequest,
+    load_backend,
+    run,
+    simulator,
+)
 from portable_cortex.errors import (
     InvalidValueError,
     ModelError,
@@ -24,6 +33,7 @@ from portable_cortex.errors import (
 from portable_cortex.models import pd14
 from portable_cortex.models.parameters import PD14
 from portable_cortex.models.scaling import scale
+from portable_cortex.support import check_projection
 
 # A model of which every number of synapses is known
 KNOWN = """
@@ -138,6 +148,48 @@ def test_record_request_that_the_network_cannot_meet(record, error, said):
 def test_time_step_that_the_backend_does_not_have(timestep):
     with pytest.raises(UnsupportedError, match=r"'mock' needs a time step from 0\.001 to 1000"):
         brunel(timestep=timestep, warmup=0.0, duration=timestep)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("sim.Population(3, sim.HH_cond_exp())",
+         r"line 3.*'builtin' has no cell type 'HH_cond_exp': it is on nest, neuron"),
+        ("sim.TsodyksMarkramSynapse()", r"line 3.*no synapse type .*it is on nest, neuron"),
+        ("sim.MultiCompartmentNeuron()", r"line 3.*no cell type .*no backend has it"),
+        ("connect(sim.AllToAllConnector(), delay=2e4)", r"a delay of 10000 ms at most, not 20000"),
+        ("connect(sim.FromListConnector([(0, 1, 0.1, 2e4)]))", r"a delay of 10000 ms at most"),
+    ],
+)  # fmt: skip
+def test_what_the_backend_does_not_have_is_refused_by_its_line(write, line, said):
+    path = write(
+        f"""
+        def build(sim):
+            {line.replace("connect(", "connect(sim, ")}
+            return {{"A": sim.Population(3, sim.IF_curr_exp())}}
+
+        def connect(sim, connector, weight=0.1, delay=1.0):
+            cells = sim.Population(3, sim.IF_curr_exp())
+            sim.Projection(cells, cells, connector, sim.StaticSynapse(weight=weight, delay=delay))
+        """
+    )
+    with pytest.raises((ModelError, UnsupportedError), match=said):
+        run(model=path, backend="builtin", warmup=0.0, duration=1.0)
+
+
+def test_a_script_is_told_too():
+    sim = simulator("builtin")
+    assert not hasattr(sim, "HH_cond_exp")
+    with pytest.raises(UnsupportedError, match=r"'HH_cond_exp': it is on nest, neuron"):
+        sim.HH_cond_exp()
+
+
+def test_a_weight_that_the_number_format_cannot_hold():
+    backend = load_backend("brian2")
+    for weight in (1e39, -1e39, np.array([0.1, 1e39])):
+        with pytest.raises(UnsupportedError, match=r"can hold a weight of 3\.40282e\+38"):
+            check_projection(backend, AllToAllConnector(), StaticSynapse(weight=weight, delay=1.0))
+    check_projection(backend, AllToAllConnector(), StaticSynapse(weight=1e38, delay=1.0))
 
 
 # --- as JSON ---

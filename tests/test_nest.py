@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from pyNN.errors import ConnectionError as PyNNConnectionError
 from pyNN.errors import InvalidParameterValueError
 
 import portable_cortex
@@ -423,6 +424,96 @@ def test_spikes_of_sources_are_in_time_or_refused(sim):
     first, second = (np.asarray(t) for t in source.get_data("spikes").segments[0].spiketrains)
     assert first == pytest.approx([*times, 10.1, 12.3])
     assert second == pytest.approx(times)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_what_is_read_and_set_fits_together(sim, threads):
+    """With several threads NEST gives synapses in another order at each call."""
+    sim.setup(timestep=0.1, threads=threads)
+    cells = sim.Population(12, sim.IF_curr_exp())
+    table = [(i, j, 0.01 * i + 0.001 * j, 1.0 + 0.1 * j) for i in range(12) for j in range(12)]
+    table += [(3, 4, 9.0, 0.5), (3, 4, 0.001, 2.0)]
+    table.reverse()
+    projection = sim.Projection(cells, cells, sim.FromListConnector(table), sim.StaticSynapse())
+    expected = sorted(table, key=lambda row: row[:2])
+    for _ in range(10):
+        np.testing.assert_allclose(projection.get(["weight", "delay"], format="list"), expected)
+    matrix = np.arange(144.0).reshape(12, 12)
+    for _ in range(10):
+        matrix = matrix[::-1].copy()
+        projection.set(weight=matrix)
+        found = projection.get("weight", format="array", multiple_synapses="first")
+        np.testing.assert_allclose(found, matrix)
+    sim.run(1.0)
+    delays = projection.get("delay", format="array", multiple_synapses="first")
+    assert delays[3, 4] == pytest.approx(2.0)  # the one that was created first
+
+
+@pytest.mark.parametrize(("mu", "sigma", "wrong"), [(1.0, 0.1, False), (1.0, 1.0, True)])
+def test_weights_that_nobody_looks_at_are_of_the_right_sign(sim, mu, sigma, wrong):
+    cells = sim.Population(40, sim.IF_curr_exp())
+    weight = sim.RandomDistribution("normal", mu=mu, sigma=sigma, rng=sim.NumpyRNG(seed=2))
+    before = nest.num_connections
+
+    def connect():
+        return sim.Projection(
+            cells, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=weight, delay=1.0)
+        )
+
+    if not wrong:
+        assert connect().get("weight", format="array").min() > 0
+        return
+    with pytest.raises(PyNNConnectionError, match="must be"):
+        connect()
+    assert nest.num_connections == before  # nothing is left behind
+
+
+@pytest.mark.parametrize("min_delay", [0.1, 0.5])
+def test_nest_is_where_the_program_is(sim, min_delay):
+    """What is set between runs holds at once, and samples are whole, whatever a slice is."""
+    sim.setup(timestep=0.1, min_delay=min_delay, max_delay=2.0)
+    cell = sim.Population(1, sim.IF_curr_exp(tau_m=10.0, cm=1.0, v_rest=0.0, v_thresh=1e6))
+    cell.initialize(v=0.0)
+    cell.record("v")
+    current = sim.DCSource(amplitude=1.0, start=0.0)
+    cell.inject(current)
+    pieces, decay, v, expected = [], np.exp(-0.01), 0.0, [0.0]
+    for steps, amplitude in ((3, 1.0), (4, 0.0), (11, 2.0)):
+        current.amplitude = amplitude
+        sim.run(0.1 * steps)
+        assert nest.biological_time == pytest.approx(sim.get_current_time())
+        pieces.append(cell.get_data(clear=True).segments[0].analogsignals[0].magnitude[:, 0])
+        for _ in range(steps):
+            v = v * decay + amplitude * 10.0 * (1 - decay)
+            expected.append(v)
+    whole = np.concatenate([pieces[0], *(piece[1:] for piece in pieces[1:])])
+    np.testing.assert_allclose(whole, expected, atol=1e-9)
+
+
+def test_a_reset_keeps_what_nest_has_drawn(sim):
+    sources = sim.Population(30, sim.SpikeSourcePoisson(rate=100.0))
+    background = sim.Population(20, sim.SpikeSourcePoisson(rate=500.0))
+    cells = sim.Population(20, sim.IF_curr_exp())
+    weight = sim.RandomDistribution("uniform", low=0.5, high=1.5, rng=sim.NumpyRNG(seed=2))
+    synapse = sim.StaticSynapse(weight=weight, delay=1.0)
+    projection = sim.Projection(sources, cells, sim.FixedProbabilityConnector(0.5), synapse)
+    sim.Projection(background, cells, sim.OneToOneConnector(), synapse)
+    sources.record("spikes")
+    cells.record(["spikes", "v"])
+    sim.run(50.0)
+    drawn = projection.get(["weight", "delay"], format="list")
+    inputs = np.sort(nest.GetConnections(nest.GetNodes({"model": "poisson_generator"})).weight)
+    sim.reset()
+    sim.run(50.0)
+    np.testing.assert_allclose(projection.get(["weight", "delay"], format="list"), drawn)
+    again = np.sort(nest.GetConnections(nest.GetNodes({"model": "poisson_generator"})).weight)
+    np.testing.assert_allclose(again, inputs)
+    first, second = cells.get_data().segments
+    for segment in (first, second):
+        assert sum(map(len, segment.spiketrains)) > 0
+        assert segment.analogsignals[0].shape == (501, 20)
+    trains = [np.concatenate(s.spiketrains) for s in sources.get_data().segments]
+    assert trains[0].size != trains[1].size or not np.array_equal(*trains)
 
 
 @pytest.mark.slow

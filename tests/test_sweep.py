@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -116,7 +117,9 @@ def test_every_run_is_the_recording_that_run_would_have_made(finished):
         assert run.experiment.settings() == run.settings
         assert {key: alone.metadata[key] for key in run.settings} == run.settings
         log = (run.folder / "log.txt").read_text()
-        assert log.startswith("$ portable-cortex run --model brunel2000 --backend mock ")
+        words = shlex.split(log.partition("\n")[0])  # which can be typed again
+        assert words[:3] == ["$", "portable-cortex", "run-experiment"]
+        assert json.loads(words[3]) == run.experiment.to_dict() == recording.metadata["experiment"]
         assert "simulating ..." in log
 
 

@@ -45,7 +45,7 @@ class Brian2Backend(Backend):
         arithmetic="float64",
         timesteps=(0.001, 10.0),
         delays=(1, 1e4),
-        weights="float32",
+        weights="float32 where drawn at random, float64 elsewhere",
         largest_weight=float(np.finfo(np.float32).max),
         cell_types=(
             "IF_curr_exp",

@@ -302,7 +302,7 @@ def _delay(u: float, limits: Any, guide: Any) -> Any:
 def _weight(u: float, weight: Any) -> float:
     mean, sd, below, between, low, high = weight
     if sd == 0.0:
-        return mean
+        return np.float64(mean)
     value = mean + sd * inverse_normal(below + u * between)
     return np.float64(np.float32(min(max(value, low), high)))
 

@@ -1,4 +1,21 @@
-"""Populations in NEST: created in bulk, recorded by devices that are made when needed."""
+"""Populations in NEST, created in bulk.
+
+A population of Poisson sources with one rate begins as one ``poisson_generator`` (*generator*): it
+sends each target a train of its own, so that sources with one target each need no neurons.
+
+===========  ====================================================================================
+generator    No cells. The first projection, if it is one to one, is kept for later (`_direct`).
+             A run connects the generator to its targets: *connected*.
+repeated     Somebody needs each source by itself (it is recorded, connected again, looked at):
+             `_make_sources` gives it a neuron that repeats one train of the generator.
+             A run connects generator and repeaters: *connected*.
+separate     The parameters differ: `_separate` gives each source a generator of its own, and
+             connects it, and the direct projection, at once.
+connected    What would need other nodes is refused: the trains of the past could not be theirs.
+===========  ====================================================================================
+
+    generator -> repeated -> separate, generator -> separate; each -> connected, and back by a reset
+"""
 
 from __future__ import annotations
 
@@ -15,7 +32,7 @@ from portable_cortex.pynn.population import Joined
 
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
-from ._recorder import Recorder
+from ._recorder import Recorder, native_variable
 from ._reset import Nodes
 from ._simulator import ID, in_words, state
 
@@ -154,11 +171,11 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         Raises
         ------
         UnsupportedError
-            Where NEST cannot set it, to anything but the zero that it starts from.
+            Where NEST cannot set it, to anything but what it starts from.
         """
         state.check_alive(self)
         celltype = self.celltype
-        native = getattr(celltype, "variable_map", {}).get(variable, variable)
+        native = native_variable(celltype, variable)
         scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)
         if value.is_homogeneous:
             values: Any = float(copy(value).evaluate(simplify=True)) / scale
@@ -166,24 +183,25 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             values = _all_values(value, len(cells)) / scale
         if not np.all(np.isfinite(values)):
             raise errors.InvalidParameterValueError(f"{variable} must be finite")
-        if native not in nest.GetDefaults(self._model):
-            if state.t == 0 and not np.any(values):
-                return
-            raise UnsupportedError(
-                f"NEST cannot set {variable} of {type(celltype).__name__}, it starts from 0: leave "
-                "it out, or use another backend"
-            )
         local = self._mask_local[cells]
         nodes = self.node_collection
         if len(cells) < self.size or not local.all():
             if not local.any():
                 return
             nodes = nodes[[int(cell) for cell in cells[local]]]
-        with in_words(f"{variable} of population {self.label}"):
+        try:
             if np.ndim(values) == 0:
                 nodes.set({native: values})
             else:
                 nodes.set([{native: v} for v in values[local].tolist()])
+        except nest.NESTError as error:
+            start = celltype.default_initial_values[variable]
+            if state.t == 0 and (not np.any(values) or np.all(values * scale == start)):
+                return  # nobody asked for it
+            raise UnsupportedError(
+                f"NEST cannot set {variable} of {type(celltype).__name__}: leave it out, or use "
+                f"another backend ({str(error).splitlines()[0]})"
+            ) from error
 
     def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
         # PyNN counts among the neurons of this process, but the values are those of all
@@ -205,6 +223,11 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         if name not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self.__dict__[name]
+
+    @property
+    def has_cells(self) -> bool:
+        """False for Poisson sources that are one generator."""
+        return "all_cells" in self.__dict__
 
     def _make_sources(self) -> None:
         """Give each Poisson source a neuron that repeats its spikes for all of its targets."""

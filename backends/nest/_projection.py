@@ -150,6 +150,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     def make_again(self, synapses: Any) -> None:
         """Make the synapses again that `synapses` gave."""
         self._table = None
+        self._model = self._model if self._background is not None else None
         if synapses is None:
             return
         if self._background is None:

@@ -9,6 +9,9 @@ import numpy as np
 import quantities as pq
 from numpy.typing import NDArray
 from pyNN import recording
+from pyNN.standardmodels import StandardCellType
+
+from portable_cortex.pynn.recorder import Segments, sampling_steps
 
 from . import _simulator
 from ._pynn import nest, pynn_recording
@@ -38,7 +41,7 @@ class Sampler:
     ) -> None:
         self.variables, self.first, self.interval = variables, first, interval
         self._population = population
-        self._native = [_native_name(population.celltype, name) for name in variables]
+        self._native = [native_variable(population.celltype, name) for name in variables]
         scale = getattr(population.celltype, "scale_factors", {})
         self._scale = np.array([scale.get(name, 1.0) for name in variables])
         known = nest.GetDefaults(population._model)
@@ -146,7 +149,7 @@ class Sampler:
         self._device.stop = nest.biological_time
 
 
-class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
+class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     """PyNN's recorder of one population; devices are made when a run begins.
 
     Idle ones would cost time in every step.
@@ -176,13 +179,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
 
     @sampling_interval.setter
     def sampling_interval(self, value: float) -> None:
-        steps = value / state.dt
-        if not (round(steps) >= 1 and abs(steps - round(steps)) < 1e-6):
-            raise ValueError(
-                f"sampling_interval must be a multiple of the time step ({state.dt:g} ms), "
-                f"not {value:g} ms"
-            )
-        self._interval = round(steps)
+        self._interval = sampling_steps(value, state.dt)
 
     # --- what PyNN's recorder calls ---------------------------------------------------------------
 
@@ -190,6 +187,11 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         """See PyNN."""
         state.check_alive(self.population)
         super().record(*args, **kwargs)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """See PyNN."""
+        state.check_alive(self.population)
+        return super().get(*args, **kwargs)
 
     def _record(self, variable: Any, new_ids: Any, sampling_interval: float | None = None) -> None:
         if variable.name == "spikes":
@@ -261,7 +263,7 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         self._recording_start_time = state.t * pq.ms
 
     def store_to_cache(self, annotations: Any = None) -> None:
-        if self.recorded_all:  # sources that are one generator have no cells to describe
+        if self.population.has_cells:  # to be described
             recording.Recorder.store_to_cache(self, annotations)
 
     def restart(self) -> None:
@@ -342,8 +344,12 @@ class Recorder(pynn_recording.Recorder):  # type: ignore[misc]  # PyNN is untype
         return result
 
 
-def _native_name(celltype: Any, variable: str) -> str:
-    return str(getattr(celltype, "variable_map", {}).get(variable, variable))
+def native_variable(celltype: Any, variable: str) -> str:
+    """NEST's name of a state variable."""
+    if isinstance(celltype, StandardCellType):
+        # pyNN.nest forgets that of IF_curr_delta
+        return str(getattr(celltype, "variable_map", {"v": "V_m"}).get(variable, variable))
+    return variable
 
 
 def _steps(times: Any) -> NDArray[np.int64]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 
@@ -52,11 +54,9 @@ class Nodes:
         gap = self.first - 1 - nest.network_size
         if gap:  # there were devices
             nest.Create("parrot_neuron", gap)
-        first = self.parameters[0]
-        same = len(self.parameters) == 1 or all(row == first for row in self.parameters[1:])
-        self.take(
-            nest.Create(self.model, len(self.parameters), params=first if same else self.parameters)
-        )
+        n, first = len(self.parameters), self.parameters[0]
+        same = all(np.array_equal(row[k], first[k]) for row in self.parameters[1:] for k in row)
+        self.take(nest.Create(self.model, n, params=first if same else self.parameters))
 
 
 def check_reset(projections: list[Any]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +30,7 @@ from ..errors import (
 )
 from ..experiment import REALISATIONS, Experiment, RecordRequest
 from ..host import interruption, parallel
-from ..host.untrusted import printable, printable_lines
+from ..host.untrusted import parse_json, printable, printable_lines
 from ..machine import load_machine, machine_names
 from ..models.loader import MODELS, load_model
 from ..options import BackendOptions, describe_options
@@ -69,6 +71,9 @@ from .options import (
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
 
+# what several processes do together
+SHARED = ("run", "rerun", "run-experiment")
+
 app = typer.Typer(
     help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
     no_args_is_help=True,
@@ -102,7 +107,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    if parallel.processes() > 1 and context.invoked_subcommand not in ("run", None):
+    if parallel.processes() > 1 and context.invoked_subcommand not in (*SHARED, None):
         raise UnsupportedError(
             f"portable-cortex {context.invoked_subcommand} runs in one process, and mpirun started "
             f"{parallel.processes()}: start it without mpirun (only `run` shares its work)"
@@ -111,6 +116,7 @@ def _root(
 
 @app.command()
 def run(
+    context: typer.Context,
     model: ModelName = "pd14",
     backend: Annotated[
         str, typer.Option(help="Simulator or machine; `portable-cortex backends` lists them.")
@@ -159,11 +165,32 @@ def run(
         record=[RecordRequest.parse(text) for text in record or []],
         record_spikes=not no_record,
     )
-    place = check_output(
-        folder or Path("results") / f"{Path(model).stem}-{backend}", overwrite=overwrite
-    )
+    place = folder or Path("results") / f"{Path(model).stem}-{backend}"
+    _run(context, experiment, place, overwrite)
+
+
+@app.command(hidden=True)
+def run_experiment(
+    context: typer.Context,
+    experiment: Annotated[str, typer.Argument(help="As `experiment` in run.json has it.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Run an experiment that is given as JSON, as a sweep does."""
+    try:
+        values = parse_json(experiment)
+    except ValueError as error:
+        raise InvalidValueError(f"an experiment is a mapping in JSON: {error}") from None
+    _run(context, Experiment.from_dict(values), folder, overwrite)
+
+
+def _run(context: typer.Context, experiment: Experiment, folder: Path, overwrite: bool) -> None:
+    """Run, write, show; what was interrupted and can be kept is kept."""
+    place = check_output(folder, overwrite=overwrite)
     with ConsoleReporter(out) as reporter:
         recording = experiment.run(reporter)
+        command = shlex.join(("portable-cortex", *context.obj))
+        recording = replace(recording, metadata={**recording.metadata, "command": command})
         reporter.phase("write", f"{place}")
         if parallel.rank() == 0:
             try:
@@ -178,6 +205,28 @@ def run(
         ran = f"after {recording.metadata['duration_ms']:g} ms"
         interruption.tell(f"{ran}: this much was written to {place}.")
         raise KeyboardInterrupt
+
+
+@app.command()
+def rerun(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+) -> None:
+    """Repeat a run from its folder: exit status 0 the same spikes, 1 others, 2 could not repeat it.
+
+    Nothing is written. Versions that are others than those of the run are named.
+    """
+    from ..rerun import rerun as repeat
+
+    with ConsoleReporter(out) as reporter:
+        repeated = repeat(folder, reporter)
+    for version in repeated.versions:
+        _complain("yellow", "Another version", version)
+    if not repeated.differences:
+        out.print(f"the spikes are those of {folder}", soft_wrap=True, markup=False)
+        return
+    for difference in repeated.differences:
+        _complain("red", "Other spikes", difference)
+    raise typer.Exit(1)
 
 
 def _show(recording: Recording, folder: Path) -> None:
@@ -596,7 +645,8 @@ def command(arguments: Sequence[str]) -> int:
     group = typer.main.get_command(app)
     # not its main(), which makes other exceptions and states of its own
     try:
-        with group.make_context("portable-cortex", list(arguments)) as context:
+        made = group.make_context("portable-cortex", list(arguments), obj=tuple(arguments))
+        with made as context:
             group.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code

@@ -42,17 +42,22 @@ class Model:
         ``build(sim, **parameters) -> dict of label to Population``.
     published_rates : callable or None
         ``published_rates(**parameters) -> dict of label to spikes/s``.
-    sha256 : str or None
-        Of a user's file, whose content decides what is run as much as its name does.
     file : str or None
         A user's file.
+    source : bytes or None
+        Its content, which decides what is run as much as its name does.
     """
 
     name: str
     build: Callable[..., Mapping[str, Any]]
     published_rates: Callable[..., Mapping[str, float]] | None = None
-    sha256: str | None = None
     file: str | None = None
+    source: bytes | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """Of a user's file."""
+        return None if self.source is None else hashlib.sha256(self.source).hexdigest()
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -204,11 +209,11 @@ def load_model(name: str | Path) -> Model:
         raise ModelError(
             place.tell(what) if place else f"{text} could not be imported: {what}"
         ) from error
-    return _model(path.stem, module, hashlib.sha256(content).hexdigest(), text)
+    return _model(path.stem, module, text, content)
 
 
 def _model(
-    name: str, module: ModuleType, sha256: str | None = None, file: str | None = None
+    name: str, module: ModuleType, file: str | None = None, source: bytes | None = None
 ) -> Model:
     build, published = getattr(module, "build", None), getattr(module, "published_rates", None)
     if build is None or not _takes_a_simulator(build):
@@ -221,7 +226,7 @@ def _model(
             f"{module.__file__}: published_rates must be a function that returns a dict of label "
             f"to spikes/s, not {shown(published)}"
         )
-    return Model(name, build, published, sha256, file)
+    return Model(name, build, published, file, source)
 
 
 def _takes_a_simulator(build: Any) -> bool:

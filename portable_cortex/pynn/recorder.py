@@ -31,7 +31,7 @@ def sampling_steps(interval: float, timestep: float) -> int:
     5
     """
     steps = interval / timestep
-    if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+    if not (np.isfinite(steps) and round(steps) >= 1 and abs(steps - round(steps)) <= 1e-6):
         raise InvalidValueError(
             f"sampling_interval must be a multiple of the time step ({timestep:g} ms), not "
             f"{interval:g} ms"
@@ -162,8 +162,11 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
 
     def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
         """See PyNN."""
-        self._simulator.state.check_alive(self.population)
+        state = self._simulator.state
+        state.check_alive(self.population)
         self._indices.clear()
+        if not self.variables():  # data, and the times of samples, begin with the first recording
+            self._recording_start_time = state.t * pq.ms
         super().record(variables, ids, *args, **kwargs)
         self._indices.clear()
 

@@ -12,12 +12,14 @@ TYPE_CHECKING = False  # typing itself takes its time
 if TYPE_CHECKING:
     from .recording import (
         FIGURE,
+        MODEL,
         RUN,
         SIGNALS,
         SPIKES,
         Recording,
         RecordingWarning,
         check_output,
+        model_of,
         rescue,
         time_step,
         to_json,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIGURE",
+    "MODEL",
     "RUN",
     "SIGNALS",
     "SPIKES",
@@ -35,6 +38,7 @@ __all__ = [
     "Spikes",
     "by_time",
     "check_output",
+    "model_of",
     "rescue",
     "time_step",
     "to_json",
@@ -47,8 +51,8 @@ if not TYPE_CHECKING:
         __name__,
         {
             "recording": (
-                "FIGURE RUN SIGNALS SPIKES Recording RecordingWarning check_output rescue "
-                "time_step to_json"
+                "FIGURE MODEL RUN SIGNALS SPIKES Recording RecordingWarning check_output "
+                "model_of rescue time_step to_json"
             ),
             "spikes": "Signal Spikes by_time",
         },

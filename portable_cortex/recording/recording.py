@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import neo
 
 SPIKES, SIGNALS, RUN, FIGURE = "spikes.h5", "signals.h5", "run.json", "activity.png"
+MODEL = "run_model.py"  # a copy of the user's own; the name is no one that users give
 
 
 class RecordingWarning(UserWarning):
@@ -47,6 +48,8 @@ class Recording:
     signals : dict of (population, variable) to Signal
     metadata : dict
         Contents of ``run.json`` (see ``docs/recording.md``).
+    model_source : bytes or None
+        The user's own model, as a file; ``run_model.py`` in the folder.
 
     Examples
     --------
@@ -61,6 +64,7 @@ class Recording:
     spike_trains: Mapping[str, Spikes]
     metadata: Mapping[str, Any]
     signals: Mapping[tuple[str, str], Signal] = field(default_factory=dict)
+    model_source: bytes | None = None
 
     @property
     def populations(self) -> tuple[str, ...]:
@@ -199,6 +203,8 @@ class Recording:
                 raise OutputError(
                     f"the recording could not be written to {folder}: {describe(error)}"
                 ) from error
+            if self.model_source is not None:
+                (staging / MODEL).write_bytes(self.model_source)
             # half a character, as of a file's name, becomes JSON's escape for it
             (staging / RUN).write_text(text + "\n", "utf-8", errors="backslashreplace")
         if figure:
@@ -252,7 +258,9 @@ class Recording:
                     "and neurons that count from 0 within each"
                 )
         # HDF5 lists groups by name; keep the model's order
-        return cls(n_neurons, {p: spikes[p] for p in n_neurons if p in spikes}, metadata, signals)
+        trains = {p: spikes[p] for p in n_neurons if p in spikes}
+        source = (folder / MODEL).read_bytes() if (folder / MODEL).is_file() else None
+        return cls(n_neurons, trains, metadata, signals, source)
 
     def _contents(self) -> dict[str, Any]:
         """What the files hold, whatever the metadata say of it."""
@@ -268,6 +276,18 @@ def time_step(metadata: Mapping[str, Any]) -> float | None:
     """The time step of a run, ms; None if its metadata do not say."""
     step: Any = metadata.get("timestep_ms")
     return float(step) if _is_number(step) and 0 < step < 1e300 else None
+
+
+def model_of(metadata: Mapping[str, Any]) -> Any:
+    """The model of a run: its name, or what its file holds, wherever that lies.
+
+    Examples
+    --------
+    >>> model_of({"model": "pd14"}), model_of({"model": "mine.py", "model_sha256": "4b22"})
+    ('pd14', 'the file with SHA-256 4b22')
+    """
+    sha256 = metadata.get("model_sha256")
+    return metadata.get("model") if sha256 is None else f"the file with SHA-256 {sha256}"
 
 
 def _sizes(metadata: Any) -> dict[str, int]:
@@ -384,7 +404,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         yield staging
         with shielded():
             (folder / RUN).unlink(missing_ok=True)
-            for stale in (SIGNALS, FIGURE):  # of the run that is being overwritten
+            for stale in (SIGNALS, FIGURE, MODEL):  # of the run that is being overwritten
                 (folder / stale).unlink(missing_ok=True)
             for path in sorted(staging.iterdir(), key=lambda p: p.name == RUN):
                 path.replace(folder / path.name)

@@ -408,20 +408,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _job(run: SweepRun) -> Job:
     """The command line of a run."""
-    e = run.experiment
-    given: list[Any] = [
-        "run", "--model", e.model, "--backend", e.backend, "--machine", e.machine,
-        "--seed", e.seed, "--timestep", e.timestep, "--warmup", e.warmup,
-        "--duration", e.duration, "--realisation", e.realisation,
-    ]  # fmt: skip
-    for name, value in json.loads(to_json(e.parameters)).items():
-        given += ["--param", f"{name}={json.dumps(value)}"]
-    for name, option in e.options.items():
-        given += ["--option", f"{name}={option}"]
-    for request in e.record:
-        given += ["--record", request]
-    given += [] if e.record_spikes else ["--no-record"]
-    return Job((*map(str, given), "--out", str(run.folder)), run.folder / LOG)
+    text = json.dumps(run.experiment.to_dict())
+    return Job(("run-experiment", text, "--out", str(run.folder)), run.folder / LOG)
 
 
 def _prepare(jobs: Iterable[Job]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from portable_cortex import Energy, Recording
 from portable_cortex.errors import InvalidValueError, OutputError
+from portable_cortex.recording import model_of
 
 Run = Recording | Mapping[str, Any]
 """A recording, or the contents of its ``run.json``."""
@@ -251,7 +252,7 @@ def require_events(
 
 
 def _setting(metadata: Mapping[str, Any], key: str) -> Any:
-    value = metadata.get(key)
+    value = model_of(metadata) if key == "model" else metadata.get(key)
     if key == "parameters" and isinstance(value, dict):
         return {name: v for name, v in value.items() if name != "seed"}
     return value

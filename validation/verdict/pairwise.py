@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex import Recording, Spikes
+from portable_cortex.recording import model_of
 
 from ..activity import STATISTICS, Activity
 from .comparison import NAN, Comparison, Verdict, Yardstick, all_tests, judge
@@ -167,10 +168,12 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     >>> pairing.rates[0].bias, pairing.first_difference
     (0.0, None)
     """
-    keys = ("realisation", "model", "parameters", "seed", "timestep_ms", "warmup_ms")
+    keys = ("realisation", "parameters", "seed", "timestep_ms", "warmup_ms")
     if a.metadata.get("realisation") != "shared" or dict(a.n_neurons) != dict(b.n_neurons):
         return None
     if any(a.metadata.get(key) != b.metadata.get(key) for key in keys):
+        return None
+    if model_of(a.metadata) != model_of(b.metadata):
         return None
     labels = [p for p in a.populations if p in a.spike_trains and p in b.spike_trains]
     t_stop = min(a.t_stop, b.t_stop)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from portable_cortex.errors import OutputError, UnknownNameError
 from portable_cortex.host.output import whole
 from portable_cortex.host.untrusted import parse_json, printable
+from portable_cortex.recording import model_of
 from portable_cortex.recording.hdf5 import DAMAGE, group_of, numbers_of, text_of
 
 from ..activity import Activity, ks, sketch
@@ -219,7 +220,7 @@ def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:
         for name in ("n_scale", "k_scale"):
             if parameters.get(name) is None:
                 parameters[name] = scale
-    return {"model": metadata.get("model"), **parameters}
+    return {"model": model_of(metadata), **parameters}
 
 
 def fitting_reference(metadata: Mapping[str, Any]) -> Reference | None:
