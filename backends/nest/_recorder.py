@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyNN import recording
 from pyNN.standardmodels import StandardCellType
 
+from portable_cortex.errors import InvalidValueError
 from portable_cortex.pynn.recorder import Segments, sampling_steps
 
 from . import _simulator
@@ -210,7 +211,7 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
         if sampling_interval is None or not analog:
             return
         if abs(sampling_interval - self.sampling_interval) > 1e-9:
-            raise ValueError(
+            raise InvalidValueError(
                 "all neurons of a population must be recorded with the same sampling interval: "
                 f"{self.sampling_interval:g} ms is in use, {sampling_interval:g} ms was asked for"
             )
