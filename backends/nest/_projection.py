@@ -87,7 +87,10 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         state.projections.append(self)
 
     def _refusal(self, error: Exception) -> errors.ConnectionError:
-        return errors.ConnectionError(f"NEST refuses projection {self.label}: {error}")
+        remedy = ""
+        if "after Simulate" in str(error):
+            remedy = " Give setup() a min_delay and a max_delay that hold for all projections"
+        return errors.ConnectionError(f"NEST refuses projection {self.label}: {error}.{remedy}")
 
     def make(self, connector: Any) -> None:
         """By one of NEST's rules if there is one, from what the core draws otherwise."""
