@@ -349,3 +349,222 @@ def test_weights_are_those_that_were_given(sim):
     for connector in (sim.AllToAllConnector(), sim.FixedProbabilityConnector(0.5)):
         weights = sim.Projection(cells, cells, connector, synapse).get("weight", format="array")
         assert set(weights[~np.isnan(weights)].tolist()) == {0.015}
+
+
+# --- over several runs ------------------------------------------------------------------------
+
+
+ROUNDS = """
+import gc
+import portable_cortex
+
+sim = portable_cortex.simulator("neuron")
+for seed in range(8):
+    sim.setup(timestep=0.1, rng_seed=seed)
+    sources = [
+        sim.Population(30, sim.SpikeSourcePoisson(rate=50.0)),
+        sim.Population(30, sim.SpikeSourceArray(spike_times=[1.0, 2.0, 30.0])),
+        sim.Population(5, sim.SpikeSourceGamma()),
+    ]
+    cells = [sim.Population(10, sim.IF_curr_exp()), sim.Population(5, sim.IF_cond_exp())]
+    for pre in sources:
+        for post in cells:
+            synapse = sim.StaticSynapse(weight=0.001, delay=1.0)
+            sim.Projection(pre, post, sim.AllToAllConnector(), synapse)
+    for population in sources + cells:
+        population.record("spikes")
+    for _ in range(4):
+        sim.run(10.0)
+        sources[0].get_data(clear=True)
+        gc.collect()
+    sim.end()
+"""
+
+
+def test_sources_of_a_network_before_do_no_harm():
+    """They referred to themselves, and Python freed them in the middle of a later run."""
+    done = subprocess.run(
+        [sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def cells_of_all_kinds(sim):
+    return [
+        sim.Population(2, sim.IF_curr_exp(i_offset=[1.3, 1.7], tau_refrac=0.15)),
+        sim.Population(2, sim.IF_cond_exp(i_offset=[1.3, 1.7], tau_refrac=0.15)),
+        sim.Population(2, sim.EIF_cond_exp_isfa_ista(i_offset=[1.3, 1.7])),
+    ]
+
+
+def first_signal(population, **options):
+    return population.get_data("v", **options).segments[0].analogsignals[0]
+
+
+def trains(population, **options):
+    found = population.get_data("spikes", **options).segments[0].spiketrains
+    return [np.asarray(train).tolist() for train in found]
+
+
+def test_cleared_pieces_are_the_whole(sim):
+    populations = cells_of_all_kinds(sim)
+    for population in populations:
+        population.record(["spikes", "v"])
+    sim.run(120.0)
+    whole = [(trains(p), np.asarray(first_signal(p))) for p in populations]
+    times = sorted({t for spikes, _ in whole for train in spikes for t in train})
+    sim.setup(timestep=STEP, rng_seed=5)
+    populations = cells_of_all_kinds(sim)
+    for population in populations:
+        population.record(["spikes", "v"])
+    pieces = [[[], []] for _ in populations]
+    ends = [*times[::7], 120.0]  # among others where a cell spikes
+    for end in ends:
+        sim.run_until(end)
+        for kept, population in zip(pieces, populations, strict=True):
+            segment = population.get_data(clear=True).segments[0]
+            kept[0].append([np.asarray(train).tolist() for train in segment.spiketrains])
+            kept[1].append(np.asarray(segment.analogsignals[0]))
+    for (spikes, signal), kept in zip(whole, pieces, strict=True):
+        assert [
+            [time for part in parts for time in part] for parts in zip(*kept[0], strict=True)
+        ] == spikes
+        joined = [kept[1][0], *(piece[1:] for piece in kept[1][1:])]
+        np.testing.assert_allclose(np.concatenate(joined), signal, rtol=0, atol=1e-9)
+
+
+def test_recording_begins_at_the_present(sim):
+    populations = cells_of_all_kinds(sim)
+    sim.run(10.3)
+    populations[0].inject(sim.DCSource(amplitude=0.1))  # NEURON's structure changes as well
+    for population in populations:
+        population.record("v", sampling_interval=0.5)
+        assert first_signal(population).shape == (1, 2)
+    sim.run(1.2)
+    for population in populations:
+        signal = first_signal(population)
+        assert signal.shape == (3, 2)
+        assert float(signal.t_start) == pytest.approx(10.3)
+        assert np.all(np.diff(np.asarray(signal), axis=0) > 0)
+
+
+def test_currents_in_pieces_are_those_of_one_run(sim):
+    def trace(pieces):
+        sim.setup(timestep=STEP, rng_seed=5)
+        cells = [
+            sim.Population(2, kind(v_thresh=1e3)) for kind in (sim.IF_curr_exp, sim.IF_cond_exp)
+        ]
+        sources = [
+            sim.DCSource(amplitude=0.2, start=3.05, stop=20.0),
+            sim.StepCurrentSource(times=[5.0, 25.0], amplitudes=[0.2, -0.1]),
+            sim.ACSource(amplitude=0.1, frequency=50.0, start=2.0),
+            sim.NoisyCurrentSource(mean=0.1, stdev=0.1, dt=0.5),
+        ]
+        for population in cells:
+            for source in sources:
+                population.inject(source)
+            population.record("v")
+        for piece in pieces:
+            sim.run(piece)
+        return [np.asarray(first_signal(population)) for population in cells]
+
+    for whole, parts in zip(trace([40.0]), trace([0.1, 9.9, 15.0, 15.0]), strict=True):
+        np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-9)
+        np.testing.assert_array_equal(whole[:, 0], whole[:, 1])
+        assert np.ptp(whole) > 1.0
+
+
+def test_sources_that_have_ended_can_begin_anew(sim):
+    source = sim.Population(20, sim.SpikeSourcePoisson(rate=100.0, duration=10.0))
+    source.record("spikes")
+    sim.run(50.0)
+    assert max(map(max, filter(None, trains(source)))) <= 10.0 + STEP
+    source.set(rate=200.0, start=60.0, duration=1000.0)
+    sim.run(50.0)
+    times = np.concatenate([np.asarray(train) for train in trains(source)])
+    assert times[times > 10.0 + STEP].min() > 60.0
+    assert (times > 60.0).sum() == pytest.approx(160, abs=65)  # five standard deviations
+
+
+def test_an_array_of_spikes_can_change_between_runs(sim):
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 8.0]))
+    source.record("spikes")
+    sim.run(5.0)
+    source.set(spike_times=[4.0, 5.0, 5.05, 5.05, 20.0])
+    assert source.get("spike_times").value.tolist() == [4.0, 5.0, 5.05, 5.05, 20.0]
+    sim.run(10.0)
+    assert trains(source) == [[1.0, 5.1, 5.1]]
+
+
+def test_a_spike_between_two_points_arrives_at_the_next_in_every_cell(sim):
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[10.05]))
+    source.record("spikes")
+    cells = cells_of_all_kinds(sim)[1:]
+    for population in cells:
+        population.set(i_offset=0.0, v_rest=-65.0)
+        population.initialize(v=-65.0)
+        synapse = sim.StaticSynapse(weight=0.1, delay=1.0)
+        sim.Projection(source, population, sim.AllToAllConnector(), synapse)
+        population.record("gsyn_exc")
+    sim.run(15.0)
+    assert trains(source) == [[10.1]]
+    for population in cells:
+        conductance = population.get_data("gsyn_exc").segments[0].analogsignals[0].magnitude
+        assert np.flatnonzero(conductance[:, 0])[0] == 112  # the step that begins at 11.1 ms
+
+
+def test_refractory_times_end_with_a_step_in_every_cell(sim):
+    for kind in (sim.IF_curr_exp, sim.IF_cond_exp, sim.IF_curr_alpha):
+        sim.setup(timestep=1.0)
+        cells = sim.Population(3, kind(i_offset=1e4, tau_refrac=[0.1, 1.5, 2.4]))
+        cells.record("spikes")
+        sim.run(40.0)
+        assert [np.diff(train)[-1] for train in trains(cells)] == [2.0, 3.0, 4.0]
+        assert cells.get("tau_refrac").tolist() == [0.1, 1.5, 2.4]
+
+
+def test_states_are_initialized_and_return(sim):
+    cells = sim.Population(3, sim.EIF_cond_exp_isfa_ista())
+    cells[1:].initialize(v=-60.0, w=0.1, gsyn_exc=0.01)
+    cells.record(["v", "w", "gsyn_exc"])
+
+    def values():
+        signals = cells.get_data().segments[-1].analogsignals
+        return {s.name: np.asarray(s)[-1].tolist() for s in signals}
+
+    sim.run(0)
+    first = {"v": [-70.6, -60.0, -60.0], "w": [0, 0.1, 0.1], "gsyn_exc": [0, 0.01, 0.01]}
+    assert values() == first
+    sim.run(5.0)
+    cells[:1].initialize(v=-55.0)
+    sim.run(0.1)
+    assert values()["v"][0] == pytest.approx(-55.0, abs=0.5)
+    sim.reset()
+    sim.run(0)
+    assert values() == {**first, "v": [-55.0, -60.0, -60.0]}
+
+
+def test_connections_of_a_file_are_those_that_were_saved(sim, tmp_path):
+    cells = sim.Population(3, sim.IF_curr_exp())
+    weight = sim.RandomDistribution("uniform", low=0.1, high=0.9)
+    synapse = sim.StaticSynapse(weight=weight, delay=2.0)
+    saved = sim.Projection(cells, cells, sim.FixedProbabilityConnector(0.7), synapse)
+    saved.save("all", str(tmp_path / "connections.txt"))
+    connector = sim.FromFileConnector(str(tmp_path / "connections.txt"))
+    read = sim.Projection(cells, cells, connector, sim.StaticSynapse())
+    names = ["weight", "delay"]
+    np.testing.assert_allclose(read.get(names, "list"), saved.get(names, "list"), rtol=1e-6)
+
+
+def test_what_neuron_cannot_do_is_a_sentence(sim):
+    from portable_cortex.errors import UnsupportedError
+
+    with pytest.raises(UnsupportedError, match="use_cvode"):
+        sim.setup(timestep=STEP, use_cvode=True)
+    with pytest.raises(UnsupportedError, match="leave it at 0"):
+        sim.Population(1, sim.IF_cond_alpha(), initial_values={"gsyn_exc": 0.1})
+    with pytest.raises(UnsupportedError, match="tau_refrac must be above 0"):
+        sim.Population(1, sim.IF_cond_exp(tau_refrac=0.0))
+    sim.run(1.0)
+    with pytest.raises(UnsupportedError, match="in the first run and no more"):
+        sim.Population(1, sim.IF_cond_exp())

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.population import times_of
 
@@ -15,6 +16,9 @@ from ._pynn import h, pynn_neuron, simulator
 
 PER_SECTION = 256
 """Neurons that are put into one section: it carries them, and has no part in their dynamics."""
+
+MECHANISMS = {"w": "adexp", "u": "izh", "v_t": "gif_fun", "i_eta": "gif_fun"}
+"""Which attribute of PyNN's cells has a state variable."""
 
 
 def _parameter(name: str) -> property:
@@ -205,8 +209,15 @@ def with_whole_refractoriness(model: Any) -> Any:
 
     def put(cell: Any, value: float) -> None:
         step = simulator.state.dt
+        steps = float(whole_steps(value, step))
+        if not steps:
+            raise UnsupportedError(
+                "NEURON finds spikes where a potential crosses its threshold, and a cell without "
+                "refractory time need not be below it between two: tau_refrac must be above 0, "
+                f"such as a step ({step:g} ms), but for IF_curr_exp"
+            )
         cell.stated_refractoriness = value
-        trefrac.fset(cell, float(whole_steps(value, step)) * step)
+        trefrac.fset(cell, steps * step)
 
     return type(model.__name__, (model,), {"t_refrac": property(get, put)})
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyNN import common, recording
-
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.namespace import check_setup
+from portable_cortex.pynn.namespace import check_setup, names
 
 from . import _state
 from ._cells import GridIFCurrExp, IF_curr_exp, SpikeSourceArray, SpikeSourcePoisson
@@ -87,27 +85,19 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         )
     seed = extra.pop("rng_seed", 1)
     state.begin(timestep, min_delay, extra.get("max_delay", "auto"), seed)
-    rank: int = pynn_neuron.setup(timestep, min_delay, native_rng_baseseed=seed, **extra)
-    return rank
+    return int(pynn_neuron.setup(timestep, min_delay, native_rng_baseseed=seed, **extra))
 
 
-def end(compatible_output: bool = True) -> None:
-    """Write what is to be written, and free the network; see PyNN's ``end``."""
-    for population, variables, filename in state.write_on_end:
-        population.write_data(recording.get_io(filename), variables)
-    state.write_on_end = []
-    for recorder in state.recorders:
-        recorder.keep()
-    state.release()
-
-
-run, run_until = common.build_run(_state)
-run_for = run
-reset = common.build_reset(_state)
-get_current_time, get_time_step, get_min_delay, get_max_delay, num_processes, rank = (
-    common.build_state_queries(_state)
+_names = names(
+    _state,
+    classes={
+        "Population": Population,
+        "Projection": Projection,
+        "StaticSynapse": pynn_neuron.StaticSynapse,
+    },
 )
-create = common.build_create(Population)
-connect = common.build_connect(
-    Projection, pynn_neuron.FixedProbabilityConnector, pynn_neuron.StaticSynapse
-)
+connect, create, end, reset = (_names[name] for name in ("connect", "create", "end", "reset"))
+run, run_for, run_until = (_names[name] for name in ("run", "run_for", "run_until"))
+get_current_time, get_time_step = _names["get_current_time"], _names["get_time_step"]
+get_min_delay, get_max_delay = _names["get_min_delay"], _names["get_max_delay"]
+num_processes, rank = _names["num_processes"], _names["rank"]

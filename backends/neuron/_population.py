@@ -1,4 +1,4 @@
-"""Populations in NEURON: PyNN's cells, those on the time grid, and Poisson sources without cells."""
+"""Populations in NEURON: cells of PyNN, those on the grid, and Poisson sources without cells."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyNN import errors
-from pyNN.parameters import LazyArray, ParameterSpace
+from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.population import Joined, check_parameter
 
 from . import _state
-from ._cells import GridIFCurrExp, SpikeSourcePoisson, with_whole_refractoriness
+from ._cells import MECHANISMS, GridIFCurrExp, SpikeSourcePoisson, with_whole_refractoriness
 from ._pynn import h, pynn_neuron, simulator
 from ._recorder import Recorder
 from ._state import state
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 DRIVE, SOURCE = 0, 1
 """What a neuron's own random stream is for."""
-
-MECHANISMS = {"w": "adexp", "u": "izh", "v_t": "gif_fun", "i_eta": "gif_fun"}
-"""Which attribute of PyNN's cells has a state variable."""
 
 SYNAPTIC = ("gsyn_exc", "gsyn_inh", "isyn_exc", "isyn_inh")
 
@@ -67,6 +64,20 @@ class _Cells:
         """See PyNN."""
         state.check_alive(self)
         super().set(**parameters)  # type: ignore[misc]
+
+    def inject(self, current_source: Any) -> None:
+        """See PyNN."""
+        current_source.inject_into(self)
+
+    def _get_parameters(self, *names: str) -> Any:
+        if names != ("spike_times",):
+            return super()._get_parameters(*names)  # type: ignore[misc]
+        cells = self.all_cells[self._mask_local]
+        trains = np.empty(len(cells), dtype=object)
+        trains[:] = [Sequence(cell._cell.spike_times) for cell in cells]
+        return ParameterSpace(
+            {"spike_times": simplify(trains)}, self.celltype.get_schema(), shape=(len(cells),)
+        )
 
     def _set_parameters(self, parameter_space: Any) -> None:
         parameter_space.evaluate(simplify=False)
@@ -153,7 +164,6 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
     def _create_cells(self) -> None:
         pynn, celltype = simulator.state, self.celltype
         self.network = state.network
-        state.populations.append(self)
         state.touch("a population", structure=True)
         if pynn.running and not self.keeps_grid:
             raise UnsupportedError(
@@ -177,10 +187,11 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
             parameters.evaluate(simplify=False)
             _check(celltype, parameters)
             self._unbuilt = parameters
-            return
-        parameters.evaluate(mask=None, simplify=True)
-        _check(celltype, parameters)
-        self._build_cells(parameters)
+        else:
+            parameters.evaluate(mask=None, simplify=True)
+            _check(celltype, parameters)
+            self._build_cells(parameters)
+        state.populations.append(self)
 
     def _build_cells(self, parameters: Any) -> None:
         celltype, model = self.celltype, self.celltype.model

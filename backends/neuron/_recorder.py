@@ -1,4 +1,4 @@
-"""PyNN's recorder of a population in NEURON: spikes in two vectors, samples in one for each cell."""
+"""PyNN's recorder in NEURON: spikes in two vectors, samples in one for each cell."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import quantities as pq
 from numpy.typing import NDArray
 from pyNN import recording
 
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import recorder
 from portable_cortex.pynn.grid import nearest_steps
 from portable_cortex.recording import Signal
 
 from . import _state
-from ._cells import GridIFCurrExp
+from ._cells import MECHANISMS, GridIFCurrExp
 from ._pynn import h, pynn_recording, simulator
 from ._state import state
 
@@ -119,21 +120,48 @@ class Recorder(recorder.Recorder):
                 f"{self.sampling_interval:g} ms, not at {state.t:g} ms: run until one, or record "
                 "them from the start"
             )
+        references = [self._reference(cell._cell, variable) for cell in cells]
+        if simulator.state.running and None in references:
+            raise UnsupportedError(
+                f"{variable.name} of {type(self.population.celltype).__name__} is recorded from "
+                "the first run on, or not at all: call record() before it"
+            )
         probe = Probe(cells, self.interval, state.step, [], state.step)
-        probe.vectors = [self._vector(cell._cell, variable) for cell in cells]
-        state.begin_records()
+        for cell, reference in zip(cells, references, strict=True):
+            if reference is None:
+                probe.vectors.append(self._vector_of_pynn(cell._cell, variable))
+            else:
+                probe.vectors.append(h.Vector())
+                probe.vectors[-1].record(reference)
+        if simulator.state.running:
+            h.portable_prepare()
+            for vector, reference in zip(probe.vectors, references, strict=True):
+                vector.resize(0)
+                vector.append(reference[0])
         probes.append(probe)
 
-    def _vector(self, cell: Any, variable: Any) -> Any:
+    def _reference(self, cell: Any, variable: Any) -> Any:
+        """Where NEURON has a variable of a point neuron; None for what only PyNN knows."""
+        if isinstance(cell, GridIFCurrExp):
+            return cell.source._ref_vm
+        name = getattr(self.population.celltype, "variable_map", {}).get(
+            variable.name, variable.name
+        )
+        if variable.location is not None or variable in getattr(cell, "recordable", ()):
+            return None
+        if name == "v":
+            return cell.source_section(0.5)._ref_v
+        if name in ("gsyn_exc", "gsyn_inh"):
+            return (cell.excitatory if name == "gsyn_exc" else cell.inhibitory)._ref_g
+        if name in MECHANISMS:
+            return getattr(getattr(cell, MECHANISMS[name]), f"_ref_{name}")
+        return None
+
+    def _vector_of_pynn(self, cell: Any, variable: Any) -> Any:
         """A vector that takes the variable of a cell in every step."""
-        if isinstance(cell, GridIFCurrExp) and variable.name == "v":
-            vector = h.Vector()
-            vector.record(cell.source._ref_vm)
-            return vector
-        # PyNN knows where its cells keep what; as it does it for irregular samples
         everywhere = SimpleNamespace(
             population=self.population,
-            record_times=True,
+            record_times=True,  # as for irregular samples: all
             sampling_interval=None,
             _simulator=simulator,
             _resolve_variable=partial(pynn_recording.Recorder._resolve_variable, None),
@@ -154,11 +182,6 @@ class Recorder(recorder.Recorder):
         """Take the samples from NEURON."""
         for probe in self._all_probes():
             probe.collect()
-
-    def rewind(self) -> None:
-        """NEURON has begun its records anew, with the present, which is here already."""
-        for probe in self._all_probes():
-            probe.empty(state.step + 1)
 
     def begin(self) -> None:
         """NEURON has initialized itself, and begun its records at 0."""
@@ -181,7 +204,7 @@ class Recorder(recorder.Recorder):
         return steps[order], cells[order].astype(np.int64) - int(self.population.first_id)
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
-        first, values, cells = self._signals(variable)
+        _, values, cells = self._signals(variable)
         return values[:, np.searchsorted(cells, np.array(ids, np.int64))], None
 
     def _signals(self, variable: Any) -> tuple[int, Floats, Ints]:
@@ -196,6 +219,14 @@ class Recorder(recorder.Recorder):
         order = np.argsort(cells)
         return first, values[:, order], cells[order]
 
+    def samples(self, variable: str) -> tuple[int, Floats]:
+        """Step of the first sample, and the samples of a signal of this name."""
+        for key in self._probes:
+            if variable in (key.name, f"{key.label}.{key.name}"):
+                first, values, _ = self._signals(key)
+                return first, values
+        return self.start, np.empty((0, 0))
+
     def signal(self, name: str) -> Signal:
         """All samples of a variable from the recorded cells of this process."""
         variable = recording.Variable(name=name, location=None, label=None)
@@ -203,15 +234,6 @@ class Recorder(recorder.Recorder):
         neurons = cells - int(self.population.first_id)
         units = str(self.population.find_units(variable))
         return Signal(values, neurons, round(first * state.dt, 9), self.sampling_interval, units)
-
-    def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
-        segment = super()._get_current_segment(*args, **kwargs)
-        for signal in segment.analogsignals:
-            for variable in self._probes:
-                if signal.name in (variable.name, f"{variable.label}.{variable.name}"):
-                    first = min(probe.first for probe in self._probes[variable])
-                    signal.t_start = round(first * state.dt, 9) * pq.ms
-        return segment
 
     # --- what is dropped ----------------------------------------------------------------------
 

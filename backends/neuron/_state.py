@@ -94,25 +94,11 @@ class _State(State):
     def restore(self) -> None:
         """Go back to the initial values, with nothing on its way."""
         simulator.state.reset()
-        for source in self.current_sources:
-            source.restart()
 
     def _initialize(self) -> None:
         # PyNN sets initial values before the mechanisms initialize themselves
         for population in self.populations:
             population.initialize_cells()
-
-    def begin_records(self) -> None:
-        """Let NEURON's new records begin at the present.
-
-        NEURON begins all of them anew: what is in those in progress is put aside before.
-        """
-        if simulator.state.running:
-            for recorder in self.recorders:
-                recorder.collect()
-            h.frecord_init()
-            for recorder in self.recorders:
-                recorder.rewind()
 
 
 name = "NEURON"  # as PyNN's recorders say it

@@ -107,6 +107,11 @@ class CurrentSource:
         self._recorded, self._recorded_from = [], self.state.t
         self._interval = self.state.dt
 
+    def restart(self) -> None:
+        """The network has gone back to its beginning."""
+        if self._recorded is not None:
+            self.record()
+
     def take(self, amplitudes: F64) -> None:
         """Take over what was injected in the steps that have been run."""
         if self._recorded is not None:

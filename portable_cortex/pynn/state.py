@@ -108,8 +108,8 @@ class State(common.control.BaseState):  # type: ignore[misc]
         self.step = 0
         self.running = False
         self.segment_counter += 1
-        for recorder in self.recorders:
-            recorder.restart()
+        for item in (*self.recorders, *self.current_sources):
+            item.restart()
 
     # --- delays -----------------------------------------------------------------------------------
 

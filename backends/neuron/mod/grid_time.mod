@@ -1,4 +1,4 @@
-TITLE What belongs to the present when a run ends
+TITLE What belongs to the present between two runs
 
 COMMENT
 NEURON looks for spikes, and delivers what is due at a point of time, in the beginning of the step
@@ -12,6 +12,8 @@ NEURON {
 VERBATIM
 extern void deliver_net_events(NrnThread*);
 extern void nrn_deliver_events(NrnThread*);
+extern void verify_structure();
+extern void nrn_solver_prepare();
 ENDVERBATIM
 
 PROCEDURE portable_complete(thresholds) {
@@ -24,5 +26,12 @@ VERBATIM
         nrn_deliver_events(nrn_threads);
         nrn_threads->_t = now;
     }
+ENDVERBATIM
+}
+
+PROCEDURE portable_prepare() { : new records and mechanisms take part from the present on
+VERBATIM
+    verify_structure();
+    nrn_solver_prepare();
 ENDVERBATIM
 }
