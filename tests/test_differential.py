@@ -11,7 +11,7 @@ from differential.draw import programs
 from differential.kept import KEPT
 from differential.program import Program
 from differential.worker import Worker
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, settings
 
 BACKENDS = ("builtin", "nest", "neuron", "brian2")
 
@@ -19,11 +19,11 @@ BACKENDS = ("builtin", "nest", "neuron", "brian2")
 KNOWN: dict[str, str] = {
     "builtin": "",
     "nest": "",
-    "neuron": "half_step csa_values late_recording initialize_view current_at_zero",
-    "brian2": "late_recording",
+    "neuron": "",
+    "brian2": "late_recording",  # no sample of the present before the next run
 }
 # Backends whose drawn programs are not compared yet: their meaning is still being mended.
-UNMENDED = set(BACKENDS)
+UNMENDED = {"nest", "neuron", "brian2"}
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -61,8 +61,7 @@ def test_drawn(worker: Worker) -> None:
     if worker.backend in UNMENDED:
         pytest.skip("not mended yet")
 
-    @seed(1)
-    @settings(max_examples=200, **CHECKS)
+    @settings(max_examples=200, derandomize=True, **CHECKS)
     @given(programs())
     def every(program: Program) -> None:
         check(worker, program)
