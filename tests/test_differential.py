@@ -19,7 +19,7 @@ BACKENDS = ("builtin", "nest", "neuron", "brian2")
 KNOWN: dict[str, str] = {
     "builtin": "",
     "nest": "",
-    "neuron": "half_step csa_values late_recording initialize_view current_at_zero",
+    "neuron": "",
     "brian2": "late_recording",
 }
 # Backends whose drawn programs are not compared yet: their meaning is still being mended.
