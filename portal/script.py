@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import hashlib
 import io
 import json
@@ -52,6 +53,7 @@ It carries these files (SHA-256, bytes, name):
 """
 
 import base64
+import bz2
 import hashlib
 import io
 import json
@@ -70,7 +72,7 @@ PAYLOAD = """
 
 
 def packed():
-    return base64.b85decode("".join(PAYLOAD.split()))
+    return bz2.decompress(base64.b85decode("".join(PAYLOAD.split())))
 
 
 def carried():
@@ -258,11 +260,12 @@ def _files() -> dict[str, bytes]:
 
 
 def _packed(files: Mapping[str, bytes]) -> str:
-    """Files as a zip in base 85; equal files give an equal text."""
+    """Files as a zip, packed as a whole, in base 85; equal files give an equal text."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # no date of today
-            archive.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
-    text = base64.b85encode(packed.getvalue()).decode()  # without quotes and backslashes
+            archive.writestr(info, content)
+    # without quotes and backslashes
+    text = base64.b85encode(bz2.compress(packed.getvalue())).decode()
     return "\n".join(text[i : i + 100] for i in range(0, len(text), 100))

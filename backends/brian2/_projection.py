@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,12 @@ class Projection(floor.Projection):
     def stored(self) -> Edges:
         """All synapses, by source."""
         delays = np.round(self.delay_steps * state.dt, 9)
-        return Edges(self.sources, self.targets, self.weights.astype(float), delays)
+        pairs = self.sources.astype(np.int64), self.targets.astype(np.int64)
+        return Edges(*pairs, self.weights.astype(float), delays)
 
     def columns(self, names: list[str]) -> floor.Columns:
         """Only those that are asked for are made."""
-        columns = {
+        columns: dict[str, Callable[[], Any]] = {
             "presynaptic_index": lambda: self.sources,
             "postsynaptic_index": lambda: self.targets,
             "weight": lambda: self.weights.astype(float),

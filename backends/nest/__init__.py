@@ -74,8 +74,7 @@ class NestBackend(Backend):
         ),
     )
     cannot: ClassVar[Mapping[str, str]] = {
-        "spike-at-zero": "NEST sends a spike not before its smallest delay has passed",
-        "spike-in-first-step": "NEST sends a spike not before its smallest delay has passed",
+        "spike-at-zero": "NEST sends nothing before its first step has ended",
     }
 
     def simulator(self, options: NestOptions) -> Any:

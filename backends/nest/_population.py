@@ -183,6 +183,10 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             values = _all_values(value, len(cells)) / scale
         if not np.all(np.isfinite(values)):
             raise errors.InvalidParameterValueError(f"{variable} must be finite")
+        start = celltype.default_initial_values[variable]
+        is_start = state.t == 0 and (not np.any(values) or np.all(values * scale == start))
+        if is_start and native not in nest.GetDefaults(self._model):
+            return
         local = self._mask_local[cells]
         nodes = self.node_collection
         if len(cells) < self.size or not local.all():
@@ -195,8 +199,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             else:
                 nodes.set([{native: v} for v in values[local].tolist()])
         except nest.NESTError as error:
-            start = celltype.default_initial_values[variable]
-            if state.t == 0 and (not np.any(values) or np.all(values * scale == start)):
+            if is_start:
                 return  # nobody asked for it
             raise UnsupportedError(
                 f"NEST cannot set {variable} of {type(celltype).__name__}: leave it out, or use "

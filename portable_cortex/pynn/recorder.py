@@ -31,7 +31,7 @@ def sampling_steps(interval: float, timestep: float) -> int:
     5
     """
     steps = interval / timestep
-    if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+    if not (np.isfinite(steps) and round(steps) >= 1 and abs(steps - round(steps)) <= 1e-6):
         raise InvalidValueError(
             f"sampling_interval must be a multiple of the time step ({timestep:g} ms), not "
             f"{interval:g} ms"

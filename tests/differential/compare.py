@@ -16,7 +16,7 @@ EXACT = ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson")
 SOLVER = {"builtin": 1e-3, "nest": 1e-3, "neuron": 1e-2, "brian2": 1e-3}
 CANNOT: dict[str, dict[str, str]] = {
     "builtin": {},
-    "nest": {"a SpikeSourceArray cannot fire at": "spike-at-zero, spike-in-first-step"},
+    "nest": {"a SpikeSourceArray that is told at": "spike-at-zero"},
     "neuron": {"tau_refrac must be above 0": "refractory-rounding"},
     "brian2": {},
 }

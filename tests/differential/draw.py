@@ -83,6 +83,8 @@ class Drawing:
             else "IF_curr_exp"
         )
         self.conducts = "cond" in self.cell
+        if self.cell != "IF_curr_exp":
+            self.dt = 0.1  # longer steps are too coarse for their synapses
         low = self.one(None, None, None, 1, 2, 5)
         high = self.one(None, None, 10, 12)
         self.least, self.most = low or 1, high or 12
