@@ -81,10 +81,8 @@ def refused(words: str | None = None) -> Iterator[None]:
 
 
 @pytest.fixture
-def sim(backend, request):
+def sim(backend):
     """The backend's namespace: the programs call setup() themselves."""
-    if backend.name == "neuron" and not request.config.getoption("--backend"):
-        pytest.skip("several networks end the process: run with --backend neuron")
     try:
         namespace = backend.simulator(load_machine("single-thread").options_for(backend))
     except BackendUnavailableError as error:  # of the target, e.g. no board

@@ -93,7 +93,7 @@ def _follows(error: BaseException | None) -> bool:
 
 def _parallel() -> Any:
     """The module, where it is needed: without it there is one process."""
-    return sys.modules.get(f"{__package__}.parallel")
+    return sys.modules.get("portable_cortex.host.parallel")
 
 
 def _without_traceback(arguments: Sequence[str]) -> tuple[list[str], bool]:
