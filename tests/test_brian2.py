@@ -205,7 +205,8 @@ def changing_network(sim):
     strong = sim.StaticSynapse(weight=1.0, delay=1.7)
     driving = sim.Projection(source, cells, sim.AllToAllConnector(), strong)
     rows = [(3, 0, -1.0, 2.5), (2, 1, -2.0, 0.7), (3, 2, -1.0, 4.0)]
-    among = sim.Projection(cells, cells, sim.FromListConnector(rows))
+    listed = sim.FromListConnector(rows)
+    among = sim.Projection(cells, cells, listed, receptor_type="inhibitory")
     cells.record("v")
     source.record("spikes")
     cells[1:3].record("spikes")
@@ -324,7 +325,7 @@ def test_what_is_not_there_is_said(sim):
 
 
 def test_unknown_mode_lists_the_valid_ones():
-    with pytest.raises(InvalidValueError, match="'runtime', 'cpp_standalone' or 'cuda_standalone'"):
+    with pytest.raises(InvalidValueError, match="one of runtime, cpp_standalone, cuda_standalone"):
         portable_cortex.simulator("brian2", options={"mode": "fast"})
 
 
