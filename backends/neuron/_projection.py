@@ -114,7 +114,13 @@ class Projection(projection.Projection):
         """Keep the synapses of this process, and change those that NEURON has."""
         if simulator.state.num_processes > 1:
             self._numbers = np.flatnonzero(self.post._mask_local[edges.targets])
-            edges = Edges(*(column[self._numbers] for column in edges))
+            local = self._numbers
+            edges = Edges(
+                edges.sources[local],
+                edges.targets[local],
+                edges.weights[local],
+                edges.delays[local],
+            )
         self._edges = Edges(
             edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:]
         )
@@ -291,10 +297,11 @@ class Projection(projection.Projection):
         space = common.projections.ParameterSpace(
             attributes, self.synapse_type.get_schema(), self.shape
         )
-        index = self.columns(["presynaptic_index", "postsynaptic_index"]).values()
+        pairs = self.columns(["presynaptic_index", "postsynaptic_index"])
+        sources, targets = pairs["presynaptic_index"], pairs["postsynaptic_index"]
         for name in ("weight", "delay"):
             if name in attributes:
-                values = evaluate(space[name], *index, self, Stream(0, 0, 0))
+                values = evaluate(space[name], sources, targets, self, Stream(0, 0, 0))
                 if name == "weight":
                     check_signs(values, self)
                 else:
