@@ -75,7 +75,11 @@ class State(floor.State):
             self.program = start(self)
             self.compile_seconds += self.program.compile_seconds
         if steps > 0:
-            self.program.run(steps, progress)
+            try:
+                self.program.run(steps, progress)
+            except SimulationError:  # it is no more, nor what it recorded
+                self._drop()
+                raise
             self.step += steps
 
 
