@@ -16,7 +16,10 @@ EXACT = ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson")
 SOLVER = {"builtin": 1e-3, "nest": 1e-3, "neuron": 1e-2, "brian2": 1e-3}
 CANNOT: dict[str, dict[str, str]] = {
     "builtin": {},
-    "nest": {"a SpikeSourceArray that is told at": "spike-at-zero"},
+    "nest": {
+        "a SpikeSourceArray that is told at": "spike-at-zero",
+        "delays that are set after a run": "delays-between-runs",
+    },
     "neuron": {"tau_refrac must be above 0": "refractory-rounding, but for IF_curr_exp"},
     "brian2": {},
 }
