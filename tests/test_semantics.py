@@ -1703,6 +1703,21 @@ def test_delays_of_any_length_hold_from_the_present_on(sim):
     arrivals_with_delays_set_between_runs(sim)
 
 
+@row("run-length")
+def test_a_run_with_callbacks_ends_between_two_points(sim):
+    sim.setup(timestep=STEP)
+    resting(sim, 1)
+    times: list[float] = []
+
+    def later(t: float) -> float:
+        times.append(round(t, 9))
+        return t + 0.5
+
+    sim.run(1.22, callbacks=[later])
+    close(sim.get_current_time(), 1.2)
+    assert times[:3] == [0.0, 0.5, 1.0]
+
+
 @row("second-setup")
 def test_a_second_setup_is_a_new_network(sim):
     traces = []

@@ -21,7 +21,7 @@ from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 from portable_cortex.pynn import currents
-from portable_cortex.pynn.namespace import check_future
+from portable_cortex.pynn.namespace import future_point
 
 from . import _simulator as simulator
 from ._population import Assembly as Assembly
@@ -91,8 +91,7 @@ _, _pynn_run_until = common.build_run(simulator)
 
 def run_until(time_point: float, callbacks: Any = None) -> float:
     """Advance to `time_point`, ms; see PyNN's ``run_until``."""
-    check_future(simulator.state, time_point)
-    return float(_pynn_run_until(time_point, callbacks))
+    return float(_pynn_run_until(future_point(simulator.state, time_point), callbacks))
 
 
 def run(simtime: float, callbacks: Any = None) -> float:

@@ -11,6 +11,7 @@ from pyNN import common, connectors, core, errors, network, random, recording, s
 from pyNN.connectors import FixedProbabilityConnector
 
 from ..errors import InvalidValueError, UnsupportedError
+from .grid import nearest_steps
 
 # What setup() takes on every backend, beside timestep and min_delay.
 SETUP = ("max_delay", "rng_seed")
@@ -40,8 +41,7 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
 
     def run_until(time_point: float, callbacks: Any = None) -> float:
         """Advance to `time_point`, ms; see PyNN's ``run_until``."""
-        check_future(state, time_point)
-        return float(pynn_run_until(time_point, callbacks))
+        return float(pynn_run_until(future_point(state, time_point), callbacks))
 
     def end(compatible_output: bool = True) -> None:
         """Write what was to be written to files, and forget the network; data stay."""
@@ -139,9 +139,18 @@ def check_spike_precision(backend: str, extra: Mapping[str, Any]) -> None:
         )
 
 
-def check_future(state: Any, time_point: float) -> None:
-    """Raise `InvalidValueError` for a time, ms, that has passed."""
+def future_point(state: Any, time_point: float) -> float:
+    """The point of the grid, ms, that is nearest to a time.
+
+    PyNN's loop over callbacks ends when that time has come: between two points it never does.
+
+    Raises
+    ------
+    InvalidValueError
+        For a time that has passed.
+    """
     if time_point < state.t - 0.5 * state.dt:
         raise InvalidValueError(
             f"run_until({time_point:g}) is in the past: it is {state.t:g} ms; reset() goes to 0"
         )
+    return float(round(nearest_steps(time_point, state.dt) * state.dt, 9))
