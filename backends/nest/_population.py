@@ -62,8 +62,30 @@ class Assembly(Joined, pynn_nest.Assembly):  # type: ignore[misc]  # PyNN is unt
     __doc__ = pynn_nest.Assembly.__doc__
     _simulator = _simulator
 
+    @property
+    def node_collection(self) -> Any:
+        """The nodes; NEST cannot add those of all views."""
+        if all(isinstance(part, Population) for part in self.populations):
+            return super().node_collection
+        return nest.NodeCollection(np.sort(self.all_cells.astype(np.int64)))
 
-class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
+
+class _Settable:
+    """Parameters that NEST has another form of: mix it into PyNN's populations."""
+
+    def set(self, **parameters: Any) -> None:
+        """See PyNN, which forgets that ``tau_m`` is to stay when ``cm`` is set."""
+        base: Any = super()
+        cells: Any = self
+        if cells.celltype.injectable and isinstance(cells.celltype, StandardCellType):
+            for name in set(cells.celltype.computed_parameters()) - set(parameters):
+                values = np.full(cells.size, np.nan)
+                values[cells._mask_local] = cells.get(name, simplify=False)
+                parameters[name] = values
+        base.set(**parameters)
+
+
+class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
     __doc__ = pynn_nest.PopulationView.__doc__
     _simulator = _simulator
     _assembly_class = Assembly
@@ -107,7 +129,7 @@ class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
         return PopulationView(self, selector, label)
 
 
-class Population(pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator

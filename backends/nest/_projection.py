@@ -111,6 +111,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         # in PyNN's units: translating them would copy the state of every random generator
         parameters = self.synapse_type.parameter_space
         n = _lowering.expected_synapses(rule, self.pre.size, self.post.size)
+        if not n:
+            return None  # nothing that a value could be wrong for
         values = {}
         for name in ("weight", "delay"):
             value = parameters[name]
