@@ -1433,6 +1433,27 @@ def test_spikes_up_to_and_including_the_present(sim):
 
 
 @row("spike-times-recorded")
+def test_a_spike_at_any_present(sim):
+    sim.setup(timestep=STEP)
+    times = [0.3, 0.7, 1.2, 1.9, 2.3, 3.3]  # products with the step are more than the number
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
+    source.record("spikes")
+    for number, time in enumerate(times, 1):
+        sim.run_until(time)
+        close(spikes(source)[0], times[:number])
+
+
+@row("parameters-between-runs", everywhere=True)
+def test_other_parameters_stay_as_they_are(sim):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(2, sim.IF_cond_exp(cm=0.5, tau_m=[10.0, 20.0]))
+    cells.set(cm=1.0)
+    cells[1:].set(cm=2.0)
+    close(cells.get("tau_m"), [10.0, 20.0])
+    close(cells.get("cm"), [1.0, 2.0])
+
+
+@row("spike-times-recorded")
 def test_spikes_after_the_start_of_recording(sim):
     sim.setup(timestep=STEP)
     source = sim.Population(1, sim.SpikeSourceArray(spike_times=[0.3, 0.8, 1.1, 2.0, 2.1]))

@@ -322,6 +322,8 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
         events = self._spike_recorder.events
         senders = np.concatenate([self._early[0], events["senders"]])
         times = np.concatenate([self._early[1], events["times"]])
+        if state.spike_precision == "on_grid":
+            times = np.round(times, 9)  # NEST's 1.9 is more than 1.9
         begin = self._begins * state.dt
         valid = (times > begin + 1e-9) & (times <= state.t + 1e-9)
         return senders[valid], times[valid]
