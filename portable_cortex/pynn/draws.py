@@ -269,8 +269,10 @@ def _pairs(
     if kind == "FixedTotalNumberConnector" and connector.with_replacement:
         partners = _Partners(same, pre.size, post.size)
         degrees = np.zeros(pre.size, dtype=np.int64)
-        for _, uniform in source_draws.chunks(_number(connector, partners.fewest)):
-            degrees += np.bincount((uniform * pre.size).astype(np.int64), minlength=pre.size)
+        able = np.flatnonzero(partners.available)
+        for _, uniform in source_draws.chunks(_number(connector, able.size)):
+            drawn = able[(uniform * able.size).astype(np.int64)]
+            degrees += np.bincount(drawn, minlength=pre.size)
         sources = np.repeat(np.arange(pre.size), degrees)
         return sources, partners.choose_each(sources, target_draws)
     if is_without_replacement(connector):
