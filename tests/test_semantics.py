@@ -1679,6 +1679,45 @@ def test_rates_hold_from_the_present_on(sim):
         assert abs(count - rate * 10.0) <= 5 * np.sqrt(rate * 10.0), counts
 
 
+def arrivals_with_delays_set_between_runs(sim: Any) -> None:
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[2.0, 12.0, 22.0]))
+    cells = resting(sim, 1, tau_m=1.0, tau_syn_E=0.5)
+    projection = connect(sim, source, cells, 0.5, 1.0)
+    for delay in (1.0, 4.0, 0.5):
+        projection.set(delay=delay)
+        sim.run(10.0)
+    rising = np.flatnonzero(np.diff(potential(cells)[:, 0]) > 1e-3)
+    arrivals = rising[np.diff(rising, prepend=-2) > 1]
+    close(arrivals * STEP, [3.0, 16.0, 22.5])
+
+
+@row("delays-between-runs", everywhere=True)
+def test_delays_within_the_limits_of_setup_hold_from_the_present_on(sim):
+    sim.setup(timestep=STEP, max_delay=5.0)
+    arrivals_with_delays_set_between_runs(sim)
+
+
+@row("delays-between-runs")
+def test_delays_of_any_length_hold_from_the_present_on(sim):
+    sim.setup(timestep=STEP)
+    arrivals_with_delays_set_between_runs(sim)
+
+
+@row("run-length")
+def test_a_run_with_callbacks_ends_between_two_points(sim):
+    sim.setup(timestep=STEP)
+    resting(sim, 1)
+    times: list[float] = []
+
+    def later(t: float) -> float:
+        times.append(round(t, 9))
+        return t + 0.5
+
+    sim.run(1.22, callbacks=[later])
+    close(sim.get_current_time(), 1.2)
+    assert times[:3] == [0.0, 0.5, 1.0]
+
+
 @row("second-setup")
 def test_a_second_setup_is_a_new_network(sim):
     traces = []

@@ -75,6 +75,7 @@ class NestBackend(Backend):
     )
     cannot: ClassVar[Mapping[str, str]] = {
         "spike-at-zero": "NEST sends nothing before its first step has ended",
+        "delays-between-runs": "NEST keeps the limits of delays that its first run had",
     }
 
     def simulator(self, options: NestOptions) -> Any:

@@ -63,9 +63,10 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
 
     max_delay = extra.pop("max_delay", "auto")
     common.setup(timestep, min_delay, max_delay=max_delay)
-    limits = {"min_delay": min_delay, "max_delay": max_delay}
-    if "auto" in limits.values():
-        limits = {}  # NEST finds its own: of one it would make up the other
+    limits = {}  # NEST finds its own
+    if max_delay != "auto":  # they hold for what comes after a run, too
+        least = timestep if min_delay == "auto" else min_delay
+        limits = {"min_delay": least, "max_delay": max_delay}
 
     def clear() -> None:
         with quiet():

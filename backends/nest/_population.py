@@ -24,17 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyNN import errors
-from pyNN.parameters import LazyArray, ParameterSpace, Sequence
+from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.population import Joined
+from portable_cortex.pynn.population import Joined, each_value
 
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder, native_variable
 from ._reset import Nodes
 from ._simulator import ID, in_words, state
+from ._sources import on_grid
 
 build_params = pynn_populations._build_params
 
@@ -61,8 +62,30 @@ class Assembly(Joined, pynn_nest.Assembly):  # type: ignore[misc]  # PyNN is unt
     __doc__ = pynn_nest.Assembly.__doc__
     _simulator = _simulator
 
+    @property
+    def node_collection(self) -> Any:
+        """The nodes; NEST cannot add those of all views."""
+        if all(isinstance(part, Population) for part in self.populations):
+            return super().node_collection
+        return nest.NodeCollection(np.sort(self.all_cells.astype(np.int64)))
 
-class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
+
+class _Settable:
+    """Parameters that NEST has another form of: mix it into PyNN's populations."""
+
+    def set(self, **parameters: Any) -> None:
+        """See PyNN, which forgets that ``tau_m`` is to stay when ``cm`` is set."""
+        base: Any = super()
+        cells: Any = self
+        if cells.celltype.injectable and isinstance(cells.celltype, StandardCellType):
+            for name in set(cells.celltype.computed_parameters()) - set(parameters):
+                values = np.full(cells.size, np.nan)
+                values[cells._mask_local] = cells.get(name, simplify=False)
+                parameters[name] = values
+        base.set(**parameters)
+
+
+class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
     __doc__ = pynn_nest.PopulationView.__doc__
     _simulator = _simulator
     _assembly_class = Assembly
@@ -77,8 +100,17 @@ class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
 
     def _set_parameters(self, parameter_space: Any) -> None:
         state.check_alive(self)
-        with in_words(f"parameters of cells of population {self.grandparent.label}"):
+        population = self.grandparent
+        cells = self.index_in_grandparent(np.arange(self.size))
+        parameter_space = population._take_trains(parameter_space, cells)
+        with in_words(f"parameters of cells of population {population.label}"):
             super()._set_parameters(parameter_space)
+
+    def _get_parameters(self, *names: str) -> Any:
+        if "spike_times" not in names:
+            return super()._get_parameters(*names)
+        cells = self.index_in_grandparent(np.flatnonzero(self._mask_local))
+        return self.grandparent._trains_of(cells)
 
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
         population = self.grandparent
@@ -97,7 +129,7 @@ class PopulationView(pynn_nest.PopulationView):  # type: ignore[misc]
         return PopulationView(self, selector, label)
 
 
-class Population(pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -110,6 +142,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
         self._generator: Any = None  # of a population of Poisson sources
         self._direct: Projection | None = None  # its only projection, onto one target each
         self._connected = False
+        self._trains: Any = None  # of array sources, as they were set
         self.network = state.network
         with in_words(f"population {kwargs.get('label') or ''}".strip()):
             super().__init__(*args, **kwargs)
@@ -138,7 +171,7 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             return
         celltype.parameter_space.shape = (self.size,)
         parameters = build_params(
-            celltype.native_parameters,
+            self._take_trains(celltype.native_parameters, np.arange(self.size)),
             None,
             size=self.size,
             extra_parameters=celltype.extra_parameters,
@@ -281,21 +314,38 @@ class Population(pynn_nest.Population):  # type: ignore[misc]
             self._separate()
         with in_words(f"parameters of population {self.label}"):
             if self._generator is None:
-                super()._set_parameters(parameter_space)
+                cells = np.arange(self.size)
+                super()._set_parameters(self._take_trains(parameter_space, cells))
             else:
                 self._generator.set(build_params(parameter_space, None, size=self.size))
 
+    def _get_parameters(self, *names: str) -> Any:
+        if self._trains is None or "spike_times" not in names:
+            return super()._get_parameters(*names)
+        return self._trains_of(np.flatnonzero(self._mask_local))
+
     def _get_native_parameters(self, *names: str) -> Any:
         if self._generator is None:
-            space = super()._get_native_parameters(*names)
-            if "spike_times" in names:  # PyNN makes of each a sequence of one array
-                trains = np.empty(self.local_size, object)
-                for index, node in enumerate(self.node_collection[self._mask_local]):
-                    trains[index] = Sequence(np.array(node.get("spike_times"), float))
-                space["spike_times"] = LazyArray(trains, shape=trains.shape, dtype=Sequence)
-            return space
+            return super()._get_native_parameters(*names)
         values = {name: self._generator.get(name) for name in names}
         return ParameterSpace(values, shape=(self.size,))
+
+    def _take_trains(self, space: Any, cells: Any) -> Any:
+        """Keep spike times as they are set; gives the parameters as NEST takes them."""
+        if "spike_times" not in space.keys():  # noqa: SIM118
+            return space
+        space.shape = (len(cells),)
+        times = space["spike_times"].evaluate(simplify=True)
+        native = LazyArray(on_grid(times), shape=space.shape, dtype=Sequence)
+        if self._trains is None:
+            self._trains = np.empty(self.size, object)
+        self._trains[cells] = each_value(times, len(cells))
+        return ParameterSpace({"spike_times": native}, shape=space.shape)
+
+    def _trains_of(self, cells: Any) -> Any:
+        """Spike times of these cells, as they were set."""
+        trains = simplify(self._trains[cells])
+        return ParameterSpace({"spike_times": trains}, self.celltype.get_schema(), cells.shape)
 
     def _reset(self) -> None:
         if self._generator is None:

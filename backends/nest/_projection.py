@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,6 +111,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         # in PyNN's units: translating them would copy the state of every random generator
         parameters = self.synapse_type.parameter_space
         n = _lowering.expected_synapses(rule, self.pre.size, self.post.size)
+        if not n:
+            return None  # nothing that a value could be wrong for
         values = {}
         for name in ("weight", "delay"):
             value = parameters[name]
@@ -302,8 +305,29 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         """See the floor."""
         if self._static:
             return super().columns(names)
-        rows = np.array(self._get_attributes_as_list(names), float).reshape(-1, len(names))
-        return dict(zip(names, rows.T, strict=True))
+        direct = [name for name in names if name in (*ADDRESS, "weight", "delay")]
+        rows = np.array(self._get_attributes_as_list(direct), float).reshape(-1, len(direct))
+        columns = dict(zip(direct, rows.T, strict=True))
+        others = {name: self._plastic(name) for name in names if name not in direct}
+        return {**columns, **others}
+
+    def _plastic(self, name: str) -> NDArray[Any]:
+        """A parameter of plastic synapses, in PyNN's units."""
+        connections, own = self.nest_connections, self.synapse_type.translations[name]
+        if not len(connections):
+            return np.empty(0)
+        known = connections.get()
+        natives = (t["translated_name"] for t in self.synapse_type.translations.values())
+        values = {n: np.atleast_1d(known[n]) for n in natives if n in known}
+        if own["translated_name"] not in values:  # it is the neurons' in NEST
+            value = deepcopy(self.synapse_type.parameter_space[name])
+            value.shape = (1,)
+            return np.full(len(connections), value.evaluate())
+        if own["type"] == "simple":
+            return values[own["translated_name"]]
+        rows = zip(*values.values(), strict=True)
+        reverse = own["reverse_transform"]
+        return np.array([reverse(**dict(zip(values, row, strict=True))) for row in rows])
 
     def column(self, name: str) -> NDArray[Any]:
         """See the floor; kept until something is set."""

@@ -265,7 +265,7 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
 
     def store_to_cache(self, annotations: Any = None) -> None:
         if self.population.has_cells:  # to be described
-            recording.Recorder.store_to_cache(self, annotations)
+            super().store_to_cache(annotations)
 
     def restart(self) -> None:
         """The network was made again: so must be the devices."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from pyNN import errors
 
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import state as floor
 from portable_cortex.pynn.grid import nearest_steps
 
@@ -92,7 +93,17 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
 
     add_current_source = floor.State.add_current_source
     check_alive = floor.State.check_alive
-    check_delays = floor.State.check_delays
+
+    def check_delays(self, shortest: float, longest: float) -> None:
+        """Raise an error for delays (ms) outside what ``setup()`` was told, or NEST holds to."""
+        floor.State.check_delays(self, shortest, longest)
+        least, most, half = float(nest.min_delay), float(nest.max_delay), 0.5 * self.dt
+        if self.nest_step > 0 and (shortest < least - half or longest > most + half):
+            raise UnsupportedError(
+                f"on nest, delays that are set after a run must be from {least:g} to {most:g} ms, "
+                f"as those before it were, not from {shortest:g} to {longest:g} ms: give setup() "
+                "the max_delay (and min_delay) that there will be"
+            )
 
     @property
     def max_delay(self) -> float:

@@ -16,18 +16,12 @@ from ._pynn import pynn_nest
 from ._simulator import state
 
 
-def _translated(spike_times: Any) -> Any:
-    """The same for PyNN's lazy arrays, of which this one is a copy."""
-    spike_times.apply(_native)
-    return spike_times
-
-
-def _native(times: Any) -> Any:
+def on_grid(times: Any) -> Any:
     """Spike times as NEST takes them: one train, or an array of trains."""
     if isinstance(times, np.ndarray) and times.dtype == object:
         trains = np.empty(times.shape, object)
         for index, train in np.ndenumerate(times):
-            trains[index] = _native(train)
+            trains[index] = on_grid(train)
         return trains
     values = times_of(times)
     check_parameter("spike_times", [values])
@@ -62,9 +56,7 @@ class SpikeSourceArray(pynn_nest.SpikeSourceArray):  # type: ignore[misc]  # PyN
     )
     uses_parrot = False
     always_local = False
-    translations = build_translations(
-        ("spike_times", "spike_times", _translated, lambda spike_times: spike_times),
-    )
+    translations = build_translations(("spike_times", "spike_times"))
 
     @property
     def extra_parameters(self) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class Population(Cells, common.Population):  # type: ignore[misc]
         parameters = self.celltype.native_parameters
         parameters.shape = (self.size,)
         parameters.evaluate(simplify=False)
-        self.parameters = {name: _each(v, self.size) for name, v in parameters.items()}
+        self.parameters = {name: each_value(v, self.size) for name, v in parameters.items()}
         self.check(self.parameters)
         self.number, self.network = len(state.populations), state.network
         first = state.add_population(self)
@@ -285,7 +285,7 @@ def scheduled(
     return whole_steps(np.concatenate([*times, np.empty(0)]), step).astype(np.int64), cells
 
 
-def _each(value: Any, size: int) -> NDArray[Any]:
+def each_value(value: Any, size: int) -> NDArray[Any]:
     """A value for each cell: a number, or a whole sequence."""
     if isinstance(value, Sequence):
         values = np.empty(size, dtype=object)

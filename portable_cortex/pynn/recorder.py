@@ -46,7 +46,10 @@ class Segments:
     some of the variables are asked for.
     """
 
-    cache: Any  # PyNN's
+    cache: Any  # PyNN's, as those that follow
+    _simulator: Any
+    clear_flag: bool
+    _cleared: float | None = None  # ms
 
     def get(
         self,
@@ -67,6 +70,18 @@ class Segments:
         if not clear:
             self.cache = kept
         return data
+
+    def clear(self) -> None:
+        """See PyNN."""
+        base: Any = super()
+        base.clear()
+        self._cleared = self._simulator.state.t
+
+    def store_to_cache(self, annotations: Any = None) -> None:
+        """See PyNN; there is no segment of the time from clearing to the same moment."""
+        self.clear_flag = self._cleared == self._simulator.state.t  # PyNN's word for it
+        recording.Recorder.store_to_cache(self, annotations)
+        self._cleared = None
 
 
 def _copied(cache: Any) -> Any:

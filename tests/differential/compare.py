@@ -17,7 +17,10 @@ EXACT = ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson")
 SOLVER = {"builtin": 1e-3, "nest": 1e-3, "neuron": 1e-6, "brian2": 1e-3}
 CANNOT: dict[str, dict[str, str]] = {
     "builtin": {},
-    "nest": {"a SpikeSourceArray that is told at": "spike-at-zero"},
+    "nest": {
+        "a SpikeSourceArray that is told at": "spike-at-zero",
+        "delays that are set after a run": "delays-between-runs",
+    },
     "neuron": {},
     "brian2": {},
 }
