@@ -178,7 +178,8 @@ def _connect(lowered: Lowered, key: tuple[int, int, str], projections: list[Any]
         pre.group,
         post.group,
         # the scale as a variable: NumPy would round its product with a float32 once more
-        f"scale : {unit} (shared, constant)\nw : 1 ({'' if weight is None else 'shared, '}constant)",
+        f"scale : {unit} (shared, constant)\n"
+        f"w : 1 ({'' if weight is None else 'shared, '}constant)",
         on_pre=f"{variable}_post += w*scale",
         delay=None if delay is None else delay * step * brian2.second,
         dtype={"w": weights.dtype} if weight is None else None,

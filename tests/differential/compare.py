@@ -18,7 +18,7 @@ CANNOT: dict[str, dict[str, str]] = {
     "builtin": {},
     "nest": {"a SpikeSourceArray that is told at": "spike-at-zero"},
     "neuron": {"tau_refrac must be above 0": "refractory-rounding, but for IF_curr_exp"},
-    "brian2": {},
+    "brian2": {"fires at most once a step": "spikes-in-one-step"},
 }
 
 
