@@ -1466,6 +1466,16 @@ def test_spikes_of_cells_in_the_last_step(sim):
 
 
 @row("clear")
+def test_no_segment_between_clearing_and_a_reset(sim):
+    sim.setup(timestep=STEP)
+    cells = resting(sim, 1)
+    for _ in range(2):
+        sim.run(5.0)
+        assert len(cells.get_data(clear=True).segments) == 1
+        sim.reset()
+
+
+@row("clear")
 def test_cleared_pieces_are_the_whole(sim):
     sim.setup(timestep=STEP)
     cell = sim.IF_curr_exp(i_offset=1.3, tau_refrac=2.0)
