@@ -22,7 +22,7 @@ CANNOT: dict[str, dict[str, str]] = {
         "delays that are set after a run": "delays-between-runs",
     },
     "neuron": {},
-    "brian2": {},
+    "brian2": {"fires at most once a step": "spikes-in-one-step"},
 }
 
 
