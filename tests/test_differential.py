@@ -23,7 +23,7 @@ KNOWN: dict[str, str] = {
     "brian2": "",
 }
 # Backends whose drawn programs are not compared yet: their meaning is still being mended.
-UNMENDED = {"nest", "neuron"}
+UNMENDED: set[str] = set()
 # Brian2 generates code for every network, which takes a second.
 FEWER = {"brian2": 10}
 
