@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import inspect
 import os
 import re
@@ -87,6 +88,8 @@ def sim(backend):
         namespace = backend.simulator(load_machine("single-thread").options_for(backend))
     except BackendUnavailableError as error:  # of the target, e.g. no board
         pytest.skip(str(error))
+    if not gc.get_freeze_count():
+        gc.freeze()  # Brian2 collects garbage at every run: leave out what there is already
     yield namespace
     with contextlib.suppress(Exception):  # it may have been ended, or refused
         backend.end(namespace)
@@ -1481,6 +1484,16 @@ def test_spikes_of_cells_in_the_last_step(sim):
     close(spikes(cells)[0], [])
     sim.run(0.1)
     close(spikes(cells)[0], [3.0])
+
+
+@row("clear")
+def test_no_segment_between_clearing_and_a_reset(sim):
+    sim.setup(timestep=STEP)
+    cells = resting(sim, 1)
+    for _ in range(2):
+        sim.run(5.0)
+        assert len(cells.get_data(clear=True).segments) == 1
+        sim.reset()
 
 
 @row("clear")

@@ -115,8 +115,8 @@ def _queued(synapses: Any) -> tuple[Array, Array]:
     offset, rows = kept
     sizes = [len(row) for row in rows]
     ahead = (np.repeat(np.arange(len(rows)), sizes) - offset) % max(len(rows), 1)
-    synapses = [np.empty(0, np.int64), *(np.asarray(row, np.int64) for row in rows)]
-    return ahead, np.concatenate(synapses)
+    queued = [np.empty(0, np.int64), *(np.asarray(row, np.int64) for row in rows)]
+    return ahead, np.concatenate(queued)
 
 
 def _arrivals(pathway: Pathway, synapses: Array, steps: Array) -> Iterator[Arrivals]:

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from math import factorial
 from typing import Any
 
+import brian2
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+_DERIVED: dict[str, str] = {}  # code by equations
 
 
 def propagators(
@@ -89,3 +91,14 @@ def code(*, alpha: bool, injected: bool) -> Any:
             updates.append(f"isyn_{receptor} = isyn_{receptor}*keep_{receptor}")
     lines = "\n".join([f"v = {' + '.join(terms)}", *updates])
     return lambda equations, variables, method_options=None: lines
+
+
+def runge_kutta(model: str) -> Any:
+    """Brian2's rk4 for differential equations, derived once, since that takes seconds."""
+
+    def method(equations: Any, variables: Any, method_options: Any = None) -> str:
+        if model not in _DERIVED:
+            _DERIVED[model] = brian2.rk4(equations, variables, method_options)
+        return _DERIVED[model]
+
+    return method

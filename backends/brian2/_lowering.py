@@ -177,8 +177,10 @@ def _connect(lowered: Lowered, key: tuple[int, int, str], projections: list[Any]
     synapses = brian2.Synapses(
         pre.group,
         post.group,
-        "w : 1 (shared, constant)" if weight is not None else "w : 1 (constant)",
-        on_pre=f"{variable}_post += w*{celltype.weight_scale!r}*{unit}",
+        # the scale as a variable: NumPy would round its product with a float32 once more
+        f"scale : {unit} (shared, constant)\n"
+        f"w : 1 ({'' if weight is None else 'shared, '}constant)",
+        on_pre=f"{variable}_post += w*scale",
         delay=None if delay is None else delay * step * brian2.second,
         dtype={"w": weights.dtype} if weight is None else None,
         clock=clock,
@@ -187,6 +189,7 @@ def _connect(lowered: Lowered, key: tuple[int, int, str], projections: list[Any]
     )
     synapses.connect(i=sources, j=targets)
     del sources, targets
+    synapses.scale_ = celltype.weight_scale
     synapses.w = weights if weight is None else weight
     if delay is None:
         synapses.delay = steps * step * brian2.second

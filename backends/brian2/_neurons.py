@@ -12,7 +12,7 @@ from portable_cortex.pynn.values import members
 from ._cells import CAPACITANCE, UNITS, SpikeSourcePoisson
 from ._groups import MS, Array, Cells, common, parents
 from ._handover import initial_values, last_spikes, refractory_steps
-from ._integration import code, propagators
+from ._integration import code, propagators, runge_kutta
 from ._poisson import events
 
 if TYPE_CHECKING:
@@ -44,17 +44,17 @@ def neurons(
         unit = "amp" if not celltype.conductance_based else "siemens"
         size = model.window(f"drive_{k}", unit, weight, on, off)
         actions.append((f"{variable} += {size}*events(events_{k}, none_{k})", "synapses"))
-    method: Any = "rk4"
+    membrane = (
+        f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : "
+        "volt (unless refractory)"
+    )
+    method = runge_kutta(membrane + celltype.synapses)
     if not celltype.conductance_based:
         alpha = "rise_exc" in celltype.synapses
         taus = {name: cells.values(name) for name in ("tau_m", "tau_syn_E", "tau_syn_I", "cm")}
         for parameter, (unit, values) in propagators(taus, state.dt, alpha=alpha).items():
             model.add(parameter, unit, values)
         method = code(alpha=alpha, injected=injected)
-    membrane = (
-        f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : "
-        "volt (unless refractory)"
-    )
     group = brian2.NeuronGroup(
         cells.size,
         membrane + celltype.synapses + model.text,

@@ -15,6 +15,7 @@ from portable_cortex.pynn import recorder
 from . import _simulator
 from ._cells import CELL_TYPES
 from ._groups import Array
+from ._handover import initial_values
 
 state = _simulator.state
 
@@ -67,9 +68,20 @@ class Recorder(recorder.Recorder):
     def _pieces(self, variable: str) -> list[tuple[Array, Array, Array]]:
         """Steps, cells and samples of each network that there was."""
         pieces = list(self._samples.get(variable, ()))
-        if state.program is not None and self.indices(variable).size:
+        if not self.indices(variable).size:
+            return pieces
+        if state.program is not None:
             pieces.append(state.program.signal(self.population, variable))
+        elif state.step == (0 if state.handover is None else state.handover.step):
+            pieces.append(self._at_rest(variable))
         return pieces
+
+    def _at_rest(self, variable: str) -> tuple[Array, Array, Array]:
+        """The present sample, while there is no network."""
+        population, cells = self.population, self.indices(variable)
+        values = initial_values(population, state.handover).get(variable)
+        now = np.zeros(cells.size) if values is None else values[cells]
+        return np.array([state.step]), cells, now[None] / population.celltype.scales[variable]
 
     def samples(self, variable: str) -> tuple[int, Array]:
         """First step, and samples of all recorded cells."""

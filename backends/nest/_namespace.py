@@ -20,8 +20,7 @@ from pyNN import common, connectors
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
-from portable_cortex.pynn import currents
-from portable_cortex.pynn.namespace import future_point
+from portable_cortex.pynn import currents, namespace
 
 from . import _simulator as simulator
 from ._population import Assembly as Assembly
@@ -86,17 +85,7 @@ def prepare() -> None:
     nest.Cleanup()
 
 
-_, _pynn_run_until = common.build_run(simulator)
-
-
-def run_until(time_point: float, callbacks: Any = None) -> float:
-    """Advance to `time_point`, ms; see PyNN's ``run_until``."""
-    return float(_pynn_run_until(future_point(simulator.state, time_point), callbacks))
-
-
-def run(simtime: float, callbacks: Any = None) -> float:
-    """Advance by `simtime`, ms; see PyNN's ``run``."""
-    return run_until(simulator.state.t + simtime, callbacks)
+run, run_until = namespace.running(simulator.state)
 
 
 run_for = run

@@ -243,7 +243,6 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
         return {int(cell): known.get(int(cell), 0) for cell in ids}
 
     def _clear_simulator(self) -> None:
-        self.clear_flag = False  # PyNN would drop what is recorded from now until a reset
         for sampler in self._samplers:
             sampler.forget()
         if self._spike_recorder is not None:
@@ -264,6 +263,8 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
         self._recording_start_time = state.t * pq.ms
 
     def store_to_cache(self, annotations: Any = None) -> None:
+        # PyNN would drop what is recorded between clearing and a reset, too
+        self.clear_flag = self.clear_flag and self._begins == state.step
         if self.population.has_cells:  # to be described
             super().store_to_cache(annotations)
 

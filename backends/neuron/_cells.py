@@ -12,7 +12,7 @@ from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.population import times_of
 
-from ._pynn import h, pynn_neuron, simulator
+from ._pynn import StandardIFStandardReceptors, h, pynn_neuron, simulator
 
 PER_SECTION = 256
 """Neurons that are put into one section: it carries them, and has no part in their dynamics."""
@@ -199,9 +199,35 @@ class GridSpikes(_Source):
         self._announce()
 
 
+class GridIF(StandardIFStandardReceptors):  # type: ignore[misc]  # PyNN is untyped
+    """PyNN's integrate-and-fire neuron, whose threshold is looked at at the end of each step."""
+
+    def __init__(self, *args: Any, **parameters: Any) -> None:
+        super().__init__(*args, **parameters)
+        self.spike_reset = self.source = h.GridReset(self(0.5))
+        h.setpointer(self(0.5)._ref_v, "vm", self.source)
+        self.rec = h.NetCon(self.source, None)
+        self.set_parameters()
+
+    @property
+    def t_refrac(self) -> float:
+        """As it was set, ms."""
+        return self._t_refrac
+
+    @t_refrac.setter
+    def t_refrac(self, value: float) -> None:
+        step = simulator.state.dt
+        self._t_refrac = value
+        self.spike_reset.trefrac = float(whole_steps(value, step)) * step
+
+
 @functools.cache
-def with_whole_refractoriness(model: Any) -> Any:
+def on_grid(model: Any) -> Any:
     """A cell model of PyNN's whose refractory time ends with a step, as on every backend."""
+    if model is StandardIFStandardReceptors:
+        return GridIF
+    if not hasattr(model, "t_refrac") or model is GridIFCurrExp:
+        return model
     trefrac = model.t_refrac
 
     def get(cell: Any) -> float:
@@ -212,9 +238,9 @@ def with_whole_refractoriness(model: Any) -> Any:
         steps = float(whole_steps(value, step))
         if not steps:
             raise UnsupportedError(
-                "NEURON finds spikes where a potential crosses its threshold, and a cell without "
-                "refractory time need not be below it between two: tau_refrac must be above 0, "
-                f"such as a step ({step:g} ms), but for IF_curr_exp"
+                "NEURON finds spikes of this cell where its potential crosses its threshold, and "
+                "without refractory time it need not be below it between two: tau_refrac must be "
+                f"above 0, such as a step ({step:g} ms)"
             )
         cell.stated_refractoriness = value
         trefrac.fset(cell, steps * step)

@@ -13,7 +13,7 @@ from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.population import Joined, check_parameter
 
 from . import _state
-from ._cells import MECHANISMS, GridIFCurrExp, SpikeSourcePoisson, with_whole_refractoriness
+from ._cells import MECHANISMS, GridIF, GridIFCurrExp, SpikeSourcePoisson, on_grid
 from ._pynn import h, pynn_neuron, simulator
 from ._recorder import Recorder
 from ._state import state
@@ -154,9 +154,14 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
         return getattr(self.celltype, "model", None) is GridIFCurrExp
 
     @property
+    def has_sections(self) -> bool:
+        """Whether its cells are sections of NEURON's."""
+        return bool(self.celltype.injectable) and not self.is_on_grid
+
+    @property
     def keeps_grid(self) -> bool:
         """Whether its cells themselves say when they spike, and do so on the time grid."""
-        return self.is_on_grid or not self.celltype.injectable
+        return not self.has_sections or on_grid(self.celltype.model) is GridIF
 
     def _members(self) -> tuple[Any, Any]:
         return self, np.arange(self.size)
@@ -165,7 +170,7 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
         pynn, celltype = simulator.state, self.celltype
         self.network = state.network
         state.touch("a population", structure=True)
-        if pynn.running and not self.keeps_grid:
+        if pynn.running and self.has_sections:
             raise UnsupportedError(
                 f"NEURON initialises {type(celltype).__name__} in the first run and no more: make "
                 f"population {self.label!r} before it (IF_curr_exp and spike sources can be made "
@@ -194,9 +199,7 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
         state.populations.append(self)
 
     def _build_cells(self, parameters: Any) -> None:
-        celltype, model = self.celltype, self.celltype.model
-        if hasattr(model, "t_refrac") and not self.is_on_grid:
-            model = with_whole_refractoriness(model)
+        celltype, model = self.celltype, on_grid(self.celltype.model)
         receptors = getattr(celltype, "post_synaptic_receptors", None)
         receptors = receptors and {name: r.model for name, r in receptors.items()}
         more = getattr(celltype, "extra_parameters", {})
@@ -210,7 +213,7 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
 
     def initialize_cells(self) -> None:
         """Set the initial values of cells that are not on the grid, whatever mechanisms set."""
-        if not self.keeps_grid:
+        if self.has_sections:
             for cell in self:
                 cell._cell.memb_init()
                 for variable in SYNAPTIC:

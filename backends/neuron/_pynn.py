@@ -55,3 +55,6 @@ pynn_electrodes: Any = importlib.import_module("pyNN.neuron.standardmodels.elect
 # not attributes of pyNN.neuron, where other modules have these names
 pynn_projections: Any = importlib.import_module("pyNN.neuron.projections")
 pynn_recording: Any = importlib.import_module("pyNN.neuron.recording")
+StandardIFStandardReceptors: Any = importlib.import_module(
+    "pyNN.neuron.cells"
+).StandardIFStandardReceptors

@@ -41,6 +41,10 @@ class Probe:
         Step of the first sample.
     next : int
         Step of the value with which the vectors begin.
+    references : list
+        Where NEURON has the present values, or None.
+    latest : array
+        The last values that the vectors had, samples or not.
     """
 
     cells: list[Any]
@@ -48,6 +52,8 @@ class Probe:
     first: int
     vectors: list[Any]
     next: int
+    references: list[Any]
+    latest: Floats = field(default_factory=lambda: np.empty(0))
     pieces: list[Floats] = field(default_factory=list)
 
     def collect(self) -> None:
@@ -57,6 +63,7 @@ class Probe:
             begin = (self.first - self.next) % self.interval
             columns = [vector.as_numpy()[begin :: self.interval] for vector in self.vectors]
             self.pieces.append(np.column_stack(columns))
+            self.latest = np.array([vector[n - 1] for vector in self.vectors])
             self.empty(self.next + n)
 
     def empty(self, following: int) -> None:
@@ -71,12 +78,19 @@ class Probe:
         self.pieces = [np.concatenate([np.empty((0, len(self.cells))), *self.pieces])]
         return self.pieces[0]
 
-    def forget(self, present: int) -> None:
-        """Drop the samples before the present."""
-        samples = self.samples()
-        kept = max(0, -(-(present - self.first) // self.interval))
-        self.pieces = [samples[kept:]]
-        self.first += kept * self.interval
+    def forget(self, step: int) -> None:
+        """Begin again at the present, with the present sample."""
+        self.collect()
+        self.pieces, self.first = [], step
+        if self.latest.size:
+            values = zip(self.references, self.latest.tolist(), strict=True)
+            present = [last if there is None else there[0] for there, last in values]
+            self.pieces.append(np.array([present]))
+
+    def keep(self) -> None:
+        """Take everything from NEURON, which ends."""
+        self.collect()
+        self.vectors, self.references = [], [None] * len(self.cells)
 
 
 class Recorder(recorder.Recorder):
@@ -126,7 +140,7 @@ class Recorder(recorder.Recorder):
                 f"{variable.name} of {type(self.population.celltype).__name__} is recorded from "
                 "the first run on, or not at all: call record() before it"
             )
-        probe = Probe(cells, self.interval, state.step, [], state.step)
+        probe = Probe(cells, self.interval, state.step, [], state.step, references)
         for cell, reference in zip(cells, references, strict=True):
             if reference is None:
                 probe.vectors.append(self._vector_of_pynn(cell._cell, variable))
@@ -186,7 +200,7 @@ class Recorder(recorder.Recorder):
     def begin(self) -> None:
         """NEURON has initialized itself, and begun its records at 0."""
         for probe in self._all_probes():
-            probe.pieces, probe.first, probe.next = [], 0, 0
+            probe.pieces, probe.first, probe.next, probe.latest = [], 0, 0, np.empty(0)
 
     @property
     def timestep(self) -> float:
@@ -259,8 +273,7 @@ class Recorder(recorder.Recorder):
         """Take everything from NEURON, which ends."""
         self._spikes = [(_array(t).copy(), _array(c).copy()) for t, c in self._spikes]
         for probe in self._all_probes():
-            probe.collect()
-            probe.vectors = []
+            probe.keep()
 
     def _all_probes(self) -> list[Probe]:
         return [probe for probes in self._probes.values() for probe in probes]

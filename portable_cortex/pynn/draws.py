@@ -268,10 +268,12 @@ def _pairs(
         return sources, targets
     if kind == "FixedTotalNumberConnector" and connector.with_replacement:
         partners = _Partners(same, pre.size, post.size)
-        degrees = np.zeros(pre.size, dtype=np.int64)
-        for _, uniform in source_draws.chunks(_number(connector, partners.fewest)):
-            degrees += np.bincount((uniform * pre.size).astype(np.int64), minlength=pre.size)
-        sources = np.repeat(np.arange(pre.size), degrees)
+        able = np.flatnonzero(partners.available)  # sources that have a partner
+        degrees = np.zeros(able.size, dtype=np.int64)
+        for _, uniform in source_draws.chunks(_number(connector, able.size)):
+            drawn = (uniform * able.size).astype(np.int64)
+            degrees += np.bincount(drawn, minlength=able.size)
+        sources = np.repeat(able, degrees)
         return sources, partners.choose_each(sources, target_draws)
     if is_without_replacement(connector):
         return different_pairs(source_draws, connector, pre, post)

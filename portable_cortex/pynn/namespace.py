@@ -29,7 +29,7 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
         types and current sources.
     """
     state = simulator.state
-    run, pynn_run_until = common.build_run(simulator)
+    run, run_until = running(state)
     record = common.build_record(simulator)
     create = common.build_create(classes["Population"])
     connect = common.build_connect(
@@ -38,10 +38,6 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
     queries = common.build_state_queries(simulator)
     standard = [n for n, c in classes.items() if hasattr(c, "injectable")]
     logging.getLogger("PyNN").setLevel(logging.WARNING)
-
-    def run_until(time_point: float, callbacks: Any = None) -> float:
-        """Advance to `time_point`, ms; see PyNN's ``run_until``."""
-        return float(pynn_run_until(future_point(state, time_point), callbacks))
 
     def end(compatible_output: bool = True) -> None:
         """Write what was to be written to files, and forget the network; data stay."""
@@ -139,18 +135,43 @@ def check_spike_precision(backend: str, extra: Mapping[str, Any]) -> None:
         )
 
 
-def future_point(state: Any, time_point: float) -> float:
-    """The point of the grid, ms, that is nearest to a time.
+def running(state: Any) -> tuple[Callable[..., float], Callable[..., float]]:
+    """The functions ``run`` and ``run_until`` of a namespace; times, ms, go to the grid.
 
-    PyNN's loop over callbacks ends when that time has come: between two points it never does.
-
-    Raises
-    ------
-    InvalidValueError
-        For a time that has passed.
+    Parameters
+    ----------
+    state : State
+        Or another simulator's, with ``t``, ``dt`` and ``run_until``.
     """
-    if time_point < state.t - 0.5 * state.dt:
-        raise InvalidValueError(
-            f"run_until({time_point:g}) is in the past: it is {state.t:g} ms; reset() goes to 0"
-        )
-    return float(round(nearest_steps(time_point, state.dt) * state.dt, 9))
+
+    def run_until(time_point: float, callbacks: Any = None) -> float:
+        """Advance to `time_point`, ms; see PyNN's ``run_until``.
+
+        Raises
+        ------
+        InvalidValueError
+            For a time that has passed.
+        """
+        if time_point < state.t - 0.5 * state.dt:
+            raise InvalidValueError(
+                f"run_until({time_point:g}) is in the past: it is {state.t:g} ms; reset() goes to 0"
+            )
+        steps = int(nearest_steps(time_point, state.dt))
+        due = [(callback(state.t), callback) for callback in callbacks or ()]
+        while due and (now := int(nearest_steps(state.t, state.dt))) < steps:
+            first = min(time for time, _ in due)
+            # at least a step, or a callback that names the present would be called for ever
+            stop = min(steps, max(now + 1, int(nearest_steps(first, state.dt))))
+            state.run_until(round(stop * state.dt, 9))
+            due = [
+                (callback(state.t), callback) if time - first < state.dt else (time, callback)
+                for time, callback in due
+            ]
+        state.run_until(round(steps * state.dt, 9))  # also by nothing: the network is made
+        return float(state.t)
+
+    def run(simtime: float, callbacks: Any = None) -> float:
+        """Advance by `simtime`, ms; see PyNN's ``run``."""
+        return run_until(state.t + simtime, callbacks)
+
+    return run, run_until

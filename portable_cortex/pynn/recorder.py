@@ -250,9 +250,13 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         ids = self.filter_recorded(variable, filter_ids)
         return {int(cell): int(counts[int(cell) - first]) for cell in ids}
 
+    def store_to_cache(self, annotations: Any = None) -> None:
+        """See PyNN, which would drop what is recorded between clearing and a reset."""
+        self.clear_flag = self.clear_flag and self._start == self._present()
+        super().store_to_cache(annotations)
+
     def _clear_simulator(self) -> None:
         self._start = self._present()
-        self.clear_flag = False  # PyNN would drop what is recorded from now until a reset
         self.forget()
 
     def _reset(self) -> None:

@@ -61,7 +61,8 @@ def reading_order(sources: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.in
     >>> reading_order(np.array([1, 0, 0]), np.array([0, 2, 1])).tolist()
     [2, 1, 0]
     """
-    return np.lexsort((targets, sources))
+    order: NDArray[np.int64] = np.lexsort((targets, sources))
+    return order
 
 
 def listed_columns(

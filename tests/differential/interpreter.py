@@ -156,15 +156,22 @@ class Interpreter:
         Synapses after each statement that draws, as a backend has them.
     solver : float
         mV that v must keep from the threshold where a solver is not exact.
+    euler : bool
+        Whether cells other than IF_curr_exp are integrated by the implicit Euler method.
     """
 
     def __init__(
-        self, program: p.Program, draws: dict[int, Any] | None = None, solver: float = 1e-6
+        self,
+        program: p.Program,
+        draws: dict[int, Any] | None = None,
+        solver: float = 1e-6,
+        euler: bool = False,
     ) -> None:
         self.program, self.draws = program, draws or {}
         self.number = 0  # of the statement
         self.margin = 1e-6  # mV, that v must keep from the threshold
         self.solver = solver  # mV, the same where solvers differ
+        self.euler = euler
         self.begin(p.Setup())
 
     def begin(self, setup: p.Setup) -> None:
@@ -351,6 +358,8 @@ class Interpreter:
             names = arguments.get("column_names", ("weight", "delay"))
             if connector == "FromListConnector" and "column_names" not in arguments:
                 names = ("weight", "delay") if rows and len(rows[0]) == 4 else ()
+            if connector == "FromListConnector" and not rows:
+                names = ()  # PyNN does not look at them
             if set(names) - {"weight", "delay"}:
                 raise RefusedError("a column that does not exist")
             for row in rows:
@@ -696,7 +705,8 @@ class Interpreter:
             else:
                 injected = flowing.get(id(cell), 0.0)
                 simple = cell.population.cell == "IF_curr_exp"
-                cell.v = (self.membrane if simple else self.integrate)(cell, injected)
+                solve = self.implicit if self.euler else self.integrate
+                cell.v = (self.membrane if simple else solve)(cell, injected)
             for receptor in RECEPTORS:
                 cell.current[receptor], cell.slope[receptor] = course(cell, receptor, self.dt)
         for cell, receptor, weight in arrivals:
@@ -730,6 +740,21 @@ class Interpreter:
             d = rate(v + part * c, time + part)
             v += part / 6 * (a + 2 * b + 2 * c + d)
         return v
+
+    def implicit(self, cell: Cell, injected: float) -> float:
+        """v one step later, as NEURON has it: one step of the implicit Euler method.
+
+        Exponential synapses are those of its beginning, alpha functions those of its middle.
+        """
+        q, h = cell.parameters, self.dt
+        at = h / 2 if "alpha" in cell.population.cell else 0.0
+        inflow, leak = q["v_rest"] / q["tau_m"], 1 / q["tau_m"]
+        inflow += (q["i_offset"] + injected) / q["cm"]
+        for receptor, reversal in (("excitatory", "e_rev_E"), ("inhibitory", "e_rev_I")):
+            value = course(cell, receptor, at)[0] / q["cm"]
+            inflow += value * q[reversal] if cell.conducts else value
+            leak += value if cell.conducts else 0.0
+        return float((cell.v + h * inflow) / (1 + h * leak))
 
     def membrane(self, cell: Cell, injected: float) -> float:
         """v one step later, exactly."""

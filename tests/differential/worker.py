@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -93,6 +94,7 @@ def main() -> None:
     os.dup2(2, 1)
     backend = sys.argv[1]
     sim = simulator(backend, options=OPTIONS.get(backend))
+    gc.freeze()  # Brian2 collects garbage at every run: leave out what there is already
     while True:
         try:
             program = _receive(sys.stdin.buffer)
