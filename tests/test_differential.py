@@ -15,15 +15,6 @@ from hypothesis import HealthCheck, given, settings
 
 BACKENDS = ("builtin", "nest", "neuron", "brian2")
 
-# Programs of `kept` that a backend does not get right yet.
-KNOWN: dict[str, str] = {
-    "builtin": "",
-    "nest": "",
-    "neuron": "",
-    "brian2": "",
-}
-# Backends whose drawn programs are not compared yet: their meaning is still being mended.
-UNMENDED: set[str] = set()
 # Brian2 generates code for every network, which takes a second.
 FEWER = {"brian2": 10}
 
@@ -38,9 +29,7 @@ def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_kept(worker: Worker, name: str, request: pytest.FixtureRequest) -> None:
-    if name in KNOWN[worker.backend].split():
-        request.applymarker(pytest.mark.xfail(reason="not mended yet", strict=True))
+def test_kept(worker: Worker, name: str) -> None:
     assert difference(worker.backend, KEPT[name], worker.run(KEPT[name])) is None
 
 
@@ -60,9 +49,6 @@ CHECKS = {
 
 
 def test_drawn(worker: Worker) -> None:
-    if worker.backend in UNMENDED:
-        pytest.skip("not mended yet")
-
     @settings(max_examples=200 // FEWER.get(worker.backend, 1), derandomize=True, **CHECKS)
     @given(programs())
     def every(program: Program) -> None:
@@ -73,9 +59,6 @@ def test_drawn(worker: Worker) -> None:
 
 @pytest.mark.slow
 def test_many(worker: Worker) -> None:
-    if worker.backend in UNMENDED:
-        pytest.skip("not mended yet")
-
     @settings(max_examples=3000 // FEWER.get(worker.backend, 1), **CHECKS)
     @given(programs())
     def every(program: Program) -> None:
