@@ -35,9 +35,6 @@ REFUSALS = (
     *(kind for kind in vars(pynn_errors).values() if inspect.isclass(kind)),
 )
 
-# Backends on which a test fails today.
-FAILING: dict[str, str] = {}
-
 ROWS: dict[str, list[str]] = {}  # tests by row
 
 
@@ -53,15 +50,12 @@ def row(name: str, everywhere: bool = False) -> Callable[[Test], Test]:
     def decorate(test: Test) -> Test:
         ROWS.setdefault(name, []).append(test.__name__)
         arguments = inspect.signature(test).parameters
-        more = [n for n in ("backend", "request") if n not in arguments]
+        more = [n for n in ("backend",) if n not in arguments]
         keyword = inspect.Parameter.KEYWORD_ONLY
 
         @functools.wraps(test)
         def checked(**values: Any) -> None:
             backend = values["backend"]
-            if backend.name in FAILING.get(test.__name__, "").split():
-                failing = pytest.mark.xfail(strict=True, reason="not so yet")
-                values["request"].applymarker(failing)
             refusal = name in backend.cannot and not everywhere
             with refused() if refusal else contextlib.nullcontext():
                 test(**{n: values[n] for n in arguments})
@@ -174,12 +168,9 @@ def current_of(v: np.ndarray, tau: float = 20.0, resistance: float = 20.0) -> np
 def test_every_row_has_a_test_and_every_test_a_row(checkout: Path) -> None:
     text = (checkout / "docs" / "semantics.md").read_text("utf-8")
     names = [name.strip() for name in re.findall(r"^\| ([a-z0-9-]+) \|", text, re.MULTILINE)]
-    names.remove("row") if "row" in names else None
     names = [name for name in names if set(name) != {"-"} and name != "row"]
     assert len(names) == len(set(names))
     assert sorted(names) == sorted(ROWS)
-    tests = {test for tests in ROWS.values() for test in tests}
-    assert set(FAILING) <= tests
 
 
 # --- time -------------------------------------------------------------------------------------
