@@ -37,15 +37,22 @@ MISSING = {
 
 
 class _Lines:
-    """Tells the log of a job which phase has begun; see `portable_cortex._run.Reporter`."""
+    """Tells the log of a job which phase has begun; see `portable_cortex._run.Reporter`.
 
-    def __init__(self) -> None:
-        self._phase = ""
+    Parameters
+    ----------
+    durations : mapping of str to float
+        Model time of the phases that have one, ms.
+    """
+
+    def __init__(self, durations: Mapping[str, float]) -> None:
+        self._phase, self._durations = "", durations
 
     def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
         if name != self._phase:  # not from within it: a simulator may listen to what is printed
             self._phase = name
-            print(name, flush=True)
+            ms = self._durations.get(name)
+            print(name if ms is None else f"{name}: {ms:g} ms", flush=True)
 
 
 def main(job: Mapping[str, Any], system: str) -> int:
@@ -119,7 +126,8 @@ def _run(job: Mapping[str, Any], name: str, folder: Path) -> dict[str, bytes]:
     resolved = replace(submitted, model=job["model_file"] or submitted.model).resolve_with(
         backend, backend.Options.of({**options, **extra})
     )
-    recording = execute(replace(resolved, experiment=submitted), _Lines())
+    lines = _Lines({"warmup": submitted.warmup, "simulate": submitted.duration})
+    recording = execute(replace(resolved, experiment=submitted), lines)
     known = {
         **recording.metadata,
         "archive": job["archive"],

@@ -416,7 +416,7 @@ def test_a_save_that_fails_leaves_no_folder(recorded, tmp_path, monkeypatch):
     def fail(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("portable_cortex.recording.recording.write_spikes", fail)
+    monkeypatch.setattr("portable_cortex.recording.sonata.write_spikes", fail)
     with pytest.raises(KeyboardInterrupt):
         recording.save(tmp_path / "new" / "run")
     assert list(tmp_path.iterdir()) == []
