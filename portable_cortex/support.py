@@ -93,11 +93,12 @@ def check_projection(backend: Backend, connector: Any, synapse: Any) -> None:
         ("weight", "", can.largest_weight),
         ("delay", " ms", backend.largest_delay()),
     ):
-        values = _known_values(connector, synapse, name)
-        if values.size and np.nanmax(np.abs(values)) > largest:
+        values = np.abs(_known_values(connector, synapse, name))
+        worst = np.max(values[np.isfinite(values)], initial=0.0)  # others are nobody's
+        if worst > largest:
             raise UnsupportedError(
                 f"backend {backend.name!r} can hold a {name} of {largest:g}{unit} at most, not "
-                f"{np.nanmax(np.abs(values)):g}{unit}"
+                f"{worst:g}{unit}"
             )
 
 
