@@ -411,7 +411,7 @@ def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recording, "write_spikes", interrupted)
+    monkeypatch.setattr("portable_cortex.recording.sonata.write_spikes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small().save(tmp_path / "run")
     assert [p for p in tmp_path.rglob("*") if p.is_file() or ".partial" in p.name] == []
