@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from portable_cortex import Recording, Signal, Spikes, run
 from portable_cortex.errors import OutputError, OutputExistsError, UnknownNameError
-from portable_cortex.recording import by_time, recording
+from portable_cortex.recording import by_time
 
 NAMES = st.text("ABCxyz 0123456789_-äβ", min_size=1, max_size=8).filter(str.strip)
 TIMES = st.floats(0, 1e6, allow_nan=False)
@@ -425,7 +425,7 @@ def test_interrupted_overwrite_keeps_the_old_run(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recording, "write_signals", interrupted)
+    monkeypatch.setattr("portable_cortex.recording.sonata.write_signals", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small(note="new").save(tmp_path, overwrite=True, figure=True)
     assert contents(tmp_path) == before
