@@ -431,7 +431,7 @@ def test_an_interruption_leaves_what_was_run(call, monkeypatch, tmp_path):
 
 
 def test_plasticity_is_refused(sim):
-    with pytest.raises(AttributeError, match="STDPMechanism.*it is on nest"):
+    with pytest.raises(AttributeError, match=r"STDPMechanism.*it is on nest"):
         sim.STDPMechanism  # noqa: B018
     import pyNN.mock
 
@@ -446,7 +446,7 @@ def test_unknown_cell_types_are_refused_with_the_backends_that_have_them(sim):
 
     with pytest.raises(UnsupportedError, match="no cell type HH_cond_exp"):
         sim.Population(2, pyNN.mock.HH_cond_exp())
-    with pytest.raises(AttributeError, match="HH_cond_exp.*it is on nest"):
+    with pytest.raises(AttributeError, match=r"HH_cond_exp.*it is on nest"):
         sim.HH_cond_exp  # noqa: B018
 
 
