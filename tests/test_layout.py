@@ -27,7 +27,7 @@ LAYERS = (
     {"theory", "recording", "power"},
     {"backend", "machine", "options", "registry", "support"},
     {"experiment", "_run"},
-    {"sweep", "cli", "testing"},
+    {"rerun", "sweep", "cli", "testing"},
     {"__init__", "__main__"},
 )
 WITH_PYNN = ("numpy", "pyNN", "neo", "quantities")
