@@ -20,6 +20,7 @@ from portable_cortex.portal import make_script
 
 CORE = "portable_cortex"
 BESIDE = tuple(f"{CORE}.{name}" for name in ("backends", "portal", "validation"))
+DATA = f"{CORE}.hardware_configs"  # beside the core in the checkout, within it in the wheel
 ROOMS = ("cli", "host", "models", "power", "pynn", "recording", "sweep")
 LAYERS = (
     {"errors", "host", "_lazy", "_moved"},
@@ -141,7 +142,7 @@ def of(*homes: str) -> list[str]:
     return [name for name in files() if home(name).startswith(homes)]
 
 
-CORE_FILES = [name for name in files() if home(name) == CORE]
+CORE_FILES = [name for name in files() if home(name) == CORE and not name.startswith(DATA)]
 BACKEND_FILES = of(f"{CORE}.backends.")
 OTHER_FILES = of(f"{CORE}.portal", f"{CORE}.testing", f"{CORE}.validation")
 

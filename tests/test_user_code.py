@@ -158,7 +158,7 @@ def test_the_simulator_under_another_name_is_noticed(write, line):
         ("import helper\nhelper.half(3)", "helper.py, line 2, in half(): ZeroDivisionError"),
         ("\ndef build(sim:\n  pass", "mine.py, line 2: SyntaxError: '(' was never closed"),
         ("import broken", "broken.py, line 3: SyntaxError: "),
-        ("def build(sim):\n    return {}\n\0", "could not be imported: SyntaxError: source code"),
+        ("def build(sim):\n    return {}\n\0", "source code"),
         ("async def build(sim):\n    return {}", "has no function build(sim, ...)"),
         ("build = dict", "has no function build(sim, ...)"),
         ("def build(*, sim):\n    return {}", "has no function build(sim, ...)"),
