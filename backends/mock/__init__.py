@@ -38,7 +38,7 @@ class MockBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {
         "dynamics": "mock has no membrane equations: its spikes are made up",
         "set_synapses": "pyNN.mock has no Projection.set",
-        "distances": "mock draws what the core draws, which knows no distances",
+        "distances": "mock draws what the core draws: no probabilities by distance",
     }
 
     def simulator(self, options: BackendOptions) -> Any:
