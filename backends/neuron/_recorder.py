@@ -218,7 +218,9 @@ class Recorder(recorder.Recorder):
         return steps[order], cells[order].astype(np.int64) - int(self.population.first_id)
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
-        _, values, cells = self._signals(variable)
+        first, values, cells = self._signals(variable)
+        name = f"{variable.label}.{variable.name}" if variable.location else variable.name
+        self._firsts[name] = first
         return values[:, np.searchsorted(cells, np.array(ids, np.int64))], None
 
     def _signals(self, variable: Any) -> tuple[int, Floats, Ints]:
@@ -232,14 +234,6 @@ class Recorder(recorder.Recorder):
         values = np.hstack([np.empty((n, 0)), *padded])
         order = np.argsort(cells)
         return first, values[:, order], cells[order]
-
-    def samples(self, variable: str) -> tuple[int, Floats]:
-        """Step of the first sample, and the samples of a signal of this name."""
-        for key in self._probes:
-            if variable in (key.name, f"{key.label}.{key.name}"):
-                first, values, _ = self._signals(key)
-                return first, values
-        return self.start, np.empty((0, 0))
 
     def signal(self, name: str) -> Signal:
         """All samples of a variable from the recorded cells of this process."""

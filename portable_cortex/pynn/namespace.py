@@ -13,9 +13,6 @@ from pyNN.connectors import FixedProbabilityConnector
 from ..errors import InvalidValueError, UnsupportedError
 from .grid import nearest_steps
 
-# What setup() takes on every backend, beside timestep and min_delay.
-SETUP = ("max_delay", "rng_seed")
-
 
 def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any]:
     """All names of a namespace but ``setup``.
@@ -122,17 +119,12 @@ def check_setup(backend: str, timestep: Any, min_delay: Any, extra: Mapping[str,
     """
     if not isinstance(timestep, int | float) or not timestep > 0:
         raise InvalidValueError(f"timestep must be a number above 0 (ms), not {timestep!r}")
-    check_spike_precision(backend, extra)
-    common.setup(timestep, min_delay, **extra)
-
-
-def check_spike_precision(backend: str, extra: Mapping[str, Any]) -> None:
-    """Raise `UnsupportedError` where spikes are to lie off the grid, which only NEST can."""
     if extra.get("spike_precision", "on_grid") != "on_grid":
         raise UnsupportedError(
             f"the {backend} backend keeps spikes on the time grid: spike_precision="
             f"{extra['spike_precision']!r} is on nest only; leave it out, or take a shorter step"
         )
+    common.setup(timestep, min_delay, **extra)
 
 
 def running(state: Any) -> tuple[Callable[..., float], Callable[..., float]]:

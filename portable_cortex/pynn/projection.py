@@ -80,7 +80,7 @@ class Readable:
 
         Raises
         ------
-        ValueError
+        InvalidValueError
             For another format, or another name of what becomes of multiple synapses.
         pyNN.errors.NonExistentParameterError
             For an attribute that the synapses do not have.
@@ -88,9 +88,9 @@ class Readable:
         single = isinstance(attribute_names, str)
         names = [self._attribute(n) for n in ([attribute_names] if single else attribute_names)]
         if format not in FORMATS:
-            raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+            raise InvalidValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
         if multiple_synapses not in MULTIPLE:
-            raise ValueError(
+            raise InvalidValueError(
                 f"multiple_synapses must be one of {', '.join(MULTIPLE)}, not {multiple_synapses!r}"
             )
         found = self.columns([*_ADDRESS, *(n for n in names if n not in _ADDRESS)])

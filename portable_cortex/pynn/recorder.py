@@ -107,6 +107,7 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
     def __init__(self, population: Any, file: Any = None) -> None:
         super().__init__(population, file)
         self._indices: dict[str, NDArray[np.int64]] = {}
+        self._firsts: dict[str, int] = {}  # steps of the first samples that were given out
         self._start = self._spikes_start = self._sampling_start = self._present()
 
     # --- what a backend gives ---------------------------------------------------------------------
@@ -224,7 +225,7 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         return cells[own], np.round(steps[own] * self._simulator.state.dt, 9)
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
-        _, values = self._in_data(variable.name)
+        self._firsts[variable.name], values = self._in_data(variable.name)
         wanted = [self.population.id_to_index(int(cell)) for cell in ids]
         return values[:, np.searchsorted(self.indices(variable.name), wanted)], None
 
@@ -239,7 +240,7 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         self._recording_start_time = round(spikes_start, 9) * pq.ms
         segment = super()._get_current_segment(*args, **kwargs)
         for signal in segment.analogsignals:  # PyNN has all of them begin with the population
-            first, _ = self._in_data(signal.name)
+            first = self._firsts[signal.name]
             signal.t_start = round(first * self._simulator.state.dt, 9) * pq.ms
         return segment
 
