@@ -123,18 +123,18 @@ class Engine:
             own = own if own.shape[1] == 1 else own[:, begin:end]
             block = population.engine_state()[:, begin:end]
             refractory[place : place + end - begin] = population.refractory[begin:end]
-            numbers = (model.code, end - begin, first + begin, place, n_values, n_constants)
-            groups.append((*numbers, own.shape[1], own.shape[0], block.shape[0]))
+            where = (model.code, end - begin, first + begin, place)
+            groups.append((*where, block.shape[0], n_values, *own.shape, n_constants))
             constants.append(own.ravel())
             values.append(block.ravel())
             n_constants += own.size
             n_values += block.size
         scheduled = self._scheduled(thread)
         waves = self._waves(thread)
-        probes, probe_groups = self._probe_table(thread, groups)
+        table = np.array(groups, _kernel.GROUP)
+        probes, probe_groups = self._probe_table(thread, table)
         n_slots = int(state.synapses.steps.max(initial=1)) + 2
         sources, source_tables, source_windows = self._sources(thread, direct)
-        inputs = self._background(thread, background)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
         n_local = int(layout.n_local[thread])
@@ -143,14 +143,13 @@ class Engine:
         arrived = page[: N_RECEPTORS * n_local].reshape(N_RECEPTORS, n_local)
         page[arrived.size :] = all_values
         return _kernel.Mine(
-            groups=_table(groups, _kernel.GROUP_FIELDS),
+            groups=table,
             state=page[arrived.size :],
             refractory=refractory,
             drive=np.zeros(n_local),
             constants=np.concatenate(constants),
             arrived=arrived,
-            background=inputs[0],
-            background_weights=inputs[1],
+            background=self._background(thread, background),
             sources=sources,
             source_tables=source_tables,
             source_windows=source_windows,
@@ -189,8 +188,8 @@ class Engine:
     def _key(self, population: Any) -> tuple[int, int]:
         return self._state.seed, 2 * population.number * 16 + POISSON
 
-    def _background(self, thread: int, projections: list[Any]) -> tuple[Any, Any]:
-        rows, weights = [], []
+    def _background(self, thread: int, projections: list[Any]) -> _kernel.Records:
+        rows = []
         for projection in projections:
             number, source = projection.post.number, projection.pre
             begin, end = self._layout.cuts[number][thread : thread + 2]
@@ -198,10 +197,9 @@ class Engine:
                 continue
             weight, delay = projection.constant_values()
             place, table = self._layout.places[number, thread], self._tables.of(source)[0]
-            how = (delay, projection.receptor, table, *self._windows(source)[0])
+            how = (delay, projection.receptor, table, *self._windows(source)[0], weight)
             rows.append((place, end - begin, begin, *self._key(source), *how))
-            weights.append(weight)
-        return _table(rows, _kernel.BACKGROUND_FIELDS), np.array(weights, float)
+        return np.array(rows, _kernel.BACKGROUND)
 
     def _sources(self, thread: int, direct: set[int]) -> tuple[Any, Any, Any]:
         rows, all_tables = [], [np.empty(0, np.int32)]
@@ -218,7 +216,7 @@ class Engine:
             all_windows.append(self._windows(population)[begin:end])
             all_tables.append(self._tables.of(population)[begin:end])
             n_tables += end - begin
-        table = _table(rows, _kernel.SOURCE_FIELDS)
+        table = np.array(rows, _kernel.SOURCE)
         return table, np.concatenate(all_tables), np.concatenate(all_windows)
 
     def _scheduled(self, thread: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -244,8 +242,8 @@ class Engine:
             begins.append(len(targets))
         return np.array(begins, np.int64), np.array(targets, np.int32)
 
-    def _probe_table(self, thread: int, groups: list[Any]) -> tuple[Any, Any]:
-        by_first = {int(group[2]): group for group in groups}
+    def _probe_table(self, thread: int, groups: _kernel.Records) -> tuple[Any, Any]:
+        by_first = {int(group["cell"]): group for group in groups}
         table: list[int] = []
         ranges = []
         for probe in self._probes:
@@ -255,10 +253,10 @@ class Engine:
             at = len(table)
             if own.size:
                 group = by_first[int(probe.population.first_id) + int(begin)]
-                variable = group[4] + probe.variable * (end - begin)
+                variable = int(group["state"]) + probe.variable * int(group["size"])
                 table.extend((variable + own - begin).tolist())
             ranges.append((at, len(table), probe.interval, probe.phase, 0))
-        return np.array(table, np.int64), _table(ranges, 5)
+        return np.array(table, np.int64), np.array(ranges, _kernel.PROBE)
 
     def _share(self, most: int) -> None:
         synapses, state = self._state.synapses, self._state
@@ -334,15 +332,13 @@ class Engine:
         waves = [source.waveform(start, stop) for source in self._state.current_sources]
         ready = []
         for mine in self._threads:
-            probe_groups = mine.probe_groups.copy()
-            begins, ends, intervals, phases, _ = probe_groups.T
-            counts = (stop - phases) // intervals - (start - phases) // intervals
-            sizes = counts * (ends - begins)
-            probe_groups[:, 4] = np.cumsum(sizes) - sizes
+            groups = mine.probe_groups.copy()
+            sizes = _n_samples(groups, start, stop) * (groups["end"] - groups["begin"])
+            groups["sample"] = np.cumsum(sizes) - sizes
             ready.append(
                 mine._replace(
                     waves=np.array(waves, float).reshape(len(waves), n_steps),
-                    probe_groups=probe_groups,
+                    probe_groups=groups,
                     samples=np.empty(int(sizes.sum())),
                 )
             )
@@ -386,9 +382,9 @@ class Engine:
         for number, probe in enumerate(self._probes):
             parts = []
             for mine in ready:
-                begin, end, interval, phase, at = mine.probe_groups[number]
-                n = (start + n_steps - phase) // interval - (start - phase) // interval
-                parts.append(mine.samples[at : at + n * (end - begin)].reshape(n, end - begin))
+                group = mine.probe_groups[number]
+                n, width = _n_samples(group, start, state.step), group["end"] - group["begin"]
+                parts.append(mine.samples[group["sample"] :][: n * width].reshape(n, width))
             probe.add(np.concatenate(parts, axis=1))
 
     def _read(self, probe: Any) -> NDArray[np.float64]:
@@ -401,13 +397,11 @@ class Engine:
         self._pool.shutdown()
         for thread, mine in enumerate(self._threads):
             for group in mine.groups:
-                _, n, cell, place, variable, *_ = group
-                number = int(np.searchsorted(self._first, cell, side="right")) - 1
-                population = self._populations[number]
-                n_variables = len(population.celltype.model.variables)
-                block = mine.state[variable : variable + n_variables * n].reshape(n_variables, n)
-                begin = self._layout.cuts[number][thread]
-                refractory = mine.refractory[place : place + n]
+                number = int(np.searchsorted(self._first, group["cell"], side="right")) - 1
+                population, begin = self._populations[number], self._layout.cuts[number][thread]
+                n, shape = group["size"], (group["variables"], group["size"])
+                block = mine.state[group["state"] :][: shape[0] * n].reshape(shape)
+                refractory = mine.refractory[group["neuron"] :][:n]
                 population.take_state(slice(begin, begin + n), block, refractory)
         return self._on_their_way()
 
@@ -465,5 +459,7 @@ class _RateTables:
         return tables(np.array(self._means, float))
 
 
-def _table(rows: list[Any], n_columns: int) -> NDArray[np.int64]:
-    return np.array(rows, np.int64).reshape(-1, n_columns)
+def _n_samples(probe: Any, start: int, stop: int) -> Any:
+    """How many samples a probe, or each of several, takes after step `start` until `stop`."""
+    phase, interval = probe["phase"], probe["interval"]
+    return (stop - phase) // interval - (start - phase) // interval

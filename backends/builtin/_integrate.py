@@ -100,14 +100,14 @@ def if_curr_exp(
 @njit(cache=True, nogil=True)
 def advance(mine: Any, group: int, step: float, log: Any, total: int) -> int:
     """Advance one group of cells, and append those that fired to the log."""
-    model, n, cell, first, variable, constant, columns, rows, n_variables = mine.groups[group]
-    end = constant + rows * columns
-    c = mine.constants[constant:end].reshape(rows, columns)
-    refractory = mine.refractory[first : first + n]
-    drive = mine.drive[first : first + n]
-    exc, inh = mine.arrived[0, first : first + n], mine.arrived[1, first : first + n]
+    g = mine.groups[group]
+    neurons = slice(g.neuron, g.neuron + g.size)
+    c = mine.constants[g.constants : g.constants + g.rows * g.columns].reshape(g.rows, g.columns)
+    s = mine.state[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
+    refractory, drive = mine.refractory[neurons], mine.drive[neurons]
+    exc, inh = mine.arrived[0, neurons], mine.arrived[1, neurons]
     out = log[total:]
-    s = mine.state[variable : variable + n_variables * n].reshape(n_variables, n)
+    model = g.model
     k = 0
     if model == IF_CURR_EXP:
         k = if_curr_exp(s[0], s[1], s[2], refractory, drive, exc, inh, c, out)
@@ -122,5 +122,5 @@ def advance(mine: Any, group: int, step: float, log: Any, total: int) -> int:
     elif model == IZHIKEVICH:
         k = izhikevich(s, refractory, drive, exc, inh, c, step, out)
     for i in range(k):
-        out[i] += np.int32(cell)
+        out[i] += np.int32(g.cell)
     return total + k

@@ -23,29 +23,76 @@ from ._philox import POISSON_REFINE, philox, unit
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
+Records = NDArray[np.void]
+
+
+def _record(*integers: str, numbers: tuple[str, ...] = ()) -> np.dtype[np.void]:
+    return np.dtype([(name, np.int64) for name in integers] + [(name, float) for name in numbers])
+
+
+GROUP = _record(
+    "model",
+    "size",
+    "cell",  # number of the first among all cells
+    "neuron",  # the first within the thread
+    "variables",  # how many, and where they begin in the state
+    "state",
+    "rows",  # of constants, their columns (1, or one for each neuron), and where they begin
+    "columns",
+    "constants",
+)
+"""The neurons of a thread that belong to one population."""
+
+BACKGROUND = _record(
+    "neuron",
+    "size",
+    "index",  # of the first neuron in its population
+    "key0",
+    "key1",
+    "delay",
+    "receptor",
+    "table",
+    "start",  # a step; the first events are those of the next
+    "stop",
+    numbers=("weight",),
+)
+"""Poisson input, each neuron its own."""
+
+SOURCE = _record(
+    "row",  # the first in `source_tables` and `source_windows`
+    "size",
+    "index",
+    "key0",
+    "key1",
+    "cell",
+)
+"""Poisson sources of a population that send spikes."""
+
+PROBE = _record(
+    "begin",  # of its variables in `probes`, and their end
+    "end",
+    "interval",
+    "phase",
+    "sample",  # where the samples of a slice begin
+)
+"""A variable that is recorded."""
 
 
 class Mine(NamedTuple):
     """What belongs to one thread. Neurons are counted from 0 within the thread.
 
-    ``groups`` has one row for each part of a population: model, number of cells, number of the
-    first among all cells, first neuron, first state variable, first constant, columns of
-    constants (1, or the number of cells), number of constants and of state variables.
-    ``background`` has one row for each Poisson input: first neuron, number of neurons, index of
-    the first in its population, two keys, delay, receptor, rate table; first and last step.
-    ``sources`` has one row for each population of Poisson sources that send spikes: its first row
-    in ``source_tables`` and ``source_windows``, number, index, keys, number among all cells.
+    ``groups``, ``background``, ``sources`` and ``probe_groups`` are arrays of `GROUP`,
+    `BACKGROUND`, `SOURCE` and `PROBE`.
     """
 
-    groups: I64
+    groups: Records
     state: F64
     refractory: NDArray[np.int32]
     drive: F64
     constants: F64
     arrived: F64
-    background: I64
-    background_weights: F64
-    sources: I64
+    background: Records
+    sources: Records
     source_tables: NDArray[np.int32]
     source_windows: I64
     scheduled_steps: I64
@@ -54,7 +101,7 @@ class Mine(NamedTuple):
     wave_begins: I64
     wave_targets: NDArray[np.int32]
     probes: I64
-    probe_groups: I64
+    probe_groups: Records
     samples: F64
     history: NDArray[np.int32]
     history_sizes: I64
@@ -79,7 +126,6 @@ class Shared(NamedTuple):
     step_ms: F64
 
 
-GROUP_FIELDS, BACKGROUND_FIELDS, SOURCE_FIELDS = 9, 10, 6
 SEGMENTS = 512  # of the table of synapses that are looked up together
 AHEAD = 8  # segments that are on their way to the cache
 GUIDE = 4096  # parts of (0, 1) that a guide to a Poisson distribution has
@@ -243,13 +289,14 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
         for receptor in range(shared.rows.shape[0]):
             _receive(mine.arrived[receptor], receptor, step, begins, ends, offsets, mine, shared)
         for b in range(mine.background.shape[0]):
-            begin, n, first, key0, key1, delay, receptor, table, on, off = mine.background[b]
-            sent = step - delay
-            if on < sent <= off:
+            source = mine.background[b]
+            sent = step - source.delay
+            if source.start < sent <= source.stop:
                 _background(
-                    mine.arrived[receptor, begin : begin + n], n, first, sent, np.uint64(key0),
-                    np.uint64(key1), mine.background_weights[b], shared.limits[table],
-                    shared.guides[table],
+                    mine.arrived[source.receptor, source.neuron : source.neuron + source.size],
+                    source.size, source.index, sent, np.uint64(source.key0),
+                    np.uint64(source.key1), source.weight, shared.limits[source.table],
+                    shared.guides[source.table],
                 )  # fmt: skip
 
         # 2. currents and neurons
@@ -260,11 +307,12 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
 
         # 3. spikes of sources
         for p in range(mine.sources.shape[0]):
-            begin, n, first, key0, key1, cell = mine.sources[p]
+            senders = mine.sources[p]
+            rows = slice(senders.row, senders.row + senders.size)
             total = _emit(
-                log, total, n, cell, first, step, np.uint64(key0), np.uint64(key1),
-                mine.source_tables[begin : begin + n], mine.source_windows[begin : begin + n],
-                shared.limits, shared.guides,
+                log, total, senders.size, senders.cell, senders.index, step,
+                np.uint64(senders.key0), np.uint64(senders.key1), mine.source_tables[rows],
+                mine.source_windows[rows], shared.limits, shared.guides,
             )  # fmt: skip
         while due < mine.scheduled_steps.size and mine.scheduled_steps[due] == step:
             log[total] = mine.scheduled_cells[due]
@@ -300,8 +348,10 @@ def _inject(drive: Any, waves: Any, relative: int, begins: Any, targets: Any) ->
 def _sample(step: int, start: int, mine: Any) -> None:
     """Copy the variables that are recorded in this step."""
     for p in range(mine.probe_groups.shape[0]):
-        begin, end, interval, phase, at = mine.probe_groups[p]
-        if (step - phase) % interval == 0:
-            at += ((step - phase) // interval - (start - phase) // interval - 1) * (end - begin)
-            for i in range(begin, end):
-                mine.samples[at + i - begin] = mine.state[mine.probes[i]]
+        probe = mine.probe_groups[p]
+        since = step - probe.phase
+        if since % probe.interval == 0:
+            number = since // probe.interval - (start - probe.phase) // probe.interval - 1
+            at = probe.sample + number * (probe.end - probe.begin)
+            for i in range(probe.begin, probe.end):
+                mine.samples[at + i - probe.begin] = mine.state[mine.probes[i]]
