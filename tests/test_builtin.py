@@ -70,22 +70,93 @@ def test_normal_quantiles_are_scipy_s():
     np.testing.assert_array_equal(inverse_normals(u), ndtri(u))
 
 
-@pytest.mark.parametrize("mean", [0.003, 0.7, 2.32, 40.0])
-def test_poisson_tables_are_the_distribution(mean):
+def test_threefry_gives_the_known_answer():
+    """Of Random123's test vectors: counter and key zero."""
+    from portable_cortex.backends.builtin._threefry import threefry
+
+    zero = np.uint64(0)
+    known = "09218ebde6c85537", "55941f5266d86105", "4bd25e16282434dc", "ee29ec846bd2e40b"
+    assert threefry(zero, zero, zero, zero, zero) == tuple(int(word, 16) for word in known)
+
+
+def poisson_counts(means, table, neurons, steps, key=(11, 35)):
+    """Numbers of events, shape (steps, neurons), as the engine draws them."""
+    from portable_cortex.backends.builtin import _poisson
+
+    tables, space = _poisson.tables(np.array(means)), _poisson.space()
+    keys = tuple(np.uint64(k) for k in key)
+    pieces = range(0, neurons, _poisson.PIECE)
+    sizes = [min(_poisson.PIECE, neurons - first) for first in pieces]
+    return np.array(
+        [
+            np.concatenate(
+                [
+                    _poisson.events(first, size, step, *keys, tables, table, space) >> 1
+                    for first, size in zip(pieces, sizes, strict=True)
+                ]
+            )
+            for step in range(1, steps + 1)
+        ]
+    )
+
+
+def chi_square(observed, expected):
+    """P value, classes of fewer than ten expected put together."""
     from scipy import stats
 
-    from portable_cortex.backends.builtin._kernel import GUIDE, UNSURE
-    from portable_cortex.backends.builtin._poisson import tables
+    order = np.argsort(expected)[::-1]
+    n_common = int((expected >= 10).sum())
+    groups = np.minimum(np.arange(expected.size), n_common)
+    o, e = (np.bincount(groups, values[order]) for values in (observed, expected))
+    keep = e > 5
+    return stats.chisquare(o[keep], e[keep] * o[keep].sum() / e[keep].sum()).pvalue
 
-    limits, guides = tables(np.array([mean]))
-    u = (np.arange(GUIDE) + 0.5) / GUIDE
-    sure = guides[0] != UNSURE
-    assert sure.mean() > 0.9
-    np.testing.assert_array_equal(guides[0][sure], stats.poisson.ppf(u[sure], mean))
-    finite = np.isfinite(limits[0])
-    np.testing.assert_allclose(
-        limits[0][finite], stats.poisson.cdf(np.arange(finite.sum()), mean), rtol=1e-12
-    )
+
+@pytest.mark.parametrize("mean", [0.01, 0.3, 1.2, 2.32, 10.0, 48.0, 150.0])
+def test_poisson_counts_have_the_distribution(mean):
+    from scipy import stats
+
+    counts = poisson_counts([0.5, mean], 1, 2048, 200)
+    n = np.arange(int(mean + 15 * np.sqrt(mean) + 40))
+    observed = np.bincount(counts.ravel(), minlength=n.size)
+    assert chi_square(observed, stats.poisson.pmf(n, mean) * counts.size) > 1e-3
+    assert counts.mean() == pytest.approx(mean, abs=4.5 * np.sqrt(mean / counts.size))
+
+
+@pytest.mark.parametrize("mean", [0.3, 2.32, 48.0])
+def test_poisson_counts_are_independent(mean):
+    """Of steps, of neighbours, of the draws of one counter value, and of populations."""
+    from scipy import stats
+
+    counts = poisson_counts([mean], 0, 1024, 200)
+    edges = np.unique(stats.poisson.ppf([0.25, 0.5, 0.75], mean))
+    classes = np.searchsorted(edges, counts, side="left")
+    other = np.searchsorted(edges, poisson_counts([mean], 0, 1024, 200, (11, 51)), side="left")
+    pairs = {
+        "steps": (classes[1:], classes[:-1]),
+        "neighbours": (classes[:, 1:], classes[:, :-1]),
+        "words": (classes[:, 32:], classes[:, :-32]),
+        "populations": (classes, other),
+    }
+    for name, (a, b) in pairs.items():
+        n = edges.size + 1
+        table = np.bincount((a * n + b).ravel(), minlength=n * n).reshape(n, n)
+        assert stats.chi2_contingency(table).pvalue > 1e-3, name
+
+
+def test_poisson_counts_do_not_depend_on_how_a_population_is_cut():
+    from portable_cortex.backends.builtin import _poisson
+
+    tables, space = _poisson.tables(np.array([0.02, 2.3, 48.0])), _poisson.space()
+    keys = np.uint64(3), np.uint64(17)
+    for table in range(3):
+        whole = _poisson.events(0, 1024, 9, *keys, tables, table, space).copy() >> 1
+        draws = space[1].copy()
+        single = [_poisson.events_of_one(i, 9, draws[i], *keys, tables, table) for i in range(1024)]
+        np.testing.assert_array_equal(whole, single)
+        for first, size in ((0, 16), (16, 1), (100, 300), (1008, 16)):
+            part = _poisson.events(first, size, 9, *keys, tables, table, space) >> 1
+            np.testing.assert_array_equal(part, whole[first : first + size])
 
 
 def test_background_has_the_rate_and_the_variance_of_a_poisson_process(sim):

@@ -30,6 +30,9 @@ class Model:
         State variables in the engine's order, and their units.
     constants : callable
         From parameters (PyNN's units) and time step (ms) to the rows of constants.
+    inputs : tuple of str
+        Variables that an excitatory and an inhibitory input is added to, after each step. Without
+        them, inputs change v before the threshold is looked at.
     relative_to_rest : bool
         Whether the engine's ``v`` is relative to ``v_rest``.
     """
@@ -37,7 +40,16 @@ class Model:
     code: int
     variables: Mapping[str, str]
     constants: Callable[[Parameters, float], list[F64]]
+    inputs: tuple[str, ...] = ()
     relative_to_rest: bool = False
+
+    def places(self) -> list[tuple[bool, int]]:
+        """For each variable, whether it is an input, and its number among those that are or not."""
+        others = [name for name in self.variables if name not in self.inputs]
+        return [
+            (name in self.inputs, (self.inputs if name in self.inputs else others).index(name))
+            for name in self.variables
+        ]
 
 
 def _propagator(tau_syn: F64, tau_m: F64, cm: F64, step: float) -> F64:
@@ -72,13 +84,11 @@ def _if_curr_exp(p: Parameters, step: float) -> list[F64]:
 
 def _if_curr_alpha(p: Parameters, step: float) -> list[F64]:
     by_current = -p["tau_m"] / p["cm"] * np.expm1(-step / p["tau_m"])
-    per_receptor = []
-    slopes = []
+    slopes, currents = [], []
     for tau in (p["tau_syn_E"], p["tau_syn_I"]):
-        keep = np.exp(-step / tau)
-        slopes.append(_slope_propagator(tau, p["tau_m"], p["cm"], step))
-        # a spike of weight w makes a current whose peak is w
-        per_receptor += [keep, step * keep, np.e / tau]
+        keep, rise = np.exp(-step / tau), np.e / tau  # a spike of weight w has a peak of w
+        slopes.append(rise * _slope_propagator(tau, p["tau_m"], p["cm"], step))
+        currents += [keep, rise * step * keep]
     return [
         np.exp(-step / p["tau_m"]),
         _propagator(p["tau_syn_E"], p["tau_m"], p["cm"], step),
@@ -90,7 +100,7 @@ def _if_curr_alpha(p: Parameters, step: float) -> list[F64]:
         p["v_thresh"] - p["v_rest"],
         p["v_reset"] - p["v_rest"],
         _refractory_steps(p, step),
-        *per_receptor,
+        *currents,
     ]
 
 
@@ -128,7 +138,9 @@ def _izhikevich(p: Parameters, step: float) -> list[F64]:
 
 
 CURRENTS = {"isyn_exc": "nA", "isyn_inh": "nA"}
+CURRENT_RISES = {"isyn_exc_rise": "nA", "isyn_inh_rise": "nA"}  # alpha-shaped: see `_models`
 CONDUCTANCES = {"gsyn_exc": "uS", "gsyn_inh": "uS"}
+CONDUCTANCE_RISES = {"gsyn_exc_rise": "uS", "gsyn_inh_rise": "uS"}
 
 
 class IF_curr_exp(cells.IF_curr_exp):  # type: ignore[misc]  # noqa: N801  # PyNN's name
@@ -138,6 +150,7 @@ class IF_curr_exp(cells.IF_curr_exp):  # type: ignore[misc]  # noqa: N801  # PyN
         _integrate.IF_CURR_EXP,
         {"v": "mV", **CURRENTS},
         _if_curr_exp,
+        tuple(CURRENTS),
         relative_to_rest=True,
     )
     recordable = ("spikes", "v", "isyn_exc", "isyn_inh")
@@ -149,8 +162,9 @@ class IF_curr_alpha(cells.IF_curr_alpha):  # type: ignore[misc]  # noqa: N801
     translations = same_names(cells.IF_curr_alpha)
     model = Model(
         _integrate.IF_CURR_ALPHA,
-        {"v": "mV", **CURRENTS, "isyn_exc_slope": "nA/ms", "isyn_inh_slope": "nA/ms"},
+        {"v": "mV", **CURRENTS, **CURRENT_RISES},
         _if_curr_alpha,
+        tuple(CURRENT_RISES),
         relative_to_rest=True,
     )
     recordable = ("spikes", "v", "isyn_exc", "isyn_inh")
@@ -160,7 +174,9 @@ class IF_curr_alpha(cells.IF_curr_alpha):  # type: ignore[misc]  # noqa: N801
 class IF_cond_exp(cells.IF_cond_exp):  # type: ignore[misc]  # noqa: N801
     __doc__ = cells.IF_cond_exp.__doc__
     translations = same_names(cells.IF_cond_exp)
-    model = Model(_integrate.IF_COND_EXP, {"v": "mV", **CONDUCTANCES}, _if_cond)
+    model = Model(
+        _integrate.IF_COND_EXP, {"v": "mV", **CONDUCTANCES}, _if_cond, tuple(CONDUCTANCES)
+    )
 
 
 class IF_cond_alpha(cells.IF_cond_alpha):  # type: ignore[misc]  # noqa: N801
@@ -168,15 +184,21 @@ class IF_cond_alpha(cells.IF_cond_alpha):  # type: ignore[misc]  # noqa: N801
     translations = same_names(cells.IF_cond_alpha)
     model = Model(
         _integrate.IF_COND_ALPHA,
-        {"v": "mV", **CONDUCTANCES, "gsyn_exc_slope": "uS/ms", "gsyn_inh_slope": "uS/ms"},
+        {"v": "mV", **CONDUCTANCES, **CONDUCTANCE_RISES},
         _if_cond,
+        tuple(CONDUCTANCE_RISES),
     )
 
 
 class EIF_cond_exp_isfa_ista(cells.EIF_cond_exp_isfa_ista):  # type: ignore[misc]  # noqa: N801
     __doc__ = cells.EIF_cond_exp_isfa_ista.__doc__
     translations = same_names(cells.EIF_cond_exp_isfa_ista)
-    model = Model(_integrate.EIF_COND_EXP, {"v": "mV", **CONDUCTANCES, "w": "nA"}, _eif_cond_exp)
+    model = Model(
+        _integrate.EIF_COND_EXP,
+        {"v": "mV", **CONDUCTANCES, "w": "nA"},
+        _eif_cond_exp,
+        tuple(CONDUCTANCES),
+    )
 
 
 class Izhikevich(cells.Izhikevich):  # type: ignore[misc]

@@ -47,6 +47,7 @@ class Engine:
     def __init__(self, state: Any, progress: Progress) -> None:
         self._state = state
         self._populations = list(state.populations)
+        self._neurons = [p for p in self._populations if not p.is_source]
         self._n_threads = state.threads
         self._layout = Layout.of(
             [p.size for p in self._populations],
@@ -109,26 +110,41 @@ class Engine:
         """Everything that belongs to one thread."""
         state, layout = self._state, self._layout
         groups, constants, values = [], [np.empty(0)], [np.empty(0)]
-        n_constants = n_values = 0
-        refractory = np.zeros(layout.n_local[thread], np.int32)
+        inputs: list[Any] = []
+        n_local = int(layout.n_local[thread])
+        n_constants, n_values = 0, N_RECEPTORS * n_local
+        longest = max((int(p.refractory_steps(state.dt)) for p in self._neurons), default=0)
+        refractory = np.zeros(n_local, np.uint8 if longest < 256 else np.int32)
         injected = {int(cell) for source in state.current_sources for cell in source.cells}
-        for number, population in enumerate(self._populations):
+        arrivals = np.zeros((N_RECEPTORS, n_local))
+        for population in self._neurons:
+            number = population.number
             begin, end = layout.cuts[number][thread : thread + 2]
-            if not population.celltype.injectable or begin == end:
+            if begin == end:
                 continue
             model, first = population.celltype.model, int(population.first_id)
-            place = layout.places[number, thread]
+            neuron = layout.places[number, thread]
             each = any(first <= cell < first + population.size for cell in injected)
             own = population.constants(state.dt, each)
             own = own if own.shape[1] == 1 else own[:, begin:end]
-            block = population.engine_state()[:, begin:end]
-            refractory[place : place + end - begin] = population.refractory[begin:end]
-            where = (model.code, end - begin, first + begin, place)
-            groups.append((*where, block.shape[0], n_values, *own.shape, n_constants))
+            refractory[neuron : neuron + end - begin] = population.refractory[begin:end]
+            n_own = 0
+            for (is_input, k), row in zip(
+                model.places(), population.engine_state()[:, begin:end], strict=True
+            ):
+                if is_input:
+                    arrivals[k, neuron : neuron + end - begin] = row
+                else:
+                    values.append(row)
+                    n_own += 1
+            rows = self._background(population, background)
+            where = (model.code, end - begin, first + begin, neuron, begin, not model.inputs)
+            ends = len(inputs), len(inputs) + len(rows)
+            groups.append((*where, n_own, n_values, *own.shape, n_constants, *ends))
+            inputs += rows
             constants.append(own.ravel())
-            values.append(block.ravel())
             n_constants += own.size
-            n_values += block.size
+            n_values += n_own * int(end - begin)
         scheduled = self._scheduled(thread)
         waves = self._waves(thread)
         table = np.array(groups, _kernel.GROUP)
@@ -137,19 +153,17 @@ class Engine:
         sources, source_tables, source_windows = self._sources(thread, direct)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
-        n_local = int(layout.n_local[thread])
-        all_values = np.concatenate(values)
-        page = _memory.one_page(N_RECEPTORS * n_local + all_values.size)
-        arrived = page[: N_RECEPTORS * n_local].reshape(N_RECEPTORS, n_local)
-        page[arrived.size :] = all_values
+        page = _memory.one_page(n_values)
+        page[: arrivals.size] = arrivals.ravel()
+        page[arrivals.size :] = np.concatenate(values)
         return _kernel.Mine(
             groups=table,
-            state=page[arrived.size :],
+            page=page,
+            arrivals=page[: arrivals.size].reshape(arrivals.shape),
             refractory=refractory,
             drive=np.zeros(n_local),
             constants=np.concatenate(constants),
-            arrived=arrived,
-            background=self._background(thread, background),
+            background=np.array(inputs, _kernel.BACKGROUND),
             sources=sources,
             source_tables=source_tables,
             source_windows=source_windows,
@@ -188,18 +202,24 @@ class Engine:
     def _key(self, population: Any) -> tuple[int, int]:
         return self._state.seed, 2 * population.number * 16 + POISSON
 
-    def _background(self, thread: int, projections: list[Any]) -> _kernel.Records:
+    def _background(self, population: Any, projections: list[Any]) -> list[Any]:
+        """The Poisson input of a population, as rows of `BACKGROUND`."""
         rows = []
         for projection in projections:
-            number, source = projection.post.number, projection.pre
-            begin, end = self._layout.cuts[number][thread : thread + 2]
-            if begin == end:
-                continue
-            weight, delay = projection.constant_values()
-            place, table = self._layout.places[number, thread], self._tables.of(source)[0]
-            how = (delay, projection.receptor, table, *self._windows(source)[0], weight)
-            rows.append((place, end - begin, begin, *self._key(source), *how))
-        return np.array(rows, _kernel.BACKGROUND)
+            if projection.post is population:
+                weight, delay = projection.constant_values()
+                source = projection.pre
+                how = (delay, projection.receptor, self._tables.of(source)[0])
+                rows.append((*self._key(source), *how, *self._windows(source)[0], weight))
+        return rows
+
+    def _offsets(self, group: Any, thread: int, model: Any) -> list[int]:
+        """Where each variable of a group begins in the page."""
+        n_local = int(self._layout.n_local[thread])
+        state, neuron, size = (int(group[name]) for name in ("state", "neuron", "size"))
+        return [
+            k * n_local + neuron if is_input else state + k * size for is_input, k in model.places()
+        ]
 
     def _sources(self, thread: int, direct: set[int]) -> tuple[Any, Any, Any]:
         rows, all_tables = [], [np.empty(0, np.int32)]
@@ -253,14 +273,13 @@ class Engine:
             at = len(table)
             if own.size:
                 group = by_first[int(probe.population.first_id) + int(begin)]
-                variable = int(group["state"]) + probe.variable * int(group["size"])
-                table.extend((variable + own - begin).tolist())
+                offsets = self._offsets(group, thread, probe.population.celltype.model)
+                table.extend((offsets[probe.variable] + own - begin).tolist())
             ranges.append((at, len(table), probe.interval, probe.phase, 0))
         return np.array(table, np.int64), np.array(ranges, _kernel.PROBE)
 
     def _share(self, most: int) -> None:
         synapses, state = self._state.synapses, self._state
-        limits, guides = self._tables.arrays()
         self._shared = _kernel.Shared(
             rows=synapses.rows,
             steps=synapses.steps,
@@ -268,8 +287,7 @@ class Engine:
             offsets=synapses.offsets,
             targets=synapses.targets,
             weights=synapses.weights,
-            limits=limits,
-            guides=guides,
+            rates=self._tables.arrays(),
             log=np.empty((self._n_threads, max(1, most) * self._slice_steps), np.int32),
             log_ends=np.zeros((self._n_threads, self._slice_steps + 1), np.int64),
             counters=np.zeros(self._n_threads * CACHE_LINE, np.int64),
@@ -399,8 +417,9 @@ class Engine:
             for group in mine.groups:
                 number = int(np.searchsorted(self._first, group["cell"], side="right")) - 1
                 population, begin = self._populations[number], self._layout.cuts[number][thread]
-                n, shape = group["size"], (group["variables"], group["size"])
-                block = mine.state[group["state"] :][: shape[0] * n].reshape(shape)
+                n = group["size"]
+                offsets = self._offsets(group, thread, population.celltype.model)
+                block = np.array([mine.page[at : at + n] for at in offsets])
                 refractory = mine.refractory[group["neuron"] :][:n]
                 population.take_state(slice(begin, begin + n), block, refractory)
         return self._on_their_way()
@@ -452,10 +471,10 @@ class _RateTables:
     def most(self, population: Any) -> int:
         """The largest number of spikes of a source in a step."""
         largest = float(np.max(population.parameters["rate"])) * self._step * 1e-3
-        return int(tables(np.array([largest]))[0].shape[1])
+        return int(tables(np.array([largest]))[1].shape[1])
 
-    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """Limits and guides of all tables."""
+    def arrays(self) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+        """All tables."""
         return tables(np.array(self._means, float))
 
 

@@ -1,9 +1,10 @@
-"""One step of each cell type, in NEST's order: membrane, currents, arrivals, threshold.
+"""One step of each cell type, in NEST's order: membrane, synaptic variables, threshold.
 
-All functions have the same arguments: ``state[variable, neuron]``, steps of refractoriness left,
-injected current (nA), what arrived at the excitatory and inhibitory receptor in this step (read
-and set to zero), constants (one column, or one for each neuron) and the numbers of those that
-fired. They return how many did.
+All functions have the same arguments: ``s[variable, neuron]``, the synaptic variables of the
+excitatory and inhibitory receptor (see `_cells.Model`), steps of refractoriness left, injected
+current (nA), constants (one column, or one for each neuron), the neurons to advance (from `begin`
+to `end`), and a log of the numbers of those that fired, of which the first `total` are taken. They
+return how many are taken then. Inputs are added to the synaptic variables elsewhere, after this.
 """
 
 from __future__ import annotations
@@ -21,106 +22,135 @@ from ._models import eif_cond_exp, if_cond_alpha, if_cond_exp, if_curr_alpha, iz
 binding.set_option("portable-cortex", "-runtime-memory-check-threshold=200")
 
 
-PIECE = 512  # neurons whose state the first-level cache holds
+PART = 64  # neurons that are searched together for spikes
 IF_CURR_EXP, IF_CURR_ALPHA, IF_COND_EXP, IF_COND_ALPHA, EIF_COND_EXP, IZHIKEVICH = range(6)
+NOTHING = 1e-30  # what has decayed to less is set to zero: denormal numbers are slow
+
+U64, I32 = np.uint64, np.int32
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _equal_neurons(
-    v: Any, exc: Any, inh: Any, refractory: Any, arrived_exc: Any, arrived_inh: Any,
-    leak: float, by_exc: float, by_inh: float, keep_exc: float, keep_inh: float, constant: float,
-) -> None:  # fmt: skip
-    """`if_curr_exp` up to the threshold, in a form that becomes vector instructions."""
-    for i in range(v.size):
-        moved = v[i] * leak + exc[i] * by_exc + inh[i] * by_inh + constant
-        r = refractory[i]
-        v[i] = moved if r == 0 else v[i]
-        refractory[i] = r - 1 if r > 0 else 0
-        # what has decayed to nothing is set to zero: denormal numbers are slow
-        e = exc[i] * keep_exc
-        j = inh[i] * keep_inh
-        exc[i] = (e if abs(e) > 1e-200 else 0.0) + arrived_exc[i]
-        inh[i] = (j if abs(j) > 1e-200 else 0.0) + arrived_inh[i]
-        arrived_exc[i] = 0.0
-        arrived_inh[i] = 0.0
+    v: Any, exc: Any, inh: Any, refractory: Any, begin: int, end: int, leak: Any, by_exc: Any,
+    by_inh: Any, keep_exc: Any, keep_inh: Any, constant: Any, threshold: Any,
+) -> Any:  # fmt: skip
+    """`if_curr_exp` up to the threshold, as vector instructions; how many are above it.
+
+    The count is of 32 bits: one of 64 would halve the vectors of a float32 state.
+    """
+    one, none = refractory.dtype.type(1), refractory.dtype.type(0)
+    nothing, zero = v.dtype.type(NOTHING), v.dtype.type(0)
+    n_fired = I32(0)
+    for number in range(begin, end):
+        i = U64(number)
+        old, e, j, r = v[i], exc[i], inh[i], refractory[i]
+        moved = old * leak + e * by_exc + j * by_inh + constant
+        new = moved if r == none else old
+        n_fired = I32(n_fired + (I32(1) if new >= threshold else I32(0)))
+        v[i] = new
+        refractory[i] = refractory.dtype.type(r - (one if r != none else none))
+        e *= keep_exc
+        j *= keep_inh
+        exc[i] = e if abs(e) > nothing else zero
+        inh[i] = j if abs(j) > nothing else zero
+    return n_fired
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _different_neurons(
+    v: Any, exc: Any, inh: Any, refractory: Any, drive: Any, begin: int, end: int, c: Any,
+) -> Any:  # fmt: skip
+    """The same for neurons of different constants, or with injected currents."""
+    leak, by_exc, by_inh, keep_exc, keep_inh = c[0], c[1], c[2], c[3], c[4]
+    constant, by_drive, threshold = c[5], c[6], c[7]
+    one, none = refractory.dtype.type(1), refractory.dtype.type(0)
+    nothing, zero = v.dtype.type(NOTHING), v.dtype.type(0)
+    n_fired = I32(0)
+    for number in range(begin, end):
+        i = U64(number)
+        old, e, j, r = v[i], exc[i], inh[i], refractory[i]
+        moved = old * leak[i] + e * by_exc[i] + j * by_inh[i] + constant[i] + drive[i] * by_drive[i]
+        new = moved if r == none else old
+        n_fired = I32(n_fired + (I32(1) if new >= threshold[i] else I32(0)))
+        v[i] = new
+        refractory[i] = refractory.dtype.type(r - (one if r != none else none))
+        e *= keep_exc[i]
+        j *= keep_inh[i]
+        exc[i] = e if abs(e) > nothing else zero
+        inh[i] = j if abs(j) > nothing else zero
+    return n_fired
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _n_above(v: Any, begin: int, end: int, threshold: Any) -> Any:
+    n = I32(0)
+    for number in range(begin, end):
+        n = I32(n + (I32(1) if v[U64(number)] >= threshold else I32(0)))
+    return n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def if_curr_exp(
-    v: Any, exc: Any, inh: Any, refractory: Any, drive: Any, arrived_exc: Any, arrived_inh: Any,
-    constants: Any, out: Any,
+    s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, begin: int, end: int,
+    log: Any, total: int,
 ) -> int:  # fmt: skip
     """Leaky integrate-and-fire, exponential currents, exact integration.
 
     Rotter S, Diesmann M (1999) Biol Cybern 81:381. v is relative to rest.
     """
-    n = v.size
-    if constants.shape[1] == 1 and n > 1:
-        leak, by_exc, by_inh, keep_exc, keep_inh, constant = constants[:6, 0]
-        threshold, reset, n_steps = constants[7, 0], constants[8, 0], np.int32(constants[9, 0])
-        k = 0
-        for begin in range(0, n, PIECE):
-            end = min(begin + PIECE, n)
-            _equal_neurons(
-                v[begin:end], exc[begin:end], inh[begin:end], refractory[begin:end],
-                arrived_exc[begin:end], arrived_inh[begin:end],
-                leak, by_exc, by_inh, keep_exc, keep_inh, constant,
-            )  # fmt: skip
-            for i in range(end - begin):
-                at = np.uint64(begin + i)
-                if v[at] >= threshold:
-                    v[at] = reset
-                    refractory[at] = n_steps
-                    out[k] = at
-                    k += 1
-        return k
-    k = 0
-    for i in range(n):
-        if refractory[i] == 0:
-            v[i] = (
-                v[i] * constants[0, i] + exc[i] * constants[1, i] + inh[i] * constants[2, i]
-                + constants[5, i] + drive[i] * constants[6, i]
-            )  # fmt: skip
-        else:
-            refractory[i] -= 1
-        e = exc[i] * constants[3, i]
-        j = inh[i] * constants[4, i]
-        exc[i] = (e if abs(e) > 1e-200 else 0.0) + arrived_exc[i]
-        inh[i] = (j if abs(j) > 1e-200 else 0.0) + arrived_inh[i]
-        arrived_exc[i] = 0.0
-        arrived_inh[i] = 0.0
-        if v[i] >= constants[7, i]:
-            v[i] = constants[8, i]
-            refractory[i] = np.int32(constants[9, i])
-            out[k] = i
-            k += 1
-    return k
+    v = s[0]
+    if c.shape[1] == 1 and v.size > 1:
+        leak, by_exc, by_inh, keep_exc, keep_inh, constant = (
+            c[0, 0], c[1, 0], c[2, 0], c[3, 0], c[4, 0], c[5, 0],
+        )  # fmt: skip
+        threshold, reset, n_steps = c[7, 0], c[8, 0], refractory.dtype.type(c[9, 0])
+        n_fired = _equal_neurons(
+            v, exc, inh, refractory, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh,
+            constant, threshold,
+        )  # fmt: skip
+        if n_fired == 0:
+            return total
+        for first in range(begin, end, PART):
+            last = min(first + PART, end)
+            if _n_above(v, first, last, threshold):
+                for i in range(first, last):
+                    if v[i] >= threshold:
+                        v[i] = reset
+                        refractory[i] = n_steps
+                        log[total] = i
+                        total += 1
+        return total
+    if _different_neurons(v, exc, inh, refractory, drive, begin, end, c):
+        for i in range(begin, end):
+            if v[i] >= c[7, i]:
+                v[i] = c[8, i]
+                refractory[i] = refractory.dtype.type(c[9, i])
+                log[total] = i
+                total += 1
+    return total
 
 
 @njit(cache=True, nogil=True)
-def advance(mine: Any, group: int, step: float, log: Any, total: int) -> int:
-    """Advance one group of cells, and append those that fired to the log."""
-    g = mine.groups[group]
+def advance(mine: Any, g: Any, begin: int, end: int, step: float, log: Any, total: int) -> int:
+    """Advance cells of a group, and append those that fired to the log."""
     neurons = slice(g.neuron, g.neuron + g.size)
     c = mine.constants[g.constants : g.constants + g.rows * g.columns].reshape(g.rows, g.columns)
-    s = mine.state[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
+    s = mine.page[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
     refractory, drive = mine.refractory[neurons], mine.drive[neurons]
-    exc, inh = mine.arrived[0, neurons], mine.arrived[1, neurons]
-    out = log[total:]
-    model = g.model
-    k = 0
+    exc, inh = mine.arrivals[0, neurons], mine.arrivals[1, neurons]
+    model, before = g.model, total
     if model == IF_CURR_EXP:
-        k = if_curr_exp(s[0], s[1], s[2], refractory, drive, exc, inh, c, out)
+        total = if_curr_exp(s, exc, inh, refractory, drive, c, begin, end, log, total)
     elif model == IF_CURR_ALPHA:
-        k = if_curr_alpha(s, refractory, drive, exc, inh, c, out)
+        total = if_curr_alpha(s, exc, inh, refractory, drive, c, begin, end, log, total)
     elif model == IF_COND_EXP:
-        k = if_cond_exp(s, refractory, drive, exc, inh, c, step, out)
+        total = if_cond_exp(s, exc, inh, refractory, drive, c, step, begin, end, log, total)
     elif model == IF_COND_ALPHA:
-        k = if_cond_alpha(s, refractory, drive, exc, inh, c, step, out)
+        total = if_cond_alpha(s, exc, inh, refractory, drive, c, step, begin, end, log, total)
     elif model == EIF_COND_EXP:
-        k = eif_cond_exp(s, refractory, drive, exc, inh, c, step, out)
+        total = eif_cond_exp(s, exc, inh, refractory, drive, c, step, begin, end, log, total)
     elif model == IZHIKEVICH:
-        k = izhikevich(s, refractory, drive, exc, inh, c, step, out)
-    for i in range(k):
-        out[i] += np.int32(g.cell)
-    return total + k
+        total = izhikevich(s, exc, inh, drive, c, step, begin, end, log, total)
+    for i in range(before, total):
+        log[i] += np.int32(g.cell)
+    return total

@@ -2,11 +2,13 @@
 
 A step that ends at time n (in steps) does, for the neurons of the thread:
 
-1. add the weights of the synapses whose delay ends at n, and of the Poisson input, to the inputs;
-2. advance the neurons, which take these inputs at the end of the step (NEST's order);
-3. write down the spikes of n, sample what is recorded, and wait for the other threads.
+1. advance the neurons, write down the spikes of n, and say so to the other threads;
+2. add the weights of the synapses whose delay ends at n, and of the Poisson input, to the
+   synaptic variables: the next step is the first that they have an effect in (NEST's order);
+3. sample what is recorded, and wait for the other threads.
 
-Sums have one order, by delay, then source, whatever the number of threads.
+Neurons whose potential jumps by an input (`Izhikevich`) are advanced after 2. Sums have one order:
+Poisson input, then by delay, then by source, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ._integrate import advance
-from ._llvm import meet, prefetch
-from ._philox import POISSON_REFINE, philox, unit
+from ._llvm import arrive, await_others, meet, prefetch
+from ._poisson import PIECE, events, events_of_one
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -35,18 +37,19 @@ GROUP = _record(
     "size",
     "cell",  # number of the first among all cells
     "neuron",  # the first within the thread
-    "variables",  # how many, and where they begin in the state
+    "index",  # of the first in its population
+    "late",  # whether arrivals come before the threshold
+    "variables",  # how many beside `arrivals`, and where they begin in the page
     "state",
     "rows",  # of constants, their columns (1, or one for each neuron), and where they begin
     "columns",
     "constants",
+    "input",  # the first in `background`, and the end
+    "input_end",
 )
 """The neurons of a thread that belong to one population."""
 
 BACKGROUND = _record(
-    "neuron",
-    "size",
-    "index",  # of the first neuron in its population
     "key0",
     "key1",
     "delay",
@@ -81,16 +84,18 @@ PROBE = _record(
 class Mine(NamedTuple):
     """What belongs to one thread. Neurons are counted from 0 within the thread.
 
+    ``page`` is all that changes in every step, in one piece of memory: ``arrivals``, shape
+    (receptors, neurons), which are the synaptic variables of most cell types, and other variables.
     ``groups``, ``background``, ``sources`` and ``probe_groups`` are arrays of `GROUP`,
     `BACKGROUND`, `SOURCE` and `PROBE`.
     """
 
     groups: Records
-    state: F64
-    refractory: NDArray[np.int32]
-    drive: F64
-    constants: F64
-    arrived: F64
+    page: Any
+    arrivals: Any
+    refractory: Any
+    drive: Any
+    constants: Any
     background: Records
     sources: Records
     source_tables: NDArray[np.int32]
@@ -100,7 +105,7 @@ class Mine(NamedTuple):
     waves: F64
     wave_begins: I64
     wave_targets: NDArray[np.int32]
-    probes: I64
+    probes: I64  # places in `page`
     probe_groups: Records
     samples: F64
     history: NDArray[np.int32]
@@ -117,8 +122,7 @@ class Shared(NamedTuple):
     offsets: Any
     targets: Any
     weights: Any
-    limits: F64
-    guides: NDArray[np.uint8]
+    rates: tuple[NDArray[np.uint16], F64]
     log: NDArray[np.int32]
     log_ends: I64
     counters: I64
@@ -127,73 +131,82 @@ class Shared(NamedTuple):
 
 
 SEGMENTS = 512  # of the table of synapses that are looked up together
-AHEAD = 8  # segments that are on their way to the cache
-GUIDE = 4096  # parts of (0, 1) that a guide to a Poisson distribution has
-UNSURE = 255  # a part in which more than one number of events is possible
+AHEAD = 32  # segments that are on their way to the cache
+TARGET_LINES, WEIGHT_LINES = 3, 5  # of them, as far as the cache is asked for them
 
 
-@njit(cache=True)
-def _refined(prefix: Any, index: Any, step: Any, key0: Any, key1: Any, limits: Any) -> Any:
-    """Number of events where the first twelve bits of the draw do not decide."""
-    words = philox(np.uint64(index), np.uint64(step), key0, key1 + np.uint64(POISSON_REFINE))
-    u = (np.float64(prefix) + unit(words[0])) / GUIDE
-    k = 0
-    while u >= limits[k]:
-        k += 1
-    return k
+@njit(cache=True, nogil=True)
+def _add(into: Any, begin: int, codes: Any, weight: Any) -> None:
+    """Add the weight of Poisson events to synaptic variables."""
+    for i in range(codes.size):
+        count = np.int32(codes[np.uint64(i)] >> np.uint16(1))
+        into[np.uint64(begin + i)] += weight * into.dtype.type(count)
+
+
+@njit(cache=True, nogil=True)
+def _piece_end(group: Any, begin: int) -> int:
+    """Where the piece of its population ends that neuron `begin` of a group is in."""
+    return min(group.size, (group.index + begin) // PIECE * PIECE + PIECE - group.index)
 
 
 @njit(cache=True, nogil=True)
 def _background(
-    inputs: Any, n: int, first: int, step: int, key0: Any, key1: Any, weight: float,
-    limits: Any, guide: Any,
-) -> None:  # fmt: skip
-    """Add Poisson input to neurons: sixteen draws from one counter value."""
-    counts = np.empty(16, np.uint8)
-    for begin in range(0, n, 16):
-        words = philox(np.uint64((first + begin) >> 4), np.uint64(step), key0, key1)
-        any_unsure = np.uint8(0)
-        for w in range(4):
-            word = words[w]
-            for lane in range(4):
-                count = guide[(word >> np.uint64(52 - 16 * lane)) & np.uint64(GUIDE - 1)]
-                counts[4 * w + lane] = count
-                any_unsure |= count
-        if any_unsure & np.uint8(128):
-            for i in range(16):
-                if counts[i] == UNSURE:
-                    prefix = (words[i >> 2] >> np.uint64(52 - 16 * (i & 3))) & np.uint64(GUIDE - 1)
-                    counts[i] = _refined(prefix, first + begin + i, step, key0, key1, limits)
-        if begin + 16 <= n:
-            for i in range(16):
-                inputs[begin + i] += weight * counts[i]
-        else:
-            for i in range(n - begin):
-                inputs[begin + i] += weight * counts[i]
+    mine: Any, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
+) -> None:
+    """Add Poisson input to the neurons of a group from `begin` to `end`."""
+    for b in range(group.input, group.input_end):
+        source = mine.background[b]
+        sent = step - source.delay
+        if source.start < sent <= source.stop:
+            codes = events(
+                group.index + begin, end - begin, sent, np.uint64(source.key0),
+                np.uint64(source.key1), rates, source.table, space,
+            )  # fmt: skip
+            into = mine.arrivals[source.receptor]
+            _add(into, group.neuron + begin, codes, into.dtype.type(source.weight))
 
 
 @njit(cache=True, nogil=True)
-def _emit(
-    cells: Any, k: int, n: int, cell: int, first: int, step: int, key0: Any, key1: Any,
-    tables: Any, windows: Any, limits: Any, guides: Any,
-) -> int:  # fmt: skip
+def _neurons(mine: Any, shared: Any, late: int, step: int, log: Any, total: int, space: Any) -> int:
+    """Advance some of the groups, and add their Poisson input, a piece at a time."""
+    for g in range(mine.groups.shape[0]):
+        group = mine.groups[g]
+        if group.late != late:
+            continue
+        begin = 0
+        while begin < group.size:
+            end = _piece_end(group, begin)
+            if late:
+                _background(mine, group, begin, end, step, shared.rates, space)
+            total = advance(mine, group, begin, end, shared.step_ms[0], log, total)
+            if not late:
+                _background(mine, group, begin, end, step, shared.rates, space)
+            begin = end
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space: Any,
+          log: Any, total: int) -> int:  # fmt: skip
     """Write down the spikes of Poisson sources: the same draws as of `_background`."""
-    for begin in range(0, n, 16):
-        words = philox(np.uint64((first + begin) >> 4), np.uint64(step), key0, key1)
-        for w in range(4):
-            word = words[w]
-            for lane in range(4):
-                i = begin + 4 * w + lane
-                prefix = (word >> np.uint64(52 - 16 * lane)) & np.uint64(GUIDE - 1)
-                if i < n and windows[i, 0] < step <= windows[i, 1]:
-                    table = tables[i]
-                    count = np.int64(guides[table, prefix])
-                    if count == UNSURE:
-                        count = _refined(prefix, first + i, step, key0, key1, limits[table])
-                    for _ in range(count):
-                        cells[k] = cell + i
-                        k += 1
-    return k
+    key0, key1 = np.uint64(senders.key0), np.uint64(senders.key1)
+    _, draws, _ = space
+    begin = 0
+    while begin < senders.size:
+        end = _piece_end(senders, begin)
+        first = senders.index + begin
+        codes = events(first, end - begin, step, key0, key1, rates, tables[begin], space)
+        for i in range(begin, end):
+            if windows[i, 0] < step <= windows[i, 1]:
+                n = np.int64(codes[i - begin] >> np.uint16(1))
+                if tables[i] != tables[begin]:
+                    draw = draws[(senders.index + i) % PIECE]
+                    n = events_of_one(senders.index + i, step, draw, key0, key1, rates, tables[i])
+                for _ in range(n):
+                    log[total] = senders.cell + i
+                    total += 1
+        begin = end
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -228,24 +241,24 @@ def _remember(step: int, relative: int, mine: Any, shared: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _deliver(arrived: Any, begins: Any, ends: Any, n: int, targets: Any, weights: Any) -> None:
+def _deliver(into: Any, begins: Any, ends: Any, n: int, targets: Any, weights: Any) -> None:
     """Add segments of the table, which are far apart in memory: ask for them in time."""
     for j in range(n + AHEAD):
         if j < n:
             begin = np.int64(begins[j])
-            for line in range(2):
-                prefetch(targets, begin + 32 * line)
-            for line in range(4):
-                prefetch(weights, begin + 16 * line)
+            for line in range(TARGET_LINES):
+                prefetch(targets, begin + 64 // targets.itemsize * line)
+            for line in range(WEIGHT_LINES):
+                prefetch(weights, begin + 64 // weights.itemsize * line)
         if j >= AHEAD:
             for i in range(begins[j - AHEAD], ends[j - AHEAD]):
                 at = np.uint64(i)
-                arrived[np.uint64(targets[at])] += weights[at]
+                into[np.uint64(targets[at])] += weights[at]
 
 
 @njit(cache=True, nogil=True)
 def _receive(
-    arrived: Any, receptor: int, step: int, begins: Any, ends: Any, offsets: Any, mine: Any,
+    into: Any, receptor: int, step: int, begins: Any, ends: Any, offsets: Any, mine: Any,
     shared: Any,
 ) -> None:  # fmt: skip
     """Add the synapses whose delay ends now, of all spikes that are as old as that."""
@@ -264,9 +277,9 @@ def _receive(
                 ends[n] = end
                 n += 1
             if n == begins.size:
-                _deliver(arrived, begins, ends, n, shared.targets, shared.weights)
+                _deliver(into, begins, ends, n, shared.targets, shared.weights)
                 n = 0
-    _deliver(arrived, begins, ends, n, shared.targets, shared.weights)
+    _deliver(into, begins, ends, n, shared.targets, shared.weights)
 
 
 @njit(cache=True, nogil=True)
@@ -278,6 +291,11 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     begins, ends = np.empty(SEGMENTS, np.int64), np.empty(SEGMENTS, np.int64)
     log, log_ends = shared.log[thread], shared.log_ends[thread]
     due = np.searchsorted(mine.scheduled_steps, start + 1)
+    words = np.empty(PIECE // 4, np.uint64)
+    space = words, words.view(np.uint16), np.empty(PIECE, np.uint16)
+    any_late = False
+    for g in range(mine.groups.shape[0]):
+        any_late |= mine.groups[g].late != 0
     total = 0
     meet(shared.counters, thread, n_threads)  # all have read the clock
     for relative in range(n_steps):
@@ -285,42 +303,36 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
         if relative:
             _remember(step - 1, relative - 1, mine, shared)
 
-        # 1. what arrives
-        for receptor in range(shared.rows.shape[0]):
-            _receive(mine.arrived[receptor], receptor, step, begins, ends, offsets, mine, shared)
-        for b in range(mine.background.shape[0]):
-            source = mine.background[b]
-            sent = step - source.delay
-            if source.start < sent <= source.stop:
-                _background(
-                    mine.arrived[source.receptor, source.neuron : source.neuron + source.size],
-                    source.size, source.index, sent, np.uint64(source.key0),
-                    np.uint64(source.key1), source.weight, shared.limits[source.table],
-                    shared.guides[source.table],
-                )  # fmt: skip
-
-        # 2. currents and neurons
+        # 1. neurons, and the spikes of sources
         if mine.waves.shape[0]:
             _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
-        for g in range(mine.groups.shape[0]):
-            total = advance(mine, g, shared.step_ms[0], log, total)
-
-        # 3. spikes of sources
+        total = _neurons(mine, shared, 0, step, log, total, space)
         for p in range(mine.sources.shape[0]):
             senders = mine.sources[p]
             rows = slice(senders.row, senders.row + senders.size)
             total = _emit(
-                log, total, senders.size, senders.cell, senders.index, step,
-                np.uint64(senders.key0), np.uint64(senders.key1), mine.source_tables[rows],
-                mine.source_windows[rows], shared.limits, shared.guides,
+                senders, step, mine.source_tables[rows], mine.source_windows[rows], shared.rates,
+                space, log, total,
             )  # fmt: skip
         while due < mine.scheduled_steps.size and mine.scheduled_steps[due] == step:
             log[total] = mine.scheduled_cells[due]
             total += 1
             due += 1
         log_ends[relative + 1] = total
+        if not any_late:
+            arrive(shared.counters, thread)
+
+        # 2. what arrives
+        for receptor in range(shared.rows.shape[0]):
+            _receive(mine.arrivals[receptor], receptor, step, begins, ends, offsets, mine, shared)
+        if any_late:
+            total = _neurons(mine, shared, 1, step, log, total, space)
+            log_ends[relative + 1] = total
+            arrive(shared.counters, thread)
+
+        # 3.
         _sample(step, start, mine)
-        meet(shared.counters, thread, n_threads)
+        await_others(shared.counters, thread, n_threads)
     if n_steps:
         _remember(start + n_steps, n_steps - 1, mine, shared)
     meet(shared.counters, thread, n_threads)  # nobody reads the clock or the log any more
@@ -354,4 +366,4 @@ def _sample(step: int, start: int, mine: Any) -> None:
             number = since // probe.interval - (start - probe.phase) // probe.interval - 1
             at = probe.sample + number * (probe.end - probe.begin)
             for i in range(probe.begin, probe.end):
-                mine.samples[at + i - probe.begin] = mine.state[mine.probes[i]]
+                mine.samples[at + i - probe.begin] = mine.page[mine.probes[i]]

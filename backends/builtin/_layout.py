@@ -1,7 +1,8 @@
 """Which thread has which neurons.
 
 Each thread has a part of every population, so that all have the same work in every step. Parts
-begin at multiples of sixteen, the number of Poisson draws that one counter value gives.
+begin at multiples of sixteen, in the population and among the thread's neurons, so that vectors of
+neurons are aligned in memory.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Layout:
     places : array of int64, shape (populations, threads)
         Index of a part's first neuron among the thread's neurons.
     n_local : array of int64, shape (threads,)
+        Neurons of each thread, with the gaps between parts.
     """
 
     cuts: list[NDArray[np.int64]]
@@ -44,7 +46,7 @@ class Layout:
             cuts.append(cut)
             places[number] = n_local
             if neurons[number]:
-                n_local = n_local + np.diff(cut)
+                n_local = n_local + -(-np.diff(cut) // BLOCK) * BLOCK
         return cls(cuts, places, n_local)
 
     def place(

@@ -91,16 +91,28 @@ PATIENCE = 2000  # looks at another thread's counter before giving way to whoeve
 
 
 @njit(cache=True, nogil=True)
-def meet(counters: Any, thread: int, n_threads: int) -> None:
-    """Wait until all threads have come here.
+def arrive(counters: Any, thread: int) -> None:
+    """Tell the other threads that this one has come so far.
 
     Each thread counts its own arrivals, a cache line apart: no two write the same one.
     """
-    mine = counters[thread * CACHE_LINE] + 1
-    _store(counters, thread * CACHE_LINE, mine)
+    _store(counters, thread * CACHE_LINE, counters[thread * CACHE_LINE] + 1)
+
+
+@njit(cache=True, nogil=True)
+def await_others(counters: Any, thread: int, n_threads: int) -> None:
+    """Wait until all threads have come as far as this one."""
+    mine = counters[thread * CACHE_LINE]
     for other in range(n_threads):
         looks = 0
         while _load(counters, other * CACHE_LINE) < mine:
             looks += 1
             if looks > PATIENCE:
                 _give_way()
+
+
+@njit(cache=True, nogil=True)
+def meet(counters: Any, thread: int, n_threads: int) -> None:
+    """Wait until all threads have come here."""
+    arrive(counters, thread)
+    await_others(counters, thread, n_threads)

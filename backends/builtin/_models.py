@@ -15,42 +15,42 @@ from numba import njit
 PARTS = 8  # of a step, in the exponential model
 
 
+@njit(cache=True)
+def _not_tiny(x: float) -> float:
+    """What has decayed to nothing is set to zero: denormal numbers are slow."""
+    return x if abs(x) > 1e-30 else 0.0
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def if_curr_alpha(s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: Any, out: Any) -> int:
+def if_curr_alpha(
+    s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, begin: int, end: int,
+    log: Any, total: int,
+) -> int:  # fmt: skip
     """Leaky integrate-and-fire, alpha-shaped currents, exact integration.
 
-    Rotter S, Diesmann M (1999) Biol Cybern 81:381. v is relative to rest; the currents' slopes
-    follow the currents.
+    Rotter S, Diesmann M (1999) Biol Cybern 81:381. v is relative to rest. Inputs go to what makes
+    the currents rise, in the unit of weights.
     """
-    k = 0
     each = c.shape[1] > 1
-    for i in range(s.shape[1]):
+    for i in range(begin, end):
         p = i if each else 0
         if refractory[i] == 0:
             s[0, i] = (
-                s[0, i] * c[0, p] + s[1, i] * c[1, p] + s[3, i] * c[2, p] + s[2, i] * c[3, p]
-                + s[4, i] * c[4, p] + c[5, p] + drive[i] * c[6, p]
+                s[0, i] * c[0, p] + s[1, i] * c[1, p] + exc[i] * c[2, p] + s[2, i] * c[3, p]
+                + inh[i] * c[4, p] + c[5, p] + drive[i] * c[6, p]
             )  # fmt: skip
         else:
             refractory[i] -= 1
-        for r in range(2):
-            keep, slope = c[10 + 3 * r, p], c[11 + 3 * r, p]
-            s[1 + r, i] = s[1 + r, i] * keep + s[3 + r, i] * slope
-            s[3 + r, i] *= keep
-            if abs(s[1 + r, i]) < 1e-200:
-                s[1 + r, i] = 0.0
-            if abs(s[3 + r, i]) < 1e-200:
-                s[3 + r, i] = 0.0
-        s[3, i] += exc[i] * c[12, p]
-        s[4, i] += inh[i] * c[15, p]
-        exc[i] = 0.0
-        inh[i] = 0.0
+        s[1, i] = _not_tiny(s[1, i] * c[10, p] + exc[i] * c[11, p])
+        s[2, i] = _not_tiny(s[2, i] * c[12, p] + inh[i] * c[13, p])
+        exc[i] = _not_tiny(exc[i] * c[10, p])
+        inh[i] = _not_tiny(inh[i] * c[12, p])
         if s[0, i] >= c[7, p]:
             s[0, i] = c[8, p]
-            refractory[i] = np.int32(c[9, p])
-            out[k] = i
-            k += 1
-    return k
+            refractory[i] = c[9, p]
+            log[total] = i
+            total += 1
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -83,63 +83,56 @@ def _threshold(s: Any, refractory: Any, c: Any, p: int, i: int, v: float) -> Any
     fires = v >= c[6, p]
     s[0, i] = c[7, p] if fires else v
     if fires:
-        refractory[i] = np.int32(c[8, p])
+        refractory[i] = c[8, p]
     return fires
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def if_cond_exp(
-    s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: Any, h: float, out: Any
-) -> int:
+    s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, h: float, begin: int,
+    end: int, log: Any, total: int,
+) -> int:  # fmt: skip
     """Leaky integrate-and-fire, exponential conductances."""
-    k = 0
     each = c.shape[1] > 1
-    for i in range(s.shape[1]):
+    for i in range(begin, end):
         p = i if each else 0
         half_exc, half_inh = c[9, p], c[10, p]
-        exc1, inh1 = s[1, i] * half_exc, s[2, i] * half_inh
+        exc1, inh1 = exc[i] * half_exc, inh[i] * half_inh
         exc2, inh2 = exc1 * half_exc, inh1 * half_inh
         current = c[5, p] + drive[i]
-        v = _rk4(s[0, i], h, s[1, i], exc1, exc2, s[2, i], inh1, inh2, current, c, p)
-        s[1, i] = (exc2 if exc2 > 1e-200 else 0.0) + exc[i]
-        s[2, i] = (inh2 if inh2 > 1e-200 else 0.0) + inh[i]
-        exc[i] = 0.0
-        inh[i] = 0.0
+        v = _rk4(s[0, i], h, exc[i], exc1, exc2, inh[i], inh1, inh2, current, c, p)
+        exc[i], inh[i] = _not_tiny(exc2), _not_tiny(inh2)
         if _threshold(s, refractory, c, p, i, v):
-            out[k] = i
-            k += 1
-    return k
+            log[total] = i
+            total += 1
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def if_cond_alpha(
-    s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: Any, h: float, out: Any
-) -> int:
-    """Leaky integrate-and-fire, alpha-shaped conductances; their slopes follow them."""
-    k = 0
+    s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, h: float, begin: int,
+    end: int, log: Any, total: int,
+) -> int:  # fmt: skip
+    """Leaky integrate-and-fire, alpha-shaped conductances; inputs go to what makes them rise."""
     each = c.shape[1] > 1
-    for i in range(s.shape[1]):
+    for i in range(begin, end):
         p = i if each else 0
         keep_exc, keep_inh = c[9, p], c[10, p]
-        slope_exc, slope_inh = s[3, i] * keep_exc, s[4, i] * keep_inh
-        exc1 = (s[1, i] + 0.5 * h * s[3, i]) * keep_exc
-        inh1 = (s[2, i] + 0.5 * h * s[4, i]) * keep_inh
-        exc2 = (exc1 + 0.5 * h * slope_exc) * keep_exc
-        inh2 = (inh1 + 0.5 * h * slope_inh) * keep_inh
+        slope_exc, slope_inh = exc[i] * c[11, p], inh[i] * c[12, p]
+        half_exc, half_inh = slope_exc * keep_exc, slope_inh * keep_inh
+        exc1 = (s[1, i] + 0.5 * h * slope_exc) * keep_exc
+        inh1 = (s[2, i] + 0.5 * h * slope_inh) * keep_inh
+        exc2 = (exc1 + 0.5 * h * half_exc) * keep_exc
+        inh2 = (inh1 + 0.5 * h * half_inh) * keep_inh
         current = c[5, p] + drive[i]
         v = _rk4(s[0, i], h, s[1, i], exc1, exc2, s[2, i], inh1, inh2, current, c, p)
-        s[1, i] = exc2 if exc2 > 1e-200 else 0.0
-        s[2, i] = inh2 if inh2 > 1e-200 else 0.0
-        slope_exc *= keep_exc
-        slope_inh *= keep_inh
-        s[3, i] = (slope_exc if slope_exc > 1e-200 else 0.0) + exc[i] * c[11, p]
-        s[4, i] = (slope_inh if slope_inh > 1e-200 else 0.0) + inh[i] * c[12, p]
-        exc[i] = 0.0
-        inh[i] = 0.0
+        s[1, i], s[2, i] = _not_tiny(exc2), _not_tiny(inh2)
+        exc[i] = _not_tiny(exc[i] * keep_exc * keep_exc)
+        inh[i] = _not_tiny(inh[i] * keep_inh * keep_inh)
         if _threshold(s, refractory, c, p, i, v):
-            out[k] = i
-            k += 1
-    return k
+            log[total] = i
+            total += 1
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -153,15 +146,15 @@ def _adex(v: float, w: float, current: float, c: Any, p: int) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def eif_cond_exp(
-    s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: Any, h: float, out: Any
-) -> int:
+    s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, h: float, begin: int,
+    end: int, log: Any, total: int,
+) -> int:  # fmt: skip
     """Adaptive exponential integrate-and-fire, exponential conductances; w is the last variable."""
-    k = 0
     each = c.shape[1] > 1
     part = h / PARTS
-    for i in range(s.shape[1]):
+    for i in range(begin, end):
         p = i if each else 0
-        v, ge, gi, w = s[0, i], s[1, i], s[2, i], s[3, i]
+        v, ge, gi, w = s[0, i], exc[i], inh[i], s[1, i]
         still = refractory[i] > 0
         fires = False
         for _ in range(PARTS):
@@ -192,27 +185,23 @@ def eif_cond_exp(
                 still = c[8, p] > 0.0
         if refractory[i] > 0:
             refractory[i] -= 1
-        s[0, i] = v
-        s[1, i] = (ge if ge > 1e-200 else 0.0) + exc[i]
-        s[2, i] = (gi if gi > 1e-200 else 0.0) + inh[i]
-        s[3, i] = w
-        exc[i] = 0.0
-        inh[i] = 0.0
+        s[0, i], s[1, i] = v, w
+        exc[i], inh[i] = _not_tiny(ge), _not_tiny(gi)
         if fires:
-            refractory[i] = np.int32(c[8, p])
-            out[k] = i
-            k += 1
-    return k
+            refractory[i] = c[8, p]
+            log[total] = i
+            total += 1
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def izhikevich(
-    s: Any, refractory: Any, drive: Any, exc: Any, inh: Any, c: Any, h: float, out: Any
-) -> int:
+    s: Any, exc: Any, inh: Any, drive: Any, c: Any, h: float, begin: int, end: int, log: Any,
+    total: int,
+) -> int:  # fmt: skip
     """Izhikevich's model (2003), forward Euler as in NEST; an input moves v by its weight."""
-    k = 0
     each = c.shape[1] > 1
-    for i in range(s.shape[1]):
+    for i in range(begin, end):
         p = i if each else 0
         v, u = s[0, i], s[1, i]
         current = c[4, p] + 1e3 * drive[i]
@@ -223,6 +212,6 @@ def izhikevich(
         if s[0, i] >= 30.0:
             s[0, i] = c[2, p]
             s[1, i] += c[3, p]
-            out[k] = i
-            k += 1
-    return k
+            log[total] = i
+            total += 1
+    return total

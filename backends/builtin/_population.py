@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.pynn import population as floor
+from portable_cortex.pynn.grid import whole_steps
 
 from . import _cells, _simulator
 from ._recorder import Recorder
@@ -57,6 +58,12 @@ class Population(floor.Population):
         if not each and np.all(table == table[:, :1]):
             table = table[:, :1]
         return np.ascontiguousarray(table)
+
+    def refractory_steps(self, step: float) -> int:
+        """The longest refractory time."""
+        times = self.parameters.get("tau_refrac", 0.0)
+        longest = max(np.max(whole_steps(times, step)), np.max(self.refractory))
+        return int(longest)
 
     def _offset(self) -> Any:
         """What the engine subtracts from v."""
