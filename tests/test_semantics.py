@@ -57,7 +57,7 @@ def row(name: str, everywhere: bool = False) -> Callable[[Test], Test]:
         def checked(**values: Any) -> None:
             backend = values["backend"]
             refusal = name in backend.cannot and not everywhere
-            with refused() if refusal else contextlib.nullcontext():
+            with refused(re.escape(backend.cannot[name])) if refusal else contextlib.nullcontext():
                 test(**{n: values[n] for n in arguments})
 
         signature = [*arguments.values(), *(inspect.Parameter(n, keyword) for n in more)]

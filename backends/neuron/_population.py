@@ -9,8 +9,8 @@ from pyNN import errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.population import Joined, check_parameter
+from portable_cortex.support import refusal
 
 from . import _state
 from ._cells import MECHANISMS, GridIF, GridIFCurrExp, SpikeSourcePoisson, on_grid
@@ -171,10 +171,11 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
         self.network = state.network
         state.touch("a population", structure=True)
         if pynn.running and self.has_sections:
-            raise UnsupportedError(
-                f"NEURON initialises {type(celltype).__name__} in the first run and no more: make "
-                f"population {self.label!r} before it (IF_curr_exp and spike sources can be made "
-                "later)"
+            raise refusal(
+                "neuron",
+                "parameters-between-runs: more cells other than IF_curr_exp",
+                f"make population {self.label!r} of {type(celltype).__name__} at {state.t:g} ms",
+                "Make it before the first run (IF_curr_exp and spike sources can be made later)",
             )
         self.first_id = pynn.gid_counter
         pynn.gid_counter += self.size
@@ -233,9 +234,11 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
         for index in np.asarray(indices)[self._mask_local[indices]].tolist():
             cell, value = self.all_cells[index]._cell, float(whole[index])
             if variable in SYNAPTIC and value and not _has_synaptic_state(cell):
-                raise UnsupportedError(
-                    f"NEURON cannot begin with {name} = {value:g} in cells of "
-                    f"{type(self.celltype).__name__}: leave it at 0"
+                raise refusal(
+                    "neuron",
+                    "initialize-view: synapses that are no exponentials",
+                    f"begin with {name} = {value:g} in cells of {type(self.celltype).__name__}",
+                    "Leave it at 0",
                 )
             stored = cell.initial_values[mechanism] if mechanism else cell.initial_values
             stored[variable] = value

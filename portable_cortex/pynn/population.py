@@ -12,6 +12,8 @@ from pyNN.parameters import ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import build_translations
 
 from ..errors import UnsupportedError
+from ..registry import load_backend
+from ..support import missing_type
 from .grid import whole_steps
 from .state import ID
 from .synapses import common_receptor_types
@@ -215,10 +217,8 @@ class Population(Cells, common.Population):  # type: ignore[misc]
     def _create_cells(self) -> None:
         state = self._simulator.state
         if not self.can_have(self.celltype):
-            raise UnsupportedError(
-                f"the {state.backend} backend has no cell type {type(self.celltype).__name__}: "
-                "take those of its namespace"
-            )
+            kind = type(self.celltype).__name__
+            raise UnsupportedError(missing_type(load_backend(state.backend), "cell type", kind))
         parameters = self.celltype.native_parameters
         parameters.shape = (self.size,)
         parameters.evaluate(simplify=False)
