@@ -28,7 +28,8 @@ from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.population import Joined, each_value
+from portable_cortex.pynn.population import Joined, Stateful, each_value
+from portable_cortex.pynn.values import lazy
 
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
@@ -96,7 +97,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         values = self.grandparent.initial_values
         cells = self.index_in_grandparent(np.arange(self.size))
         size = self.grandparent.size
-        return {name: _all_values(value, size)[cells] for name, value in values.items()}
+        return {name: lazy(_all_values(value, size)[cells]) for name, value in values.items()}
 
     def _set_parameters(self, parameter_space: Any) -> None:
         state.check_alive(self)
@@ -123,13 +124,13 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         population._set_state(variable, value, cells)
         values = _all_values(population.initial_values[variable], population.size)
         values[cells] = _all_values(value, self.size)
-        population.initial_values[variable] = LazyArray(values, shape=(population.size,))
+        population.initial_values[variable] = lazy(values)
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)
 
 
-class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, Stateful, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -238,10 +239,6 @@ class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
                 f"NEST cannot set {variable} of {type(celltype).__name__}: leave it out, or use "
                 f"another backend ({str(error).splitlines()[0]})"
             ) from error
-
-    def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
-        # PyNN counts among the neurons of this process, but the values are those of all
-        return self.initial_values[variable][self.id_to_index(cell)]
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)
