@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from pyNN import common
-from pyNN.connectors import OneToOneConnector
-from pyNN.space import Space
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.pynn import projection
-from portable_cortex.pynn.draws import Edges, Stream, evaluate
-from portable_cortex.pynn.grid import delay_steps
-from portable_cortex.pynn.projection import Columns
-from portable_cortex.pynn.synapses import Connection, check_signs
+from portable_cortex.pynn.draws import Edges
+from portable_cortex.pynn.drive import is_one_to_one, is_whole
+from portable_cortex.pynn.projection import ADDRESS, Columns
+from portable_cortex.pynn.values import members
+from portable_cortex.support import refusal
 
 from . import _state
-from ._population import Population
 from ._pynn import h, pynn_neuron, simulator
-from ._state import state
 
 CHUNK = 1 << 20
 """Synapses that are passed to NEURON at a time, to bound the memory that this takes."""
@@ -63,36 +59,8 @@ class Projection(projection.Projection):
     __doc__ = pynn_neuron.Projection.__doc__
     _simulator = _state
     _static_synapse_class = pynn_neuron.StaticSynapse
-
-    def __init__(
-        self,
-        presynaptic_neurons: Any,
-        postsynaptic_neurons: Any,
-        connector: Any,
-        synapse_type: Any = None,
-        source: Any = None,
-        receptor_type: Any = None,
-        space: Any = None,
-        label: str | None = None,
-    ) -> None:
-        arguments = (
-            presynaptic_neurons,
-            postsynaptic_neurons,
-            connector,
-            synapse_type,
-            source,
-            receptor_type,
-            space or Space(),
-            label,
-        )
-        self._is_static = (
-            synapse_type is None or type(synapse_type) is pynn_neuron.StaticSynapse
-        ) and getattr(connector, "location_selector", None) is None
-        self._list: Any = None  # of NEURON's connections, once there are any
-        if self._is_static:
-            super().__init__(*arguments)
-        else:
-            self._connect_plastic(*arguments)
+    _list: Any = None  # of NEURON's connections, once there are any
+    _connections: dict[int, Any]  # PyNN's, of plastic synapses
 
     # --- making -------------------------------------------------------------------------------
 
@@ -106,7 +74,7 @@ class Projection(projection.Projection):
             self.post.driven = True
             self.pre.drive(self)
         else:
-            for part in _parts(self.pre):
+            for part, _ in members(self.pre):
                 part.build_sources()
             self.build_synapses()
 
@@ -146,10 +114,8 @@ class Projection(projection.Projection):
         """Whether the sources can be the targets' own drive: no cells, no events in between."""
         pre, post = self.pre, self.post
         return (
-            isinstance(connector, OneToOneConnector)
-            and isinstance(pre, Population)
-            and isinstance(post, Population)
-            and pre.size == post.size
+            is_one_to_one(connector, pre, post)
+            and is_whole(post)
             and pre.is_unbuilt
             and pre._drives is None
             and post.is_on_grid
@@ -189,7 +155,7 @@ class Projection(projection.Projection):
 
     @property
     def post_is_driven_by_this(self) -> bool:
-        return isinstance(self.pre, Population) and self.pre._drives is self
+        return getattr(self.pre, "_drives", None) is self
 
     def _receptor(self, target: int) -> Any:
         cell = self.post.all_cells[target]._cell
@@ -200,7 +166,7 @@ class Projection(projection.Projection):
     # --- reading and changing synapses --------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self._edges.sources.size) if self._is_static else len(list(self.connections))
+        return int(self._edges.sources.size) if self.is_static else len(list(self.connections))
 
     def size(self, gather: bool = True) -> int:
         """See PyNN: the number of synapses, of all processes or of this one."""
@@ -209,130 +175,85 @@ class Projection(projection.Projection):
 
     def smallest_delay(self) -> float | None:
         """Of the synapses of this process, ms; None if there are none."""
-        delays = self.columns(["delay"])["delay"] if "delay" in self._names else np.empty(0)
+        delays = self.columns(["delay"])["delay"]
         return float(delays.min()) if delays.size else None
 
-    @property
-    def _names(self) -> list[str]:
-        return list(self.synapse_type.get_parameter_names())
-
     def columns(self, names: list[str]) -> Columns:
-        """See `Readable`; of this process."""
-        if not self._is_static:
-            return self._plastic_columns(names)
-        edges = dict(
-            zip(
-                ("presynaptic_index", "postsynaptic_index", "weight", "delay"),
-                self._edges,
-                strict=True,
-            )
-        )
-        return {name: edges[name] for name in names}
+        """See the floor; of this process."""
+        if not self.is_static:
+            return super().columns(names)
+        columns = dict(zip((*ADDRESS, "weight", "delay"), self._edges, strict=True))
+        return {name: columns[name] for name in names}
 
     def replace(self, name: str, values: Any) -> None:
         """Change all weights or delays of this process."""
-        edges = self._edges._replace(**{f"{name}s": np.array(values, float)})
-        if name == "delay":
-            edges = edges._replace(delays=_on_grid(edges.delays))
-        self._edges = self.checked(edges)
+        changed = self.checked_values({name: np.array(values, float)})
+        self._edges = self._edges._replace(**{f"{name}s": changed[name]})
         self._pass_on()
 
     def release(self) -> None:
         """Free the connections in NEURON."""
-        self._list = None
-        if not self._is_static:
-            self._connections: dict[Any, Any] = {}
+        self._list, self._connections = None, {}
 
     # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
 
-    def _connect_plastic(self, pre: Any, post: Any, connector: Any, *others: Any) -> None:
-        _refuse(others[0], post)
-        for part in _parts(pre):
+    def can_have(self, synapse_type: Any) -> bool:
+        """PyNN's for NEURON, but for gap junctions."""
+        return getattr(synapse_type, "presynaptic_type", self) is None
+
+    def is_drawn(self, connector: Any) -> bool:
+        """Static synapses onto point neurons."""
+        return getattr(connector, "location_selector", None) is None and super().is_drawn(connector)
+
+    def make_plastic(self, connector: Any) -> None:
+        """See the floor."""
+        _refuse(self.synapse_type, self.post)
+        for part, _ in members(self.pre):
             part.build_sources()
-        self._number, self._changes = len(state.projections), 0
-        state.check_alive(pre, post)
-        state.touch("a projection", structure=True)
-        pynn_neuron.Projection.__init__(self, pre, post, connector, *others)
-        state.projections.append(self)
+        self._changes = parallel.rank() << 16  # processes draw new values for their own synapses
+        local = np.flatnonzero(self.post._mask_local).tolist()
+        self._connections = {target: defaultdict(list) for target in local}
+        super().make_plastic(connector)
 
-    def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
-        if self._is_static:
-            super()._convergent_connect(*arguments, **parameters)
-            return
-        check_signs(parameters["weight"], self)
-        if "delay" in parameters:
-            parameters["delay"] = self._checked_delays(parameters["delay"])
-        pynn_neuron.Projection._convergent_connect(self, *arguments, **parameters)
-
-    def _checked_delays(self, delays: Any) -> Any:
-        rounded = _on_grid(delays)
-        if np.size(rounded):
-            state.check_delays(np.min(rounded), np.max(rounded))
-        return rounded if np.ndim(rounded) else float(rounded)
-
-    def _configure_presynaptic_components(self) -> None:
-        pynn_neuron.Projection._configure_presynaptic_components(self)
+    def connect_plastic(
+        self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
+    ) -> None:
+        """See the floor."""
+        base = pynn_neuron.Projection._convergent_connect
+        base(self, sources, target, location_selector, **parameters)
 
     @property
     def connections(self) -> Iterator[Any]:
         """Synapses of this process, one by one."""
-        if self._is_static:
-            return (Connection(self, number) for number in range(len(self)))
+        if self.is_static:
+            return super().connections
         return iter(pynn_neuron.Projection.connections.fget(self))
 
-    def _plastic_columns(self, names: list[str]) -> Columns:
-        synapses, parameters = list(self.connections), self._names
+    def plastic_columns(self, names: list[str]) -> Columns:
+        """See the floor."""
+        synapses, parameters = list(self.connections), self.synapse_type.get_parameter_names()
         native = [self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names]
         return {
             name: np.array([getattr(synapse, attribute) for synapse in synapses])
             for name, attribute in zip(names, native, strict=True)
         }
 
-    def set(self, **attributes: Any) -> None:
-        """Change the parameters of all synapses; see PyNN."""
-        if self._is_static:
-            super().set(**attributes)
-            return
-        attributes = self._value_list_to_array(attributes)
-        space = common.projections.ParameterSpace(
-            attributes, self.synapse_type.get_schema(), self.shape
-        )
-        pairs = self.columns(["presynaptic_index", "postsynaptic_index"])
-        sources, targets = pairs["presynaptic_index"], pairs["postsynaptic_index"]
-        for name in ("weight", "delay"):
-            if name in attributes:
-                values = evaluate(space[name], sources, targets, self, Stream(0, 0, 0))
-                if name == "weight":
-                    check_signs(values, self)
-                else:
-                    self._checked_delays(values)
-        common.Projection.set(self, **attributes)
-        if "delay" in attributes:
-            for synapse in self.connections:
-                synapse.delay = float(_on_grid(synapse.delay))
-
-    def _set_attributes(self, parameter_space: Any) -> None:
-        pynn_neuron.Projection._set_attributes(self, parameter_space)
-
-
-def _on_grid(delays: Any) -> Any:
-    return np.round(delay_steps(delays, state.dt) * state.dt, 9)
+    def write_plastic(self, changed: Columns) -> None:
+        """See the floor."""
+        for name, values in changed.items():
+            for synapse, value in zip(self.connections, values.tolist(), strict=True):
+                setattr(synapse, name, value)
 
 
 def _refuse(synapse_type: Any, post: Any) -> None:
     """Say which plastic synapses the neurons on the grid do not take."""
-    if synapse_type.model == "TsodyksMarkramWA" and any(p.is_on_grid for p in _parts(post)):
-        raise UnsupportedError(
-            "NEURON's TsodyksMarkramSynapse needs a synapse of its own on its target, which "
-            "IF_curr_exp does not have here: use pyNN.neuron's own cell (import pyNN.neuron; "
-            "pyNN.neuron.IF_curr_exp), or the nest backend"
+    if synapse_type.model == "TsodyksMarkramWA" and any(p.is_on_grid for p, _ in members(post)):
+        raise refusal(
+            "neuron",
+            "TsodyksMarkramSynapse: onto IF_curr_exp",
+            "have a TsodyksMarkramSynapse onto IF_curr_exp",
+            "Use pyNN.neuron's own cell (import pyNN.neuron; pyNN.neuron.IF_curr_exp), or nest",
         )
-
-
-def _parts(cells: Any) -> list[Any]:
-    """Whole populations behind a population, view or assembly."""
-    parts = [getattr(part, "grandparent", part) for part in getattr(cells, "populations", [cells])]
-    return [part for part in parts if isinstance(part, Population)]
 
 
 def _vector(values: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from portable_cortex.pynn.state import State
 
 from ._cells import forget_sections
-from ._pynn import h, pynn_projections, simulator
+from ._pynn import h, simulator
 
 PIECE = 1000
 """Steps that are run at a time where samples are thinned out afterwards, to bound the memory."""
@@ -35,7 +35,6 @@ class _State(State):
         """Free what NEURON holds; what the recorders keep can still be read."""
         for projection in self.projections:
             projection.release()
-        pynn_projections._projections.clear()
         simulator.state.parallel_context.gid_clear()  # before the cells: it looks at them
         simulator.initializer.clear()
         simulator.state.gid_sources = []
