@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
@@ -24,6 +24,10 @@ class BuiltinOptions(BackendOptions):
         least=1,
         most=255,
     )
+    precision: Literal["double", "single"] = option(
+        "double",
+        "of the neurons' state; single is faster, and its spikes soon differ: compare statistics",
+    )
 
 
 class BuiltinBackend(Backend):
@@ -36,7 +40,7 @@ class BuiltinBackend(Backend):
     Options = BuiltinOptions
     interruptible = True
     capabilities = Capabilities(
-        arithmetic="float64",
+        arithmetic="float64, or float32 (`precision=single`)",
         timesteps=(0.001, 10.0),
         delays=(1, 1e4),
         weights="float32 where drawn at random, float64 elsewhere",
@@ -54,10 +58,11 @@ class BuiltinBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
 
     def simulator(self, options: BuiltinOptions) -> Any:
-        """`_namespace`, with the number of threads set."""
+        """`_namespace`, with the options set."""
         from . import _namespace
 
         _namespace.default_threads = options.threads
+        _namespace.default_precision = options.precision
         return _namespace
 
     def prepare(self, sim: Any, progress: Progress) -> None:

@@ -116,6 +116,7 @@ class Engine:
         longest = max((int(p.refractory_steps(state.dt)) for p in self._neurons), default=0)
         refractory = np.zeros(n_local, np.uint8 if longest < 256 else np.int32)
         injected = {int(cell) for source in state.current_sources for cell in source.cells}
+        kind = state.kind
         arrivals = np.zeros((N_RECEPTORS, n_local))
         for population in self._neurons:
             number = population.number
@@ -153,7 +154,7 @@ class Engine:
         sources, source_tables, source_windows = self._sources(thread, direct)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
-        page = _memory.one_page(n_values)
+        page = _memory.one_page(n_values, kind)
         page[: arrivals.size] = arrivals.ravel()
         page[arrivals.size :] = np.concatenate(values)
         return _kernel.Mine(
@@ -161,8 +162,8 @@ class Engine:
             page=page,
             arrivals=page[: arrivals.size].reshape(arrivals.shape),
             refractory=refractory,
-            drive=np.zeros(n_local),
-            constants=np.concatenate(constants),
+            drive=np.zeros(n_local, kind),
+            constants=np.concatenate(constants).astype(kind),
             background=np.array(inputs, _kernel.BACKGROUND),
             sources=sources,
             source_tables=source_tables,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,12 @@ def check(needed: int, n_synapses: int) -> None:
 HUGE_PAGE = 1 << 21
 
 
-def one_page(n: int) -> NDArray[np.float64]:
+def one_page(n: int, kind: Any = np.float64) -> NDArray[Any]:
     """`n` zeros that begin on a huge page, which the processor finds without looking far."""
     # numpy asks for huge pages where an array has 4 MB or more
-    buffer = np.empty(8 * n + 2 * HUGE_PAGE, np.uint8)
+    n_bytes = n * np.dtype(kind).itemsize
+    buffer = np.empty(n_bytes + 2 * HUGE_PAGE, np.uint8)
     begin = -buffer.ctypes.data % HUGE_PAGE
-    found = buffer[begin : begin + 8 * n].view(np.float64)
-    found[:] = 0.0
+    found = buffer[begin : begin + n_bytes].view(kind)
+    found[:] = 0
     return found

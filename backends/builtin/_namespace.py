@@ -13,6 +13,7 @@ from ._population import Assembly, Population, PopulationView
 from ._projection import Projection, StaticSynapse
 
 default_threads = 1
+default_precision = "double"
 state = simulator.state
 _NAMES = namespace.names(
     simulator,
@@ -41,8 +42,9 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     min_delay : float or "auto"
         ms.
     **extra
-        ``max_delay`` (ms); ``threads``; ``rng_seed``, an integer from 0, which decides everything
-        random but initial values and parameters that are drawn by a ``NumpyRNG``.
+        ``max_delay`` (ms); ``threads``; ``precision`` of the neurons' state, "double" or "single";
+        ``rng_seed``, an integer from 0, which decides everything random but initial values and
+        parameters that are drawn by a ``NumpyRNG``.
 
     Returns
     -------
@@ -52,15 +54,19 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     Raises
     ------
     InvalidValueError
-        For a seed or a number of threads that cannot be.
+        For a seed, a number of threads or a precision that cannot be.
     """
     namespace.check_setup("builtin", timestep, min_delay, extra)
     threads = extra.get("threads", default_threads)
     if not isinstance(threads, int) or not 1 <= threads <= 255:
         raise InvalidValueError(f"threads must be a whole number from 1 to 255, not {threads!r}")
+    precision = extra.get("precision", default_precision)
+    if precision not in simulator.PRECISIONS:
+        raise InvalidValueError(f"precision must be 'double' or 'single', not {precision!r}")
     state.touch("the network")
     delays = min_delay, extra.get("max_delay", "auto")
-    state.begin(timestep, *delays, extra.get("rng_seed", 1), threads=threads)
+    seed = extra.get("rng_seed", 1)
+    state.begin(timestep, *delays, seed, threads=threads, precision=precision)
     return 0
 
 

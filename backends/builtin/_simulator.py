@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from portable_cortex.backend import Progress
 from portable_cortex.pynn import state as floor
 
@@ -14,18 +16,21 @@ if TYPE_CHECKING:
     from ._synapses import Synapses
 
 name = "builtin"
+PRECISIONS = {"double": np.float64, "single": np.float32}
 
 
 class State(floor.State):
     """One network, and its engine while nothing changes."""
 
     backend = "builtin"
-    threads = 1
 
-    def begin(self, *arguments: Any, threads: int = 1, **named: Any) -> None:
+    def begin(
+        self, *arguments: Any, threads: int = 1, precision: str = "double", **named: Any
+    ) -> None:
         """Forget the network."""
         super().begin(*arguments, **named)
         self.threads = threads
+        self.kind = PRECISIONS[precision]
         self.engine: Engine | None = None
         self.synapses: Synapses | None = None
         self.background: tuple[bool, ...] = ()  # projections that are not in the table
