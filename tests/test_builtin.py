@@ -208,6 +208,38 @@ def test_results_do_not_depend_on_the_number_of_threads():
         )
 
 
+@pytest.mark.slow  # another precision is compiled first
+@pytest.mark.parametrize("celltype", ["IF_curr_exp", "IF_cond_alpha", "Izhikevich"])
+def test_single_precision_is_near_double(celltype):
+    signals = []
+    for precision in ("double", "single"):
+        sim = namespace(precision=precision)
+        cells = sim.Population(20, getattr(sim, celltype)(i_offset=0.005))
+        source = sim.Population(20, sim.SpikeSourcePoisson(rate=500.0))
+        synapse = sim.StaticSynapse(weight=0.001, delay=1.0)
+        sim.Projection(source, cells, sim.OneToOneConnector(), synapse)
+        cells.record("v")
+        sim.run(50.0)
+        signals.append(cells.get_data("v").segments[0].analogsignals[0].magnitude)
+    early = slice(100)  # a spike would make much of little
+    assert 0 < np.abs(signals[1] - signals[0])[early].max() < 1e-3
+
+
+@pytest.mark.slow
+def test_single_precision_has_the_rates_of_double():
+    one, other, again = (
+        microcircuit(scale=0.1, duration=2000.0, warmup=200.0, backend="builtin", options=options)
+        for options in (
+            {"precision": "double"},
+            {"precision": "single"},
+            {"precision": "single", "threads": "1"},
+        )
+    )
+    assert_same_spikes(other, again)
+    assert one.metadata["n_spikes"] == pytest.approx(other.metadata["n_spikes"], rel=0.05)
+    assert other.metadata["options"]["precision"] == "single"
+
+
 def test_native_and_shared_connections_are_the_same():
     networks = []
     for realisation in ("native", "shared"):
@@ -538,6 +570,8 @@ def test_impossible_parameters_are_refused(sim):
 def test_wrong_settings_are_refused():
     with pytest.raises(InvalidValueError, match="threads"):
         namespace(threads=0)
+    with pytest.raises(InvalidValueError, match="'double' or 'single'"):
+        namespace(precision="half")
     with pytest.raises(InvalidValueError, match="rng_seed"):
         namespace(seed=-1)
 
