@@ -222,7 +222,7 @@ def test_single_precision_is_near_double(celltype):
         sim.run(50.0)
         signals.append(cells.get_data("v").segments[0].analogsignals[0].magnitude)
     early = slice(100)  # a spike would make much of little
-    assert 0 < np.abs(signals[1] - signals[0])[early].max() < 1e-3
+    assert 0 < np.abs(signals[1] - signals[0])[early].max() < 5e-3
 
 
 @pytest.mark.slow
