@@ -27,7 +27,7 @@ from portable_cortex.pynn.draws import (
 from portable_cortex.pynn.grid import delay_steps, nearest_steps
 from portable_cortex.pynn.values import is_number, is_random, number
 
-from ._philox import inverse_normal, uniform
+from ._philox import inverse_normals, uniform
 from ._workers import in_parallel
 
 NORMAL = {"normal", "normal_clipped", "normal_clipped_to_boundary"}
@@ -90,14 +90,15 @@ class Listed:
         delays = np.round(self.steps * timestep, 9)
         return Edges(sources, self.targets.astype(np.int64), self.weights, delays)
 
-    def count(self, first: int, last: int, where: tuple[Any, ...]) -> None:
-        """Count the synapses of some sources; `where` comes from `_synapses`."""
-        _count_listed(first, last, self.starts, self.targets, self.steps, *where)
+    @property
+    def out_degrees(self) -> NDArray[np.int64]:
+        """Synapses of each source."""
+        return np.diff(self.starts)
 
-    def fill(self, first: int, last: int, where: tuple[Any, ...], table: tuple[Any, ...]) -> None:
-        """Write the synapses of some sources to their places."""
+    def append(self, sources: Any, rows: Any, ends: Any, where: Any, buffer: Any) -> None:
+        """Write the synapses of some sources into a buffer of `_synapses`, at the rows' ends."""
         columns = (self.starts, self.targets, self.weights, self.steps)
-        _fill_listed(first, last, *columns, *where, *table)
+        _append_listed(sources, rows, ends, *columns, *where, *buffer)
 
 
 @dataclass(frozen=True)
@@ -163,13 +164,14 @@ class Drawn:
         _draw_all(*self._recipe(), targets, weights, steps)
         return Listed(self.starts, targets, weights, steps).edges(timestep)
 
-    def count(self, first: int, last: int, where: tuple[Any, ...]) -> None:
-        """Count the synapses of some sources; `where` comes from `_synapses`."""
-        _count_drawn(first, last, *self._recipe(), *where)
+    @property
+    def out_degrees(self) -> NDArray[np.int64]:
+        """Synapses of each source."""
+        return np.diff(self.starts)
 
-    def fill(self, first: int, last: int, where: tuple[Any, ...], table: tuple[Any, ...]) -> None:
-        """Write the synapses of some sources to their places."""
-        _fill_drawn(first, last, *self._recipe(), *where, *table)
+    def append(self, sources: Any, rows: Any, ends: Any, where: Any, buffer: Any) -> None:
+        """Write the synapses of some sources into a buffer of `_synapses`, at the rows' ends."""
+        _append_drawn(sources, rows, ends, *self._recipe(), *where, *buffer)
 
     def _recipe(self) -> tuple[Any, Any, Any, Any, Any, Any]:
         return (self.starts, self.integers, self.weight, self.limits, self.guide, self.shortest)
@@ -299,12 +301,17 @@ def _delay(u: float, limits: Any, guide: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _weight(u: float, weight: Any) -> float:
+def _to_weights(u: Any, weight: Any) -> None:
+    """Uniform numbers become weights, in place."""
     mean, sd, below, between, low, high = weight
     if sd == 0.0:
-        return np.float64(mean)
-    value = mean + sd * inverse_normal(below + u * between)
-    return np.float64(np.float32(min(max(value, low), high)))
+        u[:] = mean
+        return
+    for i in range(u.size):
+        u[i] = below + u[i] * between
+    inverse_normals(u)
+    for i in range(u.size):
+        u[i] = np.float64(np.float32(min(max(mean + sd * u[i], low), high)))
 
 
 @njit(cache=True, nogil=True)
@@ -317,75 +324,51 @@ def _draw_all(
     uniform(integers[0], integers[3], 0, delays)
     partners = np.empty(weights.size)
     uniform(integers[0], integers[1], 0, partners)
+    _to_weights(weights, weight)
     for source in range(starts.size - 1):
         for i in range(starts[source], starts[source + 1]):
             targets[i] = _target(partners[i], integers, source)
-            weights[i] = _weight(weights[i], weight)
             steps[i] = shortest + _delay(delays[i], limits, guide)
 
 
 @njit(cache=True, nogil=True)
-def _count_drawn(
-    first: int, last: int,
+def _append_drawn(
+    sources: Any, rows: Any, ends: Any,
     starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
-    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
+    owner: Any, place: Any, columns: Any, n_columns: int,
+    keys: Any, places: Any, weights: Any,
 ) -> None:  # fmt: skip
-    partners, delays = np.empty(BATCH), np.empty(BATCH)
-    for source in range(first, last):
-        row = np.uint64(rows[source])
+    partners, delays, drawn = np.empty(BATCH), np.empty(BATCH), np.empty(BATCH)
+    for k in range(sources.size):
+        source, at = sources[k], np.uint64(ends[rows[k]])
         for begin in range(starts[source], starts[source + 1], BATCH):
             n = min(BATCH, starts[source + 1] - begin)
             uniform(integers[0], integers[1], begin, partners[:n])
+            uniform(integers[0], integers[2], begin, drawn[:n])
             uniform(integers[0], integers[3], begin, delays[:n])
+            _to_weights(drawn[:n], weight)
             for i in range(n):
                 target = _target(partners[i], integers, source)
                 column = columns[np.uint64(shortest) + _delay(delays[i], limits, guide)]
-                offsets[owner[target], row, np.uint64(column)] += np.uint64(1)
+                keys[at] = np.int64(owner[target]) * n_columns + column
+                places[at] = place[target]
+                weights[at] = drawn[i]
+                at += np.uint64(1)
+        ends[rows[k]] = at
 
 
 @njit(cache=True, nogil=True)
-def _fill_drawn(
-    first: int, last: int,
-    starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
-    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
-    table_targets: Any, table_weights: Any,
+def _append_listed(
+    sources: Any, rows: Any, ends: Any,
+    starts: Any, targets: Any, all_weights: Any, steps: Any,
+    owner: Any, place: Any, columns: Any, n_columns: int,
+    keys: Any, places: Any, weights: Any,
 ) -> None:  # fmt: skip
-    partners, delays, weights = np.empty(BATCH), np.empty(BATCH), np.empty(BATCH)
-    for source in range(first, last):
-        row = np.uint64(rows[source])
-        for begin in range(starts[source], starts[source + 1], BATCH):
-            n = min(BATCH, starts[source + 1] - begin)
-            uniform(integers[0], integers[1], begin, partners[:n])
-            uniform(integers[0], integers[2], begin, weights[:n])
-            uniform(integers[0], integers[3], begin, delays[:n])
-            for i in range(n):
-                target = _target(partners[i], integers, source)
-                column = columns[np.uint64(shortest) + _delay(delays[i], limits, guide)]
-                at = offsets[owner[target], row, np.uint64(column)]
-                offsets[owner[target], row, np.uint64(column)] = at + np.uint64(1)
-                table_targets[np.uint64(at)] = place[target]
-                table_weights[np.uint64(at)] = _weight(weights[i], weight)
-
-
-@njit(cache=True, nogil=True)
-def _count_listed(
-    first: int, last: int, starts: Any, targets: Any, steps: Any,
-    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
-) -> None:  # fmt: skip
-    for source in range(first, last):
+    for k in range(sources.size):
+        source, at = sources[k], ends[rows[k]]
         for i in range(starts[source], starts[source + 1]):
-            offsets[owner[targets[i]], rows[source], columns[steps[i]]] += np.uint64(1)
-
-
-@njit(cache=True, nogil=True)
-def _fill_listed(
-    first: int, last: int, starts: Any, targets: Any, weights: Any, steps: Any,
-    rows: Any, owner: Any, place: Any, columns: Any, offsets: Any,
-    table_targets: Any, table_weights: Any,
-) -> None:  # fmt: skip
-    for source in range(first, last):
-        for i in range(starts[source], starts[source + 1]):
-            at = offsets[owner[targets[i]], rows[source], columns[steps[i]]]
-            offsets[owner[targets[i]], rows[source], columns[steps[i]]] = at + np.uint64(1)
-            table_targets[np.uint64(at)] = place[targets[i]]
-            table_weights[np.uint64(at)] = weights[i]
+            keys[at] = np.int64(owner[targets[i]]) * n_columns + columns[steps[i]]
+            places[at] = place[targets[i]]
+            weights[at] = all_weights[i]
+            at += 1
+        ends[rows[k]] = at

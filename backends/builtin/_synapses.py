@@ -1,17 +1,19 @@
-"""All synapses of a network, as the engine reads them: by thread, source, delay, target.
+"""All synapses of a network, as the engine reads them: by source, thread, delay.
 
-A row holds the synapses of one source onto one receptor, a column those of one delay. A thread
-reads, in each step, the segments of the spikes that arrive in it, and adds their weights to the
-inputs of its own neurons: nothing but these inputs is written, and they fit into the cache.
-A synapse takes 2 bytes for its target among the thread's neurons (4 beyond 65,536 of them) and 4
-for its weight (8 where float32 does not hold all weights exactly).
+A row holds the synapses of one source onto one receptor: a part for each thread, in columns, those
+of one delay each. It is made once, in a place whose size is known from the source's out-degrees:
+drawn into a buffer, counted, and sorted from there into the table. A thread reads, in each step,
+the segments of the spikes that arrive in it, and adds their weights to the inputs of its own
+neurons: nothing but these inputs is written, and they fit into the cache. A synapse takes 2 bytes
+for its target among the thread's neurons (4 beyond 65,536 of them) and 4 for its weight (8 where
+float32 does not hold all weights exactly).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -46,6 +48,23 @@ class Bundle:
     owner: NDArray[np.uint8]
     place: NDArray[np.uint32]
     receptor: int
+
+
+class Buffer(NamedTuple):
+    """Synapses of some rows, row after row.
+
+    Attributes
+    ----------
+    keys : array of int32
+        Thread of the target, times the number of columns, plus the column.
+    places : array
+        Index of the target among its thread's neurons.
+    weights : array
+    """
+
+    keys: NDArray[np.int32]
+    places: NDArray[Any]
+    weights: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -84,12 +103,22 @@ class Plan:
 
     rows: NDArray[np.int32]
     row_receptors: NDArray[np.int64]
+    starts: NDArray[np.int64]
     steps: NDArray[np.int64]
-    offsets_shape: tuple[int, int, int]
+    n_threads: int
     offsets_type: Any
     target_type: Any
     weight_type: Any
-    n_synapses: int
+
+    @property
+    def n_synapses(self) -> int:
+        """All of them."""
+        return int(self.starts[-1])
+
+    @property
+    def offsets_shape(self) -> tuple[int, int, int]:
+        """Threads, rows, columns and an end."""
+        return self.n_threads, self.starts.size - 1, self.steps.size + 1
 
     @property
     def nbytes(self) -> int:
@@ -116,18 +145,20 @@ def plan(
         rows[bundle.receptor, bundle.sources] = 0
     taken = rows == 0
     rows[taken] = np.arange(int(taken.sum()), dtype=np.int32)
-    receptors = np.nonzero(taken)[0].astype(np.int64)
+    starts = np.zeros(int(taken.sum()) + 1, np.int64)
+    for bundle in bundles:
+        starts[rows[bundle.receptor, bundle.sources] + 1] += bundle.edges.out_degrees
+    np.cumsum(starts, out=starts)
     steps = np.unique(np.concatenate([np.empty(0, np.int64), *(_steps(b) for b in bundles)]))
-    n = sum(bundle.edges.size for bundle in bundles)
     return Plan(
         rows,
-        receptors,
+        np.nonzero(taken)[0].astype(np.int64),
+        starts,
         steps,
-        (n_threads, int(taken.sum()), steps.size + 1),
-        np.uint32 if n < 2**32 else np.uint64,
+        n_threads,
+        np.uint32 if starts[-1] < 2**32 else np.uint64,
         np.uint16 if n_local <= 2**16 else np.uint32,
         np.float32 if all(bundle.edges.single for bundle in bundles) else np.float64,
-        n,
     )
 
 
@@ -136,7 +167,7 @@ def _steps(bundle: Bundle) -> NDArray[np.int64]:
 
 
 def build(plan: Plan, bundles: Sequence[Bundle], workers: int, progress: Progress) -> Synapses:
-    """Make the table: count, then place.
+    """Make the table.
 
     Parameters
     ----------
@@ -145,67 +176,74 @@ def build(plan: Plan, bundles: Sequence[Bundle], workers: int, progress: Progres
     progress : Progress
         Told how much is done, from 0 to 1.
     """
-    offsets = np.zeros(plan.offsets_shape, plan.offsets_type)
-    # column c is counted in, and filled from, offsets[..., c + 1]: what is left there after the
-    # last synapse is the begin of the next segment
-    columns = np.zeros(int(plan.steps.max(initial=0)) + 1, np.int64)
-    columns[plan.steps] = np.arange(plan.steps.size) + 1
-    where = [
-        (
-            plan.rows[b.receptor, b.sources],
-            b.owner,
-            b.place.astype(plan.target_type),
-            columns,
-            offsets,
-        )
-        for b in bundles
-    ]
-    pieces = _pieces(bundles)
-
-    def for_all(action: Callable[[int, int, int], None], done: float) -> None:
-        """``action(bundle, first source, last)`` for all bundles."""
-
-        def work(worker: int) -> None:
-            for number in range(worker, len(pieces), workers):
-                numbers, first, last = pieces[number]
-                for bundle in numbers:
-                    action(bundle, first, last)
-                progress(done + 0.5 * number / len(pieces))
-
-        in_parallel(workers, work)
-
-    for_all(lambda b, first, last: bundles[b].edges.count(first, last, where[b]), 0.0)
-    used = np.zeros(plan.rows.shape[0], np.int64)
-    _to_begins(offsets.reshape(-1, plan.steps.size + 1), plan.row_receptors, used)
+    offsets = np.empty(plan.offsets_shape, plan.offsets_type)
     table = np.empty(plan.n_synapses, plan.target_type), np.empty(plan.n_synapses, plan.weight_type)
-    for_all(lambda b, first, last: bundles[b].edges.fill(first, last, where[b], table), 0.5)
-    targets, weights = table
-    return Synapses(plan.rows, plan.steps, offsets, targets, weights, used)
+    used = np.zeros((workers, plan.rows.shape[0]), np.int64)
+    columns = np.zeros(int(plan.steps.max(initial=0)) + 1, np.int64)
+    columns[plan.steps] = np.arange(plan.steps.size)
+    # the sources of each bundle in the order of their rows
+    bundle_rows = [plan.rows[b.receptor, b.sources].astype(np.int64) for b in bundles]
+    orders = [np.argsort(rows, kind="stable") for rows in bundle_rows]
+    sorted_rows = [rows[order] for rows, order in zip(bundle_rows, orders, strict=True)]
+    where = [(b.owner, b.place.astype(plan.target_type), columns, plan.steps.size) for b in bundles]
+    pieces = _pieces(plan.starts)
+    largest = int(np.diff(plan.starts[pieces]).max(initial=0))
+
+    def work(worker: int) -> None:
+        buffer = Buffer(
+            np.empty(largest, np.int32),
+            np.empty(largest, plan.target_type),
+            np.empty(largest, plan.weight_type),
+        )
+        for number in range(worker, pieces.size - 1, workers):
+            first, last = pieces[number : number + 2]
+            ends = plan.starts[first:last] - plan.starts[first]
+            for bundle, rows, order, place in zip(bundles, sorted_rows, orders, where, strict=True):
+                own = slice(*np.searchsorted(rows, (first, last)))
+                if own.start < own.stop:
+                    bundle.edges.append(order[own], rows[own] - first, ends, place, buffer)
+            _sort(
+                first, last, plan.starts, plan.row_receptors, offsets, *buffer, *table, used[worker]
+            )
+            progress(number / pieces.size)
+
+    in_parallel(workers, work)
+    return Synapses(plan.rows, plan.steps, offsets, *table, used.max(axis=0))
 
 
-def _pieces(bundles: Sequence[Bundle]) -> list[tuple[list[int], int, int]]:
-    """Bundles with the same sources, and ranges of these: one range's rows fit into the cache."""
-    groups: dict[bytes, list[int]] = {}
-    for number, bundle in enumerate(bundles):
-        groups.setdefault(bundle.sources.tobytes(), []).append(number)
-    pieces = []
-    for numbers in groups.values():
-        n_pre = bundles[numbers[0]].sources.size
-        n = sum(bundles[number].edges.size for number in numbers)
-        length = max(1, PIECE * n_pre // max(n, 1))
-        pieces += [(numbers, i, min(i + length, n_pre)) for i in range(0, n_pre, length)]
-    return pieces
+def _pieces(starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cuts between rows, so that what is between two fits into the cache."""
+    cuts = np.searchsorted(starts, np.arange(0, int(starts[-1]), PIECE))
+    return np.unique(np.append(cuts, [0, starts.size - 1])).astype(np.int64)
 
 
 @njit(cache=True, nogil=True)
-def _to_begins(offsets: Any, receptors: Any, used: Any) -> None:
-    total = offsets[0, 0] if offsets.size else 0  # zero, of the right type
-    for row in range(offsets.shape[0]):
-        receptor = receptors[row % receptors.size]
-        offsets[row, 0] = total
-        for column in range(1, offsets.shape[1]):
-            n = offsets[row, column]
-            if n and column > used[receptor]:
-                used[receptor] = column
-            offsets[row, column] = total
-            total += n
+def _sort(
+    first: int, last: int, starts: Any, receptors: Any, offsets: Any, keys: Any, places: Any,
+    weights: Any, table_targets: Any, table_weights: Any, used: Any,
+) -> None:  # fmt: skip
+    """Sort the buffered synapses of some rows by thread and column, as they were made."""
+    n_threads, n_columns = offsets.shape[0], offsets.shape[2] - 1
+    counts = np.empty(n_threads * n_columns + 1, np.int64)
+    for row in range(first, last):
+        begin, end = starts[row] - starts[first], starts[row + 1] - starts[first]
+        counts[:] = 0
+        for i in range(begin, end):
+            counts[np.uint64(keys[i]) + np.uint64(1)] += 1
+        total = starts[row]
+        for thread in range(n_threads):
+            for column in range(n_columns):
+                key = thread * n_columns + column
+                offsets[thread, row, column] = total
+                n = counts[key + 1]
+                counts[key] = total
+                total += n
+                if n and column >= used[receptors[row]]:
+                    used[receptors[row]] = column + 1
+            offsets[thread, row, n_columns] = total
+        for i in range(begin, end):
+            key = np.uint64(keys[i])
+            at = np.uint64(counts[key])
+            counts[key] += 1
+            table_targets[at] = places[i]
+            table_weights[at] = weights[i]
