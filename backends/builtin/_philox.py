@@ -95,21 +95,20 @@ _SQRT_2PI = 2.50662827463100050242e0
 _TAIL = 0.13533528323661269189  # exp(-2)
 
 
-@njit(cache=True)
-def _polynomial(x: float, coefficients: Any) -> float:
-    value: float = coefficients[0]
-    for coefficient in coefficients[1:]:
-        value = value * x + coefficient
-    return value
+# Polynomials are written out: a loop over coefficients hinders vectors.
 
 
 @njit(cache=True)
-def _monic(x: float, coefficients: Any) -> float:
-    """A polynomial whose first coefficient is 1 and not listed."""
-    value: float = x + coefficients[0]
-    for coefficient in coefficients[1:]:
-        value = value * x + coefficient
-    return value
+def _degree_8(x: float, c: Any) -> float:
+    y = (((c[0] * x + c[1]) * x + c[2]) * x + c[3]) * x + c[4]
+    return np.float64((((y * x + c[5]) * x + c[6]) * x + c[7]) * x + c[8])
+
+
+@njit(cache=True)
+def _monic_degree_8(x: float, c: Any) -> float:
+    """The first coefficient is 1 and not listed."""
+    y = (((x + c[0]) * x + c[1]) * x + c[2]) * x + c[3]
+    return np.float64((((y * x + c[4]) * x + c[5]) * x + c[6]) * x + c[7])
 
 
 @njit(cache=True)
@@ -120,9 +119,9 @@ def _in_the_tail(u: float) -> float:
     x0 = x - math.log(x) / x
     z = 1.0 / x
     if x < 8.0:
-        x1 = z * _polynomial(z, _P1) / _monic(z, _Q1)
+        x1 = z * _degree_8(z, _P1) / _monic_degree_8(z, _Q1)
     else:
-        x1 = z * _polynomial(z, _P2) / _monic(z, _Q2)
+        x1 = z * _degree_8(z, _P2) / _monic_degree_8(z, _Q2)
     x = x0 - x1
     return -x if u < 0.5 else x
 
@@ -130,13 +129,18 @@ def _in_the_tail(u: float) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")
 def inverse_normals(u: Any) -> None:
     """Each number becomes the argument at which the standard normal distribution function is it."""
-    part = np.empty(SIZE)
+    near, tail = np.empty(SIZE), np.empty(SIZE, np.int64)
     for begin in range(0, u.size, SIZE):
-        n = min(SIZE, u.size - begin)
-        for i in range(n):  # as vector instructions, right near 1/2
-            y = u[begin + i] - 0.5
-            y2 = y * y
-            part[i] = (y + y * (y2 * _polynomial(y2, _P0) / _monic(y2, _Q0))) * _SQRT_2PI
-        for i in range(n):
-            own = u[begin + i]
-            u[begin + i] = part[i] if _TAIL < own <= 1.0 - _TAIL else _in_the_tail(own)
+        own = u[begin : min(begin + SIZE, u.size)]
+        for i in range(own.size):  # as vector instructions, right near 1/2
+            y = own[i] - 0.5
+            x = y * y
+            p = (((_P0[0] * x + _P0[1]) * x + _P0[2]) * x + _P0[3]) * x + _P0[4]
+            near[i] = (y + y * (x * p / _monic_degree_8(x, _Q0))) * _SQRT_2PI
+        n = 0
+        for i in range(own.size):  # without a branch that nobody could foresee
+            tail[n] = i
+            n += np.int64(not _TAIL < own[i] <= 1.0 - _TAIL)
+        for k in range(n):
+            near[tail[k]] = _in_the_tail(own[tail[k]])
+        own[:] = near[: own.size]
