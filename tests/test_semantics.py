@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
 import os
 import re
@@ -82,8 +81,6 @@ def sim(backend):
         namespace = backend.simulator(load_machine("single-thread").options_for(backend))
     except BackendUnavailableError as error:  # of the target, e.g. no board
         pytest.skip(str(error))
-    if not gc.get_freeze_count():
-        gc.freeze()  # Brian2 collects garbage at every run: leave out what there is already
     yield namespace
     with contextlib.suppress(Exception):  # it may have been ended, or refused
         backend.end(namespace)
