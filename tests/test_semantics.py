@@ -1744,6 +1744,39 @@ def test_delays_of_any_length_hold_from_the_present_on(sim):
     arrivals_with_delays_set_between_runs(sim)
 
 
+@row("poisson-shared")
+def test_parameters_of_poisson_sources_are_set_one_by_one(sim):
+    sim.setup(timestep=STEP)
+    sources = sim.Population(20, sim.SpikeSourcePoisson())
+    sources.set(duration=100.0)
+    sources.set(start=200.0)
+    sources[:10].set(rate=500.0)
+    sources[10:].set(rate=0.0)
+    close(sources.get("duration"), 100.0)
+    close(sources.get("rate"), np.repeat([500.0, 0.0], 10))
+    sources.record("spikes")
+    sim.run(400.0)
+    times = spikes(sources)
+    counts = [len(train) for train in times]
+    assert not any(counts[10:])
+    assert abs(sum(counts) - 500.0) <= 5 * np.sqrt(500.0)
+    assert all(200.0 <= t <= 300.0 + STEP for train in times for t in train)
+
+
+@row("poisson-shared")
+def test_rates_of_single_poisson_sources_hold(sim):
+    sim.setup(timestep=STEP)
+    sources = sim.Population(4, sim.SpikeSourcePoisson(rate=0.0))
+    cells = resting(sim, 4)
+    connect(sim, sources, cells, 1.0, 1.0, connector=sim.OneToOneConnector())
+    sources[:2].set(rate=900.0)
+    sources[1].rate = 0.0
+    close(sources.get("rate"), [900.0, 0.0, 0.0, 0.0])
+    close([cell.rate for cell in sources], [900.0, 0.0, 0.0, 0.0])
+    sim.run(50.0)
+    assert np.flatnonzero((potential(cells) > -64.9).any(axis=0)).tolist() == [0]
+
+
 @row("run-length")
 def test_a_run_with_callbacks_ends_between_two_points(sim):
     sim.setup(timestep=STEP)

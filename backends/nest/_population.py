@@ -78,8 +78,11 @@ class _Settable:
         """See PyNN, which forgets that ``tau_m`` is to stay when ``cm`` is set."""
         base: Any = super()
         cells: Any = self
-        if cells.celltype.injectable and isinstance(cells.celltype, StandardCellType):
+        if isinstance(cells.celltype, StandardCellType):
             for name in set(cells.celltype.computed_parameters()) - set(parameters):
+                if getattr(cells, "_generator", None) is not None:
+                    parameters[name] = cells.get(name)
+                    continue
                 values = np.full(cells.size, np.nan)
                 values[cells._mask_local] = cells.get(name, simplify=False)
                 parameters[name] = values
