@@ -12,7 +12,7 @@ from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import population as floor
 from portable_cortex.pynn import recorder
 
-from . import _simulator
+from . import Brian2Backend, _simulator
 from ._cells import CELL_TYPES
 from ._groups import Array
 from ._handover import initial_values
@@ -147,8 +147,9 @@ class Population(floor.Population):
             if twice.any():
                 raise UnsupportedError(
                     f"a SpikeSourceArray of the brian2 backend fires at most once a step "
-                    f"({state.dt:g} ms), not twice at {steps[1:][twice][0] * state.dt:g} ms: use "
-                    "several sources, or a shorter time step"
+                    f"({state.dt:g} ms), not twice at {steps[1:][twice][0] * state.dt:g} ms "
+                    f"({Brian2Backend.cannot['spikes-in-one-step']}): use several sources, or a "
+                    "shorter time step"
                 )
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:

@@ -23,6 +23,7 @@ from brian2.devices.device import get_device, reset_device
 from portable_cortex.backend import Progress
 from portable_cortex.errors import BackendUnavailableError, SimulationError, UnsupportedError
 
+from . import Brian2Backend
 from ._compile import compile_program, require_compiler
 from ._groups import Array, Lowered
 from ._handover import Handover
@@ -187,8 +188,8 @@ class Standalone(Program):
     def hand_over(self, state: State, what: str) -> Handover:
         raise UnsupportedError(
             f"the brian2 backend cannot add or change {what} at {state.t:g} ms in mode "
-            f"{state.options.mode}: its network is compiled at the first run; do it before, or "
-            "after reset(), or take option mode=runtime"
+            f"{state.options.mode} ({Brian2Backend.cannot['parameters-between-runs']}): do it "
+            "before the first run, or after reset(), or take option mode=runtime"
         )
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.population import Joined, each_value
+from portable_cortex.pynn.population import Indexed, Joined, each_value
 
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
@@ -129,7 +129,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         return PopulationView(self, selector, label)
 
 
-class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -380,11 +380,6 @@ class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
             self._connect_sources()
         for variable, value in self.initial_values.items():
             self._set_initial_value_array(variable, value)
-
-    def id_to_index(self, cells: Any) -> Any:
-        """See PyNN, which cannot do it for none: a process may have no recorded neuron."""
-        none = isinstance(cells, np.ndarray) and not cells.size
-        return np.empty(0, int) if none else super().id_to_index(cells)
 
     def recorded_spikes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Indices of the neurons that fired, and when (ms), as NEST recorded them."""

@@ -118,10 +118,13 @@ class Sampler:
     def forget(self) -> None:
         """Begin again at the present, with the present sample."""
         step = state.step
+        present = None
         if self.is_due(step):
-            present = np.array([self.samples(name)[-1] for name in self.variables])
-        else:
-            present = None
+            self._read.pop(step, None)  # the state may have been set since it was read
+            self.read_present()
+            if step not in self._read:
+                self._read[step] = np.array([self.samples(name)[-1] for name in self.variables])
+            present = self._read[step]
         later = self._handed_over_early()
         self._device.n_events = 0
         self._read = later if present is None else {step: present, **later}

@@ -19,6 +19,7 @@ from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import state as floor
 from portable_cortex.pynn.grid import nearest_steps
 
+from . import NestBackend
 from ._currents import LONGEST, Currents, set_own_current
 from ._pynn import nest, pynn_simulator
 from ._reset import check_reset, make_again
@@ -101,8 +102,9 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
         if self.nest_step > 0 and (shortest < least - half or longest > most + half):
             raise UnsupportedError(
                 f"on nest, delays that are set after a run must be from {least:g} to {most:g} ms, "
-                f"as those before it were, not from {shortest:g} to {longest:g} ms: give setup() "
-                "the max_delay (and min_delay) that there will be"
+                f"as those before it were, not from {shortest:g} to {longest:g} ms "
+                f"({NestBackend.cannot['delays-between-runs']}): give setup() the max_delay (and "
+                "min_delay) that there will be"
             )
 
     @property

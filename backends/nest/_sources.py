@@ -12,6 +12,7 @@ from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.population import check_parameter, times_of
 
+from . import NestBackend
 from ._pynn import pynn_nest
 from ._simulator import state
 
@@ -44,7 +45,8 @@ def _check(times: Any) -> None:
     if lost.size:
         raise UnsupportedError(
             f"on nest a SpikeSourceArray that is told at {now:g} ms cannot fire at {lost[0]:g} ms, "
-            f"only after {done:g} ms. Shift the times, or use builtin, brian2 or neuron"
+            f"only after {done:g} ms ({NestBackend.cannot['spike-at-zero']}): shift the times, or "
+            "use builtin, brian2 or neuron"
         )
 
 

@@ -56,6 +56,25 @@ proc portable_set() { local i
         $o1.o(i).delay = $o3.x[i] + portable_margin
     }
 }
+func portable_replace() { local i, longest  localobj old, connection
+    // list of connections, weights, delays, list of those that remain, list of those replaced;
+    // gives the longest delay there was
+    longest = 0
+    for i = 0, $o1.count - 1 {
+        old = $o1.o(i)
+        if (old.delay > longest) longest = old.delay
+        connection = old
+        if (old.weight != $o2.x[i]) {
+            connection = portable_context.gid_connect(old.srcgid, old.syn)
+            connection.weight = $o2.x[i]
+            old.active(0)
+            $o5.append(old)
+        }
+        connection.delay = $o3.x[i] + portable_margin
+        $o4.append(connection)
+    }
+    return longest
+}
 """)
 
 
@@ -89,6 +108,8 @@ class Projection(projection.Projection):
             synapse_type is None or type(synapse_type) is pynn_neuron.StaticSynapse
         ) and getattr(connector, "location_selector", None) is None
         self._list: Any = None  # of NEURON's connections, once there are any
+        self._replaced = h.List()  # connections that only have spikes on their way
+        self._replaced_until = 0.0  # step in which the last of them has arrived
         if self._is_static:
             super().__init__(*arguments)
         else:
@@ -129,11 +150,26 @@ class Projection(projection.Projection):
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
         if self._list is not None:
-            h.portable_set(self._list, _vector(weights), _vector(self._edges.delays))
+            values = _vector(weights), _vector(self._edges.delays)
+            if simulator.state.running:
+                self._replace_connections(*values)
+            else:
+                h.portable_set(self._list, *values)
         elif self.post_is_driven_by_this:
             for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
                 cell.drive_weight = weight
             self.pre._push_drive()
+
+    def _replace_connections(self, weights: Any, delays: Any) -> None:
+        """Give other weights to spikes from the present on.
+
+        NEURON looks at a weight when a spike arrives: those on their way keep their connections.
+        """
+        if state.step > self._replaced_until:
+            self._replaced.remove_all()
+        connections, self._list = self._list, h.List()
+        longest = h.portable_replace(connections, weights, delays, self._list, self._replaced)
+        self._replaced_until = state.step + longest / state.dt + 1
 
     def stored(self) -> Edges:
         """All synapses, of all processes."""
@@ -240,6 +276,7 @@ class Projection(projection.Projection):
     def release(self) -> None:
         """Free the connections in NEURON."""
         self._list = None
+        self._replaced = h.List()
         if not self._is_static:
             self._connections: dict[Any, Any] = {}
 
