@@ -27,7 +27,7 @@ from pyNN import errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Joined, each_value
+from portable_cortex.pynn.population import Indexed, Joined, each_value
 from portable_cortex.support import refusal
 
 from . import _simulator
@@ -129,7 +129,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         return PopulationView(self, selector, label)
 
 
-class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -388,11 +388,6 @@ class Population(_Settable, pynn_nest.Population):  # type: ignore[misc]
             self._connect_sources()
         for variable, value in self.initial_values.items():
             self._set_initial_value_array(variable, value)
-
-    def id_to_index(self, cells: Any) -> Any:
-        """See PyNN, which cannot do it for none: a process may have no recorded neuron."""
-        none = isinstance(cells, np.ndarray) and not cells.size
-        return np.empty(0, int) if none else super().id_to_index(cells)
 
 
 def _all_values(value: Any, size: int) -> np.ndarray[Any, Any]:

@@ -18,6 +18,7 @@ from portable_cortex.support import refusal
 
 from . import _state
 from ._pynn import h, pynn_neuron, simulator
+from ._state import state
 
 CHUNK = 1 << 20
 """Synapses that are passed to NEURON at a time, to bound the memory that this takes."""
@@ -52,6 +53,25 @@ proc portable_set() { local i
         $o1.o(i).delay = $o3.x[i] + portable_margin
     }
 }
+func portable_replace() { local i, longest  localobj old, connection
+    // list of connections, weights, delays, list of those that remain, list of those replaced;
+    // gives the longest delay there was
+    longest = 0
+    for i = 0, $o1.count - 1 {
+        old = $o1.o(i)
+        if (old.delay > longest) longest = old.delay
+        connection = old
+        if (old.weight != $o2.x[i]) {
+            connection = portable_context.gid_connect(old.srcgid, old.syn)
+            connection.weight = $o2.x[i]
+            old.active(0)
+            $o5.append(old)
+        }
+        connection.delay = $o3.x[i] + portable_margin
+        $o4.append(connection)
+    }
+    return longest
+}
 """)
 
 
@@ -60,6 +80,8 @@ class Projection(projection.Projection):
     _simulator = _state
     _static_synapse_class = pynn_neuron.StaticSynapse
     _list: Any = None  # of NEURON's connections, once there are any
+    _replaced: Any = None  # connections that only have spikes on their way
+    _replaced_until = 0.0  # step in which the last of them has arrived
     _connections: dict[int, Any]  # PyNN's, of plastic synapses
 
     # --- making -------------------------------------------------------------------------------
@@ -97,11 +119,26 @@ class Projection(projection.Projection):
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
         if self._list is not None:
-            h.portable_set(self._list, _vector(weights), _vector(self._edges.delays))
+            values = _vector(weights), _vector(self._edges.delays)
+            if simulator.state.running:
+                self._replace_connections(*values)
+            else:
+                h.portable_set(self._list, *values)
         elif self.post_is_driven_by_this:
             for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
                 cell.drive_weight = weight
             self.pre._push_drive()
+
+    def _replace_connections(self, weights: Any, delays: Any) -> None:
+        """Give other weights to spikes from the present on.
+
+        NEURON looks at a weight when a spike arrives: those on their way keep their connections.
+        """
+        if state.step > self._replaced_until:
+            self._replaced.remove_all()
+        connections, self._list = self._list, h.List()
+        longest = h.portable_replace(connections, weights, delays, self._list, self._replaced)
+        self._replaced_until = state.step + longest / state.dt + 1
 
     def stored(self) -> Edges:
         """All synapses, of all processes."""
@@ -136,7 +173,7 @@ class Projection(projection.Projection):
             for _, cell, _ in self.drive_targets():
                 cell.drive_weight = cell.drive_interval = 0.0
             self.post.driven = False
-        self._list = h.List()
+        self._list, self._replaced = h.List(), h.List()
         cells, position = h.List(), np.zeros(self.post.size, dtype=np.int64)
         for n, target in enumerate(np.unique(self._edges.targets).tolist()):
             cells.append(self._receptor(target))
@@ -193,7 +230,8 @@ class Projection(projection.Projection):
 
     def release(self) -> None:
         """Free the connections in NEURON."""
-        self._list, self._connections = None, {}
+        self._list = self._replaced = None
+        self._connections = {}
 
     # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
 
