@@ -27,7 +27,8 @@ from pyNN import errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Indexed, Joined, each_value
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, each_value
+from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
 from . import _simulator
@@ -96,7 +97,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         values = self.grandparent.initial_values
         cells = self.index_in_grandparent(np.arange(self.size))
         size = self.grandparent.size
-        return {name: _all_values(value, size)[cells] for name, value in values.items()}
+        return {name: lazy(_all_values(value, size)[cells]) for name, value in values.items()}
 
     def _set_parameters(self, parameter_space: Any) -> None:
         state.check_alive(self)
@@ -123,13 +124,13 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         population._set_state(variable, value, cells)
         values = _all_values(population.initial_values[variable], population.size)
         values[cells] = _all_values(value, self.size)
-        population.initial_values[variable] = LazyArray(values, shape=(population.size,))
+        population.initial_values[variable] = lazy(values)
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)
 
 
-class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -240,10 +241,6 @@ class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc
                 f"set {variable} of {type(celltype).__name__}",
                 f"Leave it out, or use another backend ({str(error).splitlines()[0]})",
             ) from error
-
-    def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
-        # PyNN counts among the neurons of this process, but the values are those of all
-        return self.initial_values[variable][self.id_to_index(cell)]
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyNN import errors
+from pyNN import common, errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Joined, check_parameter
+from portable_cortex.pynn.population import Joined, Stateful, check_parameter
+from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
 from . import _state
@@ -30,9 +31,8 @@ SYNAPTIC = ("gsyn_exc", "gsyn_inh", "isyn_exc", "isyn_inh")
 class ID(simulator.ID):  # type: ignore[misc]  # PyNN is untyped
     """One cell."""
 
-    def set_initial_value(self, variable: str, value: float) -> None:
-        """See PyNN."""
-        self.as_view().initialize(**{variable: value})
+    get_initial_value = common.IDMixin.get_initial_value
+    set_initial_value = common.IDMixin.set_initial_value
 
 
 class Assembly(Joined, pynn_neuron.Assembly):  # type: ignore[misc]
@@ -126,10 +126,10 @@ class PopulationView(_Cells, pynn_neuron.PopulationView):  # type: ignore[misc]
         """Those of the population, for these cells."""
         population, indices = self._members()
         values = population.initial_values
-        return {name: LazyArray(v.evaluate()[indices]) for name, v in values.items()}
+        return {name: lazy(v.evaluate()[indices]) for name, v in values.items()}
 
 
-class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
+class Population(_Cells, Stateful, pynn_neuron.Population):  # type: ignore[misc]
     __doc__ = pynn_neuron.Population.__doc__
     _simulator = _state
     _recorder_class = Recorder
@@ -244,7 +244,7 @@ class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
             stored[variable] = value
             if simulator.state.running:
                 _set_state(cell, variable, value)
-        self.initial_values[name] = LazyArray(whole, shape=(self.size,))
+        self.initial_values[name] = lazy(whole)
 
     def build_sources(self) -> None:
         """Give each Poisson source a cell of its own, if they have none."""
