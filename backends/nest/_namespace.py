@@ -29,6 +29,7 @@ from ._population import PopulationView as PopulationView
 from ._projection import Projection, StaticSynapse
 from ._pynn import nest, pynn_nest
 from ._sources import SpikeSourceArray as SpikeSourceArray
+from ._sources import SpikeSourcePoisson as SpikeSourcePoisson
 
 default_threads = 1
 

@@ -221,6 +221,7 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
 
     def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
         senders, times = self.spikes()
+        self._give_from(self._begins)
         own = np.isin(senders, np.array([int(cell) for cell in ids], np.int64))
         return senders[own], times[own]
 
@@ -228,16 +229,15 @@ class Recorder(Segments, pynn_recording.Recorder):  # type: ignore[misc]  # PyNN
         if not len(ids):
             self._samples(variable.name, np.empty(0, np.int64))  # as the other processes do
             return np.array([]), None
-        return self._samples(variable.name, np.array([int(cell) for cell in ids])), None
+        values = self._samples(variable.name, np.array([int(cell) for cell in ids]))
+        self._give_from(round(self.signal_start(variable.name) / state.dt))
+        return values, None
 
     def _get_current_segment(
         self, filter_ids: Any = None, variables: Any = "all", clear: bool = False
     ) -> Any:
         self.begin()  # what is recorded since the last run has its first sample
-        segment = super()._get_current_segment(filter_ids, variables, clear)
-        for signal in segment.analogsignals:
-            signal.t_start = self.signal_start(signal.name) * pq.ms
-        return segment
+        return super()._get_current_segment(filter_ids, variables, clear)
 
     def _local_count(self, variable: Any, filter_ids: Any) -> dict[int, int]:
         senders, counts = np.unique(self.spikes()[0], return_counts=True)

@@ -35,6 +35,7 @@ __all__ = [
     "Population",
     "PopulationView",
     "Projection",
+    "Space",
     "SpikeSourceArray",
     "SpikeSourcePoisson",
     "StepCurrentSource",
@@ -96,6 +97,7 @@ _names = names(
         "StaticSynapse": pynn_neuron.StaticSynapse,
     },
 )
+Space = _names["Space"]  # pyNN.neuron has forgotten it
 connect, create, end, reset = (_names[name] for name in ("connect", "create", "end", "reset"))
 run, run_for, run_until = (_names[name] for name in ("run", "run_for", "run_until"))
 get_current_time, get_time_step = _names["get_current_time"], _names["get_time_step"]

@@ -10,7 +10,7 @@ from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.population import Joined, check_parameter
+from portable_cortex.pynn.population import Indexed, Joined, check_parameter
 
 from . import _state
 from ._cells import MECHANISMS, GridIF, GridIFCurrExp, SpikeSourcePoisson, on_grid
@@ -129,7 +129,7 @@ class PopulationView(_Cells, pynn_neuron.PopulationView):  # type: ignore[misc]
         return {name: LazyArray(v.evaluate()[indices]) for name, v in values.items()}
 
 
-class Population(_Cells, pynn_neuron.Population):  # type: ignore[misc]
+class Population(_Cells, Indexed, pynn_neuron.Population):  # type: ignore[misc]
     __doc__ = pynn_neuron.Population.__doc__
     _simulator = _state
     _recorder_class = Recorder

@@ -58,6 +58,7 @@ class Segments:
     recorded: Any
     _simulator: Any
     clear_flag: bool
+    _recording_start_time: Any
     _cleared: float | None = None  # ms
 
     def get(
@@ -87,6 +88,10 @@ class Segments:
     def _localize_variables(self, variables: Any, locations: Any) -> Variables:
         base: Any = super()
         return Variables(base._localize_variables(variables, locations))
+
+    def _give_from(self, step: int) -> None:
+        """Where the data begin that PyNN is given next."""
+        self._recording_start_time = round(step * self._simulator.state.dt, 9) * pq.ms
 
     def filter_recorded(self, variable: Any, filter_ids: Any) -> Any:
         """See PyNN, after which a variable that was asked for counts as recorded."""
@@ -279,10 +284,6 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         first, values = self.samples(variable)
         skipped = max(0, -(-(self.sampling_start - first) // self.interval))
         return first + skipped * self.interval, values[skipped:]
-
-    def _give_from(self, step: int) -> None:
-        """Where the data begin that PyNN is given next."""
-        self._recording_start_time = round(step * self._simulator.state.dt, 9) * pq.ms
 
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
         _, neurons = self.recorded_spikes()

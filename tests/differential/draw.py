@@ -429,8 +429,9 @@ class Drawing:
     def record(self) -> None:
         name = self.one(*self.members)
         sampled = ["v"]
-        if name in self.neurons:
-            letter = "g" if "cond" in self.type_of(name) else "i"
+        conducts = name in self.neurons and "cond" in self.type_of(name)
+        if conducts or (name in self.neurons and self.rarely()):
+            letter = "g" if conducts else "i"
             sampled += [f"{letter}syn_exc", f"{letter}syn_inh"]
         variables: tuple[str, ...] = ("spikes",)
         if name in self.neurons:
@@ -515,7 +516,7 @@ class Drawing:
     def get_parameters(self) -> None:
         cells = self.one(*self.members)
         if self.is_poisson(cells):
-            name: Any = self.one("rate", "start")
+            name: Any = "rate"
         elif cells in self.sources:
             name = "spike_times"
         else:
