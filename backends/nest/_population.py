@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyNN import errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
+from pyNN.random import RandomDistribution
 from pyNN.standardmodels import StandardCellType
 
 from portable_cortex.pynn.population import Indexed, Joined, Stateful, each_value
@@ -36,7 +37,7 @@ from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder, native_variable
 from ._reset import Nodes
 from ._simulator import ID, in_words, state
-from ._sources import on_grid
+from ._sources import SpikeSourcePoisson, on_grid
 
 build_params = pynn_populations._build_params
 
@@ -75,9 +76,15 @@ class _Settable:
     """Parameters that NEST has another form of: mix it into PyNN's populations."""
 
     def set(self, **parameters: Any) -> None:
-        """See PyNN, which forgets that ``tau_m`` is to stay when ``cm`` is set."""
+        """See PyNN, which forgets that ``tau_m`` is to stay when ``cm`` is set.
+
+        And which cannot draw for a single cell.
+        """
         base: Any = super()
         cells: Any = self
+        for name, value in parameters.items():
+            if isinstance(value, RandomDistribution):
+                parameters[name] = np.atleast_1d(value.next(cells.size))
         if cells.celltype.injectable and isinstance(cells.celltype, StandardCellType):
             for name in set(cells.celltype.computed_parameters()) - set(parameters):
                 values = np.full(cells.size, np.nan)
@@ -108,6 +115,11 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
             super()._set_parameters(parameter_space)
 
     def _get_parameters(self, *names: str) -> Any:
+        state.check_alive(self)
+        if self.grandparent._generator is not None:
+            space = self.grandparent._get_parameters(*names)
+            space.shape = (self.size,)
+            return space
         if "spike_times" not in names:
             return super()._get_parameters(*names)
         cells = self.index_in_grandparent(np.flatnonzero(self._mask_local))
@@ -154,7 +166,7 @@ class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: i
 
     def _create_cells(self) -> None:
         celltype = self.celltype
-        if isinstance(celltype, pynn_nest.SpikeSourcePoisson):
+        if isinstance(celltype, SpikeSourcePoisson):
             celltype.parameter_space.shape = (self.size,)
             if celltype.native_parameters.is_homogeneous:
                 parameters = build_params(celltype.native_parameters, None, size=self.size)
@@ -181,10 +193,16 @@ class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: i
         self.__dict__.update(_cells(self, nodes))
 
     def _connect_sources(self) -> None:
-        """Connect spike sources to the neurons that repeat their spikes."""
-        delay = {"delay": state.least_delay}
-        nest.Connect(self.node_collection_source, self.node_collection, "one_to_one", delay)
+        """Connect each spike source to the neuron that repeats its spikes."""
+        self._let_repeat(self.node_collection_source, "one_to_one", state.least_delay)
         self._deferred_parrot_connections = False
+
+    def _let_repeat(self, sources: Any, rule: str, delay: float) -> None:
+        """Connect sources to the neurons that repeat their spikes, in the time that was set."""
+        if isinstance(self.celltype, SpikeSourcePoisson):
+            # NEST adds half a microsecond and cuts, which is the wrong way below 0
+            sources.set(origin=-delay - 0.00075)
+        nest.Connect(sources, self.node_collection, rule, {"delay": delay})
 
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
         if self._generator is not None or not self.celltype.recordable:
@@ -208,6 +226,8 @@ class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: i
             Where NEST cannot set it, to anything but what it starts from.
         """
         state.check_alive(self)
+        if state.running:
+            self.recorder.begin()  # what is recorded already has the present sample
         celltype = self.celltype
         native = native_variable(celltype, variable)
         scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)
@@ -308,8 +328,7 @@ class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: i
         self._deferred_parrot_connections = False
         self._connected = True
         if "node_collection" in self.__dict__:
-            delay = {"delay": state.min_delay}
-            nest.Connect(self._generator, self.node_collection, "all_to_all", syn_spec=delay)
+            self._let_repeat(self._generator, "all_to_all", state.min_delay)
         if self._direct is not None:
             self._direct.connect_generator(self._generator)
 
@@ -325,6 +344,7 @@ class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: i
                 self._generator.set(build_params(parameter_space, None, size=self.size))
 
     def _get_parameters(self, *names: str) -> Any:
+        state.check_alive(self)
         if self._trains is None or "spike_times" not in names:
             return super()._get_parameters(*names)
         return self._trains_of(np.flatnonzero(self._mask_local))
