@@ -111,8 +111,9 @@ class Backend(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     capabilities: ClassVar[Capabilities]
-    #: what this backend cannot do, with the reason: by the name of a type of PyNN's, a row of
-    #: docs/semantics.md, or what contract tests need
+    #: what this backend cannot do, with the reason: by the name of a type of PyNN's or of a kind of
+    #: them, a row of docs/semantics.md, or what contract tests need; after a colon, a part of that.
+    #: `portable_cortex.support.refusal` makes the error of it
     cannot: ClassVar[Mapping[str, str]] = {}
     #: distributions whose versions belong into a run's record; the first is the simulator
     distributions: ClassVar[tuple[str, ...]] = ()

@@ -27,7 +27,7 @@ SYNAPSE_TYPES = (
     "StochasticTsodyksMarkramSynapse MultiQuantalSynapse ElectricalSynapse"
 ).split()
 
-_KINDS: dict[str, tuple[list[str], Callable[[Capabilities], tuple[str, ...]]]] = {
+KINDS: dict[str, tuple[list[str], Callable[[Capabilities], tuple[str, ...]]]] = {
     "cell type": (CELL_TYPES, lambda can: can.cell_types),
     "current source": (CURRENT_SOURCES, lambda can: can.current_sources),
     "synapse type": (SYNAPSE_TYPES, lambda can: can.synapse_types),
@@ -51,9 +51,9 @@ class Namespace:
         self.__dict__.update(_sim=sim, _backend=backend)
 
     def __getattr__(self, name: str) -> Any:
-        for kind, (standard, of) in _KINDS.items():
+        for kind, (standard, of) in KINDS.items():
             if name in standard and name not in of(self._backend.capabilities):
-                raise MissingNameError(refusal(self._backend, kind, name))
+                raise MissingNameError(missing_type(self._backend, kind, name))
         return getattr(self._sim, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -63,19 +63,70 @@ class Namespace:
         return dir(self._sim)
 
 
-def refusal(backend: Backend, kind: str, name: str) -> str:
-    """Why a standard type cannot be used, and where it can.
+def missing_type(backend: Backend, kind: str, name: str) -> str:
+    """Why a type cannot be used, and where it can.
+
+    Parameters
+    ----------
+    backend : Backend
+    kind : {"cell type", "current source", "synapse type"}
+    name : str
 
     Examples
     --------
-    >>> refusal(load_backend("mock"), "cell type", "GIF_cond_exp")
+    >>> missing_type(load_backend("mock"), "cell type", "GIF_cond_exp")
     "backend 'mock' has no cell type 'GIF_cond_exp': it is on nest, neuron"
     """
-    of = _KINDS[kind][1]
+    of = KINDS[kind][1]
+    if name in of(backend.capabilities):
+        return (
+            f"this {name} is not that of backend {backend.name!r}: take it from the same namespace "
+            "as the rest"
+        )
     others = [b.name for b in _backends() if name in of(b.capabilities)]
     where = f"it is on {', '.join(others)}" if others else "no backend has it"
     reason = f" ({backend.cannot[name]})" if name in backend.cannot else ""
     return f"backend {backend.name!r} has no {kind} {name!r}{reason}: {where}"
+
+
+def missing_name(backend: Backend, name: str) -> str:
+    """What is said of a name that is not in the namespace of a backend.
+
+    Examples
+    --------
+    >>> missing_name(load_backend("builtin"), "HH_cond_exp")
+    "backend 'builtin' has no cell type 'HH_cond_exp': it is on nest, neuron, mock"
+    """
+    for kind, (standard, _) in KINDS.items():
+        if name in standard:
+            return missing_type(backend, kind, name)
+    types = "; ".join(
+        f"{kind}s: {', '.join(of(backend.capabilities))}" for kind, (_, of) in KINDS.items()
+    )
+    return f"backend {backend.name!r} has no {name!r}. It has these {types}"
+
+
+def refusal(backend: str, what: str, request: str, remedy: str = "") -> UnsupportedError:
+    """The error for what a backend says that it cannot do, with the reason that is in `cannot`.
+
+    Parameters
+    ----------
+    backend : str
+        Its name.
+    what : str
+        The name of the reason.
+    request : str
+        What it cannot do, for the sentence that begins with "the nest backend cannot".
+    remedy : str, optional
+        A sentence: what can be done instead.
+
+    Examples
+    --------
+    >>> print(refusal("nest", "spike-at-zero", "fire at 0 ms"))
+    the nest backend cannot fire at 0 ms: NEST sends nothing before its first step has ended
+    """
+    sentence = f"the {backend} backend cannot {request}: {load_backend(backend).cannot[what]}"
+    return UnsupportedError(f"{sentence}. {remedy}" if remedy else sentence)
 
 
 def check_projection(backend: Backend, connector: Any, synapse: Any) -> None:
@@ -123,7 +174,7 @@ def table() -> str:
     backends = [load_backend(name) for name in BUILTIN]
     head = ["", *(f"`{b.name}`" for b in backends)]
     rows: list[list[str]] = []
-    for kind, (standard, of) in _KINDS.items():
+    for kind, (standard, of) in KINDS.items():
         rows.append([f"**{kind}s**", *("" for _ in backends)])
         for name in standard:
             marks = ["yes" if name in of(b.capabilities) else "" for b in backends]

@@ -149,7 +149,7 @@ def test_several_drives_of_one_neuron_add_up(sim):
 def test_explicit_poisson_source_cannot_be_too_fast(sim):
     source = sim.Population(2, sim.SpikeSourcePoisson(rate=5000.0))
     source.record("spikes")
-    with pytest.raises(UnsupportedError, match=r"up to 1000 spikes/s, not 5000"):
+    with pytest.raises(UnsupportedError, match=r"5000 spikes/s.* only one up to 1000"):
         sim.run(1.0)
 
 
@@ -312,12 +312,12 @@ def test_drawn_background_keeps_its_rate_until_spikes_of_the_new_one_arrive(sim)
 def test_what_is_not_there_is_said(sim):
     cells = sim.Population(2, sim.IF_curr_exp())
     synapse = synapses.TsodyksMarkramSynapse.__new__(synapses.TsodyksMarkramSynapse)
-    with pytest.raises(UnsupportedError, match="static synapses only"):
+    with pytest.raises(UnsupportedError, match="no synapse type 'TsodyksMarkramSynapse'"):
         sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
-    with pytest.raises(UnsupportedError, match=r"at most once a step \(0.1 ms\), not twice at 1.1"):
+    with pytest.raises(UnsupportedError, match=r"fire twice at 1.1 ms.*once a step at most"):
         sim.Population(1, sim.SpikeSourceArray(spike_times=[1.01, 1.02]))
     source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0, 1.01]))
-    with pytest.raises(UnsupportedError, match="at most once a step"):
+    with pytest.raises(UnsupportedError, match="once a step at most"):
         source.set(spike_times=[[3.0, 3.0]])
     assert source.get("spike_times").value.tolist() == [1.0, 1.01]
     with pytest.raises(UnsupportedError, match="off_grid"):

@@ -12,7 +12,7 @@ import numpy as np
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import BackendOptions, option
-from portable_cortex.recording import Spikes, by_time
+from portable_cortex.recording import Spikes
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Brian2Backend(Backend):
         "spikes-in-one-step": "a Brian2 neuron spikes once a step at most",
         "parameters-between-runs": "in its compiled modes the network is a program of its own, "
         "which is not changed while time goes on",
+        "current source: in mode cuda_standalone": "Brian2CUDA has no part that injects them",
     }
 
     def __init__(self) -> None:
@@ -91,10 +92,9 @@ class Brian2Backend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from Brian2's monitor, without a Python object a neuron."""
-        from ._simulator import state
+        from portable_cortex.pynn.recorder import spikes_of
 
-        steps, neurons = population.recorder.recorded_spikes()
-        return by_time(np.round(steps * state.dt, 9), neurons)
+        return spikes_of(population)
 
     def phases(self) -> Mapping[str, float]:
         """Compiling, apart from the rest of ``prepare``."""

@@ -19,10 +19,9 @@ from typing import Any
 import brian2
 import numpy as np
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.values import members
+from portable_cortex.support import refusal
 
-from . import Brian2Backend
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._groups import MS, Array, Cells, Lowered, Pathway, common, located, parents
 from ._injection import Injection
@@ -82,11 +81,12 @@ def _poisson(cells: Cells, dt: float, name: str, clock: Any) -> Any:
     """Poisson sources that fire at most once a step."""
     rates = cells.values("rate")
     if rates.size and rates.max() * dt * MS > MOST_POISSON:
-        raise UnsupportedError(
-            "a SpikeSourcePoisson of the brian2 backend that is recorded, or has several targets, "
-            f"fires at most once a step ({Brian2Backend.cannot['spikes-in-one-step']}): its rate "
-            f"can be up to {MOST_POISSON / dt / MS:g} spikes/s, not {rates.max():g}; connect it "
-            "one to one and do not record it, or use a shorter time step"
+        raise refusal(
+            "brian2",
+            "spikes-in-one-step",
+            f"have a SpikeSourcePoisson with a rate of {rates.max():g} spikes/s that is recorded, "
+            f"or has several targets, only one up to {MOST_POISSON / dt / MS:g} spikes/s",
+            "Connect it one to one and do not record it, or use a shorter time step",
         )
     model = Model(cells.size)
     model.add("rate", "Hz", rates)

@@ -32,7 +32,7 @@ _NAMES = namespace.names(
 )
 globals().update(_NAMES)
 __all__ = ["advance", "compile_seconds", "draw_shared", "setup", *_NAMES]
-__getattr__ = namespace.missing("brian2", _NAMES)
+__getattr__ = namespace.missing("brian2")
 
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import brian2
 import numpy as np
 
+from portable_cortex.pynn.drive import is_sole
 from portable_cortex.pynn.values import members
 
-from ._cells import CAPACITANCE, UNITS, SpikeSourcePoisson
-from ._groups import MS, Array, Cells, common, parents
+from ._cells import CAPACITANCE, UNITS
+from ._groups import MS, Array, Cells, common
 from ._handover import initial_values, last_spikes, refractory_steps
 from ._integration import code, propagators, runge_kutta
 from ._poisson import events
@@ -113,20 +114,13 @@ def drives_of(state: State) -> list[Any]:
 
     The sources' spikes are then drawn where they arrive, any number of them a step.
     """
-    found = []
-    for population in state.populations:
-        if type(population.celltype) is not SpikeSourcePoisson:
-            continue
-        projections = [p for p in state.projections if id(population) in parents(p.pre)]
-        if (
-            len(projections) == 1
-            and projections[0].pre is population
-            and not population.recorder.indices("spikes").size
-            and len(projections[0])
-            and np.bincount(projections[0].sources).max() == 1
-        ):
-            found.append(projections[0])
-    return found
+    return [
+        projection
+        for projection in state.projections
+        if is_sole(projection, state.projections)
+        and len(projection)
+        and np.bincount(projection.sources).max() == 1
+    ]
 
 
 def _slots(

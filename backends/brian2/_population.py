@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import population as floor
 from portable_cortex.pynn import recorder
+from portable_cortex.support import refusal
 
-from . import Brian2Backend, _simulator
+from . import _simulator
 from ._cells import CELL_TYPES
 from ._groups import Array
 from ._handover import initial_values
@@ -145,11 +145,12 @@ class Population(floor.Population):
             steps, cells = floor.scheduled(parameters["spike_times"], state.dt)
             twice = (np.diff(steps) == 0) & (np.diff(cells) == 0)
             if twice.any():
-                raise UnsupportedError(
-                    f"a SpikeSourceArray of the brian2 backend fires at most once a step "
-                    f"({state.dt:g} ms), not twice at {steps[1:][twice][0] * state.dt:g} ms "
-                    f"({Brian2Backend.cannot['spikes-in-one-step']}): use several sources, or a "
-                    "shorter time step"
+                raise refusal(
+                    "brian2",
+                    "spikes-in-one-step",
+                    f"let a SpikeSourceArray fire twice at {steps[1:][twice][0] * state.dt:g} ms, "
+                    f"within a step of {state.dt:g} ms",
+                    "Use several sources, or a shorter time step",
                 )
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:

@@ -21,9 +21,9 @@ from brian2.core.variables import DynamicArrayVariable
 from brian2.devices.device import get_device, reset_device
 
 from portable_cortex.backend import Progress
-from portable_cortex.errors import BackendUnavailableError, SimulationError, UnsupportedError
+from portable_cortex.errors import BackendUnavailableError, SimulationError
+from portable_cortex.support import refusal
 
-from . import Brian2Backend
 from ._compile import compile_program, require_compiler
 from ._groups import Array, Lowered
 from ._handover import Handover
@@ -75,9 +75,11 @@ class Standalone(Program):
         self._cuda = state.options.mode == "cuda_standalone"
         _require(self._cuda)
         if self._cuda and any(source.cells for source in state.current_sources):
-            raise UnsupportedError(
-                "mode cuda_standalone of the brian2 backend has no current sources: set i_offset, "
-                "or take mode cpp_standalone"
+            raise refusal(
+                "brian2",
+                "current source: in mode cuda_standalone",
+                "inject currents in mode cuda_standalone",
+                "Set i_offset, or take mode cpp_standalone",
             )
         self._folder = tempfile.TemporaryDirectory(prefix="portable-cortex-")
         self._process: subprocess.Popen[str] | None = None
@@ -186,10 +188,11 @@ class Standalone(Program):
         return np.fromfile(file, dtype=dtype)
 
     def hand_over(self, state: State, what: str) -> Handover:
-        raise UnsupportedError(
-            f"the brian2 backend cannot add or change {what} at {state.t:g} ms in mode "
-            f"{state.options.mode} ({Brian2Backend.cannot['parameters-between-runs']}): do it "
-            "before the first run, or after reset(), or take option mode=runtime"
+        raise refusal(
+            "brian2",
+            "parameters-between-runs",
+            f"add or change {what} at {state.t:g} ms in mode {state.options.mode}",
+            "Do it before the first run, or after reset(), or take option mode=runtime",
         )
 
     def close(self) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import BackendOptions, option
@@ -80,5 +78,4 @@ class BuiltinBackend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from the engine's arrays."""
-        steps, neurons = population.recorder.recorded_spikes()
-        return Spikes(np.round(steps * population._simulator.state.dt, 9), neurons)
+        return Spikes(*population.recorder.recorded_spikes())

@@ -28,7 +28,7 @@ _NAMES = namespace.names(
 )
 globals().update(_NAMES)
 __all__ = ["draw_shared", "setup", *_NAMES]
-__getattr__ = namespace.missing("builtin", _NAMES)
+__getattr__ = namespace.missing("builtin")
 
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:

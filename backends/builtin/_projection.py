@@ -9,7 +9,7 @@ from pyNN import common
 
 from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.draws import Edges
-from portable_cortex.pynn.drive import is_one_to_one
+from portable_cortex.pynn.drive import is_one_to_one, is_sole, is_whole
 from portable_cortex.pynn.synapses import required_sign, static_synapse
 from portable_cortex.pynn.values import is_number, members
 
@@ -81,12 +81,8 @@ class Projection(floor.Projection):
         pre, post, edges = self.pre, self.post, self.edges
         return (
             is_one_to_one(self._connector, pre, post)
-            and post.size == edges.size
-            and sum(
-                pre is cells for p in _simulator.state.projections for cells, _ in members(p.pre)
-            )
-            == 1
-            and not pre.recorder.records_spikes
+            and is_whole(post)
+            and is_sole(self, _simulator.state.projections)
             and all(is_number(p) for _, p in self.synapse_type.parameter_space.items())
             and all(np.ptp(pre.parameters[n]) == 0 for n in ("rate", "start", "duration"))
             and isinstance(edges, Listed)
@@ -98,9 +94,3 @@ class Projection(floor.Projection):
         """Weight, and delay in steps, of a background projection."""
         assert isinstance(self.edges, Listed)
         return float(self.edges.weights[0]), int(self.edges.steps[0])
-
-
-def _n_projections(pre: Any) -> int:
-    """How many projections start at a population or at parts of it."""
-    sources = (members(projection.pre) for projection in _simulator.state.projections)
-    return sum(pre is population for parts in sources for population, _ in parts)

@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import BackendOptions, option
-from portable_cortex.recording import Signal, Spikes, by_time
+from portable_cortex.recording import Signal, Spikes
 
 
 def _threads() -> int:
@@ -76,6 +74,14 @@ class NestBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {
         "spike-at-zero": "NEST sends nothing before its first step has ended",
         "delays-between-runs": "NEST keeps the limits of delays that its first run had",
+        "initialize-view: some variables": "NEST does not let them be set",
+        "reset: plastic synapses": "NEST cannot take back what they have become",
+        "reset: under mpirun": "NEST was seen to crash in the second network of the same processes",
+        "second-setup: under mpirun": "NEST was seen to crash in the second network of the same "
+        "processes",
+        "mpirun: plastic synapses": "PyNN makes those of a process apart, NEST all at once",
+        "mpirun: projections after a run, or after synapses were read": "NEST would deliver spikes "
+        "to the wrong synapses",
     }
 
     def simulator(self, options: NestOptions) -> Any:
@@ -102,21 +108,15 @@ class NestBackend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from NEST's recorder, without a Python object a neuron."""
-        senders, times = map(parallel.joined, population.recorded_spikes())
-        return by_time(times, np.asarray(senders, np.int64))
+        from portable_cortex.pynn.recorder import spikes_of
+
+        return spikes_of(population)
 
     def signal(self, population: Any, variable: str) -> Signal:
         """Samples from the recorded neurons of all processes."""
-        neurons, samples = map(parallel.joined, population.recorded_samples(variable))
-        order = np.argsort(neurons)
-        recorder = population.recorder
-        return Signal(
-            samples.reshape(neurons.size, -1)[order].T,
-            neurons[order],
-            recorder.signal_start(variable),
-            float(recorder.sampling_interval),
-            population.celltype.units[variable],
-        )
+        from portable_cortex.pynn.recorder import signal_of
+
+        return signal_of(population, variable)
 
 
 def _has_mpi() -> bool:

@@ -15,18 +15,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyNN import common, connectors
+from pyNN import connectors
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 from portable_cortex.pynn import currents, namespace
+from portable_cortex.support import refusal
 
 from . import _simulator as simulator
 from ._population import Assembly as Assembly
 from ._population import Population
 from ._population import PopulationView as PopulationView
-from ._projection import Projection, StaticSynapse
+from ._projection import Projection
+from ._projection import StaticSynapse as StaticSynapse
 from ._pynn import nest, pynn_nest
 from ._sources import SpikeSourceArray as SpikeSourceArray
 from ._sources import SpikeSourcePoisson as SpikeSourcePoisson
@@ -56,14 +57,15 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         Rank of this process.
     """
     if parallel.processes() > 1 and nest.GetKernelStatus("network_size"):
-        raise UnsupportedError(
-            "under mpirun there can be one network: NEST 3.10 was seen to crash in the second one "
-            "of the same processes. Start mpirun once for each"
+        raise refusal(
+            "nest",
+            "second-setup: under mpirun",
+            f"setup() a second network in {parallel.processes()} processes",
+            "Start mpirun once for each",
         )
+    namespace.check_setup("nest", timestep, min_delay, {**extra, "spike_precision": "on_grid"})
     extra = {"threads": default_threads, "spike_precision": "on_grid", **extra}
-
     max_delay = extra.pop("max_delay", "auto")
-    common.setup(timestep, min_delay, max_delay=max_delay)
     limits = {}  # NEST finds its own
     if max_delay != "auto":  # they hold for what comes after a run, too
         least = timestep if min_delay == "auto" else min_delay
@@ -75,7 +77,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
             nest.verbosity = nest.VerbosityLevel.ERROR
 
     clear()
-    simulator.state.begin(timestep, min_delay, max_delay, clear)
+    simulator.state.begin(timestep, min_delay, max_delay, clear=clear)
     return int(simulator.state.mpi_rank)
 
 
@@ -86,19 +88,8 @@ def prepare() -> None:
     nest.Cleanup()
 
 
-run, run_until = namespace.running(simulator.state)
-
-
-run_for = run
-reset = common.build_reset(simulator)
-(
-    get_current_time,
-    get_time_step,
-    get_min_delay,
-    get_max_delay,
-    num_processes,
-    rank,
-) = common.build_state_queries(simulator)
+globals().update(namespace.functions(simulator, Population, Projection))
+globals().update(currents.classes(simulator.state))
 CSAConnector = connectors.CSAConnector
 # their smallest delay is NEST's in pyNN.nest, not that of setup()
 for _name in (
@@ -114,6 +105,3 @@ for _name in (
         "__doc__": _base.__doc__,
     }
     globals()[_name] = type(_name, (_base,), _own)
-globals().update(currents.classes(simulator.state))
-create = common.build_create(Population)
-connect = common.build_connect(Projection, pynn_nest.FixedProbabilityConnector, StaticSynapse)

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyNN import errors
-from pyNN.random import RandomDistribution
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
+from pyNN.random import RandomDistribution
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.population import Indexed, Joined, each_value
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, each_value
+from portable_cortex.pynn.values import lazy
+from portable_cortex.support import refusal
 
 from . import _simulator
 from ._pynn import nest, pynn_nest, pynn_populations
@@ -103,7 +104,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         values = self.grandparent.initial_values
         cells = self.index_in_grandparent(np.arange(self.size))
         size = self.grandparent.size
-        return {name: _all_values(value, size)[cells] for name, value in values.items()}
+        return {name: lazy(_all_values(value, size)[cells]) for name, value in values.items()}
 
     def _set_parameters(self, parameter_space: Any) -> None:
         state.check_alive(self)
@@ -135,13 +136,13 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         population._set_state(variable, value, cells)
         values = _all_values(population.initial_values[variable], population.size)
         values[cells] = _all_values(value, self.size)
-        population.initial_values[variable] = LazyArray(values, shape=(population.size,))
+        population.initial_values[variable] = lazy(values)
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)
 
 
-class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -225,8 +226,6 @@ class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc
             Where NEST cannot set it, to anything but what it starts from.
         """
         state.check_alive(self)
-        if state.running:
-            self.recorder.begin()  # what is recorded already has the present sample
         celltype = self.celltype
         native = native_variable(celltype, variable)
         scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)
@@ -254,14 +253,12 @@ class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc
         except nest.NESTError as error:
             if is_start:
                 return  # nobody asked for it
-            raise UnsupportedError(
-                f"NEST cannot set {variable} of {type(celltype).__name__}: leave it out, or use "
-                f"another backend ({str(error).splitlines()[0]})"
+            raise refusal(
+                "nest",
+                "initialize-view: some variables",
+                f"set {variable} of {type(celltype).__name__}",
+                f"Leave it out, or use another backend ({str(error).splitlines()[0]})",
             ) from error
-
-    def _get_cell_initial_value(self, cell: Any, variable: str) -> Any:
-        # PyNN counts among the neurons of this process, but the values are those of all
-        return self.initial_values[variable][self.id_to_index(cell)]
 
     def _get_view(self, selector: Any, label: str | None = None) -> PopulationView:
         return PopulationView(self, selector, label)
@@ -284,6 +281,12 @@ class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc
     def has_cells(self) -> bool:
         """False for Poisson sources that are one generator."""
         return "all_cells" in self.__dict__
+
+    @property
+    def has_no_targets(self) -> bool:
+        """Whether these are Poisson sources that are one generator and go nowhere yet."""
+        is_generator = self._generator is not None and not self.has_cells
+        return is_generator and self._direct is None and not self._connected
 
     def _make_sources(self) -> None:
         """Give each Poisson source a neuron that repeats its spikes for all of its targets."""
@@ -400,18 +403,6 @@ class Population(_Settable, Indexed, pynn_nest.Population):  # type: ignore[misc
             self._connect_sources()
         for variable, value in self.initial_values.items():
             self._set_initial_value_array(variable, value)
-
-    def recorded_spikes(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Indices of the neurons that fired, and when (ms), as NEST recorded them."""
-        senders, times = self.recorder.spikes()
-        return np.asarray(senders) - int(self.first_id), times
-
-    def recorded_samples(self, variable: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Indices of the recorded neurons of this process; samples of one, then of the next."""
-        (key,) = self.recorder._localize_variables(variable, None)
-        ids = np.array(sorted(int(cell) for cell in self.recorder.filter_recorded(key, None)))
-        samples = self.recorder._samples(variable, ids.astype(np.int64))
-        return ids.astype(np.int64) - int(self.first_id), samples.T.ravel()
 
 
 def _all_values(value: Any, size: int) -> np.ndarray[Any, Any]:

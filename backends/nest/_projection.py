@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyNN import common, errors
-from pyNN.space import Space
+from pyNN import errors
 
-from portable_cortex.errors import UnsupportedError
+from portable_cortex.errors import InvalidValueError
 from portable_cortex.host import parallel
 from portable_cortex.pynn import projection as floor
-from portable_cortex.pynn.checks import check_edges
 from portable_cortex.pynn.draws import Edges
-from portable_cortex.pynn.grid import delay_steps
-from portable_cortex.pynn.synapses import check_signs, static_synapse
-from portable_cortex.pynn.values import is_number
+from portable_cortex.pynn.drive import is_one_to_one
+from portable_cortex.pynn.projection import ADDRESS
+from portable_cortex.pynn.synapses import static_synapse
+from portable_cortex.pynn.values import is_number, number
+from portable_cortex.support import refusal
 
 from . import _drawn, _lowering, _simulator
-from ._population import Population
 from ._pynn import nest, pynn_nest
 from ._simulator import state
 
@@ -30,7 +30,6 @@ MOST_ORDERED = 1_000_000
 """Synapses of a list whose order of creation is kept where there are several between two cells."""
 
 PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
-ADDRESS = "presynaptic_index", "postsynaptic_index"
 
 
 class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
@@ -38,73 +37,46 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     _simulator = _simulator
     _static_synapse_class = StaticSynapse
 
-    def __init__(
-        self,
-        presynaptic_population: Any,
-        postsynaptic_population: Any,
-        connector: Any,
-        synapse_type: Any = None,
-        source: Any = None,
-        receptor_type: Any = None,
-        space: Any = None,
-        label: str | None = None,
-    ) -> None:
-        arguments = (
-            presynaptic_population,
-            postsynaptic_population,
-            connector,
-            synapse_type,
-            source,
-            receptor_type,
-            space or Space(),
-            label,
-        )
-        if not getattr(postsynaptic_population, "injectable", True):
-            raise errors.ConnectionError("a spike source cannot be the target of a projection")
-        state.check_alive(presynaptic_population, postsynaptic_population)
-        self._number, self._changes = len(state.projections), parallel.rank() << 16
-        self._static = synapse_type is None or isinstance(synapse_type, StaticSynapse)
-        if not self._static:
-            if parallel.processes() > 1:
-                raise UnsupportedError(
-                    f"NEST makes {type(synapse_type).__name__} in one process only, and mpirun "
-                    f"started {parallel.processes()}: start it without mpirun, on more threads"
-                )
-            pynn_nest.Projection.__init__(self, *arguments)  # plasticity: PyNN's own way
-            state.projections.append(self)
-            return
-        common.Projection.__init__(self, *arguments)
-        self._size = 0  # of this process
-        self._model: str | None = None  # NEST's, once synapses were made
-        self._background: dict[str, Any] | None = None  # weight and delay, until a run
-        self._again: Any = None  # the same, after a reset
-        self._created: _Multapses | None = None
-        self._table: _Table | None = None  # the last that was read
-        self._port, self._sign = _receptor(self)
-        try:
-            self.make(connector)
-        except nest.NESTError as error:
-            raise self._refusal(error) from error
-        state.projections.append(self)
-
-    def _refusal(self, error: Exception) -> errors.ConnectionError:
-        remedy = ""
-        if "after Simulate" in str(error):
-            remedy = " Give setup() a min_delay and a max_delay that hold for all projections"
-        return errors.ConnectionError(f"NEST refuses projection {self.label}: {error}.{remedy}")
+    _size = 0  # synapses of this process
+    _model: str | None = None  # NEST's, once synapses were made
+    _background: dict[str, Any] | None = None  # weight and delay, until a run
+    _again: Any = None  # the same, after a reset
+    _created: _Multapses | None = None
+    _table: _Table | None = None  # the last that was read
 
     def make(self, connector: Any) -> None:
         """By one of NEST's rules if there is one, from what the core draws otherwise."""
+        self._changes = parallel.rank() << 16
+        self._port, self._sign = _receptor(self)
         rule = _lowering.connection_rule(connector, self.pre, self.post)
-        values = self._native_values(rule) if rule is not None else None
-        if rule is None or values is None:
-            self.store(self.checked(self.draw(connector)))
-        elif self._is_background(rule):
-            self._background = values
-            self.pre._direct = self
-            self._size = self.post.local_size
-        else:
-            self._connect_by_rule(rule, values)
+        with self._in_words():
+            values = self._native_values(rule) if rule is not None else None
+            if rule is None or values is None:
+                self.store(self.checked(self.draw(connector)))
+            elif is_one_to_one(connector, self.pre, self.post) and self.pre.has_no_targets:
+                self._background = values
+                self.pre._direct = self
+                self._size = self.post.local_size
+            else:
+                self._connect_by_rule(rule, values)
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Make NEST's refusal an error of PyNN.
+
+        Raises
+        ------
+        pyNN.errors.ConnectionError
+        """
+        try:
+            yield
+        except nest.NESTError as error:
+            remedy = ""
+            if "after Simulate" in str(error):
+                remedy = " Give setup() a min_delay and a max_delay that hold for all projections"
+            raise errors.ConnectionError(
+                f"NEST refuses projection {self.label}: {error}.{remedy}"
+            ) from error
 
     def _native_values(self, rule: dict[str, Any]) -> dict[str, Any] | None:
         """Weight and delay as NEST takes them, checked; None where NEST cannot draw them."""
@@ -122,25 +94,12 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             if not is_number(value):
                 if not _drawn.is_safe(name, value, n, self):
                     return None
-            elif name == "weight":
-                check_edges(weight=np.array([native]))
-                check_signs(native, self)
             else:
-                native = round(float(delay_steps(native, state.dt)) * state.dt, 9)
-                state.check_delays(native, native)
+                (native,) = self.checked_values({name: np.array([native])})[name].tolist()
             values[name] = native
         return values
 
-    def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
-        """See the floor; of all processes."""
-        return tuple(map(parallel.joined, super().collect(connector)))
-
     # --- being made again, for a reset ----------------------------------------------------------
-
-    @property
-    def is_static(self) -> bool:
-        """Whether its synapses do not change by themselves."""
-        return self._static
 
     def synapses(self) -> Any:
         """What `make_again` needs; None if nothing was connected."""
@@ -165,18 +124,6 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             self._again = synapses  # when the generator is connected
 
     # --- connecting ---------------------------------------------------------------------------
-
-    def _is_background(self, rule: dict[str, Any]) -> bool:
-        """Whether this is the first projection of Poisson sources, onto a neuron each."""
-        pre = self.pre
-        return (
-            rule["rule"] == "one_to_one"
-            and isinstance(pre, Population)
-            and pre._generator is not None
-            and pre._direct is None
-            and "node_collection" not in pre.__dict__
-            and not pre._connected
-        )
 
     def connect_generator(self, generator: Any) -> None:
         """Connect the Poisson sources: directly, unless they have neurons of their own."""
@@ -216,10 +163,11 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     def _assign_model(self, n: float) -> None:
         models = state.synapse_models
         if parallel.processes() > 1 and (models.looked_up or nest.biological_time > 0):
-            raise UnsupportedError(
-                "NEST delivers spikes to the wrong synapses when several processes make more of "
-                "them after a run, or after some were looked up: make all projections before you "
-                f"run, or get or set synapses (projection {self.label} came later)"
+            raise refusal(
+                "nest",
+                "mpirun: projections after a run, or after synapses were read",
+                f"make projection {self.label} so late in {parallel.processes()} processes",
+                "Make all projections before you run, or get or set synapses",
             )
         self._model = models.assign(
             n, _node_range(self.pre), _node_range(self.post), receptor_port=self._port
@@ -230,11 +178,6 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         self._assign_model(_lowering.expected_synapses(rule, len(pre), len(post)))
         spec = {**self._syn_spec(values), "synapse_model": self._model}
         self._connect(pre, post, rule, spec)
-
-    def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
-        # plastic synapses go PyNN's own way
-        base = floor.Collecting if self._static else pynn_nest.Projection
-        base._convergent_connect(self, *arguments, **parameters)
 
     def store(self, edges: Edges) -> None:
         """Make the synapses, in a single call."""
@@ -263,12 +206,12 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     # --- reading and changing synapses --------------------------------------------------------
 
     def __len__(self) -> int:
-        return self._size if self._static else int(pynn_nest.Projection.__len__(self))
+        return self._size if self.is_static else int(pynn_nest.Projection.__len__(self))
 
     @property
     def nest_connections(self) -> Any:
         """The synapses, as NEST's collection."""
-        if not self._static:
+        if not self.is_static:
             return super().nest_connections
         if self._background is not None:
             pre = self.pre
@@ -301,34 +244,6 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         weights = columns["weight"][order] / (self._sign * PICO)
         return Edges(sources[order], targets[order], weights, columns["delay"][order])
 
-    def columns(self, names: list[str]) -> floor.Columns:
-        """See the floor."""
-        if self._static:
-            return super().columns(names)
-        direct = [name for name in names if name in (*ADDRESS, "weight", "delay")]
-        rows = np.array(self._get_attributes_as_list(direct), float).reshape(-1, len(direct))
-        columns = dict(zip(direct, rows.T, strict=True))
-        others = {name: self._plastic(name) for name in names if name not in direct}
-        return {**columns, **others}
-
-    def _plastic(self, name: str) -> NDArray[Any]:
-        """A parameter of plastic synapses, in PyNN's units."""
-        connections, own = self.nest_connections, self.synapse_type.translations[name]
-        if not len(connections):
-            return np.empty(0)
-        known = connections.get()
-        natives = (t["translated_name"] for t in self.synapse_type.translations.values())
-        values = {n: np.atleast_1d(known[n]) for n in natives if n in known}
-        if own["translated_name"] not in values:  # it is the neurons' in NEST
-            value = deepcopy(self.synapse_type.parameter_space[name])
-            value.shape = (1,)
-            return np.full(len(connections), value.evaluate())
-        if own["type"] == "simple":
-            return values[own["translated_name"]]
-        rows = zip(*values.values(), strict=True)
-        reverse = own["reverse_transform"]
-        return np.array([reverse(**dict(zip(values, row, strict=True))) for row in rows])
-
     def column(self, name: str) -> NDArray[Any]:
         """See the floor; kept until something is set."""
         edges = self._table.edges if self._table is not None else None
@@ -339,7 +254,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         return dict(zip((*ADDRESS, "weight", "delay"), edges, strict=True))[name]
 
     def __getitem__(self, i: Any) -> Any:
-        if not self._static:
+        if not self.is_static:
             return pynn_nest.Projection.__getitem__(self, i)
         if isinstance(i, slice):
             return [self[n] for n in range(*i.indices(len(self)))]
@@ -348,59 +263,131 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
     def set(self, **attributes: Any) -> None:
         """See the floor; what is one number for all needs no look at the synapses."""
         state.check_alive(self.pre, self.post)
-        if not self._static:
-            pynn_nest.Projection.set(self, **attributes)
-        elif attributes and all(isinstance(v, int | float) for v in attributes.values()):
-            changed = {name: np.array([float(v)]) for name, v in attributes.items()}
-            for name in changed:
-                self._attribute(name)
+        is_simple = attributes and all(isinstance(v, int | float) for v in attributes.values())
+        if self.is_static and is_simple:
+            changed = {self._attribute(n): np.array([float(v)]) for n, v in attributes.items()}
             if not parallel.total(len(self)):
                 return
             self._table = _Table(self.nest_connections, np.empty(0, np.int64))
-            self._write(self._checked_values(changed))
+            self._write(self.checked_values(changed))
         else:
             super().set(**attributes)
 
-    def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
-        base = floor.Projection if self._static else pynn_nest.Projection
-        base._set_initial_value_array(self, variable, initial_values)
+    def write(self, edges: Edges, changed: floor.Columns) -> None:
+        """See the floor."""
+        self._write(changed)
 
-    def _replace(self, edges: Edges, changed: floor.Columns) -> None:
-        self._write(self._checked_values(changed))
-
-    def _checked_values(self, changed: floor.Columns) -> floor.Columns:
-        """Values in NEST's units."""
-        check_edges(**changed)
-        native = dict(changed)
-        if "weight" in changed:
-            check_signs(changed["weight"], self)
-            native["weight"] = changed["weight"] * (self._sign * PICO)
-        if "delay" in changed:
-            native["delay"] = np.round(delay_steps(changed["delay"], state.dt) * state.dt, 9)
-            if native["delay"].size:
-                state.check_delays(native["delay"].min(), native["delay"].max())
-        return native
-
-    def _write(self, native: floor.Columns) -> None:
+    def _write(self, changed: floor.Columns) -> None:
         """Give the synapses that were read last these values, in the order in which they were."""
         assert self._table is not None
         connections, order = self._table.connections, self._table.order
         self._table = None
         if not len(connections):
             return  # none in this process
-        try:
+        native = dict(changed)
+        if "weight" in native:
+            native["weight"] = native["weight"] * (self._sign * PICO)
+        with self._in_words():
             for name, values in native.items():
-                if np.all(values == values[0]):
-                    connections.set({name: float(values[0])})
-                    continue
-                # a dictionary of lists is not allowed where there are several processes
-                unordered = np.empty(order.size)
-                unordered[order] = values
-                connections.set([{name: value} for value in unordered.tolist()])
-        except nest.NESTError as error:
-            raise self._refusal(error) from error
+                unordered = values
+                if values.size == order.size:
+                    unordered = np.empty(order.size)
+                    unordered[order] = values
+                _set(connections, name, unordered)
         if self._created is not None:
             self._created = self._created.changed(native)
+
+    # --- plastic synapses: PyNN's own way -------------------------------------------------------
+
+    weight_scale = PICO
+
+    def can_have(self, synapse_type: Any) -> bool:
+        """PyNN's for NEST, and models of NEST's own."""
+        return super().can_have(synapse_type) or hasattr(synapse_type, "_get_nest_synapse_model")
+
+    def make_plastic(self, connector: Any) -> None:
+        """See the floor; in one process."""
+        if parallel.processes() > 1:
+            raise refusal(
+                "nest",
+                "mpirun: plastic synapses",
+                f"make {type(self.synapse_type).__name__} in {parallel.processes()} processes",
+                "Start it without mpirun, on more threads",
+            )
+        others = self.synapse_type, self.source, self.receptor_type, self.space, self.label
+        with self._in_words():
+            pynn_nest.Projection.__init__(self, self.pre, self.post, connector, *others)
+
+    def connect_plastic(
+        self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
+    ) -> None:
+        """See the floor."""
+        base = pynn_nest.Projection._convergent_connect
+        base(self, sources, target, location_selector, **parameters)
+
+    def plastic_columns(self, names: list[str]) -> floor.Columns:
+        """See the floor."""
+        connections = self.nest_connections
+        if not len(connections):
+            return {name: np.empty(0) for name in names}
+        known = {name: np.atleast_1d(values) for name, values in connections.get().items()}
+        columns = {
+            ADDRESS[0]: _positions(self.pre, known["source"]),
+            ADDRESS[1]: _positions(self.post, known["target"]),
+            "weight": known["weight"] / (_receptor(self)[1] * PICO),
+            "delay": known["delay"],
+        }
+        others = {name: self._parameter(name, known) for name in names if name not in columns}
+        return {name: {**columns, **others}[name] for name in names}
+
+    def _parameter(self, name: str, known: floor.Columns) -> NDArray[Any]:
+        """A parameter of plastic synapses, in PyNN's units, from all that NEST has."""
+        translations = getattr(self.synapse_type, "translations", None)
+        if translations is None:  # a model of NEST's own
+            return known[name]
+        own, natives = translations[name], {t["translated_name"] for t in translations.values()}
+        if own["translated_name"] not in known:  # it is the neurons' in NEST
+            n = known["source"].size
+            return np.full(n, number(self.synapse_type.parameter_space[name]))
+        if own["type"] == "simple":
+            return known[own["translated_name"]]
+        values = {native: known[native] for native in natives & set(known)}
+        rows = zip(*values.values(), strict=True)
+        reverse = own["reverse_transform"]
+        return np.array([reverse(**dict(zip(values, row, strict=True))) for row in rows])
+
+    def write_plastic(self, changed: floor.Columns) -> None:
+        """See the floor; some parameters are those of the whole model, or of the targets."""
+        connections = self.nest_connections
+        if not len(connections):
+            return
+        if self._common_synapse_property_names is None:
+            self._identify_common_synapse_properties()
+        with self._in_words():
+            for name, values in changed.items():
+                if name == "weight":
+                    _set(connections, name, values * _receptor(self)[1])
+                elif name != "tau_minus" and name not in self._common_synapse_property_names:
+                    _set(connections, name, values)
+                elif np.any(values != values[0]):
+                    raise InvalidValueError(
+                        f"on nest all synapses of projection {self.label} have one {name}, not "
+                        f"{values[0]:g} and {values[values != values[0]][0]:g}"
+                    )
+                elif name == "tau_minus":
+                    self.post.local_node_collection.set({name: float(values[0])})
+                else:
+                    nest.SetDefaults(self.nest_synapse_model, {name: float(values[0])})
+                    self._common_synapse_properties[name] = float(values[0])
+
+
+def _set(connections: Any, name: str, values: Any) -> None:
+    """Set a parameter of synapses, from a value for each."""
+    kind = type(connections[0].get(name))
+    if np.all(values == values[0]):
+        connections.set({name: kind(values[0])})
+    else:  # a dictionary of lists is not allowed where there are several processes
+        connections.set([{name: kind(value)} for value in values.tolist()])
 
 
 @dataclass(frozen=True)

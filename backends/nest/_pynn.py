@@ -40,5 +40,3 @@ warnings.filterwarnings("ignore", r"\s*(Get|Set)Status\(\) is deprecated", UserW
 nest: Any = importlib.import_module("nest")
 pynn_simulator: Any = importlib.import_module("pyNN.nest.simulator")
 pynn_populations: Any = importlib.import_module("pyNN.nest.populations")
-# not an attribute of pyNN.nest, where another module has this name
-pynn_recording: Any = importlib.import_module("pyNN.nest.recording")

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
+from portable_cortex.support import refusal
 
 from ._pynn import nest
 
@@ -62,15 +62,19 @@ class Nodes:
 def check_reset(projections: list[Any]) -> None:
     """Raise `UnsupportedError` for a network that cannot be made again."""
     if parallel.processes() > 1:
-        raise UnsupportedError(
-            "under mpirun NEST cannot go back to time 0: it was seen to crash in the second "
-            "network of the same processes. Start mpirun once for each run"
+        raise refusal(
+            "nest",
+            "reset: under mpirun",
+            f"reset() in {parallel.processes()} processes",
+            "Start mpirun once for each run",
         )
     for projection in projections:
         if not projection.is_static:
-            raise UnsupportedError(
-                f"on nest there is no reset() with plastic synapses (projection "
-                f"{projection.label}): call setup() and make the network anew"
+            raise refusal(
+                "nest",
+                "reset: plastic synapses",
+                f"reset() plastic synapses (projection {projection.label})",
+                "Call setup() and make the network anew",
             )
 
 

@@ -9,17 +9,16 @@ there; where such data are asked for, NEST does go on by a slice (`State.look_ah
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from pyNN import errors
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import state as floor
-from portable_cortex.pynn.grid import nearest_steps
+from portable_cortex.support import refusal
 
-from . import NestBackend
 from ._currents import LONGEST, Currents, set_own_current
 from ._pynn import nest, pynn_simulator
 from ._reset import check_reset, make_again
@@ -54,35 +53,28 @@ def in_words(what: str) -> Iterator[None]:
         raise errors.InvalidParameterValueError(f"NEST refuses {what}: {error}") from error
 
 
-class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untyped
-    """PyNN's state of NEST with another clock; the two share all attributes.
+_PyNNState: Any = type(pynn_simulator.state)
 
-    Attributes
-    ----------
-    step : int
-        Time, in time steps.
-    least_delay, max_delay : float
-        Limits that ``setup()`` sets, ms.
-    """
+
+class State(floor.State, _PyNNState):  # type: ignore[misc]  # PyNN is untyped
+    """The floor's clock; the rest is PyNN's state of NEST, which has the same attributes."""
+
+    backend = "nest"
+    dt = max_delay = 0.0  # in the place of the kernel's
+    tempdirs: list[str]
+    num_processes, mpi_rank = _PyNNState.num_processes, _PyNNState.mpi_rank
 
     def __init__(self) -> None:
         self.__dict__ = pynn_simulator.state.__dict__
-        self.begin(0.1, "auto", "auto")
+        self.network = 0
+        self.begin()
 
-    def begin(self, timestep: float, min_delay: Any, max_delay: Any, clear: Any = None) -> None:
-        """Start at 0, with these arguments of ``setup()``; `clear` empties NEST's kernel."""
+    def begin(self, *arguments: Any, clear: Any = None, **named: Any) -> None:
+        """Begin with a new network; `clear` empties NEST's kernel."""
+        super().begin(*arguments, **{"seed": int(nest.rng_seed), **named})
         self.clear_kernel = clear
-        self.step = 0
         self.n_resets = 0
-        self.network = getattr(self, "network", 0) + 1
-        self.shared_seed: int | None = None
-        self.projections: list[Any] = []
-        self.current_sources: list[Any] = []
         self.forget_connections()
-        self.least_delay = float(timestep) if min_delay == "auto" else float(min_delay)
-        self._longest = float("inf") if max_delay == "auto" else float(max_delay)
-        self._is_auto = min_delay == "auto"
-        self.seed = int(nest.rng_seed)  # of everything that is drawn
 
     def forget_connections(self) -> None:
         """There are none in the kernel."""
@@ -92,56 +84,45 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
     def touch(self, what: str, *, structure: bool = False) -> None:
         """Called before anything changes: NEST holds nothing back."""
 
-    add_current_source = floor.State.add_current_source
-    check_alive = floor.State.check_alive
+    def release(self) -> None:
+        """Remove what PyNN has in folders; what NEST holds can still be read."""
+        for folder in self.tempdirs:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.tempdirs = []
 
     def check_delays(self, shortest: float, longest: float) -> None:
         """Raise an error for delays (ms) outside what ``setup()`` was told, or NEST holds to."""
-        floor.State.check_delays(self, shortest, longest)
+        super().check_delays(shortest, longest)
         least, most, half = float(nest.min_delay), float(nest.max_delay), 0.5 * self.dt
         if self.nest_step > 0 and (shortest < least - half or longest > most + half):
-            raise UnsupportedError(
-                f"on nest, delays that are set after a run must be from {least:g} to {most:g} ms, "
-                f"as those before it were, not from {shortest:g} to {longest:g} ms "
-                f"({NestBackend.cannot['delays-between-runs']}): give setup() the max_delay (and "
-                "min_delay) that there will be"
+            raise refusal(
+                "nest",
+                "delays-between-runs",
+                f"have delays from {shortest:g} to {longest:g} ms after a run with {least:g} to "
+                f"{most:g} ms",
+                "Give setup() the max_delay (and min_delay) that there will be",
             )
-
-    @property
-    def max_delay(self) -> float:
-        """The largest delay that is allowed, ms."""
-        return self._longest
 
     @property
     def min_delay(self) -> float:
         """The smallest delay that ``setup()`` was told, or that there is, ms."""
-        return float(nest.min_delay) if self._is_auto else self.least_delay
-
-    @property
-    def t(self) -> float:
-        """Time, ms."""
-        return float(round(self.step * self.dt, 9))
+        return float(nest.min_delay) if self._min_delay is None else self._min_delay
 
     @property
     def nest_step(self) -> int:
         """How far NEST is."""
-        return round(float(nest.biological_time) / float(self.dt))
+        return round(float(nest.biological_time) / self.dt)
 
-    def run(self, simtime: float) -> None:
-        """Advance by `simtime` ms."""
-        self.run_until(self.t + simtime)
-
-    def run_until(self, tstop: float) -> None:
-        """Advance to the point of the grid that is nearest to `tstop` ms."""
-        target = max(self.step, int(nearest_steps(tstop, self.dt)))
+    def advance(self, steps: int) -> None:
+        """Simulate for a number of steps."""
+        target = self.step + steps
         for population in self.populations:
             if population._deferred_parrot_connections:
                 population._connect_parrot_neurons()
         shortest = self.least_delay if self.nest_step == 0 else nest.min_delay
         self.currents.connect(self.current_sources, round(shortest / self.dt), self.dt)
-        for recorder in self.recorders:
-            recorder.begin()
-        self.running = True
+        for population in self.populations:  # in the same order on all processes
+            population.recorder.begin()
         while True:
             end = min(target, self.step + LONGEST) if self.current_sources else target
             self._advance(end)
@@ -167,24 +148,18 @@ class State(type(pynn_simulator.state)):  # type: ignore[misc]  # PyNN is untype
                 for recorder in self.recorders:
                     recorder.read_present()
 
-    def reset(self) -> None:
-        """Back to time 0 and the initial values, in a new segment."""
+    def restore(self) -> None:
+        """Go back to the initial values, with nothing on its way."""
         if self.nest_step > 0:
             check_reset(self.projections)
             self.step = 0
             make_again(self)
-            self.n_resets += 1
-            nest.rng_seed = (self.seed + self.n_resets - 1) % (
-                2**32 - 1
-            ) + 1  # other Poisson trains
-        for recorder in self.recorders:
-            recorder.restart()
-        self.running = False
-        self.segment_counter += 1
+            self.n_resets += 1  # with other Poisson trains
+            nest.rng_seed = (self.seed + self.n_resets - 1) % (2**32 - 1) + 1
 
     def handed_over(self, step: int) -> int:
         """The last step whose samples NEST has handed over when it stops at `step`."""
-        length = round(float(nest.min_delay) / float(self.dt))
+        length = round(float(nest.min_delay) / self.dt)
         return max(0, step - 1 - (step - 1) % length)
 
     def look_ahead(self, step: int) -> None:

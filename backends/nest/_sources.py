@@ -9,11 +9,10 @@ import numpy as np
 from pyNN.parameters import Sequence
 from pyNN.standardmodels import build_translations
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.grid import nearest_steps, whole_steps
 from portable_cortex.pynn.population import check_parameter, times_of
+from portable_cortex.support import refusal
 
-from . import NestBackend
 from ._pynn import pynn_nest
 from ._simulator import state
 
@@ -44,10 +43,12 @@ def _check(times: Any) -> None:
     ahead = (times > now + 1e-9) | (now == 0)  # what lies in the past is no order
     lost = times[ahead & (times <= done + 1e-9)]
     if lost.size:
-        raise UnsupportedError(
-            f"on nest a SpikeSourceArray that is told at {now:g} ms cannot fire at {lost[0]:g} ms, "
-            f"only after {done:g} ms ({NestBackend.cannot['spike-at-zero']}): shift the times, or "
-            "use builtin, brian2 or neuron"
+        raise refusal(
+            "nest",
+            "spike-at-zero",
+            f"let a SpikeSourceArray that is told at {now:g} ms fire at {lost[0]:g} ms, only after "
+            f"{done:g} ms",
+            "Shift the times, or use builtin, brian2 or neuron",
         )
 
 

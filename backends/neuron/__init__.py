@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-
 from portable_cortex.backend import Backend, Capabilities
 from portable_cortex.host import parallel
 from portable_cortex.options import BackendOptions
-from portable_cortex.recording import Signal, Spikes, by_time
+from portable_cortex.recording import Signal, Spikes
 
 
 class NeuronBackend(Backend):
@@ -53,7 +51,22 @@ class NeuronBackend(Backend):
             "MultiQuantalSynapse",
         ),
     )
-    cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
+    cannot: ClassVar[Mapping[str, str]] = {
+        "off-grid": "spikes lie on the time grid",
+        "run-length: use_cvode": "spikes lie on the time grid, and steps of variable length do not",
+        "refractory-rounding: 0": "NEURON finds spikes where the potential crosses the threshold, "
+        "and without refractory time it need not be below it between two",
+        "initialize-view: synapses that are no exponentials": "PyNN's synapses have several "
+        "variables there",
+        "sample-times: some variables, after a run": "PyNN's cells hand them to NEURON when it "
+        "initialises itself, in the first run and no more",
+        "parameters-between-runs: more cells other than IF_curr_exp": "NEURON initialises them in "
+        "the first run and no more",
+        "delays-between-runs: of spikes on their way": "NEURON sends the spikes of a source with one "
+        "delay for all its targets together",
+        "TsodyksMarkramSynapse: onto IF_curr_exp": "it needs a synapse of its own on its target, "
+        "which IF_curr_exp does not have here",
+    }
 
     def simulator(self, options: BackendOptions) -> Any:
         """`_namespace`; compiles NEURON's mechanisms where this has not been done."""
@@ -67,15 +80,12 @@ class NeuronBackend(Backend):
 
     def spikes(self, population: Any) -> Spikes:
         """Of all processes, without a Python object a neuron."""
-        steps, neurons = population.recorder.recorded_spikes()
-        times = np.round(parallel.joined(steps) * population.recorder.timestep, 9)
-        return by_time(times, parallel.joined(neurons))
+        from portable_cortex.pynn.recorder import spikes_of
+
+        return spikes_of(population)
 
     def signal(self, population: Any, variable: str) -> Signal:
         """Samples from the recorded neurons of all processes."""
-        found: Signal = population.recorder.signal(variable)
-        neurons = parallel.joined(found.neurons)
-        order = np.argsort(neurons, kind="stable")
-        return found._replace(
-            values=parallel.joined(found.values, axis=1)[:, order], neurons=neurons[order]
-        )
+        from portable_cortex.pynn.recorder import signal_of
+
+        return signal_of(population, variable)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.population import times_of
+from portable_cortex.support import refusal
 
 from ._pynn import StandardIFStandardReceptors, h, pynn_neuron, simulator
 
@@ -237,10 +237,11 @@ def on_grid(model: Any) -> Any:
         step = simulator.state.dt
         steps = float(whole_steps(value, step))
         if not steps:
-            raise UnsupportedError(
-                "NEURON finds spikes of this cell where its potential crosses its threshold, and "
-                "without refractory time it need not be below it between two: tau_refrac must be "
-                f"above 0, such as a step ({step:g} ms)"
+            raise refusal(
+                "neuron",
+                "refractory-rounding: 0",
+                "have this cell with tau_refrac = 0",
+                f"It must be above 0, such as a step ({step:g} ms)",
             )
         cell.stated_refractoriness = value
         trefrac.fset(cell, steps * step)

@@ -71,11 +71,7 @@ class _Clamps:
         self._clamps.clear()
 
 
-_SOURCES = {
+CURRENT_SOURCES = {
     name: type(name, (_Clamps, source), {"__doc__": source.__doc__})
     for name, source in currents.classes(state).items()
 }
-DCSource = _SOURCES["DCSource"]
-StepCurrentSource = _SOURCES["StepCurrentSource"]
-ACSource = _SOURCES["ACSource"]
-NoisyCurrentSource = _SOURCES["NoisyCurrentSource"]

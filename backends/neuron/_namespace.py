@@ -14,47 +14,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.namespace import check_setup, names
+from pyNN.space import Space as Space  # pyNN.neuron has forgotten it
+
+from portable_cortex.pynn.namespace import check_setup, functions
+from portable_cortex.support import refusal
 
 from . import _state
-from ._cells import GridIFCurrExp, IF_curr_exp, SpikeSourceArray, SpikeSourcePoisson
-from ._currents import ACSource, DCSource, NoisyCurrentSource, StepCurrentSource
-from ._population import Assembly, Population, PopulationView
+from ._cells import GridIFCurrExp as GridIFCurrExp
+from ._cells import IF_curr_exp as IF_curr_exp
+from ._cells import SpikeSourceArray as SpikeSourceArray
+from ._cells import SpikeSourcePoisson as SpikeSourcePoisson
+from ._currents import CURRENT_SOURCES
+from ._population import Assembly as Assembly
+from ._population import Population
+from ._population import PopulationView as PopulationView
 from ._projection import Projection
 from ._pynn import pynn_neuron
 from ._state import state
 
-__all__ = [
-    "ACSource",
-    "Assembly",
-    "DCSource",
-    "GridIFCurrExp",
-    "IF_curr_exp",
-    "NoisyCurrentSource",
-    "Population",
-    "PopulationView",
-    "Projection",
-    "Space",
-    "SpikeSourceArray",
-    "SpikeSourcePoisson",
-    "StepCurrentSource",
-    "connect",
-    "create",
-    "end",
-    "get_current_time",
-    "get_max_delay",
-    "get_min_delay",
-    "get_time_step",
-    "num_processes",
-    "rank",
-    "reset",
-    "run",
-    "run_for",
-    "run_until",
-    "setup",
-    "state",
-]
+globals().update(functions(_state, Population, Projection))
+globals().update(CURRENT_SOURCES)
 
 
 def __getattr__(name: str) -> Any:
@@ -80,26 +59,12 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     """
     check_setup("neuron", timestep, min_delay, extra)
     if extra.get("use_cvode", False):
-        raise UnsupportedError(
-            "the neuron backend keeps spikes on the time grid, and steps of variable length "
-            "(use_cvode) do not: leave it out, or import pyNN.neuron itself"
+        raise refusal(
+            "neuron",
+            "run-length: use_cvode",
+            "have use_cvode",
+            "Leave it out, or import pyNN.neuron itself",
         )
     seed = extra.pop("rng_seed", 1)
     state.begin(timestep, min_delay, extra.get("max_delay", "auto"), seed)
     return int(pynn_neuron.setup(timestep, min_delay, native_rng_baseseed=seed, **extra))
-
-
-_names = names(
-    _state,
-    classes={
-        "Population": Population,
-        "Projection": Projection,
-        "StaticSynapse": pynn_neuron.StaticSynapse,
-    },
-)
-Space = _names["Space"]  # pyNN.neuron has forgotten it
-connect, create, end, reset = (_names[name] for name in ("connect", "create", "end", "reset"))
-run, run_for, run_until = (_names[name] for name in ("run", "run_for", "run_until"))
-get_current_time, get_time_step = _names["get_current_time"], _names["get_time_step"]
-get_min_delay, get_max_delay = _names["get_min_delay"], _names["get_max_delay"]
-num_processes, rank = _names["num_processes"], _names["rank"]

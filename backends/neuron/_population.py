@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyNN import errors
+from pyNN import common, errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.errors import UnsupportedError
-from portable_cortex.pynn.population import Indexed, Joined, check_parameter
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_parameter
+from portable_cortex.pynn.values import lazy
+from portable_cortex.support import refusal
 
 from . import _state
 from ._cells import MECHANISMS, GridIF, GridIFCurrExp, SpikeSourcePoisson, on_grid
@@ -30,9 +31,8 @@ SYNAPTIC = ("gsyn_exc", "gsyn_inh", "isyn_exc", "isyn_inh")
 class ID(simulator.ID):  # type: ignore[misc]  # PyNN is untyped
     """One cell."""
 
-    def set_initial_value(self, variable: str, value: float) -> None:
-        """See PyNN."""
-        self.as_view().initialize(**{variable: value})
+    get_initial_value = common.IDMixin.get_initial_value
+    set_initial_value = common.IDMixin.set_initial_value
 
 
 class Assembly(Joined, pynn_neuron.Assembly):  # type: ignore[misc]
@@ -126,10 +126,10 @@ class PopulationView(_Cells, pynn_neuron.PopulationView):  # type: ignore[misc]
         """Those of the population, for these cells."""
         population, indices = self._members()
         values = population.initial_values
-        return {name: LazyArray(v.evaluate()[indices]) for name, v in values.items()}
+        return {name: lazy(v.evaluate()[indices]) for name, v in values.items()}
 
 
-class Population(_Cells, Indexed, pynn_neuron.Population):  # type: ignore[misc]
+class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ignore[misc]
     __doc__ = pynn_neuron.Population.__doc__
     _simulator = _state
     _recorder_class = Recorder
@@ -171,10 +171,11 @@ class Population(_Cells, Indexed, pynn_neuron.Population):  # type: ignore[misc]
         self.network = state.network
         state.touch("a population", structure=True)
         if pynn.running and self.has_sections:
-            raise UnsupportedError(
-                f"NEURON initialises {type(celltype).__name__} in the first run and no more: make "
-                f"population {self.label!r} before it (IF_curr_exp and spike sources can be made "
-                "later)"
+            raise refusal(
+                "neuron",
+                "parameters-between-runs: more cells other than IF_curr_exp",
+                f"make population {self.label!r} of {type(celltype).__name__} at {state.t:g} ms",
+                "Make it before the first run (IF_curr_exp and spike sources can be made later)",
             )
         self.first_id = pynn.gid_counter
         pynn.gid_counter += self.size
@@ -233,15 +234,17 @@ class Population(_Cells, Indexed, pynn_neuron.Population):  # type: ignore[misc]
         for index in np.asarray(indices)[self._mask_local[indices]].tolist():
             cell, value = self.all_cells[index]._cell, float(whole[index])
             if variable in SYNAPTIC and value and not _has_synaptic_state(cell):
-                raise UnsupportedError(
-                    f"NEURON cannot begin with {name} = {value:g} in cells of "
-                    f"{type(self.celltype).__name__}: leave it at 0"
+                raise refusal(
+                    "neuron",
+                    "initialize-view: synapses that are no exponentials",
+                    f"begin with {name} = {value:g} in cells of {type(self.celltype).__name__}",
+                    "Leave it at 0",
                 )
             stored = cell.initial_values[mechanism] if mechanism else cell.initial_values
             stored[variable] = value
             if simulator.state.running:
                 _set_state(cell, variable, value)
-        self.initial_values[name] = LazyArray(whole, shape=(self.size,))
+        self.initial_values[name] = lazy(whole)
 
     def build_sources(self) -> None:
         """Give each Poisson source a cell of its own, if they have none."""

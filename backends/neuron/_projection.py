@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
-from pyNN import common
-from pyNN.connectors import OneToOneConnector
-from pyNN.space import Space
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.pynn import projection
-from portable_cortex.pynn.draws import Edges, Stream, evaluate
-from portable_cortex.pynn.grid import delay_steps
-from portable_cortex.pynn.projection import Columns
-from portable_cortex.pynn.synapses import Connection, check_signs
+from portable_cortex.pynn.draws import Edges
+from portable_cortex.pynn.drive import is_one_to_one, is_whole
+from portable_cortex.pynn.projection import ADDRESS, Columns
+from portable_cortex.pynn.values import members
+from portable_cortex.support import refusal
 
 from . import _state
-from ._population import Population
 from ._pynn import h, pynn_neuron, simulator
 from ._state import state
 
@@ -49,31 +47,20 @@ proc portable_connect() { local i  localobj connection
         $o6.append(connection)
     }
 }
+proc portable_set_delays() { local i
+    // list of connections, delays
+    for i = 0, $o1.count - 1 $o1.o(i).delay = $o2.x[i] + portable_margin
+}
+proc portable_set_weights() { local i
+    // list of connections, indices of those that change, weights
+    for i = 0, $o2.size - 1 $o1.o($o2.x[i]).weight = $o3.x[i]
+}
 proc portable_set() { local i
     // list of connections, weights, delays
     for i = 0, $o1.count - 1 {
         $o1.o(i).weight = $o2.x[i]
         $o1.o(i).delay = $o3.x[i] + portable_margin
     }
-}
-func portable_replace() { local i, longest  localobj old, connection
-    // list of connections, weights, delays, list of those that remain, list of those replaced;
-    // gives the longest delay there was
-    longest = 0
-    for i = 0, $o1.count - 1 {
-        old = $o1.o(i)
-        if (old.delay > longest) longest = old.delay
-        connection = old
-        if (old.weight != $o2.x[i]) {
-            connection = portable_context.gid_connect(old.srcgid, old.syn)
-            connection.weight = $o2.x[i]
-            old.active(0)
-            $o5.append(old)
-        }
-        connection.delay = $o3.x[i] + portable_margin
-        $o4.append(connection)
-    }
-    return longest
 }
 """)
 
@@ -82,38 +69,8 @@ class Projection(projection.Projection):
     __doc__ = pynn_neuron.Projection.__doc__
     _simulator = _state
     _static_synapse_class = pynn_neuron.StaticSynapse
-
-    def __init__(
-        self,
-        presynaptic_neurons: Any,
-        postsynaptic_neurons: Any,
-        connector: Any,
-        synapse_type: Any = None,
-        source: Any = None,
-        receptor_type: Any = None,
-        space: Any = None,
-        label: str | None = None,
-    ) -> None:
-        arguments = (
-            presynaptic_neurons,
-            postsynaptic_neurons,
-            connector,
-            synapse_type,
-            source,
-            receptor_type,
-            space or Space(),
-            label,
-        )
-        self._is_static = (
-            synapse_type is None or type(synapse_type) is pynn_neuron.StaticSynapse
-        ) and getattr(connector, "location_selector", None) is None
-        self._list: Any = None  # of NEURON's connections, once there are any
-        self._replaced = h.List()  # connections that only have spikes on their way
-        self._replaced_until = 0.0  # step in which the last of them has arrived
-        if self._is_static:
-            super().__init__(*arguments)
-        else:
-            self._connect_plastic(*arguments)
+    _list: Any = None  # of NEURON's connections, once there are any
+    _connections: dict[int, Any]  # PyNN's, of plastic synapses
 
     # --- making -------------------------------------------------------------------------------
 
@@ -127,7 +84,7 @@ class Projection(projection.Projection):
             self.post.driven = True
             self.pre.drive(self)
         else:
-            for part in _parts(self.pre):
+            for part, _ in members(self.pre):
                 part.build_sources()
             self.build_synapses()
 
@@ -142,34 +99,64 @@ class Projection(projection.Projection):
                 edges.weights[local],
                 edges.delays[local],
             )
-        self._edges = Edges(
-            edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:]
+        self._change(
+            Edges(edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:])
         )
-        self._pass_on()
+
+    def _change(self, edges: Edges) -> None:
+        """Keep other weights and delays."""
+        before = self._edges if self._list is not None and simulator.state.running else None
+        if before is not None:
+            self._check_delays(before, edges)
+        self._edges = edges
+        if before is None:
+            self._pass_on()
+            return
+        h.portable_set_delays(self._list, _vector(edges.delays))
+        # NEURON looks at a weight when a spike arrives: it waits for those that are on their way
+        weights = _rounded(edges.weights)
+        differs = weights != _rounded(before.weights)
+        steps = np.rint(before.delays / state.dt).astype(np.int64)
+        for ahead in np.unique(steps[differs]).tolist():
+            index = np.flatnonzero(differs & (steps == ahead))
+            state.change_later(ahead, partial(self._set_weights, index, weights[index]))
+
+    def _set_weights(self, index: Any, weights: Any) -> None:
+        if self._list is not None:
+            h.portable_set_weights(self._list, _vector(index), _vector(weights))
+
+    def _check_delays(self, before: Edges, edges: Edges) -> None:
+        """Refuse delays that would change those of spikes on their way, too.
+
+        NEURON sends what has one delay to all targets as one event.
+        """
+        shorter = np.any(edges.delays < before.delays)
+        mixed = shorter and (state.is_changing or np.any(edges.weights != before.weights))
+        other = before.delays != edges.delays
+        if other.any() and not mixed:
+            together = _sources_with_one_delay()
+            mixed = np.any(np.isin(_numbers(self)[before.sources[other]], together))
+        if parallel.total(int(mixed)):
+            raise refusal(
+                "neuron",
+                "delays-between-runs: of spikes on their way",
+                f"set these delays of projection {self.label} at {state.t:g} ms",
+                "Set them before the first run, or after reset(); and weights in a call of their "
+                "own, before delays",
+            )
+
+    def stored_here(self) -> Edges | None:
+        """Static synapses that NEURON has, of this process."""
+        return self._edges if self._list is not None else None
 
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
         if self._list is not None:
-            values = _vector(weights), _vector(self._edges.delays)
-            if simulator.state.running:
-                self._replace_connections(*values)
-            else:
-                h.portable_set(self._list, *values)
+            h.portable_set(self._list, _vector(weights), _vector(self._edges.delays))
         elif self.post_is_driven_by_this:
             for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
                 cell.drive_weight = weight
             self.pre._push_drive()
-
-    def _replace_connections(self, weights: Any, delays: Any) -> None:
-        """Give other weights to spikes from the present on.
-
-        NEURON looks at a weight when a spike arrives: those on their way keep their connections.
-        """
-        if state.step > self._replaced_until:
-            self._replaced.remove_all()
-        connections, self._list = self._list, h.List()
-        longest = h.portable_replace(connections, weights, delays, self._list, self._replaced)
-        self._replaced_until = state.step + longest / state.dt + 1
 
     def stored(self) -> Edges:
         """All synapses, of all processes."""
@@ -182,10 +169,8 @@ class Projection(projection.Projection):
         """Whether the sources can be the targets' own drive: no cells, no events in between."""
         pre, post = self.pre, self.post
         return (
-            isinstance(connector, OneToOneConnector)
-            and isinstance(pre, Population)
-            and isinstance(post, Population)
-            and pre.size == post.size
+            is_one_to_one(connector, pre, post)
+            and is_whole(post)
             and pre.is_unbuilt
             and pre._drives is None
             and post.is_on_grid
@@ -225,7 +210,7 @@ class Projection(projection.Projection):
 
     @property
     def post_is_driven_by_this(self) -> bool:
-        return isinstance(self.pre, Population) and self.pre._drives is self
+        return getattr(self.pre, "_drives", None) is self
 
     def _receptor(self, target: int) -> Any:
         cell = self.post.all_cells[target]._cell
@@ -236,7 +221,7 @@ class Projection(projection.Projection):
     # --- reading and changing synapses --------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self._edges.sources.size) if self._is_static else len(list(self.connections))
+        return int(self._edges.sources.size) if self.is_static else len(list(self.connections))
 
     def size(self, gather: bool = True) -> int:
         """See PyNN: the number of synapses, of all processes or of this one."""
@@ -245,131 +230,100 @@ class Projection(projection.Projection):
 
     def smallest_delay(self) -> float | None:
         """Of the synapses of this process, ms; None if there are none."""
-        delays = self.columns(["delay"])["delay"] if "delay" in self._names else np.empty(0)
+        delays = self.columns(["delay"])["delay"]
         return float(delays.min()) if delays.size else None
 
-    @property
-    def _names(self) -> list[str]:
-        return list(self.synapse_type.get_parameter_names())
-
     def columns(self, names: list[str]) -> Columns:
-        """See `Readable`; of this process."""
-        if not self._is_static:
-            return self._plastic_columns(names)
-        edges = dict(
-            zip(
-                ("presynaptic_index", "postsynaptic_index", "weight", "delay"),
-                self._edges,
-                strict=True,
-            )
-        )
-        return {name: edges[name] for name in names}
+        """See the floor; of this process."""
+        state.check_alive(self.pre, self.post)
+        if not self.is_static:
+            return super().columns(names)
+        columns = dict(zip((*ADDRESS, "weight", "delay"), self._edges, strict=True))
+        return {name: columns[name] for name in names}
 
     def replace(self, name: str, values: Any) -> None:
         """Change all weights or delays of this process."""
-        edges = self._edges._replace(**{f"{name}s": np.array(values, float)})
-        if name == "delay":
-            edges = edges._replace(delays=_on_grid(edges.delays))
-        self._edges = self.checked(edges)
-        self._pass_on()
+        changed = self.checked_values({name: np.array(values, float)})
+        self._change(self._edges._replace(**{f"{name}s": changed[name]}))
 
     def release(self) -> None:
         """Free the connections in NEURON."""
-        self._list = None
-        self._replaced = h.List()
-        if not self._is_static:
-            self._connections: dict[Any, Any] = {}
+        self._list, self._connections = None, {}
 
     # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
 
-    def _connect_plastic(self, pre: Any, post: Any, connector: Any, *others: Any) -> None:
-        _refuse(others[0], post)
-        for part in _parts(pre):
+    def can_have(self, synapse_type: Any) -> bool:
+        """PyNN's for NEURON, but for gap junctions."""
+        return getattr(synapse_type, "presynaptic_type", self) is None
+
+    def is_drawn(self, connector: Any) -> bool:
+        """Static synapses onto point neurons."""
+        return getattr(connector, "location_selector", None) is None and super().is_drawn(connector)
+
+    def make_plastic(self, connector: Any) -> None:
+        """See the floor."""
+        _refuse(self.synapse_type, self.post)
+        for part, _ in members(self.pre):
             part.build_sources()
-        self._number, self._changes = len(state.projections), 0
-        state.check_alive(pre, post)
-        state.touch("a projection", structure=True)
-        pynn_neuron.Projection.__init__(self, pre, post, connector, *others)
-        state.projections.append(self)
+        self._changes = parallel.rank() << 16  # processes draw new values for their own synapses
+        local = np.flatnonzero(self.post._mask_local).tolist()
+        self._connections = {target: defaultdict(list) for target in local}
+        super().make_plastic(connector)
 
-    def _convergent_connect(self, *arguments: Any, **parameters: Any) -> None:
-        if self._is_static:
-            super()._convergent_connect(*arguments, **parameters)
-            return
-        check_signs(parameters["weight"], self)
-        if "delay" in parameters:
-            parameters["delay"] = self._checked_delays(parameters["delay"])
-        pynn_neuron.Projection._convergent_connect(self, *arguments, **parameters)
-
-    def _checked_delays(self, delays: Any) -> Any:
-        rounded = _on_grid(delays)
-        if np.size(rounded):
-            state.check_delays(np.min(rounded), np.max(rounded))
-        return rounded if np.ndim(rounded) else float(rounded)
-
-    def _configure_presynaptic_components(self) -> None:
-        pynn_neuron.Projection._configure_presynaptic_components(self)
+    def connect_plastic(
+        self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
+    ) -> None:
+        """See the floor."""
+        base = pynn_neuron.Projection._convergent_connect
+        base(self, sources, target, location_selector, **parameters)
 
     @property
     def connections(self) -> Iterator[Any]:
         """Synapses of this process, one by one."""
-        if self._is_static:
-            return (Connection(self, number) for number in range(len(self)))
+        if self.is_static:
+            return super().connections
         return iter(pynn_neuron.Projection.connections.fget(self))
 
-    def _plastic_columns(self, names: list[str]) -> Columns:
-        synapses, parameters = list(self.connections), self._names
+    def plastic_columns(self, names: list[str]) -> Columns:
+        """See the floor."""
+        synapses, parameters = list(self.connections), self.synapse_type.get_parameter_names()
         native = [self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names]
         return {
             name: np.array([getattr(synapse, attribute) for synapse in synapses])
             for name, attribute in zip(names, native, strict=True)
         }
 
-    def set(self, **attributes: Any) -> None:
-        """Change the parameters of all synapses; see PyNN."""
-        if self._is_static:
-            super().set(**attributes)
-            return
-        attributes = self._value_list_to_array(attributes)
-        space = common.projections.ParameterSpace(
-            attributes, self.synapse_type.get_schema(), self.shape
-        )
-        pairs = self.columns(["presynaptic_index", "postsynaptic_index"])
-        sources, targets = pairs["presynaptic_index"], pairs["postsynaptic_index"]
-        for name in ("weight", "delay"):
-            if name in attributes:
-                values = evaluate(space[name], sources, targets, self, Stream(0, 0, 0))
-                if name == "weight":
-                    check_signs(values, self)
-                else:
-                    self._checked_delays(values)
-        common.Projection.set(self, **attributes)
-        if "delay" in attributes:
-            for synapse in self.connections:
-                synapse.delay = float(_on_grid(synapse.delay))
-
-    def _set_attributes(self, parameter_space: Any) -> None:
-        pynn_neuron.Projection._set_attributes(self, parameter_space)
-
-
-def _on_grid(delays: Any) -> Any:
-    return np.round(delay_steps(delays, state.dt) * state.dt, 9)
+    def write_plastic(self, changed: Columns) -> None:
+        """See the floor."""
+        for name, values in changed.items():
+            for synapse, value in zip(self.connections, values.tolist(), strict=True):
+                setattr(synapse, name, value)
 
 
 def _refuse(synapse_type: Any, post: Any) -> None:
     """Say which plastic synapses the neurons on the grid do not take."""
-    if synapse_type.model == "TsodyksMarkramWA" and any(p.is_on_grid for p in _parts(post)):
-        raise UnsupportedError(
-            "NEURON's TsodyksMarkramSynapse needs a synapse of its own on its target, which "
-            "IF_curr_exp does not have here: use pyNN.neuron's own cell (import pyNN.neuron; "
-            "pyNN.neuron.IF_curr_exp), or the nest backend"
+    if synapse_type.model == "TsodyksMarkramWA" and any(p.is_on_grid for p, _ in members(post)):
+        raise refusal(
+            "neuron",
+            "TsodyksMarkramSynapse: onto IF_curr_exp",
+            "have a TsodyksMarkramSynapse onto IF_curr_exp",
+            "Use pyNN.neuron's own cell (import pyNN.neuron; pyNN.neuron.IF_curr_exp), or nest",
         )
 
 
-def _parts(cells: Any) -> list[Any]:
-    """Whole populations behind a population, view or assembly."""
-    parts = [getattr(part, "grandparent", part) for part in getattr(cells, "populations", [cells])]
-    return [part for part in parts if isinstance(part, Population)]
+def _numbers(projection: Projection) -> Any:
+    return np.array(projection.pre.all_cells, dtype=np.int64)
+
+
+def _sources_with_one_delay() -> Any:
+    """Numbers of the cells whose synapses, more than two, all have the same delay."""
+    tables = [(q, q.stored_here()) for q in state.projections]
+    numbers = np.concatenate([_numbers(q)[t.sources] for q, t in tables if t is not None])
+    delays = np.concatenate([t.delays for _, t in tables if t is not None])
+    order = np.lexsort((delays, numbers))
+    sources, first, count = np.unique(numbers[order], return_index=True, return_counts=True)
+    ordered = delays[order]
+    return sources[(count > 2) & (ordered[first] == ordered[first + count - 1])]
 
 
 def _vector(values: Any) -> Any:

@@ -52,8 +52,7 @@ pynn_neuron: Any = _import_pynn_neuron()
 h: Any = importlib.import_module("neuron").h
 simulator: Any = importlib.import_module("pyNN.neuron.simulator")
 pynn_electrodes: Any = importlib.import_module("pyNN.neuron.standardmodels.electrodes")
-# not attributes of pyNN.neuron, where other modules have these names
-pynn_projections: Any = importlib.import_module("pyNN.neuron.projections")
+# not an attribute of pyNN.neuron, where another module has this name
 pynn_recording: Any = importlib.import_module("pyNN.neuron.recording")
 StandardIFStandardReceptors: Any = importlib.import_module(
     "pyNN.neuron.cells"

@@ -12,10 +12,9 @@ import quantities as pq
 from numpy.typing import NDArray
 from pyNN import recording
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn import recorder
 from portable_cortex.pynn.grid import nearest_steps
-from portable_cortex.recording import Signal
+from portable_cortex.support import refusal
 
 from . import _state
 from ._cells import MECHANISMS, GridIFCurrExp
@@ -128,19 +127,17 @@ class Recorder(recorder.Recorder):
             self._spikes.append(vectors)
             return
         probes = self._probes.setdefault(variable, [])
-        if any((state.step - probe.first) % self.interval for probe in probes):
-            raise ValueError(
-                f"more cells can be recorded from at a sample of {variable.name}, every "
-                f"{self.sampling_interval:g} ms, not at {state.t:g} ms: run until one, or record "
-                "them from the start"
-            )
         references = [self._reference(cell._cell, variable) for cell in cells]
         if simulator.state.running and None in references:
-            raise UnsupportedError(
-                f"{variable.name} of {type(self.population.celltype).__name__} is recorded from "
-                "the first run on, or not at all: call record() before it"
+            raise refusal(
+                "neuron",
+                "sample-times: some variables, after a run",
+                f"record {variable.name} of {type(self.population.celltype).__name__} from "
+                f"{state.t:g} ms on",
+                "Call record() before the first run",
             )
-        probe = Probe(cells, self.interval, state.step, [], state.step, references)
+        first = state.step + (self.sampling_start - state.step) % self.interval
+        probe = Probe(cells, self.interval, first, [], state.step, references)
         for cell, reference in zip(cells, references, strict=True):
             if reference is None:
                 probe.vectors.append(self._vector_of_pynn(cell._cell, variable))
@@ -202,20 +199,19 @@ class Recorder(recorder.Recorder):
         for probe in self._all_probes():
             probe.pieces, probe.first, probe.next, probe.latest = [], 0, 0, np.empty(0)
 
-    @property
-    def timestep(self) -> float:
-        """Of the network, ms."""
-        return state.dt
-
     def spikes(self) -> tuple[Ints, Ints]:
-        """Steps and indices of the spikes of this process, by step."""
+        """Steps and indices of the spikes of this process."""
         times, cells = (
             np.concatenate([np.empty(0), *(_array(pair[k]) for pair in self._spikes)])
             for k in range(2)
         )
         steps = nearest_steps(times, state.dt).astype(np.int64)
-        order = np.argsort(steps, kind="stable")
-        return steps[order], cells[order].astype(np.int64) - int(self.population.first_id)
+        return steps, cells.astype(np.int64) - int(self.population.first_id)
+
+    def samples(self, variable: str) -> tuple[int, Floats]:
+        """First step, and samples; not-a-number before a cell was recorded."""
+        first, values, _ = self._signals(recording.Variable(variable, None, None))
+        return first, values
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
         first, values, cells = self._signals(variable)
@@ -233,14 +229,6 @@ class Recorder(recorder.Recorder):
         values = np.hstack([np.empty((n, 0)), *padded])
         order = np.argsort(cells)
         return first, values[:, order], cells[order]
-
-    def signal(self, name: str) -> Signal:
-        """All samples of a variable from the recorded cells of this process."""
-        variable = recording.Variable(name=name, location=None, label=None)
-        first, values, cells = self._signals(variable)
-        neurons = cells - int(self.population.first_id)
-        units = str(self.population.find_units(variable))
-        return Signal(values, neurons, round(first * state.dt, 9), self.sampling_interval, units)
 
     # --- what is dropped ----------------------------------------------------------------------
 

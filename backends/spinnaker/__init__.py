@@ -125,6 +125,7 @@ class SpinnakerBackend(Backend):
         "last_sample": "a core samples at the beginning of a step: there is none of the end",
         "float64": "weights have 16 bits, membrane potentials s16.15",
         "long_rows": "a source has at most 256 synapses onto a core",
+        "run-length: callbacks": "boards run without the host",
     }
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ from spinn_utilities.data.utils_data_writer import UtilsDataWriter
 from spinn_utilities.log import FormatAdapter
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
-from portable_cortex.errors import UnsupportedError
+from portable_cortex.support import refusal
 
 from ._config import FILE, configuration
 from ._connectors import (  # noqa: F401  # names of the namespace
@@ -207,7 +207,7 @@ def _simulator() -> Any:
 def run(simtime: float, callbacks: Any = None, progress: Progress | None = None) -> float:
     """Advance by `simtime` ms, to the nearest step."""
     if callbacks:
-        raise UnsupportedError("SpiNNaker runs without the host: it has no callbacks")
+        raise refusal("spinnaker", "run-length: callbacks", "call back", "Run in pieces")
     step = float(spynnaker.get_time_step())
     n = round(simtime / step)
     state.prepared = True

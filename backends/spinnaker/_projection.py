@@ -26,6 +26,7 @@ from spynnaker.pyNN.models.neuron import PopulationVertex
 from portable_cortex.errors import InvalidValueError, UnsupportedError
 from portable_cortex.pynn.draws import SOURCE, Stream, different_pairs, is_without_replacement
 from portable_cortex.pynn.synapses import as_matrix
+from portable_cortex.support import refusal
 
 from ._connectors import FromListConnector, StaticSynapse, delayed_list, n_synapses
 
@@ -178,8 +179,11 @@ class Projection(spynnaker.SpiNNakerProjection):  # type: ignore[misc]  # untype
 
     def set(self, **attributes: Any) -> None:
         """Not on SpiNNaker: synapses are drawn when the network is loaded."""
-        raise UnsupportedError(
-            "sPyNNaker has no Projection.set: give weights and delays to the synapse type"
+        raise refusal(
+            "spinnaker",
+            "set_synapses",
+            "set weights or delays",
+            "Give them to the synapse type",
         )
 
 

@@ -41,31 +41,18 @@ class TimeLeft(ProgressColumn):
         return Text(f"{minutes}:{seconds:02d} left", style="cyan")
 
 
-class ConsoleReporter:
-    """One line a phase: a bar where it is known how much is left, a spinner elsewhere.
+class Bars:
+    """Lines that move on a terminal; elsewhere (a log file) there are none.
 
-    On a terminal the line moves; elsewhere (a log file) each phase is written once, when it
-    begins.
+    Parameters
+    ----------
+    console : rich.console.Console
+    *columns : rich.progress.ProgressColumn
     """
 
-    def __init__(self, console: Console) -> None:
-        # on the stream of now: simulators may put another in the place of sys.stdout
-        console = Console(
-            file=console.file, force_terminal=console.is_terminal, quiet=console.quiet
-        )
+    def __init__(self, console: Console, *columns: ProgressColumn) -> None:
         self._console = console
-        self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:<24}"),
-            BarColumn(bar_width=30),
-            TimeElapsedColumn(),
-            TimeLeft(),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._phase: str | None = None
-        self._task: TaskID | None = None
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -77,9 +64,41 @@ class ConsoleReporter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._progress.stop()
+
+
+class ConsoleReporter(Bars):
+    """One line a phase: a bar where it is known how much is left, a spinner elsewhere.
+
+    Where no line moves, each phase is written once, when it begins.
+    """
+
+    def __init__(self, console: Console) -> None:
+        # on the stream of now: simulators may put another in the place of sys.stdout
+        console = Console(
+            file=console.file, force_terminal=console.is_terminal, quiet=console.quiet
+        )
+        super().__init__(
+            console,
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<24}"),
+            BarColumn(bar_width=30),
+            TimeElapsedColumn(),
+            TimeLeft(),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+        )
+        self._phase: str | None = None
+        self._task: TaskID | None = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if error is None:
             self._finish()
-        self._progress.stop()
+        super().__exit__(kind, error, traceback)
 
     def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
         """See `portable_cortex.experiment.Reporter`."""

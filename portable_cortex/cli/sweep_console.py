@@ -4,50 +4,35 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ..host.untrusted import printable
 from ..sweep import FAILED, FINISHED, WAITING, Sweep, SweepRun
-from .progress import TimeLeft
+from .progress import Bars, TimeLeft
 
 _ABREAST = 4  # columns that a terminal has room for
 _NO_BUILDING = ("import", "warmup", "simulate", "readout")
 
 
-class SweepReporter:
+class SweepReporter(Bars):
     """One line for each run that has ended, and on a terminal a bar below them."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._progress = Progress(
+        super().__init__(
+            console,
             TextColumn("runs"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeLeft(),
-            console=console,
-            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("")
         self._sweep: Sweep | None = None
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def __call__(self, sweep: Sweep, run: SweepRun | None) -> None:
         """See `portable_cortex.sweep.Report`."""

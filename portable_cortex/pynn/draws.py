@@ -224,7 +224,7 @@ def draw_edges(
     elif type(connector).__name__ == "CSAConnector":
         sources, targets, listed = _connection_set(connector, between)
     else:
-        sources, targets = _pairs(connector, between, seed, item)
+        sources, targets = draw_pairs(connector, between, seed, item)
 
     def parameter(name: str, quantity: int) -> FloatArray:
         if name in listed:
@@ -243,9 +243,23 @@ def draw_edges(
 _BY_PAIR = ("AllToAllConnector", "FixedProbabilityConnector")  # decide for each pair of neurons
 
 
-def _pairs(
-    connector: Any, between: Between, seed: int, item: int
+def draw_pairs(
+    connector: Any, between: Any, seed: int, item: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw the sources and targets of a connector that has no list of them, by source.
+
+    Parameters
+    ----------
+    connector : pyNN.connectors.Connector
+    between : Between or Projection
+    seed, item : int
+        See `draw_edges`.
+
+    Raises
+    ------
+    UnsupportedError
+        For a connector that the core cannot draw.
+    """
     kind, (pre, post) = type(connector).__name__, (between.pre, between.post)
     if getattr(connector, "allow_self_connections", True) not in (True, False):
         raise UnsupportedError(
@@ -380,7 +394,7 @@ def _mask(array: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 def _small_world(
     connector: Any,
-    between: Between,
+    between: Any,
     same: NDArray[np.int64] | None,
     rewired: Stream,
     partners: Stream,

@@ -10,7 +10,9 @@ from typing import Any
 from pyNN import common, connectors, core, errors, network, random, recording, space
 from pyNN.connectors import FixedProbabilityConnector
 
-from ..errors import InvalidValueError, UnsupportedError
+from ..errors import InvalidValueError
+from ..registry import load_backend
+from ..support import MissingNameError, missing_name, refusal
 from .grid import nearest_steps
 
 
@@ -25,15 +27,47 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
         ``Population``, ``PopulationView``, ``Assembly``, ``Projection``, ``StaticSynapse``, cell
         types and current sources.
     """
+    standard = [n for n, c in classes.items() if hasattr(c, "injectable")]
+
+    def list_standard_models() -> list[str]:
+        """Names of the cell types."""
+        return standard
+
+    return {
+        **{n: c for n, c in vars(connectors).items() if n.endswith("Connector")},
+        **classes,
+        **functions(simulator, classes["Population"], classes["Projection"]),
+        "GSLRNG": random.GSLRNG,
+        "IndexBasedExpression": core.IndexBasedExpression,
+        "Network": network.Network,
+        "NumpyRNG": random.NumpyRNG,
+        "RandomDistribution": random.RandomDistribution,
+        "Space": space.Space,
+        "errors": errors,
+        "initialize": common.initialize,
+        "list_standard_models": list_standard_models,
+        "random": random,
+        "recording": recording,
+        "set": common.set,
+        "space": space,
+    }
+
+
+def functions(simulator: ModuleType, population: Any, projection: Any) -> dict[str, Any]:
+    """The functions of a namespace, but ``setup``, and the state that they work on.
+
+    Parameters
+    ----------
+    simulator : module
+        Has a `State` named ``state``, as PyNN asks for it.
+    population, projection : class
+        ``Population`` and ``Projection``.
+    """
     state = simulator.state
     run, run_until = running(state)
     record = common.build_record(simulator)
-    create = common.build_create(classes["Population"])
-    connect = common.build_connect(
-        classes["Projection"], FixedProbabilityConnector, classes["StaticSynapse"]
-    )
+    synapse = projection._static_synapse_class
     queries = common.build_state_queries(simulator)
-    standard = [n for n, c in classes.items() if hasattr(c, "injectable")]
     logging.getLogger("PyNN").setLevel(logging.WARNING)
 
     def end(compatible_output: bool = True) -> None:
@@ -53,56 +87,32 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
         """Record the synaptic conductances; see PyNN's ``record``."""
         record(["gsyn_exc", "gsyn_inh"], source, filename)
 
-    def list_standard_models() -> list[str]:
-        """Names of the cell types."""
-        return standard
-
     query_names = (
         "get_current_time get_time_step get_min_delay get_max_delay num_processes rank".split()
     )
     return {
-        **{n: c for n, c in vars(connectors).items() if n.endswith("Connector")},
-        **classes,
         **dict(zip(query_names, queries, strict=True)),
-        "GSLRNG": random.GSLRNG,
-        "IndexBasedExpression": core.IndexBasedExpression,
-        "Network": network.Network,
-        "NumpyRNG": random.NumpyRNG,
-        "RandomDistribution": random.RandomDistribution,
-        "Space": space.Space,
-        "connect": connect,
-        "create": create,
+        "connect": common.build_connect(projection, FixedProbabilityConnector, synapse),
+        "create": common.build_create(population),
         "end": end,
-        "errors": errors,
-        "initialize": common.initialize,
-        "list_standard_models": list_standard_models,
-        "random": random,
         "record": record,
         "record_gsyn": record_gsyn,
         "record_v": record_v,
-        "recording": recording,
         "reset": common.build_reset(simulator),
         "run": run,
         "run_for": run,
         "run_until": run_until,
-        "set": common.set,
-        "space": space,
         "state": state,
     }
 
 
-def missing(backend: str, available: Mapping[str, Any]) -> Callable[[str], Any]:
+def missing(backend: str) -> Callable[[str], Any]:
     """The ``__getattr__`` of a namespace: what it lacks is a sentence."""
 
     def lookup(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        cells = [n for n, c in available.items() if hasattr(c, "injectable")]
-        currents = [n for n in available if n.endswith("Source")]
-        raise AttributeError(
-            f"the {backend} backend has no {name!r}. Cell types: {', '.join(cells)}; current "
-            f"sources: {', '.join(currents)}; synapses: StaticSynapse (there is no plasticity)"
-        )
+        raise MissingNameError(missing_name(load_backend(backend), name))
 
     return lookup
 
@@ -120,9 +130,11 @@ def check_setup(backend: str, timestep: Any, min_delay: Any, extra: Mapping[str,
     if not isinstance(timestep, int | float) or not timestep > 0:
         raise InvalidValueError(f"timestep must be a number above 0 (ms), not {timestep!r}")
     if extra.get("spike_precision", "on_grid") != "on_grid":
-        raise UnsupportedError(
-            f"the {backend} backend keeps spikes on the time grid: spike_precision="
-            f"{extra['spike_precision']!r} is on nest only; leave it out, or take a shorter step"
+        raise refusal(
+            backend,
+            "off-grid",
+            f"have spike_precision={extra['spike_precision']!r}",
+            "Leave it out, take a shorter step, or use nest",
         )
     common.setup(timestep, min_delay, **extra)
 

@@ -12,9 +12,12 @@ from pyNN.parameters import ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import build_translations
 
 from ..errors import UnsupportedError
+from ..registry import load_backend
+from ..support import missing_type
 from .grid import whole_steps
 from .state import ID
 from .synapses import common_receptor_types
+from .values import lazy
 
 POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "delta_T", "tau_w"}
 NOT_NEGATIVE = {"tau_refrac", "rate", "start", "duration"}
@@ -63,6 +66,23 @@ def check_parameter(name: str, values: Any) -> None:
         raise errors.InvalidParameterValueError(
             f"{name} must be a number{bound}, not {numbers[wrong][0]:g}"
         )
+
+
+class Stateful:
+    """Initial values cell by cell: mix it into PyNN's ``Population``, which only notes them."""
+
+    initial_values: Any  # PyNN's, as those that follow
+    id_to_index: Any
+
+    def _get_cell_initial_value(self, cell: Any, variable: str) -> float:
+        if variable not in self.initial_values:
+            raise errors.NonExistentParameterError(
+                variable, type(cell.celltype).__name__, sorted(self.initial_values)
+            )
+        return float(self.initial_values[variable][self.id_to_index(cell)])
+
+    def _set_cell_initial_value(self, cell: Any, variable: str, value: float) -> None:
+        cell.as_view().initialize(**{variable: value})
 
 
 class Cells:
@@ -115,6 +135,15 @@ class Cells:
             )
         state.touch("initial values")
         population.take_initial(variable, own, initial_values.evaluate(simplify=False))
+
+    def initialize(self, **initial_values: Any) -> None:
+        """Set state variables, which hold at once and after a reset; see PyNN."""
+        base: Any = super()
+        base.initialize(**initial_values)
+        population, _ = self._indices()
+        for name in initial_values.keys() & population.initial.keys():
+            # PyNN would keep what is drawn or computed, and draw it again at each look
+            population.initial_values[name] = lazy(population.initial[name])
 
     def _get_view(self, selector: Any, label: str | None = None) -> Any:
         return self._view_class(self, selector, label)
@@ -203,7 +232,9 @@ class Joined:
         """
         blocks = [part.get_data(variables, gather) for part in self.populations]
         if clear:
-            for recorder in {id(part.recorder): part.recorder for part in self.populations}.values():
+            for recorder in {
+                id(part.recorder): part.recorder for part in self.populations
+            }.values():
                 recorder.clear()
         return joined_blocks(self, blocks, annotations or {})
 
@@ -222,7 +253,7 @@ class PopulationView(Cells, common.PopulationView):  # type: ignore[misc]
     def initial_values(self) -> Any:
         """Those of the population, for these cells."""
         population, own = self._indices()
-        return {name: values[own] for name, values in population.initial.items()}
+        return {name: lazy(values[own]) for name, values in population.initial.items()}
 
 
 def views(simulator: Any) -> tuple[Any, Any]:
@@ -269,7 +300,7 @@ class Indexed:
         return np.empty(0, int) if none else base.id_to_index(cells)
 
 
-class Population(Cells, Indexed, common.Population):  # type: ignore[misc]
+class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[misc]
     """A population whose parameters and initial values are arrays, in PyNN's units.
 
     A backend subclasses it with ``_simulator``, ``_recorder_class``, ``_assembly_class`` and
@@ -295,10 +326,8 @@ class Population(Cells, Indexed, common.Population):  # type: ignore[misc]
     def _create_cells(self) -> None:
         state = self._simulator.state
         if not self.can_have(self.celltype):
-            raise UnsupportedError(
-                f"the {state.backend} backend has no cell type {type(self.celltype).__name__}: "
-                "take those of its namespace"
-            )
+            kind = type(self.celltype).__name__
+            raise UnsupportedError(missing_type(load_backend(state.backend), "cell type", kind))
         parameters = self.celltype.native_parameters
         parameters.shape = (self.size,)
         parameters.evaluate(simplify=False)

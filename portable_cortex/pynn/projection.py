@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
-from pyNN.connectors import ArrayConnector, FromListConnector
+from pyNN.connectors import FromListConnector, MapConnector
+from pyNN.models import BaseSynapseType
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
 
 from ..errors import InvalidValueError, UnsupportedError
 from ..host import parallel
+from ..registry import load_backend
+from ..support import missing_type
 from .checks import check_edges
 from .draws import (
     DELAY,
@@ -23,6 +26,7 @@ from .draws import (
     Stream,
     different_pairs,
     draw_edges,
+    draw_pairs,
     evaluate,
     is_without_replacement,
     item_of_projection,
@@ -35,14 +39,16 @@ from .synapses import (
     check_columns,
     check_signs,
     default_receptor,
+    listed_columns,
     reading_order,
 )
 
 Columns = dict[str, NDArray[Any]]
 FORMATS = "list", "array"
 MULTIPLE = "sum", "min", "max", "first", "last"
-_ADDRESS = "presynaptic_index", "postsynaptic_index"
+ADDRESS = "presynaptic_index", "postsynaptic_index"
 _QUANTITY = {"weight": WEIGHT, "delay": DELAY}
+OTHERS = 1 + max(_QUANTITY.values())  # quantities that are drawn for other parameters, from here
 
 
 class Readable:
@@ -93,10 +99,10 @@ class Readable:
             raise InvalidValueError(
                 f"multiple_synapses must be one of {', '.join(MULTIPLE)}, not {multiple_synapses!r}"
             )
-        found = self.columns([*_ADDRESS, *(n for n in names if n not in _ADDRESS)])
+        found = self.columns([*ADDRESS, *(n for n in names if n not in ADDRESS)])
         if gather and parallel.processes() > 1:
             found = {name: parallel.joined(np.asarray(c)) for name, c in found.items()}
-        sources, targets = (np.asarray(found[name], np.int64) for name in _ADDRESS)
+        sources, targets = (np.asarray(found[name], np.int64) for name in ADDRESS)
         order = reading_order(sources, targets)
         values = [np.asarray(found[name])[order] for name in names]
         if format == "array":
@@ -111,7 +117,7 @@ class Readable:
 
     def _attribute(self, name: str) -> str:
         """The name of an attribute, of which PyNN also takes the plural."""
-        valid = [*self.synapse_type.get_parameter_names(), *_ADDRESS]
+        valid = [*self.synapse_type.get_parameter_names(), *ADDRESS]
         for candidate in (name, name.removesuffix("s")):
             if candidate in valid:
                 return candidate
@@ -129,13 +135,21 @@ class Collecting:
     post: Any
 
     def collect(self, connector: Any) -> tuple[NDArray[Any], ...]:
-        """Sources, targets, weights and delays (PyNN's units), by source, as they were made."""
+        """Sources, targets, weights and delays (PyNN's units), by source, as they were made.
+
+        Of all processes: connectors make those onto the targets of their own.
+        """
         if is_without_replacement(connector):
-            connector = _of_different_pairs(connector, self)
+            uniform = connector.rng.next(1, "uniform", {"low": 0.0, "high": 1.0}, mask=None)
+            seed = parallel.of_first(int(float(uniform[0]) * 2**31))
+            pairs = different_pairs(Stream(seed, 0, SOURCE), connector, self.pre, self.post)
+            connector = Pairs(*pairs, connector)
         self._collected: list[tuple[Any, ...]] = []
         connector.connect(self)
         columns = zip(*self._collected, strict=True) if self._collected else ([[]],) * 4
-        sources, targets, weights, delays = (np.concatenate(list(c)) for c in columns)
+        sources, targets, weights, delays = (
+            parallel.joined(np.concatenate(list(c), dtype=float)) for c in columns
+        )
         self._collected = []
         check_edges(weight=weights, delay=delays)
         order = np.argsort(sources, kind="stable")
@@ -162,26 +176,47 @@ class Collecting:
         )
 
 
-def _of_different_pairs(connector: Any, projection: Any) -> ArrayConnector:
-    """The connections that PyNN's connector would make if it did not ignore its arguments."""
-    uniform = connector.rng.next(1, "uniform", {"low": 0.0, "high": 1.0}, mask=None)
-    seed = parallel.of_first(int(float(uniform[0]) * 2**31))
-    mask = np.zeros(projection.shape, dtype=bool)
-    mask[different_pairs(Stream(seed, 0, SOURCE), connector, projection.pre, projection.post)] = (
-        True
-    )
-    return ArrayConnector(mask, safe=connector.safe, callback=connector.callback)
+class Pairs(MapConnector):  # type: ignore[misc]  # PyNN is untyped
+    """A connector that makes the synapses that are given, as PyNN's own connectors do.
+
+    Parameters
+    ----------
+    sources, targets : arrays of int64
+    connector : pyNN.connectors.Connector
+        In whose place it stands.
+    """
+
+    parameter_names = ()
+
+    def __init__(self, sources: Any, targets: Any, connector: Any) -> None:
+        super().__init__(connector.location_selector, connector.safe, connector.callback)
+        self._sources, self._targets = sources, targets
+
+    def connect(self, projection: Any) -> None:
+        """See PyNN."""
+        order = np.argsort(self._targets, kind="stable")
+        ends = np.bincount(self._targets, minlength=projection.post.size).cumsum()[:-1]
+        sources_of = np.split(self._sources[order], ends)
+
+        def of_targets(mask: Any = None) -> list[Any]:
+            wanted = range(len(sources_of)) if mask is None else np.flatnonzero(mask)
+            return [sources_of[target] for target in wanted]
+
+        self._standard_connect(projection, of_targets)
 
 
 class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]  # PyNN is untyped
-    """A projection of static synapses, drawn by the core and kept as arrays.
+    """A projection whose static synapses are drawn by the core and kept as arrays.
 
     A backend subclasses it with ``_simulator`` (a module that has a `State` named ``state``) and
     ``_static_synapse_class``. It may keep the synapses in a form of its own (`store`, `stored`).
+    Where it has other types of synapses, too, it says so (`can_have`), and how these are made
+    (`make_plastic`, `connect_plastic`), read (`plastic_columns`) and changed (`write_plastic`).
     """
 
     _simulator: Any
     _static_synapse_class: Any
+    weight_scale = 1.0  # native weight of plastic synapses that is 1 nA or uS
 
     def __init__(
         self,
@@ -196,14 +231,13 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
     ) -> None:
         synapse_type = synapse_type or self._static_synapse_class()
         state = self._simulator.state
-        if not isinstance(synapse_type, self._static_synapse_class):
-            raise UnsupportedError(
-                f"the {state.backend} backend has static synapses only, not "
-                f"{type(synapse_type).__name__}: use StaticSynapse, or another backend"
-            )
+        if isinstance(synapse_type, BaseSynapseType) and not self.can_have(synapse_type):
+            kind = type(synapse_type).__name__
+            raise UnsupportedError(missing_type(load_backend(state.backend), "synapse type", kind))
         if not getattr(postsynaptic_neurons, "injectable", True):
             raise errors.ConnectionError("a spike source cannot be the target of a projection")
-        super().__init__(
+        common.Projection.__init__(
+            self,
             presynaptic_neurons,
             postsynaptic_neurons,
             connector,
@@ -216,10 +250,23 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         state.check_alive(self.pre, self.post)
         state.touch("a projection", structure=True)
         self._number, self._changes = len(state.projections), 0
-        self.make(connector)
+        self.is_static = self.is_drawn(connector)
+        if self.is_static:
+            self.make(connector)
+        else:
+            self.make_plastic(self._drawn(connector))
+            self._connector = connector  # to be described
         state.projections.append(self)
 
     # --- what a backend may do its own way --------------------------------------------------------
+
+    def can_have(self, synapse_type: Any) -> bool:
+        """Whether this is a synapse type of the backend."""
+        return isinstance(synapse_type, self._static_synapse_class)
+
+    def is_drawn(self, connector: Any) -> bool:
+        """Whether the synapses can be drawn as arrays: they are static."""
+        return isinstance(self.synapse_type, self._static_synapse_class)
 
     def make(self, connector: Any) -> None:
         """Draw the synapses and store them."""
@@ -240,6 +287,31 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         """Of all synapses, ms; None if there are none."""
         delays = self.stored().delays
         return float(delays.min()) if delays.size else None
+
+    def write(self, edges: Edges, changed: Columns) -> None:
+        """Give synapses other weights or delays, in the order of `edges`, which `stored` gave."""
+        weights, delays = changed.get("weight", edges.weights), changed.get("delay", edges.delays)
+        self.store(Edges(edges.sources, edges.targets, weights, delays))
+
+    # --- what a backend with plastic synapses does ------------------------------------------------
+
+    def make_plastic(self, connector: Any) -> None:
+        """Let a connector make the synapses: for each target, `connect_plastic` is called."""
+        connector.connect(self)
+
+    def connect_plastic(
+        self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
+    ) -> None:
+        """Make the synapses of one target; native parameters have a value for each, or for all."""
+        raise NotImplementedError
+
+    def plastic_columns(self, names: list[str]) -> Columns:
+        """See `columns`."""
+        raise NotImplementedError
+
+    def write_plastic(self, changed: Columns) -> None:
+        """Give synapses other native values, in the order of `plastic_columns`."""
+        raise NotImplementedError
 
     # --- making -----------------------------------------------------------------------------------
 
@@ -273,6 +345,15 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
             steps = delay_steps(delays, state.dt)
             return Edges(sources, targets, weights, np.round(steps * state.dt, 9))
 
+    def _drawn(self, connector: Any) -> Any:
+        """A connector for the pairs that the core draws; PyNN's own where the core cannot."""
+        if isinstance(connector, FromListConnector):
+            listed_columns(connector, self)  # it is right
+        try:
+            return Pairs(*draw_pairs(connector, self, **self.key), connector)
+        except UnsupportedError:
+            return connector
+
     def checked(self, edges: Edges) -> Edges:
         """The synapses, after a look at signs and delays.
 
@@ -282,17 +363,47 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
             For a weight that does not fit the receptor, or a delay outside what ``setup()`` said.
         """
         check_signs(edges.weights, self)
-        if edges.delays.size:
-            self._simulator.state.check_delays(edges.delays.min(), edges.delays.max())
+        self.check_delays(edges.delays)
         return edges
+
+    def check_delays(self, delays: Any) -> None:
+        """Raise PyNN's ``ConnectionError`` for delays outside what ``setup()`` said."""
+        if np.size(delays):
+            self._simulator.state.check_delays(np.min(delays), np.max(delays))
+
+    def on_grid(self, delays: Any) -> Any:
+        """Delays, ms, of the grid that are the nearest, checked."""
+        step = self._simulator.state.dt
+        rounded = np.round(delay_steps(delays, step) * step, 9)
+        self.check_delays(rounded)
+        return rounded if np.ndim(rounded) else float(rounded)
+
+    def _convergent_connect(
+        self,
+        presynaptic_indices: Any,
+        postsynaptic_index: int,
+        location_selector: Any = None,
+        **parameters: Any,
+    ) -> None:
+        arguments = presynaptic_indices, postsynaptic_index, location_selector
+        if self.is_static:
+            super()._convergent_connect(*arguments, **parameters)
+            return
+        known = {name: parameters[name] for name in _QUANTITY if name in parameters}
+        check_edges(**known)
+        check_signs(known["weight"] / self.weight_scale, self)
+        if "delay" in known:
+            parameters["delay"] = self.on_grid(known["delay"])
+        self.connect_plastic(*arguments, parameters)
 
     # --- reading and changing ---------------------------------------------------------------------
 
     def columns(self, names: list[str]) -> Columns:
         """See `Readable`."""
         self._simulator.state.check_alive(self.pre, self.post)
-        edges = self.stored()
-        columns = dict(zip((*_ADDRESS, "weight", "delay"), edges, strict=True))
+        if not self.is_static:
+            return self.plastic_columns(names)
+        columns = dict(zip((*ADDRESS, "weight", "delay"), self.stored(), strict=True))
         return {name: columns[name] for name in names}
 
     def column(self, name: str) -> NDArray[Any]:
@@ -308,13 +419,13 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         return (self[i] for i in range(len(self)))
 
     def set(self, **attributes: Any) -> None:
-        """Change weights or delays of all synapses; see PyNN.
+        """Change weights, delays or other parameters of all synapses; see PyNN.
 
         A one-dimensional array or list has a value for each synapse, in the order of
         ``get(..., "list")``.
         """
         self._simulator.state.check_alive(self.pre, self.post)
-        edges = self.stored()
+        edges = self._present_edges()
         lists = {name: v for name, v in attributes.items() if _is_list(v)}
         parameters = ParameterSpace(
             {name: value for name, value in attributes.items() if name not in lists},
@@ -326,9 +437,21 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         key = self.key
         for name, value in parameters.items():
             item = key["item"] + (self._changes << 32)  # another one for each change
-            stream = Stream(key["seed"], item, _QUANTITY[name])
+            stream = Stream(key["seed"], item, self._quantity(name))
             changed[name] = evaluate(value, edges.sources, edges.targets, self, stream)
         self._replace(edges, changed)
+
+    def _present_edges(self) -> Edges:
+        if self.is_static:
+            return self.stored()
+        sources, targets = self.columns(list(ADDRESS)).values()
+        nothing = np.empty(0)
+        return Edges(np.asarray(sources, np.int64), np.asarray(targets, np.int64), nothing, nothing)
+
+    def _quantity(self, name: str) -> int:
+        """What is drawn, in the key of draws."""
+        others = sorted(set(self.synapse_type.get_parameter_names()) - set(_QUANTITY))
+        return _QUANTITY[name] if name in _QUANTITY else OTHERS + others.index(name)
 
     def _in_order(self, name: str, values: Any, edges: Edges) -> NDArray[np.float64]:
         if name not in self.synapse_type.get_parameter_names():
@@ -348,14 +471,24 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         self._replace(self.stored(), {name: np.asarray(values, float)})
 
     def _replace(self, edges: Edges, changed: Columns) -> None:
+        changed = self.checked_values(changed)
+        self._simulator.state.touch("synapses", structure=True)
+        if self.is_static:
+            self.write(edges, changed)
+            return
+        space = ParameterSpace(changed, self.synapse_type.get_schema(), (edges.sources.size,))
+        native = self.synapse_type.translate(space)
+        native.evaluate(simplify=False)
+        self.write_plastic(dict(native.items()))
+
+    def checked_values(self, changed: Columns) -> Columns:
+        """New values of synapses, after a look at them; delays are those of the grid."""
         check_edges(**changed)
-        state = self._simulator.state
-        weights, delays = changed.get("weight", edges.weights), edges.delays
+        if "weight" in changed:
+            check_signs(changed["weight"], self)
         if "delay" in changed:
-            delays = np.round(delay_steps(changed["delay"], state.dt) * state.dt, 9)
-        edges = self.checked(Edges(edges.sources, edges.targets, weights, delays))
-        state.touch("synapses", structure=True)
-        self.store(edges)
+            return {**changed, "delay": self.on_grid(changed["delay"])}
+        return changed
 
     def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
         raise errors.NonExistentParameterError(variable, type(self.synapse_type).__name__, [])

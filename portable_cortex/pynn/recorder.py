@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pyNN import recording
 
 from ..errors import InvalidValueError, ModelError
+from ..host import parallel
+from ..recording import Signal, Spikes, by_time
 from .grid import nearest_steps
 
 F64 = NDArray[np.float64]
@@ -46,104 +48,7 @@ class Variables(list[Any]):
         return super().__contains__(variable) or any(v.name == variable for v in self)
 
 
-class Segments:
-    """A recorder whose earlier segments stay whole, whatever is asked for.
-
-    Mix it into PyNN's recorder, which gives out its own lists of them, and Neo empties these when
-    some of the variables are asked for.
-    """
-
-    cache: Any  # PyNN's, as those that follow
-    population: Any
-    recorded: Any
-    _simulator: Any
-    clear_flag: bool
-    _recording_start_time: Any
-    _cleared: float | None = None  # ms
-
-    def get(
-        self,
-        variables: Any,
-        gather: bool = False,
-        filter_ids: Any = None,
-        clear: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """See PyNN."""
-        base: Any = super()
-        if not self._simulator.state.running and not list(self.cache):
-            raise ModelError(
-                f"there are no data of population {self.population.label!r} yet: call run() first"
-            )
-        kept, self.cache = self.cache, _copied(self.cache, filter_ids)
-        try:
-            data = base.get(variables, gather, filter_ids, clear, **kwargs)
-        except BaseException:
-            self.cache = kept
-            raise
-        if not clear:
-            self.cache = kept
-        return data
-
-    def _localize_variables(self, variables: Any, locations: Any) -> Variables:
-        base: Any = super()
-        return Variables(base._localize_variables(variables, locations))
-
-    def _give_from(self, step: int) -> None:
-        """Where the data begin that PyNN is given next."""
-        self._recording_start_time = round(step * self._simulator.state.dt, 9) * pq.ms
-
-    def filter_recorded(self, variable: Any, filter_ids: Any) -> Any:
-        """See PyNN, after which a variable that was asked for counts as recorded."""
-        recorded = self.recorded.get(variable, set())
-        return recorded if filter_ids is None else recorded.intersection(filter_ids)
-
-    def count(self, *args: Any, **kwargs: Any) -> Any:
-        """See PyNN."""
-        self._simulator.state.check_alive(self.population)
-        base: Any = super()
-        return base.count(*args, **kwargs)
-
-    def clear(self) -> None:
-        """See PyNN."""
-        base: Any = super()
-        base.clear()
-        self._cleared = self._simulator.state.t
-
-    def store_to_cache(self, annotations: Any = None) -> None:
-        """See PyNN; there is no segment of the time from clearing to the same moment."""
-        self.clear_flag = self._cleared == self._simulator.state.t  # PyNN's word for it
-        recording.Recorder.store_to_cache(self, annotations)
-        self._cleared = None
-
-
-def _copied(cache: Any, ids: Any) -> Any:
-    """Segments, with the data of these cells; of all for None."""
-    copies = recording.DataCache()
-    for segment in cache:
-        copied = copy(segment)
-        copied._spiketrains = copy(segment._spiketrains)
-        copied._analogsignals = copy(segment._analogsignals)
-        if ids is not None:
-            numbers = np.array([int(cell) for cell in ids], np.int64)
-            trains = (t for t in segment.spiketrains if t.annotations["channel_id"] in numbers)
-            copied.spiketrains = list(trains)
-            signals = (_of_cells(signal, numbers) for signal in segment.analogsignals)
-            copied.analogsignals = [signal for signal in signals if signal.shape[1]]
-        copies.store(copied)
-    return copies
-
-
-def _of_cells(signal: Any, numbers: NDArray[np.int64]) -> Any:
-    """The part of a signal that these cells have."""
-    channels = np.asarray(signal.annotations["channel_ids"])
-    wanted = np.isin(channels, numbers)
-    part = signal[:, wanted]
-    part.annotations = {**signal.annotations, "channel_ids": channels[wanted]}
-    return part
-
-
-class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
+class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     """What is recorded of a population.
 
     A backend subclasses it with ``_simulator`` and gives `spikes` and `samples`; it keeps what it
@@ -152,16 +57,22 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
 
     _simulator: Any
     sampling_interval: float
+    cache: Any
 
     def __init__(self, population: Any, file: Any = None) -> None:
         super().__init__(population, file)
+        self._variables: set[str] = set()  # on all processes the same
         self._indices: dict[str, NDArray[np.int64]] = {}
+        self._cleared: int | None = None  # when, step
         self._start = self._spikes_start = self._sampling_start = self._present()
 
     # --- what a backend gives ---------------------------------------------------------------------
 
-    def spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Steps and indices of the recorded spikes, by step; those before `start` may be there."""
+    def spikes(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Steps and indices of the recorded spikes; those before `start` may be there.
+
+        Steps are whole numbers, or floats where spikes are off the grid; those of a neuron ascend.
+        """
         raise NotImplementedError
 
     def samples(self, variable: str) -> tuple[int, F64]:
@@ -204,7 +115,7 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
 
     def variables(self) -> list[str]:
         """What is recorded, in order of name."""
-        return sorted({key.name for key, ids in self.recorded.items() if ids})
+        return sorted(self._variables)
 
     def indices(self, variable: str) -> NDArray[np.int64]:
         """Neurons from which a variable is recorded, in order."""
@@ -214,13 +125,22 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
             self._indices[variable] = numbers - int(self.population.first_id)
         return self._indices[variable]
 
-    def recorded_spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Steps and indices of the spikes in the data, by step."""
+    def recorded_spikes(self) -> tuple[F64, NDArray[np.int64]]:
+        """Times, ms, and indices of the spikes in the data."""
         steps, neurons = self.spikes()
         since = max(self._start, self._spikes_start)
         # a spike in the step where data begin was in those before, but for those at 0
         kept = (steps > since) | (since == 0)
-        return steps[kept], neurons[kept]
+        times = steps[kept] * self._simulator.state.dt
+        return times if steps.dtype.kind == "f" else np.round(times, 9), neurons[kept]
+
+    def signal(self, variable: str) -> Signal:
+        """All samples of a variable in the data."""
+        first, values = self._in_data(variable)
+        t_start = round(first * self._simulator.state.dt, 9)
+        units = self.population.find_units(recording.Variable(variable, None, None))
+        neurons = self.indices(variable)
+        return Signal(values, neurons, t_start, self.sampling_interval, str(units))
 
     # --- what PyNN's recorder calls ---------------------------------------------------------------
 
@@ -234,13 +154,51 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         super().record(variables, ids, *args, **kwargs)
         self._indices.clear()
 
-    def get(self, *args: Any, **kwargs: Any) -> Any:
+    def get(
+        self,
+        variables: Any,
+        gather: bool = False,
+        filter_ids: Any = None,
+        clear: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """See PyNN, which gives out its own segments, with all cells: Neo empties them."""
+        state = self._simulator.state
+        state.check_alive(self.population)
+        if not state.running and not list(self.cache):
+            raise ModelError(
+                f"there are no data of population {self.population.label!r} yet: call run() first"
+            )
+        kept, self.cache = self.cache, _copied(self.cache, filter_ids)
+        try:
+            data = super().get(variables, gather, filter_ids, clear, **kwargs)
+        except BaseException:
+            self.cache = kept
+            raise
+        if not clear:
+            self.cache = kept
+        return data
+
+    def count(self, *args: Any, **kwargs: Any) -> Any:
         """See PyNN."""
         self._simulator.state.check_alive(self.population)
-        return super().get(*args, **kwargs)
+        return super().count(*args, **kwargs)
+
+    def filter_recorded(self, variable: Any, filter_ids: Any) -> Any:
+        """See PyNN, after which a variable that was asked for counts as recorded."""
+        recorded = self.recorded.get(variable, set())
+        return recorded if filter_ids is None else recorded.intersection(filter_ids)
+
+    def _localize_variables(self, variables: Any, locations: Any) -> Variables:
+        return Variables(super()._localize_variables(variables, locations))
+
+    def clear(self) -> None:
+        """See PyNN."""
+        super().clear()
+        self._cleared = self._present()
 
     def _check_sampling_interval(self, sampling_interval: float | None) -> None:
-        if sampling_interval is None or not {*self.variables()} - {SPIKES}:
+        if sampling_interval is None or not self._variables - {SPIKES}:
             return
         if abs(sampling_interval - self.sampling_interval) > 1e-9:
             raise InvalidValueError(
@@ -253,25 +211,27 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
             sampling_steps(sampling_interval, self._simulator.state.dt)
             self.sampling_interval = sampling_interval
         self._simulator.state.touch("a recording")
-        indices = np.array(sorted(self.population.id_to_index(int(i)) for i in new_ids), np.int64)
-        if indices.size:
-            if len(self.recorded[variable]) == indices.size:  # the first of them
-                self._begin(variable.name)
-            self.changed(variable.name, indices)
+        self._begin(variable.name)
+        if new_ids:
+            cells = np.sort(np.fromiter(map(int, new_ids), np.int64))
+            self.changed(variable.name, cells - int(self.population.first_id))
 
     def _begin(self, variable: str) -> None:
-        """A variable is recorded that was not before."""
+        """A variable is recorded, from the present on if it was not before."""
+        if variable in self._variables:
+            return
         if variable == SPIKES:
             self._spikes_start = self._present()
-        elif {*self.variables()} <= {SPIKES, variable}:
+        elif self._variables <= {SPIKES}:
             self._sampling_start = self._present()
+        self._variables.add(variable)
 
     def _get_spiketimes(self, ids: Any, clear: bool = False) -> Any:
-        steps, neurons = self.recorded_spikes()
+        times, neurons = self.recorded_spikes()
         cells = neurons + int(self.population.first_id)
         own = np.isin(cells, np.array(ids, dtype=np.int64))
         self._give_from(max(self._start, self._spikes_start))
-        return cells[own], np.round(steps[own] * self._simulator.state.dt, 9)
+        return cells[own], times[own]
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
         first, values = self._in_data(variable.name)
@@ -285,6 +245,10 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         skipped = max(0, -(-(self.sampling_start - first) // self.interval))
         return first + skipped * self.interval, values[skipped:]
 
+    def _give_from(self, step: int) -> None:
+        """Where the data begin that PyNN is given next."""
+        self._recording_start_time = round(step * self._simulator.state.dt, 9) * pq.ms
+
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
         _, neurons = self.recorded_spikes()
         counts = np.bincount(neurons, minlength=self.population.size)
@@ -293,9 +257,10 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
         return {int(cell): int(counts[int(cell) - first]) for cell in ids}
 
     def store_to_cache(self, annotations: Any = None) -> None:
-        """See PyNN, which would drop what is recorded between clearing and a reset."""
-        self.clear_flag = self.clear_flag and self._start == self._present()
+        """See PyNN; there is no segment of the time from clearing to the same moment."""
+        self.clear_flag = self._cleared == self._present()  # PyNN's word for it
         super().store_to_cache(annotations)
+        self._cleared = None
 
     def _clear_simulator(self) -> None:
         self._start = self._present()
@@ -304,9 +269,50 @@ class Recorder(Segments, recording.Recorder):  # type: ignore[misc]  # PyNN is u
     def _reset(self) -> None:
         self._simulator.state.touch("a recording")
         self._indices.clear()
+        self._variables.clear()
 
     def restart(self) -> None:
         """The network has gone back to its beginning."""
         self._recording_start_time = 0.0 * pq.ms
         self._start = self._spikes_start = self._sampling_start = 0
         self.forget()
+
+
+def _copied(cache: Any, ids: Any) -> Any:
+    """Segments, with the data of these cells; of all for None."""
+    copies = recording.DataCache()
+    for segment in cache:
+        copied = copy(segment)
+        copied._spiketrains = copy(segment._spiketrains)
+        copied._analogsignals = copy(segment._analogsignals)
+        if ids is not None:
+            numbers = np.array([int(cell) for cell in ids], np.int64)
+            trains = (t for t in segment.spiketrains if t.annotations["channel_id"] in numbers)
+            copied.spiketrains = list(trains)
+            signals = (_of_cells(signal, numbers) for signal in segment.analogsignals)
+            copied.analogsignals = [signal for signal in signals if signal.shape[1]]
+        copies.store(copied)
+    return copies
+
+
+def _of_cells(signal: Any, numbers: NDArray[np.int64]) -> Any:
+    """The part of a signal that these cells have."""
+    channels = np.asarray(signal.annotations["channel_ids"])
+    wanted = np.isin(channels, numbers)
+    part = signal[:, wanted]
+    part.annotations = {**signal.annotations, "channel_ids": channels[wanted]}
+    return part
+
+
+def spikes_of(population: Any) -> Spikes:
+    """All spikes of a population in the data of all processes, by time."""
+    return by_time(*map(parallel.joined, population.recorder.recorded_spikes()))
+
+
+def signal_of(population: Any, variable: str) -> Signal:
+    """All samples of a variable in the data of all processes."""
+    signal: Signal = population.recorder.signal(variable)
+    neurons = parallel.joined(signal.neurons)
+    order = np.argsort(neurons)
+    values = parallel.joined(signal.values, axis=1)[:, order]
+    return signal._replace(values=values, neurons=neurons[order])

@@ -48,6 +48,19 @@ def number(value: Any) -> float:
     return float(shaped(value, (1,)).evaluate(simplify=True))
 
 
+def lazy(values: NDArray[Any]) -> Any:
+    """The form in which PyNN keeps an array of values, one for each cell.
+
+    Examples
+    --------
+    >>> lazy(np.array([1.0, 1.0])).evaluate(simplify=True), lazy(np.array([1.0, 2.0]))[1]
+    (np.float64(1.0), np.float64(2.0))
+    """
+    from pyNN.parameters import LazyArray, simplify  # slow to import
+
+    return LazyArray(simplify(np.asarray(values)), shape=np.shape(values))
+
+
 def at_pairs(
     value: Any, sources: NDArray[np.int64], targets: NDArray[np.int64], shape: tuple[int, int]
 ) -> NDArray[np.float64]:

@@ -30,7 +30,11 @@ CELL: dict[str, tuple[float, ...]] = {
 }
 INITIAL = (-65.0, -60.0, -58.25, -72.0, -52.0)
 SOLVED = ("IF_curr_alpha", "IF_cond_exp", "IF_cond_alpha")
-NOWHERE = ((0.25, 0.0, 0.0), (2.3, 0.1, 0.0), (-1.0, 0.7, 0.2))  # near to one cell of a line or grid
+NOWHERE = (
+    (0.25, 0.0, 0.0),
+    (2.3, 0.1, 0.0),
+    (-1.0, 0.7, 0.2),
+)  # near to one cell of a line or grid
 
 
 class Drawing:

@@ -19,7 +19,7 @@ _NAMES = namespace.names(
     },
 )
 globals().update(_NAMES)
-__getattr__ = namespace.missing("numpy", _NAMES)
+__getattr__ = namespace.missing("numpy")
 
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
