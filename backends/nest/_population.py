@@ -142,7 +142,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         return PopulationView(self, selector, label)
 
 
-class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -226,8 +226,6 @@ class Population(_Settable, Stateful, Indexed, pynn_nest.Population):  # type: i
             Where NEST cannot set it, to anything but what it starts from.
         """
         state.check_alive(self)
-        if state.running:
-            self.recorder.begin()  # what is recorded already has the present sample
         celltype = self.celltype
         native = native_variable(celltype, variable)
         scale = getattr(celltype, "scale_factors", {}).get(variable, 1.0)

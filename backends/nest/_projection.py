@@ -347,8 +347,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             return known[name]
         own, natives = translations[name], {t["translated_name"] for t in translations.values()}
         if own["translated_name"] == "tau_minus":  # it is the neurons' in NEST
-            values = np.atleast_1d(self.post.node_collection.get("tau_minus"))
-            return values[_positions(self.post, known["target"])]
+            of_neurons = np.atleast_1d(self.post.node_collection.get("tau_minus"))
+            return np.asarray(of_neurons[_positions(self.post, known["target"])])
         if own["translated_name"] not in known:
             n = known["source"].size
             return np.full(n, number(self.synapse_type.parameter_space[name]))

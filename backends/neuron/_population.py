@@ -129,7 +129,7 @@ class PopulationView(_Cells, pynn_neuron.PopulationView):  # type: ignore[misc]
         return {name: lazy(v.evaluate()[indices]) for name, v in values.items()}
 
 
-class Population(_Cells, Stateful, Indexed, pynn_neuron.Population):  # type: ignore[misc]
+class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ignore[misc]
     __doc__ = pynn_neuron.Population.__doc__
     _simulator = _state
     _recorder_class = Recorder

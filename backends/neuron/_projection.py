@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,31 +47,20 @@ proc portable_connect() { local i  localobj connection
         $o6.append(connection)
     }
 }
+proc portable_set_delays() { local i
+    // list of connections, delays
+    for i = 0, $o1.count - 1 $o1.o(i).delay = $o2.x[i] + portable_margin
+}
+proc portable_set_weights() { local i
+    // list of connections, indices of those that change, weights
+    for i = 0, $o2.size - 1 $o1.o($o2.x[i]).weight = $o3.x[i]
+}
 proc portable_set() { local i
     // list of connections, weights, delays
     for i = 0, $o1.count - 1 {
         $o1.o(i).weight = $o2.x[i]
         $o1.o(i).delay = $o3.x[i] + portable_margin
     }
-}
-func portable_replace() { local i, longest  localobj old, connection
-    // list of connections, weights, delays, list of those that remain, list of those replaced;
-    // gives the longest delay there was
-    longest = 0
-    for i = 0, $o1.count - 1 {
-        old = $o1.o(i)
-        if (old.delay > longest) longest = old.delay
-        connection = old
-        if (old.weight != $o2.x[i]) {
-            connection = portable_context.gid_connect(old.srcgid, old.syn)
-            connection.weight = $o2.x[i]
-            old.active(0)
-            $o5.append(old)
-        }
-        connection.delay = $o3.x[i] + portable_margin
-        $o4.append(connection)
-    }
-    return longest
 }
 """)
 
@@ -80,8 +70,6 @@ class Projection(projection.Projection):
     _simulator = _state
     _static_synapse_class = pynn_neuron.StaticSynapse
     _list: Any = None  # of NEURON's connections, once there are any
-    _replaced: Any = None  # connections that only have spikes on their way
-    _replaced_until = 0.0  # step in which the last of them has arrived
     _connections: dict[int, Any]  # PyNN's, of plastic synapses
 
     # --- making -------------------------------------------------------------------------------
@@ -111,34 +99,64 @@ class Projection(projection.Projection):
                 edges.weights[local],
                 edges.delays[local],
             )
-        self._edges = Edges(
-            edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:]
+        self._change(
+            Edges(edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:])
         )
-        self._pass_on()
+
+    def _change(self, edges: Edges) -> None:
+        """Keep other weights and delays."""
+        before = self._edges if self._list is not None and simulator.state.running else None
+        if before is not None:
+            self._check_delays(before, edges)
+        self._edges = edges
+        if before is None:
+            self._pass_on()
+            return
+        h.portable_set_delays(self._list, _vector(edges.delays))
+        # NEURON looks at a weight when a spike arrives: it waits for those that are on their way
+        weights = _rounded(edges.weights)
+        differs = weights != _rounded(before.weights)
+        steps = np.rint(before.delays / state.dt).astype(np.int64)
+        for ahead in np.unique(steps[differs]).tolist():
+            index = np.flatnonzero(differs & (steps == ahead))
+            state.change_later(ahead, partial(self._set_weights, index, weights[index]))
+
+    def _set_weights(self, index: Any, weights: Any) -> None:
+        if self._list is not None:
+            h.portable_set_weights(self._list, _vector(index), _vector(weights))
+
+    def _check_delays(self, before: Edges, edges: Edges) -> None:
+        """Refuse delays that would change those of spikes on their way, too.
+
+        NEURON sends what has one delay to all targets as one event.
+        """
+        shorter = np.any(edges.delays < before.delays)
+        mixed = shorter and (state.is_changing or np.any(edges.weights != before.weights))
+        other = before.delays != edges.delays
+        if other.any() and not mixed:
+            together = _sources_with_one_delay()
+            mixed = np.any(np.isin(_numbers(self)[before.sources[other]], together))
+        if parallel.total(int(mixed)):
+            raise refusal(
+                "neuron",
+                "delays-between-runs: of spikes on their way",
+                f"set these delays of projection {self.label} at {state.t:g} ms",
+                "Set them before the first run, or after reset(); and weights in a call of their "
+                "own, before delays",
+            )
+
+    def stored_here(self) -> Edges | None:
+        """Static synapses that NEURON has, of this process."""
+        return self._edges if self._list is not None else None
 
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
         if self._list is not None:
-            values = _vector(weights), _vector(self._edges.delays)
-            if simulator.state.running:
-                self._replace_connections(*values)
-            else:
-                h.portable_set(self._list, *values)
+            h.portable_set(self._list, _vector(weights), _vector(self._edges.delays))
         elif self.post_is_driven_by_this:
             for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
                 cell.drive_weight = weight
             self.pre._push_drive()
-
-    def _replace_connections(self, weights: Any, delays: Any) -> None:
-        """Give other weights to spikes from the present on.
-
-        NEURON looks at a weight when a spike arrives: those on their way keep their connections.
-        """
-        if state.step > self._replaced_until:
-            self._replaced.remove_all()
-        connections, self._list = self._list, h.List()
-        longest = h.portable_replace(connections, weights, delays, self._list, self._replaced)
-        self._replaced_until = state.step + longest / state.dt + 1
 
     def stored(self) -> Edges:
         """All synapses, of all processes."""
@@ -173,7 +191,7 @@ class Projection(projection.Projection):
             for _, cell, _ in self.drive_targets():
                 cell.drive_weight = cell.drive_interval = 0.0
             self.post.driven = False
-        self._list, self._replaced = h.List(), h.List()
+        self._list = h.List()
         cells, position = h.List(), np.zeros(self.post.size, dtype=np.int64)
         for n, target in enumerate(np.unique(self._edges.targets).tolist()):
             cells.append(self._receptor(target))
@@ -217,6 +235,7 @@ class Projection(projection.Projection):
 
     def columns(self, names: list[str]) -> Columns:
         """See the floor; of this process."""
+        state.check_alive(self.pre, self.post)
         if not self.is_static:
             return super().columns(names)
         columns = dict(zip((*ADDRESS, "weight", "delay"), self._edges, strict=True))
@@ -225,13 +244,11 @@ class Projection(projection.Projection):
     def replace(self, name: str, values: Any) -> None:
         """Change all weights or delays of this process."""
         changed = self.checked_values({name: np.array(values, float)})
-        self._edges = self._edges._replace(**{f"{name}s": changed[name]})
-        self._pass_on()
+        self._change(self._edges._replace(**{f"{name}s": changed[name]}))
 
     def release(self) -> None:
         """Free the connections in NEURON."""
-        self._list = self._replaced = None
-        self._connections = {}
+        self._list, self._connections = None, {}
 
     # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
 
@@ -292,6 +309,21 @@ def _refuse(synapse_type: Any, post: Any) -> None:
             "have a TsodyksMarkramSynapse onto IF_curr_exp",
             "Use pyNN.neuron's own cell (import pyNN.neuron; pyNN.neuron.IF_curr_exp), or nest",
         )
+
+
+def _numbers(projection: Projection) -> Any:
+    return np.array(projection.pre.all_cells, dtype=np.int64)
+
+
+def _sources_with_one_delay() -> Any:
+    """Numbers of the cells whose synapses, more than two, all have the same delay."""
+    tables = [(q, q.stored_here()) for q in state.projections]
+    numbers = np.concatenate([_numbers(q)[t.sources] for q, t in tables if t is not None])
+    delays = np.concatenate([t.delays for _, t in tables if t is not None])
+    order = np.lexsort((delays, numbers))
+    sources, first, count = np.unique(numbers[order], return_index=True, return_counts=True)
+    ordered = delays[order]
+    return sources[(count > 2) & (ordered[first] == ordered[first + count - 1])]
 
 
 def _vector(values: Any) -> Any:

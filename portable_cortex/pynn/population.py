@@ -300,7 +300,7 @@ class Indexed:
         return np.empty(0, int) if none else base.id_to_index(cells)
 
 
-class Population(Cells, Stateful, Indexed, common.Population):  # type: ignore[misc]
+class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[misc]
     """A population whose parameters and initial values are arrays, in PyNN's units.
 
     A backend subclasses it with ``_simulator``, ``_recorder_class``, ``_assembly_class`` and

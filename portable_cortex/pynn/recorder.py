@@ -162,9 +162,10 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         clear: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """See PyNN, which gives out its own segments: Neo empties them of what is not wanted."""
-        self._simulator.state.check_alive(self.population)
-        if not self._simulator.state.running and not list(self.cache):
+        """See PyNN, which gives out its own segments, with all cells: Neo empties them."""
+        state = self._simulator.state
+        state.check_alive(self.population)
+        if not state.running and not list(self.cache):
             raise ModelError(
                 f"there are no data of population {self.population.label!r} yet: call run() first"
             )
@@ -183,13 +184,13 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         self._simulator.state.check_alive(self.population)
         return super().count(*args, **kwargs)
 
-    def _localize_variables(self, variables: Any, locations: Any) -> Variables:
-        return Variables(super()._localize_variables(variables, locations))
-
     def filter_recorded(self, variable: Any, filter_ids: Any) -> Any:
         """See PyNN, after which a variable that was asked for counts as recorded."""
         recorded = self.recorded.get(variable, set())
         return recorded if filter_ids is None else recorded.intersection(filter_ids)
+
+    def _localize_variables(self, variables: Any, locations: Any) -> Variables:
+        return Variables(super()._localize_variables(variables, locations))
 
     def clear(self) -> None:
         """See PyNN."""

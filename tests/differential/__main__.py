@@ -71,9 +71,7 @@ def main() -> None:
         worker.stop()
 
 
-def shrunk(
-    worker: Worker, kind: str, program: Program, text: str
-) -> tuple[Program, str]:
+def shrunk(worker: Worker, kind: str, program: Program, text: str) -> tuple[Program, str]:
     """The smallest program of the same kind: statements are left out, one by one."""
     smaller = True
     while smaller:

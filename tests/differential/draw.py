@@ -30,7 +30,11 @@ CELL: dict[str, tuple[float, ...]] = {
 }
 INITIAL = (-65.0, -60.0, -58.25, -72.0, -52.0)
 SOLVED = ("IF_curr_alpha", "IF_cond_exp", "IF_cond_alpha")
-NOWHERE = ((0.25, 0.0, 0.0), (2.3, 0.1, 0.0), (-1.0, 0.7, 0.2))  # near to one cell of a line or grid
+NOWHERE = (
+    (0.25, 0.0, 0.0),
+    (2.3, 0.1, 0.0),
+    (-1.0, 0.7, 0.2),
+)  # near to one cell of a line or grid
 
 
 class Drawing:
@@ -101,7 +105,7 @@ class Drawing:
         return self.integer(0, 3) == 3
 
     def rarely(self) -> bool:
-        return self.integer(0, 24) == 24
+        return self.integer(0, 31) == 31
 
     def time(self, most: int, quarters: bool = True) -> float:
         """Up to so many steps, on the grid or between its points."""
@@ -409,14 +413,18 @@ class Drawing:
             sign = self.one(1, -1)
         values: list[tuple[str, Any]] = []
         n = min(shape) if c.connector == "OneToOneConnector" else shape[0] * shape[1]
+        known = c.connector == "OneToOneConnector" or (c.connector, c.arguments) == (
+            "AllToAllConnector", ()
+        )  # fmt: skip
+        known = known or self.rarely()
         if self.half():
             weights = self.weights(shape, sign)
-            if self.sometimes():  # a list
+            if known and self.half():  # a list
                 weights = tuple(self.weight(sign) for _ in range(n))
             values.append(("weight", weights))
         if self.half() or not values:
             delays = self.delays(shape)
-            if self.sometimes():
+            if known and self.half():
                 delays = tuple(self.delay_value() for _ in range(n))
             values.append(("delay", delays))
         if all(value is not None for _, value in values):

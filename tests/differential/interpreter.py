@@ -212,6 +212,8 @@ class Interpreter:
         mV that v must keep from the threshold where a solver is not exact.
     euler : bool
         Whether cells other than IF_curr_exp are integrated by the implicit Euler method.
+    keeps : bool
+        Whether spikes on their way keep their weight and delay when those are set.
     """
 
     def __init__(
@@ -221,6 +223,7 @@ class Interpreter:
         trains: dict[str, list[dict[int, list[float]]]] | None = None,
         solver: float = 1e-6,
         euler: bool = False,
+        keeps: bool = True,
     ) -> None:
         self.program, self.draws, self.trains = program, draws or {}, trains or {}
         self.is_known = True  # whether there are the spikes of all Poisson sources
@@ -229,7 +232,7 @@ class Interpreter:
         self.number = 0  # of the statement
         self.margin = 1e-6  # mV, that v must keep from the threshold
         self.solver = solver  # mV, the same where solvers differ
-        self.euler = euler
+        self.euler, self.keeps = euler, keeps
         self.begin(p.Setup())
 
     def begin(self, setup: p.Setup) -> None:
@@ -244,8 +247,8 @@ class Interpreter:
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
         self.injected: list[tuple[dict[str, Any], str, list[Cell]]] = []
-        # what arrives: step -> (cell, receptor, weight)
-        self.arrivals: dict[int, list[tuple[Cell, str, float]]] = {}
+        # what arrives, and through which projection: step -> (cell, projection, weight)
+        self.arrivals: dict[int, list[tuple[Cell, Projection, float]]] = {}
 
     def outcome(self) -> p.Outcome:
         """What the program gives."""
@@ -593,9 +596,7 @@ class Interpreter:
         self, arguments: dict[str, Any], pairs: Any, pre: list[Cell], post: list[Cell]
     ) -> list[tuple[int, int]]:
         """Pairs that are closer than ``degree``."""
-        return [
-            (i, j) for i, j in pairs if self.distance(pre[i], post[j]) < arguments["degree"]
-        ]
+        return [(i, j) for i, j in pairs if self.distance(pre[i], post[j]) < arguments["degree"]]
 
     def distance(self, a: Cell, b: Cell) -> float:
         """Between two cells, in the space of the projection."""
@@ -811,6 +812,9 @@ class Interpreter:
     def _setsynapses(self, s: p.SetSynapses) -> None:
         projection = self.object(s.projection)
         self.space = projection.space
+        coming = (arrival[1] for arrivals in self.arrivals.values() for arrival in arrivals)
+        if not self.keeps and projection in coming:
+            raise UnclearError("synapses that change while spikes are on their way")
         random = {name for name, value in s.values if isinstance(value, p.Random)}
         if random:
             rows = self.draws.get(self.number)
@@ -954,7 +958,8 @@ class Interpreter:
                 cell.v = (self.membrane if simple else solve)(cell, injected)
             for receptor in RECEPTORS:
                 cell.current[receptor], cell.slope[receptor] = course(cell, receptor, self.dt)
-        for cell, receptor, weight in arrivals:
+        for cell, projection, weight in arrivals:
+            receptor = projection.receptor
             if "alpha" in cell.population.cell:  # the weight is the peak
                 tau = cell.parameters[RECEPTORS[receptor]]
                 cell.slope[receptor] += weight * math.e / tau
@@ -1047,7 +1052,7 @@ class Interpreter:
         for projection in self.projections:
             for synapse in projection.synapses:
                 if projection.pre[synapse.i] is cell:
-                    arrival = projection.post[synapse.j], projection.receptor, synapse.weight
+                    arrival = projection.post[synapse.j], projection, synapse.weight
                     self.arrivals.setdefault(self.now + synapse.delay, []).append(arrival)
 
     # --- recording ----------------------------------------------------------------------------
@@ -1148,7 +1153,8 @@ class Interpreter:
                 wanted = pick(segment, [cell.index for cell in part], s.variables)
                 pieces.setdefault(number, []).append((part, wanted))
         if s.clear:
-            for population in {id(part[0].population): part[0].population for part in parts}.values():
+            populations = {id(part[0].population): part[0].population for part in parts}
+            for population in populations.values():
                 self.clear(population)
         if isinstance(value, Assembly):
             positions = {cell.address: k for k, cell in enumerate(value.cells)}
@@ -1229,7 +1235,9 @@ def pick(segment: dict[str, Any], wanted: list[int], variables: Any) -> dict[str
         if columns and (variables == "all" or name in variables):
             index = [signal["index"][k] for k in columns]
             signals[name] = {**signal, "index": index, "values": signal["values"][:, columns]}
-    return {"spikes": spikes if variables == "all" or "spikes" in variables else {}, "signals": signals}
+    if variables != "all" and "spikes" not in variables:
+        spikes = {}
+    return {"spikes": spikes, "signals": signals}
 
 
 def joint(pieces: list[Any], positions: dict[tuple[str, int], int]) -> dict[str, Any]:
