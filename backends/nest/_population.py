@@ -200,8 +200,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
     def _let_repeat(self, sources: Any, rule: str, delay: float) -> None:
         """Connect sources to the neurons that repeat their spikes, in the time that was set."""
         if isinstance(self.celltype, SpikeSourcePoisson):
-            # NEST adds half a microsecond and cuts, which is the wrong way below 0
-            sources.set(origin=-delay - 0.00075)
+            _let_be_early(sources, delay)
         nest.Connect(sources, self.node_collection, rule, {"delay": delay})
 
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
@@ -327,6 +326,8 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
         self._connected = True
         if "node_collection" in self.__dict__:
             self._let_repeat(self._generator, "all_to_all", state.min_delay)
+        else:
+            _let_be_early(self._generator, 0.0)
         if self._direct is not None:
             self._direct.connect_generator(self._generator)
 
@@ -403,6 +404,12 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
             self._connect_sources()
         for variable, value in self.initial_values.items():
             self._set_initial_value_array(variable, value)
+
+
+def _let_be_early(devices: Any, delay: float) -> None:
+    """Let devices, which begin and stop a step late, do so by a delay (ms) early."""
+    # NEST adds half a microsecond and cuts, which is the wrong way below 0
+    devices.set(origin=-delay - state.dt - 0.00075)
 
 
 def _all_values(value: Any, size: int) -> np.ndarray[Any, Any]:

@@ -59,12 +59,15 @@ def trains_of(program: Program, outputs: dict[int, Any]) -> dict[str, Any]:
             continue
         elif isinstance(statement, Run):
             trains = {name: train for name, train in trains.items() if name not in names}
-        elif isinstance(statement, Data) and statement.cells in names:
-            if statement.variables == "all":
-                trains[statement.cells] = [
-                    {index: train["times"] for index, train in segment["spikes"].items()}
-                    for segment in outputs[number]["segments"]
-                ]
+        elif (
+            isinstance(statement, Data)
+            and statement.cells in names
+            and statement.variables == "all"
+        ):
+            trains[statement.cells] = [
+                {index: train["times"] for index, train in segment["spikes"].items()}
+                for segment in outputs[number]["segments"]
+            ]
     return trains
 
 
@@ -93,6 +96,7 @@ def difference(backend: str, program: Program, outcome: Outcome, exact: float = 
         5 * SOLVER[backend],
         euler=backend == "neuron",
         keeps=backend not in WITH_NEW_WEIGHTS,
+        repeats=backend == "nest",
     )
     try:
         expected = interpreter.outcome()

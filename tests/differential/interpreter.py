@@ -214,6 +214,8 @@ class Interpreter:
         Whether cells other than IF_curr_exp are integrated by the implicit Euler method.
     keeps : bool
         Whether spikes on their way keep their weight and delay when those are set.
+    repeats : bool
+        Whether the spikes of Poisson sources are those of a generator, the smallest delay later.
     """
 
     def __init__(
@@ -224,6 +226,7 @@ class Interpreter:
         solver: float = 1e-6,
         euler: bool = False,
         keeps: bool = True,
+        repeats: bool = False,
     ) -> None:
         self.program, self.draws, self.trains = program, draws or {}, trains or {}
         self.is_known = True  # whether there are the spikes of all Poisson sources
@@ -232,7 +235,7 @@ class Interpreter:
         self.number = 0  # of the statement
         self.margin = 1e-6  # mV, that v must keep from the threshold
         self.solver = solver  # mV, the same where solvers differ
-        self.euler, self.keeps = euler, keeps
+        self.euler, self.keeps, self.repeats = euler, keeps, repeats
         self.begin(p.Setup())
 
     def begin(self, setup: p.Setup) -> None:
@@ -453,6 +456,15 @@ class Interpreter:
             q = cell.parameters
             cell.rates.append((self.now, q["rate"], q["start"], q["duration"]))
 
+    def lag(self) -> int:
+        """Steps that another rate takes to hold."""
+        if not self.repeats:
+            return 0
+        delays = [synapse.delay for q in self.projections for synapse in q.synapses]
+        if self.setup.min_delay is not None:
+            delays = [nearest(self.setup.min_delay, self.dt)]
+        return min(delays, default=1)
+
     def check_trains(self, population: Population) -> None:
         """Whether the spikes of a Poisson population can be what was asked for."""
         trains = [[step for step, i in population.spikes if i == c.index] for c in population.cells]
@@ -463,7 +475,7 @@ class Interpreter:
                 if not rate:
                     continue
                 first = max(begin, math.floor(start / self.dt - FUZZ))
-                last = min(end, math.ceil((start + duration) / self.dt + FUZZ))
+                last = min(end + self.lag(), math.ceil((start + duration) / self.dt + FUZZ))
                 mean += max(0, last - first) * self.dt * rate / 1000
                 allowed |= set(range(first, last + 1))
             if not set(train) <= allowed:
@@ -820,6 +832,8 @@ class Interpreter:
             rows = self.draws.get(self.number)
             if rows is None:
                 for name, value in s.values:
+                    if name not in random:
+                        self.check_set(projection, name, value)
                     if name == "weight" and isinstance(value, p.Random) and projection.synapses:
                         receptor = projection.receptor
                         self.check_bounds(value, receptor, projection.conductance_based)
@@ -851,6 +865,18 @@ class Interpreter:
         self.check_weights([w for w, _ in new], projection.receptor, projection.conductance_based)
         for synapse, (weight, delay) in zip(projection.ordered(), new, strict=True):
             synapse.weight, synapse.delay = weight, delay
+
+    def check_set(self, projection: Projection, name: str, value: Any) -> None:
+        """Whether synapses can have these values."""
+        pre, post = projection.pre, projection.post
+        is_list = isinstance(value, tuple) and not isinstance(value[0], tuple)
+        for k, synapse in enumerate(projection.ordered()):
+            number = value[k] if is_list else self.value(value, synapse.i, synapse.j, pre, post)
+            if name == "delay":
+                self.delay(number)
+            else:
+                receptor = projection.receptor
+                self.check_weights([number], receptor, projection.conductance_based)
 
     def _initializesynapses(self, s: p.InitializeSynapses) -> None:
         self.object(s.projection)
