@@ -9,7 +9,7 @@ from pyNN import common, errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Joined, Stateful, check_parameter
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_parameter
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
@@ -143,7 +143,7 @@ class PopulationView(_Cells, pynn_neuron.PopulationView):  # type: ignore[misc]
         return {name: lazy(v.evaluate()[indices]) for name, v in values.items()}
 
 
-class Population(_Cells, Stateful, pynn_neuron.Population):  # type: ignore[misc]
+class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ignore[misc]
     __doc__ = pynn_neuron.Population.__doc__
     _simulator = _state
     _recorder_class = Recorder
