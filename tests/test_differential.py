@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import missing
-from differential.compare import UnclearError, difference
+from differential.compare import UnclearError, check
 from differential.draw import programs
 from differential.kept import KEPT
 from differential.program import Program
@@ -30,12 +30,12 @@ def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_kept(worker: Worker, name: str) -> None:
-    assert difference(worker.backend, KEPT[name], worker.run(KEPT[name])) is None
+    assert check(worker, KEPT[name]) is None
 
 
-def check(worker: Worker, program: Program) -> None:
+def compare(worker: Worker, program: Program) -> None:
     try:
-        text = difference(worker.backend, program, worker.run(program))
+        text = check(worker, program)
     except UnclearError:
         return
     assert text is None, text
@@ -52,7 +52,7 @@ def test_drawn(worker: Worker) -> None:
     @settings(max_examples=200 // FEWER.get(worker.backend, 1), derandomize=True, **CHECKS)
     @given(programs())
     def every(program: Program) -> None:
-        check(worker, program)
+        compare(worker, program)
 
     every()
 
@@ -62,6 +62,6 @@ def test_many(worker: Worker) -> None:
     @settings(max_examples=3000 // FEWER.get(worker.backend, 1), **CHECKS)
     @given(programs())
     def every(program: Program) -> None:
-        check(worker, program)
+        compare(worker, program)
 
     every()

@@ -30,6 +30,7 @@ from ._projection import Projection
 from ._projection import StaticSynapse as StaticSynapse
 from ._pynn import nest, pynn_nest
 from ._sources import SpikeSourceArray as SpikeSourceArray
+from ._sources import SpikeSourcePoisson as SpikeSourcePoisson
 
 default_threads = 1
 

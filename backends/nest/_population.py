@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyNN import errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
+from pyNN.random import RandomDistribution
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Joined, Stateful, each_value
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, each_value
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
@@ -36,7 +37,7 @@ from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder, native_variable
 from ._reset import Nodes
 from ._simulator import ID, in_words, state
-from ._sources import on_grid
+from ._sources import SpikeSourcePoisson, on_grid
 
 build_params = pynn_populations._build_params
 
@@ -75,11 +76,20 @@ class _Settable:
     """Parameters that NEST has another form of: mix it into PyNN's populations."""
 
     def set(self, **parameters: Any) -> None:
-        """See PyNN, which forgets that ``tau_m`` is to stay when ``cm`` is set."""
+        """See PyNN, which forgets that ``tau_m`` is to stay when ``cm`` is set.
+
+        And which cannot draw for a single cell.
+        """
         base: Any = super()
         cells: Any = self
-        if cells.celltype.injectable and isinstance(cells.celltype, StandardCellType):
+        for name, value in parameters.items():
+            if isinstance(value, RandomDistribution):
+                parameters[name] = np.atleast_1d(value.next(cells.size))
+        if isinstance(cells.celltype, StandardCellType):
             for name in set(cells.celltype.computed_parameters()) - set(parameters):
+                if getattr(cells, "_generator", None) is not None:
+                    parameters[name] = cells.get(name)
+                    continue
                 values = np.full(cells.size, np.nan)
                 values[cells._mask_local] = cells.get(name, simplify=False)
                 parameters[name] = values
@@ -108,6 +118,11 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
             super()._set_parameters(parameter_space)
 
     def _get_parameters(self, *names: str) -> Any:
+        state.check_alive(self)
+        if self.grandparent._generator is not None:
+            space = self.grandparent._get_parameters(*names)
+            space.shape = (self.size,)
+            return space
         if "spike_times" not in names:
             return super()._get_parameters(*names)
         cells = self.index_in_grandparent(np.flatnonzero(self._mask_local))
@@ -130,7 +145,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
         return PopulationView(self, selector, label)
 
 
-class Population(_Settable, Stateful, pynn_nest.Population):  # type: ignore[misc]
+class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: ignore[misc]
     __doc__ = pynn_nest.Population.__doc__
     _recorder_class = Recorder
     _simulator = _simulator
@@ -154,7 +169,7 @@ class Population(_Settable, Stateful, pynn_nest.Population):  # type: ignore[mis
 
     def _create_cells(self) -> None:
         celltype = self.celltype
-        if isinstance(celltype, pynn_nest.SpikeSourcePoisson):
+        if isinstance(celltype, SpikeSourcePoisson):
             celltype.parameter_space.shape = (self.size,)
             if celltype.native_parameters.is_homogeneous:
                 parameters = build_params(celltype.native_parameters, None, size=self.size)
@@ -181,10 +196,15 @@ class Population(_Settable, Stateful, pynn_nest.Population):  # type: ignore[mis
         self.__dict__.update(_cells(self, nodes))
 
     def _connect_sources(self) -> None:
-        """Connect spike sources to the neurons that repeat their spikes."""
-        delay = {"delay": state.least_delay}
-        nest.Connect(self.node_collection_source, self.node_collection, "one_to_one", delay)
+        """Connect each spike source to the neuron that repeats its spikes."""
+        self._let_repeat(self.node_collection_source, "one_to_one", state.least_delay)
         self._deferred_parrot_connections = False
+
+    def _let_repeat(self, sources: Any, rule: str, delay: float) -> None:
+        """Connect sources to the neurons that repeat their spikes, in the time that was set."""
+        if isinstance(self.celltype, SpikeSourcePoisson):
+            _let_be_early(sources, delay)
+        nest.Connect(sources, self.node_collection, rule, {"delay": delay})
 
     def _set_initial_value_array(self, variable: str, value: Any) -> None:
         if self._generator is not None or not self.celltype.recordable:
@@ -308,8 +328,9 @@ class Population(_Settable, Stateful, pynn_nest.Population):  # type: ignore[mis
         self._deferred_parrot_connections = False
         self._connected = True
         if "node_collection" in self.__dict__:
-            delay = {"delay": state.min_delay}
-            nest.Connect(self._generator, self.node_collection, "all_to_all", syn_spec=delay)
+            self._let_repeat(self._generator, "all_to_all", state.min_delay)
+        else:
+            _let_be_early(self._generator, 0.0)
         if self._direct is not None:
             self._direct.connect_generator(self._generator)
 
@@ -325,6 +346,7 @@ class Population(_Settable, Stateful, pynn_nest.Population):  # type: ignore[mis
                 self._generator.set(build_params(parameter_space, None, size=self.size))
 
     def _get_parameters(self, *names: str) -> Any:
+        state.check_alive(self)
         if self._trains is None or "spike_times" not in names:
             return super()._get_parameters(*names)
         return self._trains_of(np.flatnonzero(self._mask_local))
@@ -386,10 +408,11 @@ class Population(_Settable, Stateful, pynn_nest.Population):  # type: ignore[mis
         for variable, value in self.initial_values.items():
             self._set_initial_value_array(variable, value)
 
-    def id_to_index(self, cells: Any) -> Any:
-        """See PyNN, which cannot do it for none: a process may have no recorded neuron."""
-        none = isinstance(cells, np.ndarray) and not cells.size
-        return np.empty(0, int) if none else super().id_to_index(cells)
+
+def _let_be_early(devices: Any, delay: float) -> None:
+    """Let devices, which begin and stop a step late, do so by a delay (ms) early."""
+    # NEST adds half a microsecond and cuts, which is the wrong way below 0
+    devices.set(origin=-delay - state.dt - 0.00075)
 
 
 def _all_values(value: Any, size: int) -> np.ndarray[Any, Any]:

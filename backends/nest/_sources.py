@@ -1,14 +1,15 @@
-"""Array sources in NEST: neurons that fire when they are told to."""
+"""Spike sources in NEST, with times on the grid."""
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
 from pyNN.parameters import Sequence
 from pyNN.standardmodels import build_translations
 
-from portable_cortex.pynn.grid import whole_steps
+from portable_cortex.pynn.grid import nearest_steps, whole_steps
 from portable_cortex.pynn.population import check_parameter, times_of
 from portable_cortex.support import refusal
 
@@ -65,3 +66,27 @@ class SpikeSourceArray(pynn_nest.SpikeSourceArray):  # type: ignore[misc]  # PyN
     def extra_parameters(self) -> dict[str, Any]:
         """Of NEST's."""
         return {"precise_times": True} if state.spike_precision == "off_grid" else {}
+
+
+def _at_nearest_point(times: Any) -> Any:
+    """Times of a device, which NEST takes on the grid only."""
+    rounded = copy(times)
+    rounded.operations = list(times.operations)
+    rounded.apply(lambda t: np.round(nearest_steps(t, state.dt) * state.dt, 9))
+    return rounded
+
+
+class SpikeSourcePoisson(pynn_nest.SpikeSourcePoisson):  # type: ignore[misc]  # PyNN is untyped
+    __doc__ = pynn_nest.SpikeSourcePoisson.__doc__
+
+    translations = build_translations(
+        ("rate", "rate"),
+        ("start", "start", lambda **p: _at_nearest_point(p["start"]), lambda **p: p["start"]),
+        (
+            "duration",
+            "stop",
+            lambda **p: _at_nearest_point(p["start"] + p["duration"]),
+            lambda **p: p["stop"] - p["start"],
+        ),
+    )
+    extra_parameters: ClassVar[dict[str, Any]] = {}  # PyNN's has everything a millisecond late

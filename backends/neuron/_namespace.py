@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyNN.space import Space as Space  # pyNN.neuron has forgotten it
+
 from portable_cortex.pynn.namespace import check_setup, functions
 from portable_cortex.support import refusal
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from portable_cortex.support import refusal
 
 from . import _state
 from ._pynn import h, pynn_neuron, simulator
+from ._state import state
 
 CHUNK = 1 << 20
 """Synapses that are passed to NEURON at a time, to bound the memory that this takes."""
@@ -44,6 +46,14 @@ proc portable_connect() { local i  localobj connection
         connection.delay = $o5.x[i] + portable_margin
         $o6.append(connection)
     }
+}
+proc portable_set_delays() { local i
+    // list of connections, delays
+    for i = 0, $o1.count - 1 $o1.o(i).delay = $o2.x[i] + portable_margin
+}
+proc portable_set_weights() { local i
+    // list of connections, indices of those that change, weights
+    for i = 0, $o2.size - 1 $o1.o($o2.x[i]).weight = $o3.x[i]
 }
 proc portable_set() { local i
     // list of connections, weights, delays
@@ -89,10 +99,55 @@ class Projection(projection.Projection):
                 edges.weights[local],
                 edges.delays[local],
             )
-        self._edges = Edges(
-            edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:]
+        self._change(
+            Edges(edges.sources.astype(np.int32), edges.targets.astype(np.int32), *edges[2:])
         )
-        self._pass_on()
+
+    def _change(self, edges: Edges) -> None:
+        """Keep other weights and delays."""
+        before = self._edges if self._list is not None and simulator.state.running else None
+        if before is not None:
+            self._check_delays(before, edges)
+        self._edges = edges
+        if before is None:
+            self._pass_on()
+            return
+        h.portable_set_delays(self._list, _vector(edges.delays))
+        # NEURON looks at a weight when a spike arrives: it waits for those that are on their way
+        weights = _rounded(edges.weights)
+        differs = weights != _rounded(before.weights)
+        steps = np.rint(before.delays / state.dt).astype(np.int64)
+        for ahead in np.unique(steps[differs]).tolist():
+            index = np.flatnonzero(differs & (steps == ahead))
+            state.change_later(ahead, partial(self._set_weights, index, weights[index]))
+
+    def _set_weights(self, index: Any, weights: Any) -> None:
+        if self._list is not None:
+            h.portable_set_weights(self._list, _vector(index), _vector(weights))
+
+    def _check_delays(self, before: Edges, edges: Edges) -> None:
+        """Refuse delays that would change those of spikes on their way, too.
+
+        NEURON sends what has one delay to all targets as one event.
+        """
+        shorter = np.any(edges.delays < before.delays)
+        mixed = shorter and (state.is_changing or np.any(edges.weights != before.weights))
+        other = before.delays != edges.delays
+        if other.any() and not mixed:
+            together = _sources_with_one_delay()
+            mixed = np.any(np.isin(_numbers(self)[before.sources[other]], together))
+        if parallel.total(int(mixed)):
+            raise refusal(
+                "neuron",
+                "delays-between-runs: of spikes on their way",
+                f"set these delays of projection {self.label} at {state.t:g} ms",
+                "Set them before the first run, or after reset(); and weights in a call of their "
+                "own, before delays",
+            )
+
+    def stored_here(self) -> Edges | None:
+        """Static synapses that NEURON has, of this process."""
+        return self._edges if self._list is not None else None
 
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
@@ -180,6 +235,7 @@ class Projection(projection.Projection):
 
     def columns(self, names: list[str]) -> Columns:
         """See the floor; of this process."""
+        state.check_alive(self.pre, self.post)
         if not self.is_static:
             return super().columns(names)
         columns = dict(zip((*ADDRESS, "weight", "delay"), self._edges, strict=True))
@@ -188,8 +244,7 @@ class Projection(projection.Projection):
     def replace(self, name: str, values: Any) -> None:
         """Change all weights or delays of this process."""
         changed = self.checked_values({name: np.array(values, float)})
-        self._edges = self._edges._replace(**{f"{name}s": changed[name]})
-        self._pass_on()
+        self._change(self._edges._replace(**{f"{name}s": changed[name]}))
 
     def release(self) -> None:
         """Free the connections in NEURON."""
@@ -254,6 +309,21 @@ def _refuse(synapse_type: Any, post: Any) -> None:
             "have a TsodyksMarkramSynapse onto IF_curr_exp",
             "Use pyNN.neuron's own cell (import pyNN.neuron; pyNN.neuron.IF_curr_exp), or nest",
         )
+
+
+def _numbers(projection: Projection) -> Any:
+    return np.array(projection.pre.all_cells, dtype=np.int64)
+
+
+def _sources_with_one_delay() -> Any:
+    """Numbers of the cells whose synapses, more than two, all have the same delay."""
+    tables = [(q, q.stored_here()) for q in state.projections]
+    numbers = np.concatenate([_numbers(q)[t.sources] for q, t in tables if t is not None])
+    delays = np.concatenate([t.delays for _, t in tables if t is not None])
+    order = np.lexsort((delays, numbers))
+    sources, first, count = np.unique(numbers[order], return_index=True, return_counts=True)
+    ordered = delays[order]
+    return sources[(count > 2) & (ordered[first] == ordered[first + count - 1])]
 
 
 def _vector(values: Any) -> Any:

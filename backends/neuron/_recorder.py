@@ -215,8 +215,7 @@ class Recorder(recorder.Recorder):
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
         first, values, cells = self._signals(variable)
-        name = f"{variable.label}.{variable.name}" if variable.location else variable.name
-        self._firsts[name] = first
+        self._give_from(first)
         return values[:, np.searchsorted(cells, np.array(ids, np.int64))], None
 
     def _signals(self, variable: Any) -> tuple[int, Floats, Ints]:

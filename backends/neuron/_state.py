@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from portable_cortex.pynn.state import State
@@ -41,6 +42,7 @@ class _State(State):
         for item in (*self.current_sources, *self.populations):
             item.release()
         self.projections, self.populations, self.current_sources = [], [], []
+        self._later: list[tuple[int, Callable[[], None]]] = []
         forget_sections()
         h.min_delay = -1  # PyNN keeps the last network's
 
@@ -63,13 +65,33 @@ class _State(State):
         thinning = [recorder for recorder in self.recorders if recorder.is_thinned]
         while self.step < stop:
             last = min(stop, self.step + PIECE) if thinning else stop
+            last = min([last, *(step for step, _ in self._later)])
             simulator.state.parallel_context.psolve((last + 0.25) * self.dt)
             self.step = last
             h.t = self.t  # NEURON adds up the steps, and their errors
+            self._make_changes()
             for recorder in thinning:
                 recorder.collect()
         simulator.state.tstop = self.t
         self.complete()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether something is still to be changed."""
+        return bool(self._later)
+
+    def change_later(self, steps: int, change: Callable[[], None]) -> None:
+        """Let something be changed once that has arrived which takes so many steps.
+
+        NEURON delivers what arrives at a point of the grid as it begins the step from there.
+        """
+        self._later.append((self.step + steps + 1, change))
+
+    def _make_changes(self) -> None:
+        due = [change for step, change in self._later if step <= self.step]
+        self._later = [later for later in self._later if later[0] > self.step]
+        for change in due:
+            change()
 
     def _start(self) -> None:
         is_stated = h.min_delay >= 0
@@ -92,6 +114,9 @@ class _State(State):
 
     def restore(self) -> None:
         """Go back to the initial values, with nothing on its way."""
+        for _, change in sorted(self._later, key=lambda later: later[0]):
+            change()
+        self._later = []
         simulator.state.reset()
 
     def _initialize(self) -> None:

@@ -16,6 +16,7 @@ from pyNN import errors
 from pyNN.parameters import ParameterSpace, Sequence
 from pyNN.standardmodels import electrodes
 
+from ..errors import ModelError
 from .draws import Stream
 from .grid import nearest_steps
 from .population import same_names
@@ -56,7 +57,15 @@ class CurrentSource:
 
     def set_native_parameters(self, parameters: Any) -> None:
         """Take new values, which hold from now on."""
+        self._check_alive()
         self._take(parameters)
+
+    def _check_alive(self) -> None:
+        if self._network != self.state.network:
+            raise ModelError(
+                f"this {type(self).__name__} belongs to a network that setup() has ended: make it "
+                "anew"
+            )
 
     def _take(self, parameters: Any) -> None:
         parameters.evaluate(simplify=True)
@@ -83,6 +92,7 @@ class CurrentSource:
 
     def inject_into(self, cells: Any) -> None:
         """Inject into cells of a population, view or assembly; also ``cells.inject(source)``."""
+        self._check_alive()
         cells = list(cells)
         if not all(cell.celltype.injectable for cell in cells):
             raise TypeError("Can't inject current into a spike source.")

@@ -19,8 +19,8 @@ from .state import ID
 from .synapses import common_receptor_types
 from .values import lazy
 
-POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "delta_T", "tau_w"}
-NOT_NEGATIVE = {"tau_refrac", "rate", "start", "duration"}
+POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "tau_w"}
+NOT_NEGATIVE = {"tau_refrac", "delta_T", "rate", "start", "duration"}
 
 
 def times_of(train: Any) -> NDArray[np.float64]:
@@ -98,6 +98,7 @@ class Cells:
 
     def _get_parameters(self, *names: str) -> Any:
         population, own = self._indices()
+        self._simulator.state.check_alive(population)
         for name in names:
             if name not in population.parameters:
                 raise errors.NonExistentParameterError(
@@ -150,6 +151,51 @@ class Cells:
     _view_class: Any
 
 
+def joined_blocks(assembly: Any, blocks: list[Any], annotations: Mapping[str, Any]) -> Any:
+    """The data of an assembly, from those of its populations and views."""
+    segments: dict[str, Any] = {}
+    for block in blocks:
+        for segment in block.segments:
+            segments.setdefault(segment.name, []).append(segment)
+    first = blocks[0]
+    first.segments = []
+    for _, (segment, *others) in sorted(segments.items()):
+        trains = [train for part in (segment, *others) for train in part.spiketrains]
+        signals: dict[Any, list[Any]] = {}
+        for part in (segment, *others):
+            for signal in part.analogsignals:
+                key = signal.name, float(signal.t_start), float(signal.sampling_period), len(signal)
+                signals.setdefault(key, []).append(signal)
+        segment.spiketrains = trains
+        segment.analogsignals = [_side_by_side(assembly, parts) for parts in signals.values()]
+        for part in (*trains, *segment.analogsignals):
+            part.segment = segment
+        segment.block = first
+        first.segments.append(segment)
+    first.name, first.description = assembly.label, assembly.describe()
+    first.annotate(**annotations)
+    return first
+
+
+def _side_by_side(assembly: Any, signals: list[Any]) -> Any:
+    """One signal with the channels of several, numbered as the cells of an assembly."""
+    import neo  # slow to import
+
+    cells = np.concatenate([signal.annotations["channel_ids"] for signal in signals])
+    labels = list(dict.fromkeys(signal.annotations["source_population"] for signal in signals))
+    places = {int(cell): index for index, cell in enumerate(assembly.all_cells)}
+    return neo.AnalogSignal(
+        np.hstack([signal.magnitude for signal in signals]),
+        units=signals[0].units,
+        t_start=signals[0].t_start,
+        sampling_period=signals[0].sampling_period,
+        name=signals[0].name,
+        channel_ids=cells,
+        source_population=";".join(labels),
+        array_annotations={"channel_index": np.array([places[int(cell)] for cell in cells])},
+    )
+
+
 class Joined:
     """What an assembly means: mix it into PyNN's ``Assembly``."""
 
@@ -165,6 +211,32 @@ class Joined:
         """Positions of cells by their indices; PyNN's has coordinates and cells interchanged."""
         positions = np.asarray(self.positions, float).T
         return lambda index: positions[index]
+
+    def mean_spike_count(self, gather: bool = True) -> float:
+        """See PyNN, which divides by 0 where nothing is recorded."""
+        counts = self.get_spike_counts(gather)
+        return float(sum(counts.values())) / max(1, len(counts))
+
+    def get_data(
+        self,
+        variables: Any = "all",
+        gather: bool = True,
+        clear: bool = False,
+        annotations: Any = None,
+    ) -> Any:
+        """Data of all populations, one block; see PyNN.
+
+        PyNN's clears a population before it has read a second view of it, counts the channels of a
+        view as in its population, and fails for data that began at different times: those remain
+        signals of their own here.
+        """
+        blocks = [part.get_data(variables, gather) for part in self.populations]
+        if clear:
+            for recorder in {
+                id(part.recorder): part.recorder for part in self.populations
+            }.values():
+                recorder.clear()
+        return joined_blocks(self, blocks, annotations or {})
 
 
 class Assembly(Joined, common.Assembly):  # type: ignore[misc]  # PyNN is untyped
@@ -218,7 +290,17 @@ def cell_type(standard: Any, **attributes: Any) -> Any:
     return type(standard.__name__, (standard,), own)
 
 
-class Population(Cells, Stateful, common.Population):  # type: ignore[misc]
+class Indexed:
+    """Indices of cells, also of none, for which PyNN's population fails: mix it into that."""
+
+    def id_to_index(self, cells: Any) -> Any:
+        """See PyNN."""
+        base: Any = super()
+        none = np.iterable(cells) and not len(cells)
+        return np.empty(0, int) if none else base.id_to_index(cells)
+
+
+class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[misc]
     """A population whose parameters and initial values are arrays, in PyNN's units.
 
     A backend subclasses it with ``_simulator``, ``_recorder_class``, ``_assembly_class`` and

@@ -10,7 +10,7 @@ import quantities as pq
 from numpy.typing import NDArray
 from pyNN import recording
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, ModelError
 from ..host import parallel
 from ..recording import Signal, Spikes, by_time
 from .grid import nearest_steps
@@ -41,6 +41,13 @@ def sampling_steps(interval: float, timestep: float) -> int:
     return round(steps)
 
 
+class Variables(list[Any]):
+    """PyNN's variables, which it also looks for by their names, in vain, in earlier segments."""
+
+    def __contains__(self, variable: object) -> bool:
+        return super().__contains__(variable) or any(v.name == variable for v in self)
+
+
 class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
     """What is recorded of a population.
 
@@ -56,7 +63,6 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         super().__init__(population, file)
         self._variables: set[str] = set()  # on all processes the same
         self._indices: dict[str, NDArray[np.int64]] = {}
-        self._firsts: dict[str, int] = {}  # steps of the first samples that were given out
         self._cleared: int | None = None  # when, step
         self._start = self._spikes_start = self._sampling_start = self._present()
 
@@ -156,9 +162,14 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         clear: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """See PyNN, which gives out its own segments: Neo empties them of what is not wanted."""
-        self._simulator.state.check_alive(self.population)
-        kept, self.cache = self.cache, _copied(self.cache)
+        """See PyNN, which gives out its own segments, with all cells: Neo empties them."""
+        state = self._simulator.state
+        state.check_alive(self.population)
+        if not state.running and not list(self.cache):
+            raise ModelError(
+                f"there are no data of population {self.population.label!r} yet: call run() first"
+            )
+        kept, self.cache = self.cache, _copied(self.cache, filter_ids)
         try:
             data = super().get(variables, gather, filter_ids, clear, **kwargs)
         except BaseException:
@@ -167,6 +178,19 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         if not clear:
             self.cache = kept
         return data
+
+    def count(self, *args: Any, **kwargs: Any) -> Any:
+        """See PyNN."""
+        self._simulator.state.check_alive(self.population)
+        return super().count(*args, **kwargs)
+
+    def filter_recorded(self, variable: Any, filter_ids: Any) -> Any:
+        """See PyNN, after which a variable that was asked for counts as recorded."""
+        recorded = self.recorded.get(variable, set())
+        return recorded if filter_ids is None else recorded.intersection(filter_ids)
+
+    def _localize_variables(self, variables: Any, locations: Any) -> Variables:
+        return Variables(super()._localize_variables(variables, locations))
 
     def clear(self) -> None:
         """See PyNN."""
@@ -206,10 +230,12 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         times, neurons = self.recorded_spikes()
         cells = neurons + int(self.population.first_id)
         own = np.isin(cells, np.array(ids, dtype=np.int64))
+        self._give_from(max(self._start, self._spikes_start))
         return cells[own], times[own]
 
     def _get_all_signals(self, variable: Any, ids: Any, clear: bool = False) -> Any:
-        self._firsts[variable.name], values = self._in_data(variable.name)
+        first, values = self._in_data(variable.name)
+        self._give_from(first)
         wanted = [self.population.id_to_index(int(cell)) for cell in ids]
         return values[:, np.searchsorted(self.indices(variable.name), wanted)], None
 
@@ -219,14 +245,9 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         skipped = max(0, -(-(self.sampling_start - first) // self.interval))
         return first + skipped * self.interval, values[skipped:]
 
-    def _get_current_segment(self, *args: Any, **kwargs: Any) -> Any:
-        spikes_start = max(self._start, self._spikes_start) * self._simulator.state.dt
-        self._recording_start_time = round(spikes_start, 9) * pq.ms
-        segment = super()._get_current_segment(*args, **kwargs)
-        for signal in segment.analogsignals:  # PyNN has all of them begin with the population
-            first = self._firsts[signal.name]
-            signal.t_start = round(first * self._simulator.state.dt, 9) * pq.ms
-        return segment
+    def _give_from(self, step: int) -> None:
+        """Where the data begin that PyNN is given next."""
+        self._recording_start_time = round(step * self._simulator.state.dt, 9) * pq.ms
 
     def _local_count(self, variable: Any, filter_ids: Any = None) -> dict[int, int]:
         _, neurons = self.recorded_spikes()
@@ -257,14 +278,30 @@ class Recorder(recording.Recorder):  # type: ignore[misc]  # PyNN is untyped
         self.forget()
 
 
-def _copied(cache: Any) -> Any:
+def _copied(cache: Any, ids: Any) -> Any:
+    """Segments, with the data of these cells; of all for None."""
     copies = recording.DataCache()
     for segment in cache:
         copied = copy(segment)
         copied._spiketrains = copy(segment._spiketrains)
         copied._analogsignals = copy(segment._analogsignals)
+        if ids is not None:
+            numbers = np.array([int(cell) for cell in ids], np.int64)
+            trains = (t for t in segment.spiketrains if t.annotations["channel_id"] in numbers)
+            copied.spiketrains = list(trains)
+            signals = (_of_cells(signal, numbers) for signal in segment.analogsignals)
+            copied.analogsignals = [signal for signal in signals if signal.shape[1]]
         copies.store(copied)
     return copies
+
+
+def _of_cells(signal: Any, numbers: NDArray[np.int64]) -> Any:
+    """The part of a signal that these cells have."""
+    channels = np.asarray(signal.annotations["channel_ids"])
+    wanted = np.isin(channels, numbers)
+    part = signal[:, wanted]
+    part.annotations = {**signal.annotations, "channel_ids": channels[wanted]}
+    return part
 
 
 def spikes_of(population: Any) -> Spikes:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import re
 import time
+import traceback
 from collections import Counter
 from textwrap import indent
 
-from .compare import UnclearError, difference
+from .compare import UnclearError, check
 from .draw import numbered
 from .program import Program
 from .script import script
@@ -42,13 +43,17 @@ def main() -> None:
         program = numbered(options.seed * 1_000_000 + number)
         counts["programs"] += 1
         for backend, worker in workers.items():
-            outcome = worker.run(program)
-            counts["refused on " + backend] += outcome.refused is not None
+            refused = worker.refusals
             try:
-                text = difference(backend, program, outcome)
+                text = check(worker, program)
             except UnclearError as why:
                 counts[f"unclear: {why}"] += 1
                 continue
+            except Exception as error:
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                text = f"the interpreter: {error!r} ({last.name}:{last.lineno})"
+            finally:
+                counts["refused on " + backend] += worker.refusals > refused
             if text is None:
                 continue
             counts["different on " + backend] += 1
@@ -56,7 +61,7 @@ def main() -> None:
             kinds[backend, kind] += 1
             if kinds[backend, kind] == 1:
                 print(f"\n{backend}, program {number} of seed {options.seed}:")
-                print(show(*shrunk(worker, backend, kind, program, text)), flush=True)
+                print(show(*shrunk(worker, kind, program, text)), flush=True)
         if number % 50 == 49:
             print(f"... {time.perf_counter() - began:.0f} s", dict(counts), flush=True)
     print(f"\n{time.perf_counter() - began:.0f} s", dict(counts))
@@ -66,9 +71,7 @@ def main() -> None:
         worker.stop()
 
 
-def shrunk(
-    worker: Worker, backend: str, kind: str, program: Program, text: str
-) -> tuple[Program, str]:
+def shrunk(worker: Worker, kind: str, program: Program, text: str) -> tuple[Program, str]:
     """The smallest program of the same kind: statements are left out, one by one."""
     smaller = True
     while smaller:
@@ -76,7 +79,7 @@ def shrunk(
         for k in reversed(range(1, len(program))):
             less = program[:k] + program[k + 1 :]
             try:
-                new = difference(backend, less, worker.run(less))
+                new = check(worker, less)
             except Exception:  # a name that is gone, or nothing to compare
                 continue
             if new and kind_of(new) == kind:

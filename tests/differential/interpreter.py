@@ -1,8 +1,8 @@
 """What a program means, by the rules of docs/semantics.md: plain loops, one cell after the other.
 
 IF_curr_exp is integrated exactly from one point of the grid to the next, other neurons in many
-small parts of a step; everything else is bookkeeping. What is drawn at random (`draws`) is taken
-from a backend, after a look at whether it may be what was asked for.
+small parts of a step; everything else is bookkeeping. What is drawn at random (`draws`, `trains` of
+Poisson sources) is taken from a backend, after a look at whether it may be what was asked for.
 """
 
 from __future__ import annotations
@@ -45,9 +45,11 @@ CURRENTS: dict[str, dict[str, Any]] = {
     },
     "NoisyCurrentSource": {"mean": 0.0, "stdev": 1.0, "start": 0.0, "stop": FAR, "dt": 0.1},
 }  # fmt: skip
-UNITS = {"v": "mV"}
+UNITS = {"v": "mV", "isyn_exc": "nA", "isyn_inh": "nA", "gsyn_exc": "uS", "gsyn_inh": "uS"}
 RECEPTORS = {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"}
+SYNAPTIC = {"exc": "excitatory", "inh": "inhibitory"}
 PARTS = 40  # of a step
+DEPENDENT = (p.Data, p.SpikeCounts)  # what depends on spikes
 
 
 class RefusedError(Exception):
@@ -83,6 +85,7 @@ class Cell:
     population: Population
     index: int
     parameters: dict[str, Any]
+    position: tuple[float, float, float] = (0.0, 0.0, 0.0)
     v: float = -65.0
     v_initial: float = -65.0
     # of the synapses, in nA or uS, by receptor; and what alpha functions grow by
@@ -90,15 +93,30 @@ class Cell:
     slope: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RECEPTORS, 0.0))
     refractory: int = 0  # steps that are left
     pending: list[int] = field(default_factory=list)  # steps in which a source is to fire
+    # of a Poisson source: from which step, rate, start, duration
+    rates: list[tuple[int, float, float, float]] = field(default_factory=list)
 
     @property
     def is_source(self) -> bool:
         return self.population.cell.startswith("SpikeSource")
 
     @property
+    def is_poisson(self) -> bool:
+        return self.population.cell == "SpikeSourcePoisson"
+
+    @property
     def conducts(self) -> bool:
         """Whether its synapses are conductances."""
         return "cond" in self.population.cell
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Its population's name, and its index there."""
+        return self.population.name, self.index
+
+    def recorded(self, variable: str) -> float:
+        """The present value of a variable."""
+        return self.v if variable == "v" else self.current[SYNAPTIC[variable[-3:]]]
 
 
 @dataclass(eq=False)
@@ -108,15 +126,48 @@ class Population:
     name: str
     cell: str
     cells: list[Cell] = field(default_factory=list)
-    records_spikes: dict[int, int] = field(default_factory=dict)  # cell, from which step
-    records_v: dict[int, int] = field(default_factory=dict)
-    interval: int | None = None  # steps
+    # variable -> cell -> the step from which it is recorded
+    records: dict[str, dict[int, int]] = field(default_factory=dict)
+    interval: int = 1  # steps
     start: int = 0  # of the data that were not cleared
-    first: bool = True  # a spike at `start` is in the data
+    phase: int = 0  # a step in which samples are taken
     spikes: list[tuple[int, int]] = field(default_factory=list)  # step, cell
-    samples: dict[tuple[int, int], float] = field(default_factory=dict)  # (step, cell)
-    segments: list[Any] = field(default_factory=list)
-    cleared: bool = False
+    # (variable, step, cell)
+    samples: dict[tuple[str, int, int], float] = field(default_factory=dict)
+    segments: dict[int, Any] = field(default_factory=dict)  # by their number
+    cleared: int | None = None  # step of the last clearing
+    annotations: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sampled(self) -> list[str]:
+        """Variables of which there are samples."""
+        return [name for name, cells in self.records.items() if cells and name != "spikes"]
+
+    def is_due(self, step: int) -> bool:
+        """Whether samples are taken in this step."""
+        return step >= self.phase and (step - self.phase) % self.interval == 0
+
+
+@dataclass(eq=False)
+class View:
+    """Some cells of a population."""
+
+    cells: list[Cell]
+
+    @property
+    def parts(self) -> list[list[Cell]]:
+        return [self.cells]
+
+
+@dataclass(eq=False)
+class Assembly:
+    """Populations and views."""
+
+    parts: list[list[Cell]]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for part in self.parts for cell in part]
 
 
 @dataclass(eq=False)
@@ -140,6 +191,7 @@ class Projection:
     synapses: list[Synapse]
     pre_name: str = ""
     post_name: str = ""
+    space: p.Pairs = ()
 
     def ordered(self) -> list[Synapse]:
         """By source, then target, then as created."""
@@ -153,25 +205,37 @@ class Interpreter:
     ----------
     program : Program
     draws : dict
-        Synapses after each statement that draws, as a backend has them.
+        What each statement drew, as a backend has it.
+    trains : dict, optional
+        Spike times of Poisson populations, by segment and cell, as a backend has them.
     solver : float
         mV that v must keep from the threshold where a solver is not exact.
     euler : bool
         Whether cells other than IF_curr_exp are integrated by the implicit Euler method.
+    keeps : bool
+        Whether spikes on their way keep their weight and delay when those are set.
+    repeats : bool
+        Whether the spikes of Poisson sources are those of a generator, the smallest delay later.
     """
 
     def __init__(
         self,
         program: p.Program,
         draws: dict[int, Any] | None = None,
+        trains: dict[str, list[dict[int, list[float]]]] | None = None,
         solver: float = 1e-6,
         euler: bool = False,
+        keeps: bool = True,
+        repeats: bool = False,
     ) -> None:
-        self.program, self.draws = program, draws or {}
+        self.program, self.draws, self.trains = program, draws or {}, trains or {}
+        self.is_known = True  # whether there are the spikes of all Poisson sources
+        self.names_of_old: set[str] = set()
+        self.objects: dict[str, Any] = {}
         self.number = 0  # of the statement
         self.margin = 1e-6  # mV, that v must keep from the threshold
         self.solver = solver  # mV, the same where solvers differ
-        self.euler = euler
+        self.euler, self.keeps, self.repeats = euler, keeps, repeats
         self.begin(p.Setup())
 
     def begin(self, setup: p.Setup) -> None:
@@ -180,81 +244,161 @@ class Interpreter:
         self.dt = setup.timestep
         self.now = 0  # steps
         self.started = False  # since the beginning or the last reset
-        self.objects: dict[str, Any] = {}
+        self.number_of_segment = 0
+        self.names_of_old |= set(self.objects)
+        self.objects = {}
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
         self.injected: list[tuple[dict[str, Any], str, list[Cell]]] = []
-        # what arrives: step -> (cell, receptor, weight)
-        self.arrivals: dict[int, list[tuple[Cell, str, float]]] = {}
+        # what arrives, and through which projection: step -> (cell, projection, weight)
+        self.arrivals: dict[int, list[tuple[Cell, Projection, float]]] = {}
 
     def outcome(self) -> p.Outcome:
         """What the program gives."""
-        outcome = p.Outcome()
+        self.outputs: dict[int, Any] = {}
         for number, statement in enumerate(self.program):
             self.number = number
             try:
                 output = getattr(self, f"_{type(statement).__name__.lower()}")(statement)
             except RefusedError as refusal:
-                outcome.refused = self.number, str(refusal)
-                return outcome
-            if output is not None:
-                outcome.outputs[self.number] = output
-        return outcome
+                return p.Outcome(self.outputs, refused=(self.number, str(refusal)))
+            if output is not None and (self.is_known or not isinstance(statement, DEPENDENT)):
+                self.outputs[self.number] = output
+        return p.Outcome(self.outputs)
 
     # --- building -----------------------------------------------------------------------------
 
     def _setup(self, s: p.Setup) -> None:
         self.begin(s)
 
+    def object(self, name: str) -> Any:
+        """What has this name in the present network."""
+        if name not in self.objects and name in self.names_of_old:
+            raise RefusedError("an object of a network that setup() has ended")
+        return self.objects[name]
+
     def cells(self, name: str) -> list[Cell]:
         """Cells of a population, view or assembly, in order."""
-        value = self.objects[name]
-        return value.cells if isinstance(value, Population) else value
+        cells: list[Cell] = self.object(name).cells
+        return cells
+
+    def parts(self, name: str) -> list[list[Cell]]:
+        """The same, for each population or view of an assembly."""
+        value = self.object(name)
+        return [value.cells] if isinstance(value, Population) else list(value.parts)
 
     def _create(self, s: p.Create) -> None:
         if s.cell not in ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson"):
             self.margin = self.solver
         population = Population(s.name, s.cell)
         for index in range(s.size):
-            population.cells.append(Cell(population, index, dict(DEFAULTS[s.cell])))
+            place = position(s.structure, index)
+            population.cells.append(Cell(population, index, dict(DEFAULTS[s.cell]), place))
         self.objects[s.name] = population
         self.populations.append(population)
         self.set_parameters(population.cells, s.parameters)
         for name, value in s.initial:
             self.initialize(population.cells, name, value)
+        if s.cell == "SpikeSourcePoisson":
+            self.take_trains(population)
 
     def _view(self, s: p.View) -> None:
-        cells = self.cells(s.of)
         kind, *rest = s.selector
+        old = self.object(s.of)
+        n = len(old.cells)
         if kind == "slice":
-            chosen = cells[slice(*rest)]
+            chosen = list(range(n))[slice(*rest)]
         elif kind == "mask":
-            chosen = [cell for cell, wanted in zip(cells, rest, strict=True) if wanted]
+            chosen = [k for k, wanted in enumerate(rest) if wanted]
         else:
-            chosen = [cells[index] for index in sorted(rest)]  # as PyNN
-        self.objects[s.name] = chosen
+            chosen = sorted(rest)  # as PyNN
+        if not isinstance(old, Assembly):
+            self.objects[s.name] = View([old.cells[k] for k in chosen])
+            return
+        parts, first = [], 0
+        for part in old.parts:
+            own = [part[k - first] for k in chosen if first <= k < first + len(part)]
+            parts += [own] if own else []
+            first += len(part)
+        self.objects[s.name] = Assembly(parts)
+
+    def _sample(self, s: p.Sample) -> None:
+        cells = self.cells(s.of)
+        addresses = [cell.address for cell in cells]
+        drawn = self.draws.get(self.number)
+        if drawn is None:
+            raise NotDrawnError
+        if len(drawn) != min(s.n, len(cells)) or len(set(drawn)) != len(drawn):
+            raise ImpossibleError(f"{drawn} as {s.n} different cells of {len(cells)}")
+        if not set(drawn) <= set(addresses):
+            raise ImpossibleError(f"{drawn} of {addresses}")
+        self.objects[s.name] = View([cells[addresses.index(address)] for address in drawn])
 
     def _join(self, s: p.Join) -> None:
-        self.objects[s.name] = [cell for part in s.parts for cell in self.cells(part)]
+        parts = [part for name in s.parts for part in self.parts(name)]
+        self.objects[s.name] = Assembly(parts)
+
+    def _look(self, s: p.Look) -> Any:
+        cells = self.cells(s.cells)
+        indices = list(range(len(cells)))
+        seen: dict[str, Any] = {
+            "size": (len(cells),) * 3,
+            "cells": [cell.address for cell in cells],
+            "last": [cells[-1].address],
+            "indices": indices,
+            "array": indices,
+            "positions": np.array([cell.position for cell in cells]),
+        }
+        if not isinstance(self.object(s.cells), Assembly):
+            away = [math.dist(cell.position, s.near) for cell in cells]
+            if sorted(away)[1:2] and sorted(away)[1] - min(away) < 1e-9:
+                raise UnclearError("two cells that are equally near")
+            seen["nearest"] = [cells[away.index(min(away))].address]
+        return seen
+
+    def _annotate(self, s: p.Annotate) -> None:
+        value = self.object(s.cells)
+        if isinstance(value, Population):  # data have the annotations of whole populations
+            value.annotations.update(s.values)
 
     # --- parameters and state -----------------------------------------------------------------
 
     def set_parameters(self, cells: list[Cell], values: p.Pairs) -> None:
         """New values, from the present on."""
         for name, value in values:
-            for k, cell in enumerate(cells):
-                if name not in DEFAULTS[cell.population.cell]:
-                    raise RefusedError(f"no parameter {name}")
-                if name == "spike_times":
-                    several = bool(value) and isinstance(value[0], tuple)
-                    times = value[k] if several else value
-                    self.check_times(times)
-                    cell.parameters[name] = tuple(times)
-                    steps = [up(time, self.dt) for time in times]
-                    # those up to the present are past
-                    cell.pending = [n for n in steps if n > self.now or not self.started]
-                else:
-                    cell.parameters[name] = value[k] if isinstance(value, tuple) else value
+            if any(name not in DEFAULTS[cell.population.cell] for cell in cells):
+                raise RefusedError(f"no parameter {name}")
+            if name == "spike_times":
+                several = bool(value) and isinstance(value[0], tuple)
+                for k, cell in enumerate(cells):
+                    self.set_times(cell, value[k] if several else value)
+                continue
+            for cell, number in zip(cells, self.each(name, value, cells), strict=True):
+                cell.parameters[name] = number
+
+    def each(self, name: str, value: Any, cells: list[Cell]) -> list[float]:
+        """A value for each cell."""
+        if isinstance(value, p.Random):
+            drawn = self.draws.get(self.number)
+            if drawn is None:
+                raise NotDrawnError
+            numbers = [float(x) for x in drawn[name]]
+            numbers = numbers * len(cells) if len(numbers) == 1 else numbers
+            self.check_values(value, numbers, False)
+            if len(numbers) > 2 and len(set(numbers)) == 1:
+                raise ImpossibleError("one draw for all cells")
+            return numbers
+        if isinstance(value, p.Function):
+            return [float(eval(value.expression, {}, {"i": k})) for k in range(len(cells))]
+        return list(value) if isinstance(value, tuple) else [value] * len(cells)
+
+    def set_times(self, cell: Cell, times: tuple[float, ...]) -> None:
+        """Other spike times of a source."""
+        self.check_times(times)
+        cell.parameters["spike_times"] = tuple(times)
+        steps = [up(time, self.dt) for time in times]
+        # those up to the present are past
+        cell.pending = [n for n in steps if n > self.now or not self.started]
 
     def check_times(self, times: tuple[float, ...]) -> None:
         """Spike times must be in order, from 0, and finite."""
@@ -264,24 +408,83 @@ class Interpreter:
             raise RefusedError("spike times that are not in order")
 
     def _setparameters(self, s: p.SetParameters) -> None:
-        self.set_parameters(self.cells(s.cells), s.values)
+        for part in self.parts(s.cells):
+            self.set_parameters(part, s.values)
+            if part[0].is_poisson:
+                self.note_rates(part)
 
     def _getparameters(self, s: p.GetParameters) -> Any:
-        values = [cell.parameters[s.parameter] for cell in self.cells(s.cells)]
-        return values if s.parameter == "spike_times" else np.array(values, float)
+        cells = self.cells(s.cells)
+        results = []
+        for name in s.parameter if isinstance(s.parameter, tuple) else (s.parameter,):
+            if any(name not in cell.parameters for cell in cells):
+                raise RefusedError(f"no parameter {name}")
+            values = [cell.parameters[name] for cell in cells]
+            same = all(value == values[0] for value in values)
+            results.append(values[0] if s.simplify and same else values)
+        return results
 
     def initialize(self, cells: list[Cell], name: str, value: Any) -> None:
         """The value holds at once, and is the one of a reset."""
         if name != "v":
             raise UnclearError(name)
-        for k, cell in enumerate(cells):
-            cell.v = cell.v_initial = value[k] if isinstance(value, tuple) else float(value)
-            if self.started and (cell.refractory or cell.v >= cell.parameters["v_thresh"]):
-                raise UnclearError("v of a refractory cell, or above the threshold")
+        for cell, number in zip(cells, self.each(name, value, cells), strict=True):
+            cell.v = cell.v_initial = float(number)
 
     def _initialize(self, s: p.Initialize) -> None:
-        for name, value in s.values:
-            self.initialize(self.cells(s.cells), name, value)
+        for part in self.parts(s.cells):
+            for name, value in s.values:
+                self.initialize(part, name, value)
+
+    # --- Poisson sources ----------------------------------------------------------------------
+
+    def take_trains(self, population: Population) -> None:
+        """The spikes of this segment, as the backend has them."""
+        self.note_rates(population.cells)
+        segments = self.trains.get(population.name)
+        if segments is None:
+            self.is_known = False
+            return
+        number = len(population.segments)
+        for cell in population.cells:
+            times = segments[number].get(cell.index, []) if number < len(segments) else []
+            cell.pending = [nearest(time, self.dt) for time in times]
+
+    def note_rates(self, cells: list[Cell]) -> None:
+        """Keep what holds from the present on."""
+        for cell in cells:
+            q = cell.parameters
+            cell.rates.append((self.now, q["rate"], q["start"], q["duration"]))
+
+    def lag(self) -> int:
+        """Steps that another rate takes to hold."""
+        if not self.repeats:
+            return 0
+        delays = [synapse.delay for q in self.projections for synapse in q.synapses]
+        if self.setup.min_delay is not None:
+            delays = [nearest(self.setup.min_delay, self.dt)]
+        return min(delays, default=1)
+
+    def check_trains(self, population: Population) -> None:
+        """Whether the spikes of a Poisson population can be what was asked for."""
+        trains = [[step for step, i in population.spikes if i == c.index] for c in population.cells]
+        for cell, train in zip(population.cells, trains, strict=True):
+            ends = [begin for begin, *_ in cell.rates[1:]] + [self.now]
+            mean, allowed = 0.0, set()
+            for (begin, rate, start, duration), end in zip(cell.rates, ends, strict=True):
+                if not rate:
+                    continue
+                first = max(begin, math.floor(start / self.dt - FUZZ))
+                last = min(end + self.lag(), math.ceil((start + duration) / self.dt + FUZZ))
+                mean += max(0, last - first) * self.dt * rate / 1000
+                allowed |= set(range(first, last + 1))
+            if not set(train) <= allowed:
+                raise ImpossibleError(f"spikes of a Poisson source in steps {train}: {cell.rates}")
+            if abs(len(train) - mean) > 6 * math.sqrt(mean) + 6:
+                raise ImpossibleError(f"{len(train)} spikes of a Poisson source, not {mean:g}")
+        long = [tuple(train) for train in trains if len(train) > 4]
+        if len(set(long)) < len(long):
+            raise ImpossibleError("two Poisson sources that fire at the same times")
 
     # --- synapses -----------------------------------------------------------------------------
 
@@ -289,13 +492,16 @@ class Interpreter:
         pre, post = self.cells(s.pre), self.cells(s.post)
         if any(cell.is_source for cell in post):
             raise RefusedError("a spike source as target")
+        if len({cell.conducts for cell in post}) > 1:
+            raise RefusedError("an assembly of both kinds of synapses")
+        self.space = s.space
         arguments = dict(s.arguments)
         if s.connector == "CloneConnector":
-            reference = self.objects[arguments["reference"]]
+            reference = self.object(arguments["reference"])
             if (reference.pre_name, reference.post_name) != (s.pre, s.post):
                 raise RefusedError("a clone between other populations")
         given: list[dict[str, float]] = []
-        if p.is_random(s):
+        if p.draws_synapses(s):
             rows = self.draws.get(self.number)
             self.check_number(s, pre, post)
             if rows is None:
@@ -316,10 +522,7 @@ class Interpreter:
             delays.append(
                 values["delay"] if "delay" in values else self.value(delay, i, j, pre, post)
             )
-        types = {cell.population.cell for cell in post}
-        conductance_based = any("cond" in cell for cell in types)
-        if len({"cond" in cell for cell in types}) > 1:
-            raise UnclearError("an assembly of both kinds of synapses")
+        conductance_based = post[0].conducts
         receptor = s.receptor
         if receptor is None:
             receptor = self.default_receptor(s.weight, pre, post)
@@ -328,7 +531,9 @@ class Interpreter:
         self.check_weights(weights, receptor, conductance_based)
         steps = [self.delay(delay) for delay in delays]
         synapses = [Synapse(i, j, w, d) for (i, j), w, d in zip(pairs, weights, steps, strict=True)]
-        projection = Projection(pre, post, receptor, conductance_based, synapses, s.pre, s.post)
+        projection = Projection(
+            pre, post, receptor, conductance_based, synapses, s.pre, s.post, s.space
+        )
         self.objects[s.name] = projection
         self.projections.append(projection)
 
@@ -371,7 +576,9 @@ class Interpreter:
             )
         if connector == "CSAConnector":
             kind, *values = arguments["cset"]
-            pairs = every if kind == "full" else [(i, j) for i, j in every if i == j]
+            masks = {"full": lambda i, j: True, "oneToOne": lambda i, j: i == j}
+            masks["others"] = lambda i, j: i != j
+            pairs = [pair for pair in every if masks[kind](*pair)]
             return pairs, [dict(zip(("weight", "delay"), values, strict=False)) for _ in pairs]
         if connector == "CloneConnector":
             old = self.objects[arguments["reference"]]
@@ -391,14 +598,34 @@ class Interpreter:
         elif connector == "IndexBasedProbabilityConnector":
             text = arguments["expression"]
             pairs = [(i, j) for i, j in every if eval(text, {}, {"i": i, "j": j})]
+        elif connector == "SmallWorldConnector":
+            pairs = self.neighbours(arguments, every, pre, post)
         else:
             raise UnclearError(connector)
         return pairs, [{} for _ in pairs]
 
+    def neighbours(
+        self, arguments: dict[str, Any], pairs: Any, pre: list[Cell], post: list[Cell]
+    ) -> list[tuple[int, int]]:
+        """Pairs that are closer than ``degree``."""
+        return [(i, j) for i, j in pairs if self.distance(pre[i], post[j]) < arguments["degree"]]
+
+    def distance(self, a: Cell, b: Cell) -> float:
+        """Between two cells, in the space of the projection."""
+        space = {"axes": "xyz", "scale_factor": 1.0, "offset": 0.0, **dict(self.space)}
+        squares = 0.0
+        for axis in space["axes"]:
+            k = "xyz".index(axis)
+            apart = abs(a.position[k] - space["scale_factor"] * (b.position[k] + space["offset"]))
+            bounds = (space.get("periodic_boundaries") or (None,) * 3)[k]
+            if bounds is not None:
+                apart = min(apart, bounds[1] - bounds[0] - apart)
+            squares += apart**2
+        return math.sqrt(squares)
+
     def formula(self, text: str, i: int, j: int, pre: list[Cell], post: list[Cell]) -> float:
-        """A string of d: cells of a population stand in a line, 1 apart."""
-        d = float(abs(pre[i].index - post[j].index))
-        return float(eval(text, {"exp": math.exp}, {"d": d}))
+        """A string of d."""
+        return float(eval(text, {"exp": math.exp}, {"d": self.distance(pre[i], post[j])}))
 
     def value(self, value: Any, i: int, j: int, pre: list[Cell], post: list[Cell]) -> float:
         """The value of a synapse."""
@@ -417,12 +644,8 @@ class Interpreter:
             raise RefusedError("a delay of less than half a step")
         steps = nearest(delay, self.dt)
         for limit, sign in ((self.setup.min_delay, 1), (self.setup.max_delay, -1)):
-            if limit is not None:
-                outside = [sign * (x - limit / self.dt) < -FUZZ for x in (steps, delay / self.dt)]
-                if all(outside):
-                    raise RefusedError("a delay outside the limits of setup()")
-                if any(outside):
-                    raise UnclearError("a limit that rounding crosses")
+            if limit is not None and sign * (steps - limit / self.dt) < -FUZZ:
+                raise RefusedError("a delay outside the limits of setup()")
         return steps
 
     def check_weights(self, weights: list[float], receptor: str, conductance_based: bool) -> None:
@@ -444,7 +667,7 @@ class Interpreter:
             return [(allowed, lambda pair: True)]
         if s.connector == "FixedNumberPreConnector":
             of, axis = len(post), 1
-        elif s.connector == "FixedNumberPostConnector":
+        elif s.connector in ("FixedNumberPostConnector", "SmallWorldConnector"):
             of, axis = len(pre), 0
         else:
             return []
@@ -457,16 +680,31 @@ class Interpreter:
         """More different pairs than there are is refused."""
         arguments = dict(s.arguments)
         replacing = arguments.get("with_replacement", s.connector == "FixedTotalNumberConnector")
+        if s.connector == "SmallWorldConnector":
+            self.numbers(s, pre, post)
+            return
         for possible, _ in self.groups(s, pre, post):
             if arguments["n"] > (0 if replacing and not possible else len(possible)) and (
                 not replacing or not possible
             ):
                 raise RefusedError("more different pairs than there are")
 
+    def numbers(self, s: p.Connect, pre: list[Cell], post: list[Cell]) -> list[int]:
+        """How many synapses each group of a connector has."""
+        arguments = dict(s.arguments)
+        groups = self.groups(s, pre, post)
+        if s.connector != "SmallWorldConnector":
+            return [arguments["n"]] * len(groups) if groups else []
+        near = [self.neighbours(arguments, possible, pre, post) for possible, _ in groups]
+        wanted = arguments.get("n_connections")
+        if wanted is not None and any(len(pairs) < wanted for pairs in near):
+            raise RefusedError("more neighbours than there are")
+        return [len(pairs) if wanted is None else wanted for pairs in near]
+
     def check_undrawn(self, s: p.Connect, pre: list[Cell], post: list[Cell]) -> None:
         """What can be refused without knowing what is drawn."""
         arguments = dict(s.arguments)
-        known = not self.groups(s, pre, post) and not 0 < arguments.get("p_connect", 0) < 1
+        known = not p.draws_pairs(s.connector, arguments)
         pairs, given = [(i, j) for i in range(len(pre)) for j in range(len(post))], []
         if known:
             pairs, given = self.pairs(s.connector, arguments, pre, post)
@@ -482,17 +720,13 @@ class Interpreter:
                     column.append(given[k][name])
                 elif value is not None and not isinstance(value, p.Random):
                     column.append(self.value(value, i, j, pre, post))
-            try:
-                if name == "delay":
-                    for value in column:
-                        self.delay(value)
-                else:
-                    receptor = s.receptor or self.default_receptor(s.weight, pre, post)
-                    self.check_weights(column, receptor, conductance_based)
-            except RefusedError:
-                if not known:
-                    raise UnclearError("values that may or may not be used") from None
-                raise
+            # where pairs are not known, these values may have been used
+            if name == "delay":
+                for value in column:
+                    self.delay(value)
+            else:
+                receptor = s.receptor or self.default_receptor(s.weight, pre, post)
+                self.check_weights(column, receptor, conductance_based)
         raise NotDrawnError
 
     def check_bounds(self, random: p.Random, receptor: str, conductance_based: bool) -> None:
@@ -506,7 +740,7 @@ class Interpreter:
         pairs = [(i, j) for i, j, _, _ in rows]
         groups = self.groups(s, pre, post)
         fixed: set[str] = set()  # values that the connector itself has
-        for possible, belongs in groups:
+        for (possible, belongs), n in zip(groups, self.numbers(s, pre, post), strict=True):
             chosen = [pair for pair in pairs if belongs(pair)]
             if not set(chosen) <= set(possible):
                 raise ImpossibleError("an autapse, or an index outside")
@@ -515,9 +749,14 @@ class Interpreter:
             )
             if not replacing and len(set(chosen)) != len(chosen):
                 raise ImpossibleError("a pair that was chosen twice")
-            if len(chosen) != arguments["n"]:
-                raise ImpossibleError(f"{len(chosen)} synapses instead of {arguments['n']}")
-        if s.connector == "FixedProbabilityConnector" and 0 < arguments["p_connect"] < 1:
+            if len(chosen) != n:
+                raise ImpossibleError(f"{len(chosen)} synapses instead of {n}")
+            near = set(possible)
+            if s.connector == "SmallWorldConnector":
+                near = set(self.neighbours(arguments, possible, pre, post))
+            if arguments.get("rewiring") == 0 and not set(chosen) <= near:
+                raise ImpossibleError("a synapse with a cell that is no neighbour")
+        if p.draws_pairs(s.connector, arguments) and not groups:
             apart = not arguments.get("allow_self_connections", True)
             if len(set(pairs)) != len(pairs):
                 raise ImpossibleError("several synapses of one pair")
@@ -557,7 +796,7 @@ class Interpreter:
             raise ImpossibleError("one draw for all synapses")
 
     def _get(self, s: p.Get) -> Any:
-        projection = self.objects[s.projection]
+        projection = self.object(s.projection)
         names = s.attributes if isinstance(s.attributes, tuple) else (s.attributes,)
         columns = {"weight": lambda x: x.weight, "delay": lambda x: x.delay * self.dt}
         if s.format == "list":
@@ -583,14 +822,18 @@ class Interpreter:
         return matrices
 
     def _setsynapses(self, s: p.SetSynapses) -> None:
-        projection = self.objects[s.projection]
-        if self.started and any(self.arrivals.get(n) for n in self.arrivals if n > self.now):
+        projection = self.object(s.projection)
+        self.space = projection.space
+        coming = (arrival[1] for arrivals in self.arrivals.values() for arrival in arrivals)
+        if not self.keeps and projection in coming:
             raise UnclearError("synapses that change while spikes are on their way")
         random = {name for name, value in s.values if isinstance(value, p.Random)}
         if random:
             rows = self.draws.get(self.number)
             if rows is None:
                 for name, value in s.values:
+                    if name not in random:
+                        self.check_set(projection, name, value)
                     if name == "weight" and isinstance(value, p.Random) and projection.synapses:
                         receptor = projection.receptor
                         self.check_bounds(value, receptor, projection.conductance_based)
@@ -598,11 +841,17 @@ class Interpreter:
             ordered = projection.ordered()
             if [(x.i, x.j) for x in ordered] != [(row[0], row[1]) for row in rows]:
                 raise ImpossibleError("set() changed the order of the synapses")
+        for _, value in s.values:
+            is_list = isinstance(value, tuple) and not (value and isinstance(value[0], tuple))
+            if is_list and len(value) != len(projection.synapses):
+                raise RefusedError("a list without a value for each synapse")
         new = []
         for k, synapse in enumerate(projection.ordered()):
             values = {"weight": synapse.weight, "delay": synapse.delay * self.dt}
             for name, value in s.values:
-                if name in random:
+                if isinstance(value, tuple) and value and not isinstance(value[0], tuple):
+                    values[name] = value[k]
+                elif name in random:
                     values[name] = rows[k][2 if name == "weight" else 3]
                 else:
                     values[name] = self.value(
@@ -617,6 +866,22 @@ class Interpreter:
         for synapse, (weight, delay) in zip(projection.ordered(), new, strict=True):
             synapse.weight, synapse.delay = weight, delay
 
+    def check_set(self, projection: Projection, name: str, value: Any) -> None:
+        """Whether synapses can have these values."""
+        pre, post = projection.pre, projection.post
+        is_list = isinstance(value, tuple) and not isinstance(value[0], tuple)
+        for k, synapse in enumerate(projection.ordered()):
+            number = value[k] if is_list else self.value(value, synapse.i, synapse.j, pre, post)
+            if name == "delay":
+                self.delay(number)
+            else:
+                receptor = projection.receptor
+                self.check_weights([number], receptor, projection.conductance_based)
+
+    def _initializesynapses(self, s: p.InitializeSynapses) -> None:
+        self.object(s.projection)
+        raise RefusedError("static synapses have no state")
+
     # --- currents -----------------------------------------------------------------------------
 
     def _inject(self, s: p.Inject) -> None:
@@ -626,12 +891,22 @@ class Interpreter:
         values = {**CURRENTS[s.kind], **dict(s.parameters)}
         self.check_current(s.kind, values)
         self.objects[s.name] = values
-        self.injected.append((values, s.kind, cells))
+        self.injected.append((values, s.kind, list(cells)))
+
+    def _injectagain(self, s: p.InjectAgain) -> None:
+        cells = self.cells(s.cells)
+        values = self.object(s.name)
+        if any(cell.is_source for cell in cells):
+            raise RefusedError("a current into a spike source")
+        for others, _, injected in self.injected:
+            if others is values:  # a cell has the current of a source once
+                injected += [cell for cell in cells if cell not in injected]
 
     def _setcurrent(self, s: p.SetCurrent) -> None:
-        kinds = [kind for values, kind, _ in self.injected if values is self.objects[s.name]]
-        self.objects[s.name].update(s.values)
-        self.check_current(kinds[0], self.objects[s.name])
+        values = self.object(s.name)
+        kinds = [kind for others, kind, _ in self.injected if others is values]
+        values.update(s.values)
+        self.check_current(kinds[0], values)
 
     def check_current(self, kind: str, values: dict[str, Any]) -> None:
         """Parameters that cannot be."""
@@ -709,7 +984,8 @@ class Interpreter:
                 cell.v = (self.membrane if simple else solve)(cell, injected)
             for receptor in RECEPTORS:
                 cell.current[receptor], cell.slope[receptor] = course(cell, receptor, self.dt)
-        for cell, receptor, weight in arrivals:
+        for cell, projection, weight in arrivals:
+            receptor = projection.receptor
             if "alpha" in cell.population.cell:  # the weight is the peak
                 tau = cell.parameters[RECEPTORS[receptor]]
                 cell.slope[receptor] += weight * math.e / tau
@@ -794,115 +1070,165 @@ class Interpreter:
     def fire(self, cell: Cell) -> None:
         """Record a spike and send it off."""
         population = cell.population
-        if cell.index in population.records_spikes:
-            start = max(population.records_spikes[cell.index], population.start)
+        recorded = population.records.get("spikes", {})
+        if cell.index in recorded:
+            start = max(recorded[cell.index], population.start)
             if self.now > start or self.now == 0:
                 population.spikes.append((self.now, cell.index))
         for projection in self.projections:
             for synapse in projection.synapses:
                 if projection.pre[synapse.i] is cell:
-                    arrival = projection.post[synapse.j], projection.receptor, synapse.weight
+                    arrival = projection.post[synapse.j], projection, synapse.weight
                     self.arrivals.setdefault(self.now + synapse.delay, []).append(arrival)
 
     # --- recording ----------------------------------------------------------------------------
 
     def _record(self, s: p.Record) -> None:
-        for cell in self.cells(s.cells):
-            population = cell.population
+        for part in self.parts(s.cells):
+            population = part[0].population
             for variable in s.variables:
-                if variable == "spikes":
-                    population.records_spikes.setdefault(cell.index, self.now)
-                    continue
-                if cell.is_source or variable not in UNITS:
+                kind = {"i": "curr", "g": "cond"}.get(variable[0], "IF")
+                if variable != "spikes" and kind not in population.cell:
                     raise RefusedError(f"{variable} cannot be recorded")
-                interval = 1
-                if s.interval is not None:
-                    interval = nearest(s.interval, self.dt)
-                    if interval < 1 or abs(s.interval / self.dt - interval) > FUZZ:
-                        raise RefusedError("an interval that is no multiple of the step")
-                if (
-                    population.records_v
-                    and s.interval is not None
-                    and interval != population.interval
-                ):
-                    raise RefusedError("another interval than the one in use")
-                if not population.records_v:
-                    population.interval = interval
-                if cell.index not in population.records_v:
-                    population.records_v[cell.index] = self.now
-                    if len(set(population.records_v.values())) > 1:
-                        raise UnclearError("recording of one variable that starts at several times")
-                    if self.started:
-                        population.samples[self.now, cell.index] = cell.v
+                self.record(population, part, variable, s.interval)
+
+    def record(
+        self, population: Population, cells: list[Cell], variable: str, interval: float | None
+    ) -> None:
+        """Record a variable of some cells of one population."""
+        steps = 1
+        if interval is not None:
+            steps = nearest(interval, self.dt)
+            if steps < 1 or abs(interval / self.dt - steps) > FUZZ:
+                raise RefusedError("an interval that is no multiple of the step")
+        if population.sampled and interval is not None and steps != population.interval:
+            raise RefusedError("another interval than the one in use")
+        if variable != "spikes" and not population.sampled:
+            population.interval, population.phase = steps, self.now
+        recorded = population.records.setdefault(variable, {})
+        for cell in cells:
+            if cell.index not in recorded:
+                recorded[cell.index] = self.now
+                if variable != "spikes" and self.started and population.is_due(self.now):
+                    sample = cell.recorded(variable)
+                    population.samples[variable, self.now, cell.index] = sample
 
     def sample(self) -> None:
         """Take samples of what is recorded."""
         for population in self.populations:
-            for index, begin in population.records_v.items():
-                start = max(begin, population.start)
-                if (self.now - start) % population.interval == 0:
-                    population.samples[self.now, index] = population.cells[index].v
+            if population.is_due(self.now):
+                self.sample_population(population)
 
-    def segment(self, population: Population, wanted: list[int]) -> dict[str, Any]:
+    def sample_population(self, population: Population) -> None:
+        """The present values of all that is recorded."""
+        for variable in population.sampled:
+            for index in population.records[variable]:
+                sample = population.cells[index].recorded(variable)
+                population.samples[variable, self.now, index] = sample
+
+    def segment(self, population: Population) -> dict[str, Any]:
         """The data since the beginning, the last clearing or reset."""
         ms = lambda steps: round(steps * self.dt, 6)  # noqa: E731
         spikes, signals = {}, {}
-        for index in sorted(set(population.records_spikes) & set(wanted)):
-            start = max(population.records_spikes[index], population.start)
+        recorded = population.records.get("spikes", {})
+        start = max(min(recorded.values(), default=0), population.start)
+        for index in sorted(recorded):
             spikes[index] = {
                 "times": [ms(n) for n, cell in population.spikes if cell == index],
                 "t_start": ms(start),
                 "t_stop": ms(self.now),
             }
-        recorded = sorted(set(population.records_v) & set(wanted))
-        if recorded:
-            start = max(population.records_v[recorded[0]], population.start)
-            steps = range(start, self.now + 1, population.interval or 1)
-            signals["v"] = {
-                "index": recorded,
-                "t_start": ms(start),
-                "interval": ms(population.interval or 1),
-                "units": UNITS["v"],
-                "values": np.array([[population.samples[n, c] for c in recorded] for n in steps]),
+        for variable in population.sampled:
+            begins = population.records[variable]
+            earliest = max(min(begins.values()), population.phase)
+            first = earliest + (population.phase - earliest) % population.interval
+            steps = range(first, self.now + 1, population.interval)
+            if not steps:
+                continue
+            index = sorted(begins)
+            values = [
+                [population.samples.get((variable, n, cell), math.nan) for cell in index]
+                for n in steps
+            ]
+            signals[variable] = {
+                "index": index,
+                "t_start": ms(first),
+                "interval": ms(population.interval),
+                "units": UNITS[variable],
+                "values": np.array(values),
             }
         return {"spikes": spikes, "signals": signals}
 
-    def _data(self, s: p.Data) -> Any:
-        population = self.cells(s.cells)[0].population
-        if any(cell.population is not population for cell in self.cells(s.cells)):
-            raise UnclearError("data of an assembly")
-        if not self.started:
-            raise UnclearError("data before a run")
-        wanted = [cell.index for cell in self.cells(s.cells)]
-        segments = [
-            *(pick(part, wanted) for part in population.segments),
-            self.segment(population, wanted),
-        ]
-        if s.clear:
-            population.segments, population.spikes = [], []
-            population.start = self.now
-            population.samples = {
-                (self.now, index): population.cells[index].v for index in population.records_v
-            }
+    def segments(self, population: Population) -> dict[int, Any]:
+        """All data of a population, by the number of the segment."""
+        segments = dict(population.segments)
+        if self.started:
+            if population.cell == "SpikeSourcePoisson" and self.is_known:
+                self.check_trains(population)
+            segments[self.number_of_segment] = self.segment(population)
+        if not segments:
+            raise RefusedError("data before a run")
         return segments
 
+    def _data(self, s: p.Data) -> Any:
+        value = self.object(s.cells)
+        parts = self.parts(s.cells)
+        pieces: dict[int, list[Any]] = {}
+        for part in parts:
+            for number, segment in self.segments(part[0].population).items():
+                wanted = pick(segment, [cell.index for cell in part], s.variables)
+                pieces.setdefault(number, []).append((part, wanted))
+        if s.clear:
+            populations = {id(part[0].population): part[0].population for part in parts}
+            for population in populations.values():
+                self.clear(population)
+        if isinstance(value, Assembly):
+            positions = {cell.address: k for k, cell in enumerate(value.cells)}
+            return {"segments": [joint(pieces[n], positions) for n in sorted(pieces)]}
+        population = parts[0][0].population
+        annotations = {
+            "size": len(population.cells), "first_index": 0, "last_index": len(population.cells),
+            "label": population.name, "dt": self.dt, **population.annotations,
+        }  # fmt: skip
+        segments = [pieces[n][0][1] for n in sorted(pieces)]
+        return {"annotations": annotations, "segments": segments}
+
+    def clear(self, population: Population) -> None:
+        """Begin new data at the present."""
+        population.segments, population.spikes, population.samples = {}, [], {}
+        population.start = population.phase = population.cleared = self.now
+        if self.started:
+            self.sample_population(population)
+
+    def _spikecounts(self, s: p.SpikeCounts) -> Any:
+        counts = {}
+        for cell in self.cells(s.cells):
+            if cell.index in cell.population.records.get("spikes", {}):
+                counts[cell.address] = [i for _, i in cell.population.spikes].count(cell.index)
+        return counts, sum(counts.values()) / max(1, len(counts))
+
     def _reset(self, s: p.Reset) -> None:
-        if not self.started or self.now == 0:
-            raise UnclearError("a reset before a run")
         for population in self.populations:
-            if population.start == self.now:
-                raise UnclearError("a reset right after clearing")
-            everything = list(range(len(population.cells)))
-            population.segments.append(self.segment(population, everything))
-            population.start, population.spikes, population.samples = 0, [], {}
-            population.records_spikes = dict.fromkeys(population.records_spikes, 0)
-            population.records_v = dict.fromkeys(population.records_v, 0)
+            # there is no segment of no time
+            if self.now > 0 and population.cleared != self.now:
+                if population.cell == "SpikeSourcePoisson" and self.is_known:
+                    self.check_trains(population)
+                population.segments[self.number_of_segment] = self.segment(population)
+            population.start, population.phase, population.cleared = 0, 0, None
+            population.spikes, population.samples = [], {}
+            for cells in population.records.values():
+                cells.update(dict.fromkeys(cells, 0))
             for cell in population.cells:
                 cell.v, cell.refractory = cell.v_initial, 0
                 cell.current = dict.fromkeys(RECEPTORS, 0.0)
                 cell.slope = dict.fromkeys(RECEPTORS, 0.0)
                 cell.pending = [up(t, self.dt) for t in cell.parameters.get("spike_times", ())]
+                cell.rates = []
         self.arrivals, self.now, self.started = {}, 0, False
+        self.number_of_segment += 1
+        for population in self.populations:
+            if population.cell == "SpikeSourcePoisson":
+                self.take_trains(population)
 
     def _end(self, s: p.End) -> None:
         pass
@@ -916,13 +1242,38 @@ def course(cell: Cell, receptor: str, time: float) -> tuple[float, float]:
     ] * keep
 
 
-def pick(segment: dict[str, Any], wanted: list[int]) -> dict[str, Any]:
-    """The part of a segment that some cells have."""
+def position(structure: Any, index: int) -> tuple[float, float, float]:
+    """Where a cell is; cells without a structure stand in a line, 1 apart."""
+    kind, pairs = structure or ("Line", ())
+    q = {"dx": 1.0, "dy": 1.0, "x0": 0.0, "y0": 0.0, "y": 0.0, "z": 0.0, **dict(pairs)}
+    if kind == "Line":
+        return q["x0"] + q["dx"] * index, q["y"], q["z"]
+    row, column = divmod(index, 2)  # a grid of two times two
+    return q["x0"] + q["dx"] * row, q["y0"] + q["dy"] * column, q["z"]
+
+
+def pick(segment: dict[str, Any], wanted: list[int], variables: Any) -> dict[str, Any]:
+    """The part of a segment that some cells have, of some variables."""
     spikes = {index: train for index, train in segment["spikes"].items() if index in wanted}
     signals = {}
     for name, signal in segment["signals"].items():
         columns = [k for k, index in enumerate(signal["index"]) if index in wanted]
-        if columns:
+        if columns and (variables == "all" or name in variables):
             index = [signal["index"][k] for k in columns]
             signals[name] = {**signal, "index": index, "values": signal["values"][:, columns]}
+    if variables != "all" and "spikes" not in variables:
+        spikes = {}
+    return {"spikes": spikes, "signals": signals}
+
+
+def joint(pieces: list[Any], positions: dict[tuple[str, int], int]) -> dict[str, Any]:
+    """A segment of an assembly, cell by cell, from those of its populations and views."""
+    spikes, signals = {}, {}
+    for part, segment in pieces:
+        name = part[0].population.name
+        spikes.update({(name, index): train for index, train in segment["spikes"].items()})
+        for variable, signal in segment["signals"].items():
+            for index, column in zip(signal["index"], signal["values"].T, strict=True):
+                place = positions[name, index]
+                signals[variable, name, index] = {**signal, "index": place, "values": column}
     return {"spikes": spikes, "signals": signals}

@@ -3,7 +3,8 @@
 Objects have names (``"p0"``). Parameters are tuples of pairs, so that a program can be hashed,
 printed, and pasted into a test.
 
-Values: numbers; tuples (arrays, of two dimensions where nested); strings of ``d``; `Random`.
+Values: numbers; tuples (arrays, of two dimensions where nested); strings of ``d``; `Random`;
+`Function`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ class Random:
 
 
 @dataclass(frozen=True)
+class Function:
+    """A function of the cell's index, ``i``."""
+
+    expression: str
+
+
+@dataclass(frozen=True)
 class Setup:
     """``sim.setup()``; None stands for "auto"."""
 
@@ -34,13 +42,17 @@ class Setup:
 
 @dataclass(frozen=True)
 class Create:
-    """A population; ``initial`` are its initial values."""
+    """A population; ``initial`` are its initial values.
+
+    Its structure is None (a line), or the name of one of PyNN's and its arguments.
+    """
 
     name: str
     size: int
     cell: str
     parameters: Pairs = ()
     initial: Pairs = ()
+    structure: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,16 @@ class View:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A view of so many cells that PyNN draws."""
+
+    name: str
+    of: str
+    n: int
+    seed: int = 1
+
+
+@dataclass(frozen=True)
 class Join:
     """An assembly."""
 
@@ -62,7 +84,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Connect:
-    """A projection; weight and delay None are left to PyNN."""
+    """A projection; weight and delay None are left to PyNN; ``space`` are arguments of a Space."""
 
     name: str
     pre: str
@@ -72,6 +94,7 @@ class Connect:
     weight: Any = None
     delay: Any = None
     receptor: str | None = None
+    space: Pairs = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,15 @@ class Get:
 
 @dataclass(frozen=True)
 class SetSynapses:
-    """``projection.set()``."""
+    """``projection.set()``; a flat tuple has a value for each synapse."""
+
+    projection: str
+    values: Pairs
+
+
+@dataclass(frozen=True)
+class InitializeSynapses:
+    """``projection.initialize()``."""
 
     projection: str
     values: Pairs
@@ -103,10 +134,28 @@ class SetParameters:
 
 @dataclass(frozen=True)
 class GetParameters:
-    """``population.get()``, not simplified."""
+    """``population.get()``, also of views and assemblies."""
 
     cells: str
-    parameter: str
+    parameter: str | tuple[str, ...]
+    simplify: bool = False
+    gather: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """Indices and positions of cells, and which of a population is nearest to a point."""
+
+    cells: str
+    near: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Annotate:
+    """``population.annotate()``."""
+
+    cells: str
+    values: Pairs
 
 
 @dataclass(frozen=True)
@@ -124,6 +173,14 @@ class Inject:
     name: str
     kind: str
     parameters: Pairs
+    cells: str
+
+
+@dataclass(frozen=True)
+class InjectAgain:
+    """A current source, injected into more cells."""
+
+    name: str
     cells: str
 
 
@@ -155,10 +212,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Data:
-    """``population.get_data()``."""
+    """``population.get_data()``, also of views and assemblies."""
 
     cells: str
     clear: bool = False
+    variables: str | tuple[str, ...] = "all"
+
+
+@dataclass(frozen=True)
+class SpikeCounts:
+    """``population.get_spike_counts()`` and ``mean_spike_count()``."""
+
+    cells: str
 
 
 @dataclass(frozen=True)
@@ -172,8 +237,9 @@ class End:
 
 
 Statement = (
-    Setup | Create | View | Join | Connect | Get | SetSynapses | SetParameters | GetParameters
-    | Initialize | Inject | SetCurrent | Record | Run | Data | Reset | End
+    Setup | Create | View | Sample | Join | Connect | Get | SetSynapses | InitializeSynapses
+    | SetParameters | GetParameters | Look | Annotate | Initialize | Inject | InjectAgain
+    | SetCurrent | Record | Run | Data | SpikeCounts | Reset | End
 )  # fmt: skip
 Program = tuple[Statement, ...]
 
@@ -183,7 +249,7 @@ class Outcome:
     """What a program gave: outputs by number of the statement, and why it ended early, if so."""
 
     outputs: dict[int, Any] = field(default_factory=dict)
-    draws: dict[int, Any] = field(default_factory=dict)  # synapses after a statement that draws
+    draws: dict[int, Any] = field(default_factory=dict)  # what a statement drew
     refused: tuple[int, str] | None = None  # statement, message
     fault: tuple[int, str] | None = None  # statement, what else went wrong
 
@@ -194,20 +260,31 @@ class Outcome:
         return end[0] if end else None
 
 
-def is_random(statement: Statement) -> bool:
+def random_names(pairs: Pairs) -> list[str]:
+    """Of what is drawn among these values."""
+    return [name for name, value in pairs if isinstance(value, Random)]
+
+
+def draws_synapses(statement: Statement) -> bool:
     """Whether synapses are known only after the statement."""
     if isinstance(statement, Connect):
         arguments = dict(statement.arguments)
-        drawn = (
-            statement.connector
-            in {
-                "FixedNumberPreConnector",
-                "FixedNumberPostConnector",
-                "FixedTotalNumberConnector",
-            }
-            or 0 < arguments.get("p_connect", 0) < 1
+        return (
+            draws_pairs(statement.connector, arguments)
+            or isinstance(statement.weight, Random)
+            or isinstance(statement.delay, Random)
         )
-        return drawn or isinstance(statement.weight, Random) or isinstance(statement.delay, Random)
-    if isinstance(statement, SetSynapses):
-        return any(isinstance(value, Random) for _, value in statement.values)
-    return False
+    return isinstance(statement, SetSynapses) and bool(random_names(statement.values))
+
+
+def draws_pairs(connector: str, arguments: dict[str, Any]) -> bool:
+    """Whether a connector chooses at random."""
+    if connector == "SmallWorldConnector":
+        return arguments["rewiring"] > 0 or arguments.get("n_connections") is not None
+    if connector == "DistanceDependentProbabilityConnector":
+        return "<" not in arguments["d_expression"] and ">" not in arguments["d_expression"]
+    return (
+        connector
+        in {"FixedNumberPreConnector", "FixedNumberPostConnector", "FixedTotalNumberConnector"}
+        or 0 < arguments.get("p_connect", 0) < 1
+    )

@@ -16,6 +16,8 @@ def _value(value: Any) -> str:
     if isinstance(value, p.Random):
         values = ", ".join(f"{name}={v!r}" for name, v in value.parameters)
         return f"sim.RandomDistribution({value.name!r}, {values})"
+    if isinstance(value, p.Function):
+        return f"lambda i: {value.expression}"
     return repr(_listed(value))
 
 
@@ -35,7 +37,12 @@ def _setup(s: p.Setup) -> str:
 
 def _create(s: p.Create) -> str:
     initial = f", initial_values=dict({_arguments(s.initial)})" if s.initial else ""
-    return f"{s.name} = sim.Population({s.size}, sim.{s.cell}({_arguments(s.parameters)}){initial})"
+    more = ""
+    if s.structure:
+        kind, pairs = s.structure
+        more = f", structure=sim.space.{kind}({_arguments(pairs)})"
+    cell = f"sim.{s.cell}({_arguments(s.parameters)})"
+    return f"{s.name} = sim.Population({s.size}, {cell}{initial}{more})"
 
 
 def _view(s: p.View) -> str:
@@ -51,16 +58,18 @@ def _connect(s: p.Connect) -> str:
         inside = arguments["reference"]
     elif s.connector == "CSAConnector":
         kind, *values = arguments["cset"]
-        inside = f"csa.cset({', '.join([f'csa.{kind}', *map(str, values)])})"
+        mask = "csa.full - csa.oneToOne" if kind == "others" else f"csa.{kind}"
+        inside = f"csa.cset({', '.join([mask, *map(str, values)])})"
     elif s.connector == "IndexBasedProbabilityConnector":
         inside = f"lambda i, j: {arguments['expression']}"
     else:
         inside = _arguments(s.arguments)
     values = [(name, v) for name, v in (("weight", s.weight), ("delay", s.delay)) if v is not None]
     receptor = f", receptor_type={s.receptor!r}" if s.receptor else ""
+    space = f", space=sim.Space({_arguments(s.space)})" if s.space else ""
     return (
         f"{s.name} = sim.Projection({s.pre}, {s.post}, sim.{s.connector}({inside}), "
-        f"sim.StaticSynapse({_arguments(values)}){receptor})"
+        f"sim.StaticSynapse({_arguments(values)}){receptor}{space})"
     )
 
 
@@ -80,6 +89,24 @@ def _inject(s: p.Inject) -> str:
     return f"{s.name} = sim.{s.kind}({_arguments(s.parameters)}); {s.cells}.inject({s.name})"
 
 
+def _get_parameters(s: p.GetParameters) -> str:
+    names = list(s.parameter) if isinstance(s.parameter, tuple) else s.parameter
+    more = ", gather=True" if s.gather else ""
+    return f"{s.cells}.get({names!r}, simplify={s.simplify}{more})"
+
+
+def _look(s: p.Look) -> str:
+    return (
+        f"{s.cells}.size; {s.cells}.all_cells; {s.cells}.id_to_index({s.cells}[0]); "
+        f"{s.cells}.positions; {s.cells}.nearest({s.near})"
+    )
+
+
+def _data(s: p.Data) -> str:
+    arguments = [] if s.variables == "all" else [repr(list(s.variables))]
+    return f"{s.cells}.get_data({', '.join([*arguments, *(['clear=True'] if s.clear else [])])})"
+
+
 def _record(s: p.Record) -> str:
     interval = "" if s.interval is None else f", sampling_interval={s.interval}"
     return f"{s.cells}.record({list(s.variables)}{interval})"
@@ -94,13 +121,19 @@ _LINES: dict[type, Any] = {
     p.Get: _get,
     p.SetSynapses: lambda s: f"{s.projection}.set({_arguments(s.values)})",
     p.SetParameters: lambda s: f"{s.cells}.set({_arguments(s.values)})",
-    p.GetParameters: lambda s: f"{s.cells}.get({s.parameter!r}, simplify=False)",
+    p.GetParameters: _get_parameters,
+    p.Look: _look,
+    p.Annotate: lambda s: f"{s.cells}.annotate({_arguments(s.values)})",
+    p.Sample: lambda s: f"{s.name} = {s.of}.sample({s.n}, rng=sim.NumpyRNG(seed={s.seed}))",
+    p.InitializeSynapses: lambda s: f"{s.projection}.initialize({_arguments(s.values)})",
+    p.InjectAgain: lambda s: f"{s.cells}.inject({s.name})",
+    p.SpikeCounts: lambda s: f"{s.cells}.get_spike_counts(); {s.cells}.mean_spike_count()",
     p.Initialize: lambda s: f"{s.cells}.initialize({_arguments(s.values)})",
     p.Inject: _inject,
     p.SetCurrent: lambda s: f"{s.name}.set_parameters({_arguments(s.values)})",
     p.Record: _record,
     p.Run: _run,
-    p.Data: lambda s: f"{s.cells}.get_data({'clear=True' if s.clear else ''})",
+    p.Data: _data,
     p.Reset: lambda s: "sim.reset()",
     p.End: lambda s: "sim.end()",
 }

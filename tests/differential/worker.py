@@ -23,6 +23,7 @@ class Worker:
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
+        self.refusals = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, program: Program) -> Outcome:
@@ -45,6 +46,7 @@ class Worker:
         except TimeoutError:
             self.stop()
             return Outcome(fault=(0, f"not done after {PATIENCE:g} s"))
+        self.refusals += outcome.refused is not None
         return outcome
 
     def _start(self) -> None:
