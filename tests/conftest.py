@@ -35,8 +35,8 @@ NO_COMPILER = None if COMPILER else "needs a C++ compiler and make: apt-get inst
 # Files that are begun first: long ones, so that workers end at the same time;
 # of the first two one compiles the builtin engine and the other does not need it.
 FIRST = (
-    "test_contract", "test_sweep", "test_semantics", "test_differential", "test_docs", "test_brian2",
-    "test_spinnaker_board_scripts", "test_portal", "test_spinnaker", "test_mistakes",
+    "test_contract", "test_sweep", "test_semantics", "test_differential", "test_docs",
+    "test_brian2", "test_spinnaker_board_scripts", "test_portal", "test_spinnaker", "test_mistakes",
 )  # fmt: skip
 
 FROZEN = pytest.StashKey[int]()  # number of modules that garbage collection leaves out
