@@ -12,7 +12,7 @@ import pytest
 
 import portable_cortex
 from portable_cortex import load_backend
-from portable_cortex.errors import BackendUnavailableError, OutputError
+from portable_cortex.errors import BackendUnavailableError, OutputError, UnsupportedError
 from portable_cortex.models.parameters import PD14
 
 pytest.importorskip("neuron", reason="NEURON is not installed: pip install neuron")
@@ -568,3 +568,57 @@ def test_what_neuron_cannot_do_is_a_sentence(sim):
     sim.run(1.0)
     with pytest.raises(UnsupportedError, match="in the first run and no more"):
         sim.Population(1, sim.IF_cond_exp())
+
+
+@pytest.mark.parametrize("cell", ["IF_curr_exp", "IF_cond_exp"])
+@pytest.mark.parametrize("n", [1, 4])
+def test_spikes_on_their_way_keep_their_weight(sim, cell, n):
+    """NEURON looks at it when they arrive, and sends what has one delay together."""
+    traces = []
+    for last in (20.0, 5.0):
+        sim.setup(timestep=0.5)
+        source = sim.Population(1, sim.SpikeSourceArray(spike_times=[4.0, 5.0]))
+        cells = sim.Population(n, getattr(sim, cell)())
+        cells.record("v")
+        synapse = sim.StaticSynapse(weight=0.01, delay=2.5)
+        projection = sim.Projection(source, cells, sim.AllToAllConnector(), synapse)
+        sim.run(last)
+        projection.set(weight=0.02)
+        sim.run(20.0 - last)
+        traces.append(cells.get_data().segments[0].filter(name="v")[0].magnitude)
+        assert projection.get("weight", "list", with_address=False) == [0.02] * n
+    np.testing.assert_array_equal(*traces)
+
+
+def test_a_weight_set_between_runs_holds_for_the_next_spike(sim):
+    sim.setup(timestep=0.5)
+    sources = sim.Population(2, sim.SpikeSourceArray(spike_times=[5.5]))
+    cells = sim.Population(2, sim.IF_curr_exp())
+    cells.record("v")
+    one = sim.Projection(
+        sources[:1], cells[:1], sim.AllToAllConnector(), sim.StaticSynapse(weight=1.0, delay=2.0)
+    )
+    sim.Projection(
+        sources[1:], cells[1:], sim.AllToAllConnector(), sim.StaticSynapse(weight=2.0, delay=2.0)
+    )
+    sim.run(5.0)
+    one.set(weight=2.0)
+    sim.run(5.0)
+    v = cells.get_data().segments[0].filter(name="v")[0].magnitude
+    assert v[-1, 0] > -65.0
+    np.testing.assert_array_equal(v[:, 0], v[:, 1])
+
+
+def test_a_delay_that_would_change_for_spikes_on_their_way_is_refused(sim):
+    sim.setup(timestep=0.5)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[5.0]))
+    cells = sim.Population(4, sim.IF_curr_exp())
+    synapse = sim.StaticSynapse(weight=0.5, delay=3.0)
+    projection = sim.Projection(source, cells, sim.AllToAllConnector(), synapse)
+    sim.run(6.0)
+    with pytest.raises(UnsupportedError, match="together"):
+        projection.set(delay=1.0)
+    assert projection.get("delay", "list", with_address=False) == [3.0] * 4
+    sim.reset()
+    projection.set(delay=1.0)
+    sim.run(10.0)

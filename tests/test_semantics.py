@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
 import os
 import re
@@ -82,8 +81,6 @@ def sim(backend):
         namespace = backend.simulator(load_machine("single-thread").options_for(backend))
     except BackendUnavailableError as error:  # of the target, e.g. no board
         pytest.skip(str(error))
-    if not gc.get_freeze_count():
-        gc.freeze()  # Brian2 collects garbage at every run: leave out what there is already
     yield namespace
     with contextlib.suppress(Exception):  # it may have been ended, or refused
         backend.end(namespace)
@@ -1419,6 +1416,36 @@ def test_targets_of_a_poisson_source_receive_what_is_recorded(sim, backend_name)
         assert not np.array_equal(sent[0], sent[1])
 
 
+@row("poisson-times")
+def test_a_poisson_source_keeps_to_its_times(sim, backend_name):
+    for threads in threads_of(backend_name):
+        for rate in (190.0, [190.0, 180.0] * 40):
+            sim.setup(timestep=0.5, min_delay=2.0, threads=threads)
+            source = sim.Population(80, sim.SpikeSourcePoisson(rate=rate, start=10.0, duration=5.0))
+            source.record("spikes")
+            sim.run(30.0)
+            times = np.concatenate(spikes(source))
+            assert (times.min(), times.max()) == (10.5, 15.0)
+        sim.setup(timestep=0.5, threads=threads)
+        source = sim.Population(80, sim.SpikeSourcePoisson(rate=190.0, start=10.2, duration=4.9))
+        source.record("spikes")
+        sim.run(30.0)
+        times = np.concatenate(spikes(source))
+        assert 10.0 < times.min() <= 11.0
+        assert 14.5 <= times.max() <= 15.5
+
+
+@row("poisson-times")
+def test_a_poisson_source_that_is_a_drive_keeps_to_its_times(sim):
+    sim.setup(timestep=0.5)
+    source = sim.Population(40, sim.SpikeSourcePoisson(rate=400.0, start=10.0, duration=5.0))
+    cells = resting(sim, 40, tau_syn_E=0.01)
+    connect(sim, source, cells, 1.0, 1.0, connector=sim.OneToOneConnector())
+    sim.run(30.0)
+    arrived = np.nonzero(np.diff(potential(cells), axis=0) > 0)[0] * 0.5
+    assert (arrived.min(), arrived.max()) == (11.5, 16.0)
+
+
 # --- state and recording ----------------------------------------------------------------------
 
 
@@ -1612,6 +1639,76 @@ def test_cleared_pieces_are_the_whole(sim):
     for found, expected in zip(trains, spikes(reference), strict=True):
         assert len(expected) > 2
         close(found, expected)
+
+
+@row("data-of-parts")
+def test_data_of_views_and_assemblies_are_those_of_their_cells(sim):
+    sim.setup(timestep=STEP)
+    one = sim.Population(3, sim.IF_curr_exp(i_offset=[1.5, 0.0, 2.0]), label="one")
+    two = sim.Population(2, sim.IF_curr_exp(i_offset=[0.0, 1.8]), label="two")
+    parts = sim.Assembly(one[2:], two, one[:1])
+    parts.record(["spikes", "v"])
+    sim.run(40.0)
+    sim.reset()
+    sim.run(30.0)
+    view = one[2:].get_data(["v"]).segments
+    assert [segment.filter(name="v")[0].shape for segment in view] == [(401, 1), (301, 1)]
+    assert not view[0].spiketrains
+    counts = parts.get_spike_counts()
+    assert [counts[cell] > 0 for cell in parts.all_cells] == [True, False, True, True]
+    assert parts.mean_spike_count() == sum(counts.values()) / 4
+    assert not one[1:2].get_spike_counts()
+    assert sim.Assembly(one[1:2]).mean_spike_count() == 0
+    for segment in parts.get_data(clear=True).segments:
+        (signal,) = segment.filter(name="v")
+        order = np.argsort(signal.array_annotations["channel_index"])
+        assert sorted(signal.array_annotations["channel_index"]) == [0, 1, 2, 3]
+        ids = np.asarray(signal.annotations["channel_ids"])[order]
+        assert ids.tolist() == [int(cell) for cell in parts.all_cells]
+        assert np.ptp(signal.magnitude[:, order[1]]) == 0
+        trains = {int(t.annotations["channel_id"]): len(t) for t in segment.spiketrains}
+        assert sorted(trains) == sorted(ids.tolist())
+        assert all(trains[cell] for cell in ids[[0, 2, 3]])
+    again = parts.get_data().segments
+    assert [len(segment.filter(name="v")[0]) for segment in again] == [1]
+
+
+@row("data-of-parts")
+def test_parts_of_an_assembly_that_began_at_different_times_are_signals_of_their_own(sim):
+    sim.setup(timestep=STEP)
+    one, two = (sim.Population(1, sim.IF_curr_exp()) for _ in range(2))
+    one.record("v")
+    sim.run(5.0)
+    two.record("v", sampling_interval=1.0)
+    sim.run(5.0)
+    (segment,) = sim.Assembly(one, two).get_data().segments
+    signals = segment.filter(name="v")
+    assert sorted(len(signal) for signal in signals) == [6, 101]
+
+
+@row("data-before-run")
+def test_data_before_a_run_are_refused(sim):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(2, sim.IF_curr_exp())
+    cells.record("v")
+    for part in (cells, cells[:1], sim.Assembly(cells)):
+        with refused():
+            part.get_data()
+
+
+@row("sample-times")
+def test_what_is_recorded_later_is_sampled_at_the_same_times(sim):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(2, sim.IF_curr_exp(i_offset=0.5))
+    cells[:1].record("v", sampling_interval=1.0)
+    sim.run(1.5)
+    cells.record(["v", "spikes"])
+    sim.run(2.5)
+    times, values = signal_of(cells)
+    close(times, [0.0, 1.0, 2.0, 3.0, 4.0])
+    assert np.isnan(values[:2, 1]).all()
+    assert np.isfinite(values[:, 0]).all()
+    close(values[2:, 1], values[2:, 0])
 
 
 @row("data-after-end")
@@ -1851,6 +1948,39 @@ def test_delays_of_any_length_hold_from_the_present_on(sim):
     arrivals_with_delays_set_between_runs(sim)
 
 
+@row("poisson-shared")
+def test_parameters_of_poisson_sources_are_set_one_by_one(sim):
+    sim.setup(timestep=STEP)
+    sources = sim.Population(20, sim.SpikeSourcePoisson())
+    sources.set(duration=100.0)
+    sources.set(start=200.0)
+    sources[:10].set(rate=500.0)
+    sources[10:].set(rate=0.0)
+    close(sources.get("duration"), 100.0)
+    close(sources.get("rate"), np.repeat([500.0, 0.0], 10))
+    sources.record("spikes")
+    sim.run(400.0)
+    times = spikes(sources)
+    counts = [len(train) for train in times]
+    assert not any(counts[10:])
+    assert abs(sum(counts) - 500.0) <= 5 * np.sqrt(500.0)
+    assert all(200.0 <= t <= 300.0 + STEP for train in times for t in train)
+
+
+@row("poisson-shared")
+def test_rates_of_single_poisson_sources_hold(sim):
+    sim.setup(timestep=STEP)
+    sources = sim.Population(4, sim.SpikeSourcePoisson(rate=0.0))
+    cells = resting(sim, 4)
+    connect(sim, sources, cells, 1.0, 1.0, connector=sim.OneToOneConnector())
+    sources[:2].set(rate=900.0)
+    sources[1].rate = 0.0
+    close(sources.get("rate"), [900.0, 0.0, 0.0, 0.0])
+    close([cell.rate for cell in sources], [900.0, 0.0, 0.0, 0.0])
+    sim.run(50.0)
+    assert np.flatnonzero((potential(cells) > -64.9).any(axis=0)).tolist() == [0]
+
+
 @row("run-length")
 def test_a_run_with_callbacks_ends_between_two_points(sim):
     sim.setup(timestep=STEP)
@@ -1898,6 +2028,13 @@ def test_objects_of_the_old_network_are_refused(sim):
         lambda: old.record("v"),
         lambda: old.inject(source),
         lambda: projection.set(weight=0.25),
+        lambda: projection.get("weight", "list"),
+        lambda: old.get("tau_m"),
+        lambda: old[:1].get("tau_m"),
+        lambda: old.get_data(),
+        lambda: old.get_spike_counts(),
+        lambda: new.inject(source),
+        lambda: source.set_parameters(amplitude=1.0),
     ):
         with refused():
             use()

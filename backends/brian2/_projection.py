@@ -53,6 +53,7 @@ class Projection(floor.Projection):
 
     def columns(self, names: list[str]) -> floor.Columns:
         """Only those that are asked for are made."""
+        state.check_alive(self.pre, self.post)
         columns: dict[str, Callable[[], Any]] = {
             "presynaptic_index": lambda: self.sources,
             "postsynaptic_index": lambda: self.targets,
