@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -28,6 +29,12 @@ SLOW = {"spinnaker": "it maps, loads and reads out an emulated board in each tes
 COMPILED = ("brian2", "neuron")
 COMPILER = all(map(shutil.which, (os.environ.get("CXX", "g++").split()[0], "make")))
 NO_COMPILER = None if COMPILER else "needs a C++ compiler and make: apt-get install g++ make"
+
+
+# Files that are begun first: long ones, so that workers end at the same time.
+FIRST: tuple[str, ...] = ()
+
+FROZEN = pytest.StashKey[int]()  # number of modules that garbage collection leaves out
 
 
 def no_board() -> str | None:
@@ -64,7 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("COLUMNS", "120")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else 99)
     reasons = {"compiler": NO_COMPILER, "board": no_board()}
     if not config.getoption("--slow"):
         reasons["slow"] = "takes minutes: run with --slow"
@@ -72,6 +81,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Brian2 collects garbage in every run: what was imported is left out."""
+    stash, modules = item.config.stash, len(sys.modules)
+    if modules > stash.get(FROZEN, 0) + 100:
+        gc.collect()
+        gc.freeze()
+        stash[FROZEN] = modules
 
 
 @pytest.fixture(scope="session")

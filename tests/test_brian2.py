@@ -525,6 +525,7 @@ def test_program_that_dies_is_a_clear_error(compiled_run):
 
     sim = namespace(COMPILED)
     small(sim, 0.8)
+    injected(sim, 0.8)  # as in `compiled_run`: compiled already
     sim.run(0)
     folder = state.program._folder.name
     state.program._process.kill()
@@ -540,6 +541,7 @@ def test_no_process_is_left(compiled_run):
 
     sim = namespace(COMPILED)
     small(sim, 0.8)
+    injected(sim, 0.8)
     sim.run(1.0)
     process = state.program._process
     assert process.poll() is None

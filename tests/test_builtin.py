@@ -32,6 +32,22 @@ def spike_times(population):
     return [np.asarray(train.rescale("ms").magnitude) for train in trains]
 
 
+def test_an_exponential_neuron_without_slope_fires_at_its_threshold(sim):
+    same = {"cm": 0.5, "tau_m": 12.0, "v_reset": -62.0, "tau_refrac": 2.0, "v_rest": -65.0}
+    same |= {"v_thresh": -52.0, "i_offset": np.array([0.3, 0.7, 1.1])}
+    sharp = sim.Population(3, sim.EIF_cond_exp_isfa_ista(delta_T=0.0, a=0.0, b=0.0, **same))
+    plain = sim.Population(3, sim.IF_cond_exp(**same))
+    for population in (sharp, plain):
+        population.initialize(v=-65.0)
+        population.record("spikes")
+    sim.run(100.0)
+    trains = spike_times(sharp), spike_times(plain)
+    assert [len(train) for train in trains[0]] == [len(train) for train in trains[1]]
+    assert [bool(len(train)) for train in trains[0]] == [False, True, True]
+    for one, other in zip(*trains, strict=True):
+        np.testing.assert_allclose(one, other, atol=STEP * max(1, len(one)))
+
+
 def microcircuit(**changes):
     settings = {"scale": 0.02, "duration": 100.0, "warmup": 0.0, "seed": 3} | changes
     with warnings.catch_warnings():

@@ -90,7 +90,7 @@ def test_holm_is_a_step_down():
 def test_honest_seeds_are_rarely_called_different():
     """Each trial has its own reference: what is promised is the rate over both."""
     rng = np.random.default_rng(12)
-    trials = 150
+    trials = 60  # of the whole way; test_false_alarms.py counts many more
     alarms = sum(
         compare([activity(rng)], reference(rng)).verdict is Verdict.DIFFERS for _ in range(trials)
     )
@@ -109,12 +109,13 @@ def test_the_stated_change_is_found_as_often_as_stated(runs):
     spread = np.hypot(0.1, 1 / np.sqrt(150))
     change = detectable_change(spread * test.error / test.spread, test.degrees, len(first.tests))
     found = 0
-    for _ in range(60):
+    trials = 40
+    for _ in range(trials):
         changed = [activity(rng, change=change) for _ in range(runs)]
         result = compare(changed, reference(rng))
         found += any(t.population == "C" and t.statistic == "rate" for t in result.different)
     # 99.9 % limits of a binomial number with a probability of 0.8; KS finds some more
-    assert found >= stats.binom.ppf(1e-3, 60, POWER)
+    assert found >= stats.binom.ppf(1e-3, trials, POWER)
     stated = detectable_change(test.error, test.degrees, len(first.tests))
     assert test.detectable == pytest.approx(stated)
 
@@ -130,7 +131,7 @@ def test_several_runs_see_smaller_changes():
 
 def test_honest_ensembles_are_rarely_called_different():
     rng = np.random.default_rng(24)
-    trials = 100
+    trials = 40
     verdicts = [
         compare([activity(rng) for _ in range(5)], reference(rng, seeds=20)).verdict
         for _ in range(trials)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
 import os
 import re
@@ -82,8 +81,6 @@ def sim(backend):
         namespace = backend.simulator(load_machine("single-thread").options_for(backend))
     except BackendUnavailableError as error:  # of the target, e.g. no board
         pytest.skip(str(error))
-    if not gc.get_freeze_count():
-        gc.freeze()  # Brian2 collects garbage at every run: leave out what there is already
     yield namespace
     with contextlib.suppress(Exception):  # it may have been ended, or refused
         backend.end(namespace)
@@ -1314,6 +1311,71 @@ def test_a_connection_set_gives_its_own_values(sim):
     close(potential(bystander), -65.0)
 
 
+def plastic(sim: Any, backend: Any, **values: Any) -> Any:
+    """A synapse whose weight stays, but that is none of those that all backends have."""
+    if "TsodyksMarkramSynapse" not in backend.capabilities.synapse_types:
+        pytest.skip("it has static synapses only")
+    return sim.TsodyksMarkramSynapse(U=0.5, tau_rec=100.0, tau_facil=0.0, **values)
+
+
+@row("without-replacement")
+def test_pairs_of_plastic_synapses_are_different(sim, backend):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(8, sim.IF_cond_exp())
+    connector = sim.FixedTotalNumberConnector(
+        40, with_replacement=False, allow_self_connections=False
+    )
+    projection = sim.Projection(cells, cells, connector, plastic(sim, backend, weight=0.1))
+    pairs = {(i, j) for i, j, _ in projection.get("weight", "list")}
+    assert projection.size() == len(pairs) == 40
+    assert all(i != j for i, j in pairs)
+
+
+@row("weight-signs")
+def test_weights_and_delays_of_plastic_synapses_that_cannot_be_are_refused(sim, backend):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(3, sim.IF_cond_exp())
+    all_to_all = sim.AllToAllConnector()
+    wrong = (
+        {"weight": -0.1},
+        {"weight": sim.RandomDistribution("uniform", low=-1.0, high=1.0)},
+        {"delay": 0.04},
+    )
+    projection = sim.Projection(
+        cells, cells, all_to_all, plastic(sim, backend, weight=0.1, delay=1.0)
+    )
+    for values in wrong:
+        with refused():
+            sim.Projection(
+                cells,
+                cells,
+                all_to_all,
+                plastic(sim, backend, **{"weight": 0.1, **values}),
+                receptor_type="excitatory",
+            )
+        with refused():
+            projection.set(**values)
+    close(rows_of(projection)[:, 2:], np.tile([0.1, 1.0], (9, 1)))
+
+
+@row("get-order")
+def test_values_of_plastic_synapses_are_set_in_the_order_of_the_list(sim, backend):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(4, sim.IF_cond_exp())
+    connector = sim.FixedNumberPreConnector(2)
+    projection = sim.Projection(
+        cells, cells, connector, plastic(sim, backend, weight=0.1, delay=1.0)
+    )
+    matrix = np.arange(16.0).reshape(4, 4) / 100.0
+    projection.set(weight=matrix, delay=0.56, U=0.25)
+    table = np.array(projection.get(["weight", "delay", "U"], "list"))
+    i, j = table[:, :2].astype(int).T
+    assert sorted(zip(i, j, strict=True)) == list(zip(i, j, strict=True))
+    close(table[:, 2:], np.column_stack([matrix[i, j], np.full(8, 0.6), np.full(8, 0.25)]))
+    projection.set(weight=np.arange(8) / 50.0)
+    close(np.array(projection.get("weight", "list"))[:, 2], np.arange(8) / 50.0)
+
+
 @row("source-as-target")
 def test_a_spike_source_takes_no_input(sim):
     sim.setup(timestep=STEP)
@@ -1426,6 +1488,32 @@ def test_samples_from_where_recording_began(sim):
         times, v = signal_of(cells)
         close(times, np.array(points) / 10)
         close(v[:, 0], -55.0 - 10.0 * np.exp(-np.array(points) / 200.0))
+
+
+@row("sample-times")
+def test_cells_recorded_between_two_samples(sim):
+    """Theirs begin at the next one; and what is set after that does not change those taken."""
+    sim.setup(timestep=STEP)
+    cells = sim.Population(2, sim.IF_curr_exp(v_rest=-65.0), initial_values={"v": -60.0})
+    cells[:1].record("v", sampling_interval=0.5)
+    sim.run(0.7)
+    cells[1:].record("v")
+    sim.run(1.3)
+    v = potential(cells)
+    close(v[:, 0], -65.0 + 5.0 * np.exp(-np.arange(5) * 0.5 / 20.0))
+    assert np.isnan(v[:2, 1]).all()
+    close(v[2:, 1], v[2:, 0])
+
+
+@row("sample-times")
+def test_the_first_sample_is_of_the_start_of_recording(sim):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(2, sim.IF_curr_exp(v_rest=-65.0), initial_values={"v": -60.0})
+    sim.run(1.0)
+    cells.record("v")
+    cells.initialize(v=-50.0)
+    sim.run(0.1)
+    close(potential(cells)[0], -65.0 + 5.0 * np.exp(-1.0 / 20.0))
 
 
 @row("sampling-interval")
@@ -1706,6 +1794,19 @@ def test_what_was_set_stays_after_a_reset(sim):
     close(v[:, 1] - v[:, 0], driven(np.full(60, 0.1)))
 
 
+@row("reset")
+def test_the_record_of_a_current_begins_anew(sim):
+    sim.setup(timestep=STEP)
+    cells = resting(sim, 1)
+    source = sim.DCSource(amplitude=0.1, start=1.0)
+    cells.inject(source)
+    source.record()
+    sim.run(5.0)
+    sim.reset()
+    sim.run(2.0)
+    close(np.asarray(source.get_data()).ravel(), [0.0] * 10 + [0.1] * 11)
+
+
 @row("initialize-view")
 def test_views_are_initialized(sim):
     sim.setup(timestep=STEP)
@@ -1845,6 +1946,39 @@ def test_delays_within_the_limits_of_setup_hold_from_the_present_on(sim):
 def test_delays_of_any_length_hold_from_the_present_on(sim):
     sim.setup(timestep=STEP)
     arrivals_with_delays_set_between_runs(sim)
+
+
+@row("poisson-shared")
+def test_parameters_of_poisson_sources_are_set_one_by_one(sim):
+    sim.setup(timestep=STEP)
+    sources = sim.Population(20, sim.SpikeSourcePoisson())
+    sources.set(duration=100.0)
+    sources.set(start=200.0)
+    sources[:10].set(rate=500.0)
+    sources[10:].set(rate=0.0)
+    close(sources.get("duration"), 100.0)
+    close(sources.get("rate"), np.repeat([500.0, 0.0], 10))
+    sources.record("spikes")
+    sim.run(400.0)
+    times = spikes(sources)
+    counts = [len(train) for train in times]
+    assert not any(counts[10:])
+    assert abs(sum(counts) - 500.0) <= 5 * np.sqrt(500.0)
+    assert all(200.0 <= t <= 300.0 + STEP for train in times for t in train)
+
+
+@row("poisson-shared")
+def test_rates_of_single_poisson_sources_hold(sim):
+    sim.setup(timestep=STEP)
+    sources = sim.Population(4, sim.SpikeSourcePoisson(rate=0.0))
+    cells = resting(sim, 4)
+    connect(sim, sources, cells, 1.0, 1.0, connector=sim.OneToOneConnector())
+    sources[:2].set(rate=900.0)
+    sources[1].rate = 0.0
+    close(sources.get("rate"), [900.0, 0.0, 0.0, 0.0])
+    close([cell.rate for cell in sources], [900.0, 0.0, 0.0, 0.0])
+    sim.run(50.0)
+    assert np.flatnonzero((potential(cells) > -64.9).any(axis=0)).tolist() == [0]
 
 
 @row("run-length")

@@ -73,12 +73,12 @@ class Recorder(recorder.Recorder):
         if state.program is not None:
             pieces.append(state.program.signal(self.population, variable))
         elif state.step == (0 if state.handover is None else state.handover.step):
-            pieces.append(self._at_rest(variable))
+            pieces.append(self._at_rest(variable, self.indices(variable)))
         return pieces
 
-    def _at_rest(self, variable: str) -> tuple[Array, Array, Array]:
+    def _at_rest(self, variable: str, cells: Array) -> tuple[Array, Array, Array]:
         """The present sample, while there is no network."""
-        population, cells = self.population, self.indices(variable)
+        population = self.population
         values = initial_values(population, state.handover).get(variable)
         now = np.zeros(cells.size) if values is None else values[cells]
         return np.array([state.step]), cells, now[None] / population.celltype.scales[variable]
@@ -105,9 +105,16 @@ class Recorder(recorder.Recorder):
             samples[np.ix_(row - first, np.searchsorted(cells, index))] = values
         return start + int(first) * interval, samples
 
+    def changed(self, variable: str, indices: Array) -> None:
+        """Take the present sample: between runs the state may be set after it."""
+        if variable != recorder.SPIKES and state.running and state.program is None:
+            self._samples.setdefault(variable, []).append(self._at_rest(variable, indices))
+
     def forget(self) -> None:
         """Drop what was kept."""
         self._spikes, self._samples = [], {}
+        for variable in self.variables():
+            self.changed(variable, self.indices(variable))
 
     def keep(self) -> None:
         """Take what the program recorded, since it ends."""

@@ -85,8 +85,11 @@ class _Settable:
         for name, value in parameters.items():
             if isinstance(value, RandomDistribution):
                 parameters[name] = np.atleast_1d(value.next(cells.size))
-        if cells.celltype.injectable and isinstance(cells.celltype, StandardCellType):
+        if isinstance(cells.celltype, StandardCellType):
             for name in set(cells.celltype.computed_parameters()) - set(parameters):
+                if getattr(cells, "_generator", None) is not None:
+                    parameters[name] = cells.get(name)
+                    continue
                 values = np.full(cells.size, np.nan)
                 values[cells._mask_local] = cells.get(name, simplify=False)
                 parameters[name] = values

@@ -242,7 +242,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             order = self._created.in_order(order)
         self._table = _Table(connections, order)
         weights = columns["weight"][order] / (self._sign * PICO)
-        return Edges(sources[order], targets[order], weights, columns["delay"][order])
+        return Edges(sources[order], targets[order], weights, np.round(columns["delay"][order], 9))
 
     def column(self, name: str) -> NDArray[Any]:
         """See the floor; kept until something is set."""
@@ -335,7 +335,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             ADDRESS[0]: _positions(self.pre, known["source"]),
             ADDRESS[1]: _positions(self.post, known["target"]),
             "weight": known["weight"] / (_receptor(self)[1] * PICO),
-            "delay": known["delay"],
+            "delay": np.round(known["delay"], 9),
         }
         others = {name: self._parameter(name, known) for name in names if name not in columns}
         return {name: {**columns, **others}[name] for name in names}
@@ -346,7 +346,10 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         if translations is None:  # a model of NEST's own
             return known[name]
         own, natives = translations[name], {t["translated_name"] for t in translations.values()}
-        if own["translated_name"] not in known:  # it is the neurons' in NEST
+        if own["translated_name"] == "tau_minus":  # it is the neurons' in NEST
+            of_neurons = np.atleast_1d(self.post.node_collection.get("tau_minus"))
+            return np.asarray(of_neurons[_positions(self.post, known["target"])])
+        if own["translated_name"] not in known:
             n = known["source"].size
             return np.full(n, number(self.synapse_type.parameter_space[name]))
         if own["type"] == "simple":

@@ -86,12 +86,26 @@ class _Cells:
 
     def _set_cells(self, parameter_space: Any) -> None:
         """Set checked parameters, which have a value for each cell."""
+        population, indices = self._members()
+        if population.is_unbuilt:
+            population.set_unbuilt(parameter_space, indices)
+            return
         for cell, is_local, values in zip(
             self.all_cells, self._mask_local, parameter_space, strict=True
         ):
             if is_local:
                 for name, value in values.items():
                     setattr(cell._cell, name, value)
+
+    def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
+        population, indices = self._members()
+        if not population.is_unbuilt:
+            base: Any = super()
+            return base._get_native_parameters(*names, component_label=component_label)
+        local = indices[self._mask_local]
+        return ParameterSpace(
+            {name: population.column(name)[local] for name in names}, shape=local.shape
+        )
 
     def initialize(self, **initial_values: Any) -> None:
         """Set state variables, which hold at once and after a reset; see PyNN.
@@ -275,7 +289,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         """Set the drive of the targets from the sources' parameters."""
         assert self._unbuilt is not None
         assert self._drives is not None
-        columns = {name: self._column(name) for name in self._unbuilt.keys()}  # noqa: SIM118 (no dict)
+        columns = {name: self.column(name) for name in self._unbuilt.keys()}  # noqa: SIM118 (no dict)
         for index, cell, delay in self._drives.drive_targets():
             values = {name: float(column[index]) for name, column in columns.items()}
             cell.drive_interval = values["_interval"]
@@ -284,22 +298,18 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
             if simulator.state.running:
                 cell.start_drive(max(h.t, cell.drive_start))
 
-    def _set_cells(self, parameter_space: Any) -> None:
-        if self._unbuilt is None:
-            super()._set_cells(parameter_space)
-            return
-        self._unbuilt.update(**{k: parameter_space[k] for k in parameter_space.keys()})  # noqa: SIM118
+    def set_unbuilt(self, parameter_space: Any, indices: Any) -> None:
+        """Set parameters of some of the sources that have no cells of their own."""
+        assert self._unbuilt is not None
+        values = {name: self.column(name).copy() for name in self._unbuilt.keys()}  # noqa: SIM118
+        for name, value in parameter_space.items():
+            values[name][indices] = value
+        self._unbuilt = ParameterSpace(values, shape=(self.size,))
         self._unbuilt.evaluate(simplify=False)
         if self._drives is not None:
             self._push_drive()
 
-    def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
-        if self._unbuilt is None:
-            return super()._get_native_parameters(*names, component_label=component_label)
-        values = {name: self._column(name)[self._mask_local] for name in names}
-        return ParameterSpace(values, shape=(self.local_size,))
-
-    def _column(self, name: str) -> Any:
+    def column(self, name: str) -> Any:
         """A parameter of the sources that have no cells of their own."""
         assert self._unbuilt is not None
         return np.broadcast_to(self._unbuilt[name], self.size)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyNN import common, connectors, core, errors, network, random, recording, space
 from pyNN.connectors import FixedProbabilityConnector
+from pyNN.standardmodels import StandardCellType
 
 from ..errors import InvalidValueError
 from ..registry import load_backend
@@ -27,7 +28,7 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
         ``Population``, ``PopulationView``, ``Assembly``, ``Projection``, ``StaticSynapse``, cell
         types and current sources.
     """
-    standard = [n for n, c in classes.items() if hasattr(c, "injectable")]
+    standard = cell_types(classes)
 
     def list_standard_models() -> list[str]:
         """Names of the cell types."""
@@ -104,6 +105,22 @@ def functions(simulator: ModuleType, population: Any, projection: Any) -> dict[s
         "run_until": run_until,
         "state": state,
     }
+
+
+def cell_types(available: Mapping[str, Any]) -> list[str]:
+    """Which of a namespace's names are cell types.
+
+    Examples
+    --------
+    >>> from pyNN.standardmodels.cells import IF_curr_exp
+    >>> cell_types({"IF_curr_exp": IF_curr_exp, "Assembly": common.Assembly, "pi": 3.14})
+    ['IF_curr_exp']
+    """
+    return [
+        name
+        for name, kind in available.items()
+        if isinstance(kind, type) and issubclass(kind, StandardCellType)
+    ]
 
 
 def missing(backend: str) -> Callable[[str], Any]:

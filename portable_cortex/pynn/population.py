@@ -19,8 +19,8 @@ from .state import ID
 from .synapses import common_receptor_types
 from .values import lazy
 
-POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "delta_T", "tau_w"}
-NOT_NEGATIVE = {"tau_refrac", "rate", "start", "duration"}
+POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "tau_w"}
+NOT_NEGATIVE = {"tau_refrac", "delta_T", "rate", "start", "duration"}
 
 
 def times_of(train: Any) -> NDArray[np.float64]:

@@ -42,6 +42,7 @@ from .synapses import (
     listed_columns,
     reading_order,
 )
+from .values import is_number, number
 
 Columns = dict[str, NDArray[Any]]
 FORMATS = "list", "array"
@@ -254,6 +255,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         if self.is_static:
             self.make(connector)
         else:
+            self._check_numbers()
             self.make_plastic(self._drawn(connector))
             self._connector = connector  # to be described
         state.projections.append(self)
@@ -353,6 +355,12 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
             return Pairs(*draw_pairs(connector, self, **self.key), connector)
         except UnsupportedError:
             return connector
+
+    def _check_numbers(self) -> None:
+        """Look at a weight and a delay that all synapses have."""
+        for name, value in self.synapse_type.parameter_space.items():
+            if name in _QUANTITY and is_number(value):
+                self.checked_values({name: np.array([number(value)])})
 
     def checked(self, edges: Edges) -> Edges:
         """The synapses, after a look at signs and delays.

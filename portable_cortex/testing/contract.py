@@ -6,6 +6,7 @@ A backend that cannot pass a test carries the reason in its `cannot`.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -531,7 +532,7 @@ def test_transmission_takes_the_delay(sim):
 @pytest.mark.needs("dynamics")
 def test_poisson_background_is_independent_for_each_neuron(sim):
     """Every input makes its target fire: count them, and look for spikes in common."""
-    n, rate, duration = 50, 20.0, 4000.0
+    n, rate, duration = 400, 20.0, 500.0
     cells = sim.IF_curr_exp(**{**PD14.neuron.as_pynn(), "tau_refrac": 0.1, "tau_m": 1.0})
     target = sim.Population(n, cells)
     target.initialize(v=PD14.neuron.v_rest)
@@ -554,8 +555,8 @@ def test_poisson_background_is_independent_for_each_neuron(sim):
     expected = rate * duration * 1e-3 / (1 + rate * 10e-3)
     assert counts.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected / n))
     assert counts.std() > 0.3 * np.sqrt(expected)
-    common = len(np.intersect1d(onsets[0], onsets[1]))
-    assert common <= 5  # 0.1 expected; 66 if both had the same input
+    common = sum(len(np.intersect1d(a, b)) for a, b in pairwise(onsets[:20]))
+    assert common <= 5  # 0.4 expected; 160 if all had the same input
 
 
 @pytest.mark.needs("dynamics")
@@ -622,7 +623,8 @@ def test_microcircuit_runs(backend):
 
 
 def test_same_seed_same_run_other_seed_other_run(backend):
-    first, again, other = run(backend), run(backend), run(backend, seed=4)
+    short = {"duration": 100.0, "warmup": 0.0}
+    first, again, other = (run(backend, seed=seed, **short) for seed in (3, 3, 4))
     for label in first.populations:
         np.testing.assert_array_equal(first.spikes(label).times, again.spikes(label).times)
         np.testing.assert_array_equal(first.spikes(label).neurons, again.spikes(label).neurons)
@@ -631,9 +633,9 @@ def test_same_seed_same_run_other_seed_other_run(backend):
 
 @pytest.mark.needs("last_sample")
 def test_signals_are_recorded(backend):
-    recording = run(backend, record=["v:L4E:5"])
+    recording = run(backend, duration=50.0, record=["v:L4E:5"])
     signal = recording.signal("L4E", "v")
-    assert signal.values.shape == (2001, 5)
+    assert signal.values.shape == (501, 5)
     assert signal.units == "mV"
     assert signal.interval == pytest.approx(STEP)
     assert signal.t_start == pytest.approx(50.0)
