@@ -83,11 +83,6 @@ class Recorder(recorder.Recorder):
         now = np.zeros(cells.size) if values is None else values[cells]
         return np.array([state.step]), cells, now[None] / population.celltype.scales[variable]
 
-    def take_present(self) -> None:
-        """Take the present samples, before the state is set, while there is no network."""
-        for variable in set(self.variables()) - {"spikes"}:
-            self._samples.setdefault(variable, []).append(self._at_rest(variable))
-
     def samples(self, variable: str) -> tuple[int, Array]:
         """First step, and samples of all recorded cells."""
         cells, interval, start = self.indices(variable), self.interval, self.sampling_start
@@ -167,11 +162,7 @@ class Population(floor.Population):
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:
         """Values hold at once, too, when a network has been running."""
-        runs = state.handover is not None and id(self) in state.handover.variables
-        if runs:
-            self.recorder.take_present()
         super().take_initial(variable, own, values)
-        if runs:
-            assert state.handover is not None
+        if state.handover is not None and id(self) in state.handover.variables:
             scale = self.celltype.scales[variable]
             state.handover.variables[id(self)][variable][own] = values * scale
