@@ -290,13 +290,19 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
         is_generator = self._generator is not None and not self.has_cells
         return is_generator and self._direct is None and not self._connected
 
+    def _check_unused(self, use: str) -> None:
+        """Raise `UnsupportedError` for what Poisson sources cannot be used for any more."""
+        if self._connected:
+            raise refusal(
+                "nest",
+                "poisson-shared: other uses after a run",
+                f"use population {self.label!r} in other ways at {state.t:g} ms",
+                f"To {use} do so before the first run",
+            )
+
     def _make_sources(self) -> None:
         """Give each Poisson source a neuron that repeats its spikes for all of its targets."""
-        if self._connected:
-            raise errors.ConnectionError(
-                f"population {self.label!r} has been run as one generator: record it, or connect "
-                "it a second time, before the first run"
-            )
+        self._check_unused("record or connect it, or look at its cells,")
         off_grid = state.spike_precision == "off_grid"
         nodes = nest.Create("parrot_neuron_ps" if off_grid else "parrot_neuron", self.size)
         self.__dict__.update(_cells(self, nodes))
@@ -304,11 +310,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _separate(self) -> None:
         """Give each Poisson source a generator of its own: their parameters are to differ."""
-        if self._connected:
-            raise errors.ConnectionError(
-                f"population {self.label!r} has been run as one generator: give its sources "
-                "different parameters before the first run"
-            )
+        self._check_unused("give its sources different parameters")
         if "node_collection" not in self.__dict__:
             self._make_sources()
         generator, self._generator = self._generator, None

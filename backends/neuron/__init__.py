@@ -54,6 +54,8 @@ class NeuronBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",
         "run-length: use_cvode": "spikes lie on the time grid, and steps of variable length do not",
+        "poisson-shared: other uses after a run": "sources that had one target each are part of "
+        "it, and have no spikes of their own",
         "refractory-rounding: 0": "NEURON finds spikes where the potential crosses the threshold, "
         "and without refractory time it need not be below it between two",
         "initialize-view: synapses that are no exponentials": "PyNN's synapses have several "

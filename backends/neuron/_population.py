@@ -265,9 +265,11 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         if self._unbuilt is None:
             return
         if simulator.state.running:
-            raise errors.ConnectionError(
-                f"population {self.label!r} has been run as the drive of its targets: record it, "
-                "or connect it a second time, before the first run"
+            raise refusal(
+                "neuron",
+                "poisson-shared: other uses after a run",
+                f"use population {self.label!r} in other ways at {state.t:g} ms",
+                "To record it, or connect it a second time, do so before the first run",
             )
         parameters, self._unbuilt = self._unbuilt, None
         for cell, is_local, values in zip(
