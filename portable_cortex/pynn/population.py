@@ -199,7 +199,9 @@ def _side_by_side(assembly: Any, signals: list[Any]) -> Any:
 class Joined:
     """What an assembly means: mix it into PyNN's ``Assembly``."""
 
-    positions: Any  # PyNN's
+    positions: Any  # PyNN's, as those that follow
+    populations: Any
+    get_spike_counts: Any
 
     @property
     def receptor_types(self) -> list[str]:
@@ -296,7 +298,7 @@ class Indexed:
     def id_to_index(self, cells: Any) -> Any:
         """See PyNN."""
         base: Any = super()
-        none = np.iterable(cells) and not len(cells)
+        none = bool(np.iterable(cells)) and not len(cells)
         return np.empty(0, int) if none else base.id_to_index(cells)
 
 
