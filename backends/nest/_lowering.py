@@ -49,6 +49,8 @@ def connection_rule(connector: Any, pre: Any, post: Any) -> dict[str, Any] | Non
     loops = getattr(connector, "allow_self_connections", True)
     if loops == "NoMutual" or connector.location_selector is not None:
         return None
+    if not loops and max(pre.size, post.size) < 2:
+        return None  # there may be no pair, and no value that is wrong
     common = {"allow_autapses": bool(loops)}
     if isinstance(connector, connectors.AllToAllConnector):
         return {"rule": "all_to_all", **common}

@@ -298,7 +298,7 @@ class Indexed:
     def id_to_index(self, cells: Any) -> Any:
         """See PyNN."""
         base: Any = super()
-        none = bool(np.iterable(cells)) and not len(cells)
+        none = np.iterable(cells) and not np.size(np.asarray(cells))
         return np.empty(0, int) if none else base.id_to_index(cells)
 
 

@@ -374,7 +374,14 @@ class Interpreter:
                     self.set_times(cell, value[k] if several else value)
                 continue
             for cell, number in zip(cells, self.each(name, value, cells), strict=True):
+                if name == "v_reset":
+                    self.check_refractory(cell)
                 cell.parameters[name] = number
+
+    def check_refractory(self, cell: Cell) -> None:
+        """Of cells with a solver, v is what each simulator makes of it while they are silent."""
+        if cell.refractory and cell.population.cell != "IF_curr_exp":
+            raise UnclearError("v of a refractory cell with a solver")
 
     def each(self, name: str, value: Any, cells: list[Cell]) -> list[float]:
         """A value for each cell."""
@@ -429,6 +436,7 @@ class Interpreter:
         if name != "v":
             raise UnclearError(name)
         for cell, number in zip(cells, self.each(name, value, cells), strict=True):
+            self.check_refractory(cell)
             cell.v = cell.v_initial = float(number)
 
     def _initialize(self, s: p.Initialize) -> None:
@@ -827,6 +835,10 @@ class Interpreter:
         coming = (arrival[1] for arrivals in self.arrivals.values() for arrival in arrivals)
         if not self.keeps and projection in coming:
             raise UnclearError("synapses that change while spikes are on their way")
+        for _, value in s.values:
+            is_list = isinstance(value, tuple) and not (value and isinstance(value[0], tuple))
+            if is_list and len(value) != len(projection.synapses):
+                raise RefusedError("a list without a value for each synapse")
         random = {name for name, value in s.values if isinstance(value, p.Random)}
         if random:
             rows = self.draws.get(self.number)
@@ -841,10 +853,6 @@ class Interpreter:
             ordered = projection.ordered()
             if [(x.i, x.j) for x in ordered] != [(row[0], row[1]) for row in rows]:
                 raise ImpossibleError("set() changed the order of the synapses")
-        for _, value in s.values:
-            is_list = isinstance(value, tuple) and not (value and isinstance(value[0], tuple))
-            if is_list and len(value) != len(projection.synapses):
-                raise RefusedError("a list without a value for each synapse")
         new = []
         for k, synapse in enumerate(projection.ordered()):
             values = {"weight": synapse.weight, "delay": synapse.delay * self.dt}
@@ -869,7 +877,7 @@ class Interpreter:
     def check_set(self, projection: Projection, name: str, value: Any) -> None:
         """Whether synapses can have these values."""
         pre, post = projection.pre, projection.post
-        is_list = isinstance(value, tuple) and not isinstance(value[0], tuple)
+        is_list = isinstance(value, tuple) and not (value and isinstance(value[0], tuple))
         for k, synapse in enumerate(projection.ordered()):
             number = value[k] if is_list else self.value(value, synapse.i, synapse.j, pre, post)
             if name == "delay":

@@ -7,12 +7,18 @@ from .program import (
     Create,
     Data,
     Get,
+    GetParameters,
     Initialize,
     Inject,
+    Join,
     Program,
+    Random,
     Record,
+    Reset,
     Run,
+    SetParameters,
     Setup,
+    SpikeCounts,
     View,
 )  # fmt: skip
 
@@ -92,5 +98,117 @@ KEPT: dict[str, Program] = {
         Inject("i0", "DCSource", (("amplitude", 0.5),), "p0"),
         Run(2.0),
         Data("p0"),
+    ),
+    # the first sample after clearing is of the state as it was set
+    "set_then_cleared": (
+        Setup(timestep=0.5, min_delay=2.5, threads=2),
+        Create("p0", 3, "IF_curr_exp", (("tau_m", 20.0), ("tau_syn_E", 0.5), ("cm", 0.25))),
+        Record("p0", ("v",)),
+        Run(11.5),
+        Initialize("p0", (("v", -58.25),)),
+        Data("p0", clear=True),
+        Data("p0"),
+    ),
+    # the first sample of a recording between runs is of its beginning
+    "recorded_then_set": (
+        Setup(max_delay=1.0),
+        Create("p0", 5, "IF_curr_alpha"),
+        Run(4.0),
+        Record("p0", ("v",), 0.5),
+        Initialize("p0", (("v", -60.0),)),
+        Data("p0"),
+    ),
+    # variables asked for by name, also of earlier segments
+    "variable_of_a_segment": (
+        Setup(timestep=0.5),
+        Create("p0", 2, "IF_curr_exp", (("i_offset", 1.3),)),
+        View("v0", "p0", ("mask", False, True)),
+        Record("v0", ("v", "spikes")),
+        Run(12.5),
+        Reset(),
+        Data("v0", variables=("v",)),
+        Data("p0", variables=("spikes",)),
+    ),
+    # a view has its own cells in earlier segments, too
+    "view_after_reset": (
+        Setup(timestep=0.5),
+        Create("p0", 3, "IF_curr_exp", (("i_offset", 1.3),)),
+        Record("p0", ("v", "spikes")),
+        View("v0", "p0", ("slice", 1, 2, None)),
+        Run(20.0),
+        Reset(),
+        Data("v0"),
+    ),
+    # two views of one population in an assembly, cleared
+    "assembly_cleared": (
+        Setup(timestep=0.5),
+        Create("p0", 4, "IF_curr_exp", (("i_offset", 1.3),)),
+        View("v0", "p0", ("list", 3, 2)),
+        View("v1", "p0", ("slice", 0, 1, None)),
+        Join("a0", ("v0", "v1")),
+        Record("a0", ("v", "spikes")),
+        Run(20.0),
+        SpikeCounts("a0"),
+        Data("a0", clear=True),
+        Run(5.0),
+        Data("a0"),
+    ),
+    # spikes counted of cells that are not recorded, and data of those
+    "counts_of_nothing": (
+        Setup(timestep=0.5),
+        Create("p0", 2, "IF_curr_exp"),
+        View("v0", "p0", ("slice", 0, 1, None)),
+        View("v1", "p0", ("slice", 1, 2, None)),
+        Record("v0", ("spikes",)),
+        Run(2.0),
+        SpikeCounts("v1"),
+        Data("v1"),
+        Data("p0"),
+    ),
+    # spikes that are recorded after samples were
+    "spikes_recorded_later": (
+        Setup(timestep=0.5, min_delay=0.5),
+        Create("p0", 5, "IF_curr_exp", (("cm", 0.25),)),
+        Record("p0", ("v",)),
+        Run(3.0),
+        Record("p0", ("spikes",)),
+        Data("p0"),
+    ),
+    # times of Poisson sources between points of the grid, and views of them
+    "poisson_times": (
+        Setup(min_delay=0.5),
+        Create(
+            "p0", 4, "SpikeSourcePoisson",
+            (("rate", (900.0, 0.0, 200.0, 900.0)), ("start", 0.85), ("duration", 9.0)),
+        ),
+        Record("p0", ("spikes",)),
+        View("v0", "p0", ("slice", 0, 3, None)),
+        Run(20.0),
+        GetParameters("v0", "rate"),
+        Data("p0"),
+    ),
+    # a draw for one cell
+    "one_draw": (
+        Setup(),
+        Create("p0", 1, "IF_cond_exp"),
+        SetParameters("p0", (("cm", Random("uniform", (("low", 0.25), ("high", 1.25)))),)),
+        GetParameters("p0", ("cm", "tau_m")),
+    ),
+    # objects of a network that has ended
+    "old_view": (
+        Setup(),
+        Create("p0", 5, "IF_curr_exp"),
+        View("v0", "p0", ("list", 1, 0)),
+        Setup(),
+        Create("p1", 5, "IF_curr_exp"),
+        GetParameters("v0", "tau_m"),
+    ),
+    "old_synapses": (
+        Setup(),
+        Create("p0", 2, "IF_curr_exp"),
+        Connect("c0", "p0", "p0", "OneToOneConnector", (), 1.0, 1.0),
+        Setup(),
+        Create("p1", 2, "IF_curr_exp"),
+        Get("c0"),
     ),
 }  # fmt: skip
