@@ -131,13 +131,17 @@ def if_curr_exp(
 
 
 @njit(cache=True, nogil=True)
-def advance(mine: Any, g: Any, begin: int, end: int, step: float, log: Any, total: int) -> int:
-    """Advance cells of a group, and append those that fired to the log."""
-    neurons = slice(g.neuron, g.neuron + g.size)
-    c = mine.constants[g.constants : g.constants + g.rows * g.columns].reshape(g.rows, g.columns)
-    s = mine.page[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
-    refractory, drive = mine.refractory[neurons], mine.drive[neurons]
-    exc, inh = mine.arrivals[0, neurons], mine.arrivals[1, neurons]
+def advance(g: Any, neurons: Any, begin: int, end: int, step: float, log: Any, total: int) -> int:
+    """Advance cells of a group, and append those that fired to the log.
+
+    `neurons` are groups, arrivals, page, refractory, drive and constants of `_kernel.Mine`.
+    """
+    _, arrivals, page, all_refractory, all_drive, constants = neurons
+    own = slice(g.neuron, g.neuron + g.size)
+    c = constants[g.constants : g.constants + g.rows * g.columns].reshape(g.rows, g.columns)
+    s = page[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
+    refractory, drive = all_refractory[own], all_drive[own]
+    exc, inh = arrivals[0, own], arrivals[1, own]
     model, before = g.model, total
     if model == IF_CURR_EXP:
         total = if_curr_exp(s, exc, inh, refractory, drive, c, begin, end, log, total)

@@ -151,36 +151,40 @@ def _piece_end(group: Any, begin: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _background(
-    mine: Any, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
+    arrivals: Any, sources: Any, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
 ) -> None:
     """Add Poisson input to the neurons of a group from `begin` to `end`."""
     for b in range(group.input, group.input_end):
-        source = mine.background[b]
+        source = sources[b]
         sent = step - source.delay
         if source.start < sent <= source.stop:
             codes = events(
                 group.index + begin, end - begin, sent, np.uint64(source.key0),
                 np.uint64(source.key1), rates, source.table, space,
             )  # fmt: skip
-            into = mine.arrivals[source.receptor]
+            into = arrivals[source.receptor]
             _add(into, group.neuron + begin, codes, into.dtype.type(source.weight))
 
 
 @njit(cache=True, nogil=True)
-def _neurons(mine: Any, shared: Any, late: int, step: int, log: Any, total: int, space: Any) -> int:
+def _neurons(
+    late: bool, neurons: Any, background: Any, step: int, step_ms: float, rates: Any, space: Any,
+    log: Any, total: int,
+) -> int:  # fmt: skip
     """Advance some of the groups, and add their Poisson input, a piece at a time."""
-    for g in range(mine.groups.shape[0]):
-        group = mine.groups[g]
-        if group.late != late:
+    groups, arrivals = neurons[0], neurons[1]
+    for g in range(groups.size):
+        group = groups[g]
+        if (group.late != 0) != late:
             continue
         begin = 0
         while begin < group.size:
             end = _piece_end(group, begin)
             if late:
-                _background(mine, group, begin, end, step, shared.rates, space)
-            total = advance(mine, group, begin, end, shared.step_ms[0], log, total)
+                _background(arrivals, background, group, begin, end, step, rates, space)
+            total = advance(group, neurons, begin, end, step_ms, log, total)
             if not late:
-                _background(mine, group, begin, end, step, shared.rates, space)
+                _background(arrivals, background, group, begin, end, step, rates, space)
             begin = end
     return total
 
@@ -293,6 +297,11 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     due = np.searchsorted(mine.scheduled_steps, start + 1)
     words = np.empty(PIECE // 4, np.uint64)
     space = words, words.view(np.uint16), np.empty(PIECE, np.uint16)
+    # few arguments for calls that are frequent: numba passes each array of a tuple by value
+    neurons = (
+        mine.groups, mine.arrivals, mine.page, mine.refractory, mine.drive, mine.constants,
+    )  # fmt: skip
+    step_ms, rates = shared.step_ms[0], shared.rates
     any_late = False
     for g in range(mine.groups.shape[0]):
         any_late |= mine.groups[g].late != 0
@@ -306,13 +315,13 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
         # 1. neurons, and the spikes of sources
         if mine.waves.shape[0]:
             _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
-        total = _neurons(mine, shared, 0, step, log, total, space)
+        total = _neurons(False, neurons, mine.background, step, step_ms, rates, space, log, total)
         for p in range(mine.sources.shape[0]):
             senders = mine.sources[p]
             rows = slice(senders.row, senders.row + senders.size)
             total = _emit(
-                senders, step, mine.source_tables[rows], mine.source_windows[rows], shared.rates,
-                space, log, total,
+                senders, step, mine.source_tables[rows], mine.source_windows[rows], rates, space,
+                log, total,
             )  # fmt: skip
         while due < mine.scheduled_steps.size and mine.scheduled_steps[due] == step:
             log[total] = mine.scheduled_cells[due]
@@ -326,7 +335,9 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
         for receptor in range(shared.rows.shape[0]):
             _receive(mine.arrivals[receptor], receptor, step, begins, ends, offsets, mine, shared)
         if any_late:
-            total = _neurons(mine, shared, 1, step, log, total, space)
+            total = _neurons(
+                True, neurons, mine.background, step, step_ms, rates, space, log, total
+            )
             log_ends[relative + 1] = total
             arrive(shared.counters, thread)
 
