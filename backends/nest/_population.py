@@ -11,7 +11,8 @@ repeated     Somebody needs each source by itself (it is recorded, connected aga
              A run connects generator and repeaters: *connected*.
 separate     The parameters differ: `_separate` gives each source a generator of its own, and
              connects it, and the direct projection, at once.
-connected    What would need other nodes is refused: the trains of the past could not be theirs.
+connected    Repeated sources can still become separate; of a generator without cells that is
+             refused: the trains of the past could not be theirs.
 ===========  ====================================================================================
 
     generator -> repeated -> separate, generator -> separate; each -> connected, and back by a reset
@@ -197,7 +198,8 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _connect_sources(self) -> None:
         """Connect each spike source to the neuron that repeats its spikes."""
-        self._let_repeat(self.node_collection_source, "one_to_one", state.least_delay)
+        delay = state.min_delay if state.nest_step else state.least_delay
+        self._let_repeat(self.node_collection_source, "one_to_one", delay)
         self._deferred_parrot_connections = False
 
     def _let_repeat(self, sources: Any, rule: str, delay: float) -> None:
@@ -293,10 +295,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
     def _make_sources(self) -> None:
         """Give each Poisson source a neuron that repeats its spikes for all of its targets."""
         if self._connected:
-            raise errors.ConnectionError(
-                f"population {self.label!r} has been run as one generator: record it, or connect "
-                "it a second time, before the first run"
-            )
+            raise self._too_late("record or connect")
         off_grid = state.spike_precision == "off_grid"
         nodes = nest.Create("parrot_neuron_ps" if off_grid else "parrot_neuron", self.size)
         self.__dict__.update(_cells(self, nodes))
@@ -304,12 +303,10 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _separate(self) -> None:
         """Give each Poisson source a generator of its own: their parameters are to differ."""
-        if self._connected:
-            raise errors.ConnectionError(
-                f"population {self.label!r} has been run as one generator: give its sources "
-                "different parameters before the first run"
-            )
+        ran = self._connected
         if "node_collection" not in self.__dict__:
+            if ran:
+                raise self._too_late("give different parameters to")
             self._make_sources()
         generator, self._generator = self._generator, None
         names = self.celltype.native_parameters.keys()
@@ -317,8 +314,18 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
         self.node_collection_source = nest.Create(self._model, self.size, params=parameters)
         self._connect_sources()
         self._connected = True
-        if self._direct is not None:
+        if ran:
+            generator.set(rate=0.0)
+        elif self._direct is not None:
             self._direct.connect_generator(generator)
+
+    def _too_late(self, what: str) -> Exception:
+        return refusal(
+            "nest",
+            "parameters-between-runs: of single Poisson sources",
+            f"{what} single sources of population {self.label!r} after a run",
+            "Record the population, or do it, before the first run",
+        )
 
     def _connect_parrot_neurons(self) -> None:
         """Called by PyNN before a run, and by a projection whose synapses are asked for."""

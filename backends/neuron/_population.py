@@ -265,9 +265,12 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         if self._unbuilt is None:
             return
         if simulator.state.running:
-            raise errors.ConnectionError(
-                f"population {self.label!r} has been run as the drive of its targets: record it, "
-                "or connect it a second time, before the first run"
+            raise refusal(
+                "neuron",
+                "parameters-between-runs: of single Poisson sources",
+                f"record, connect or look at single sources of population {self.label!r} after a "
+                "run",
+                "Do it, or record the population, before the first run",
             )
         parameters, self._unbuilt = self._unbuilt, None
         for cell, is_local, values in zip(

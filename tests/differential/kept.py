@@ -187,6 +187,18 @@ KEPT: dict[str, Program] = {
         GetParameters("v0", "rate"),
         Data("p0"),
     ),
+    # rates of some of the sources, between runs
+    "rates_of_a_view": (
+        Setup(timestep=1.0),
+        Create("p0", 4, "SpikeSourcePoisson", (("rate", 1000.0),)),
+        Record("p0", ("spikes",)),
+        View("v0", "p0", ("list", 2, 1)),
+        Run(21.0),
+        SetParameters("v0", (("rate", 0.0),)),
+        Run(20.0),
+        GetParameters("p0", "rate"),
+        Data("p0"),
+    ),
     # a draw for one cell
     "one_draw": (
         Setup(),
