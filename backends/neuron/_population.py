@@ -70,7 +70,7 @@ class _Cells:
         current_source.inject_into(self)
 
     def _get_parameters(self, *names: str) -> Any:
-        if names != ("spike_times",):
+        if names != ("spike_times",) or "spike_times" not in self.celltype.get_parameter_names():
             return super()._get_parameters(*names)  # type: ignore[misc]
         cells = self.all_cells[self._mask_local]
         trains = np.empty(len(cells), dtype=object)

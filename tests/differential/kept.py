@@ -199,6 +199,14 @@ KEPT: dict[str, Program] = {
         GetParameters("p0", "rate"),
         Data("p0"),
     ),
+    # a parameter that not all cells of an assembly have
+    "parameter_of_some": (
+        Setup(),
+        Create("p0", 2, "SpikeSourceArray", (("spike_times", (4.0,)),)),
+        Create("p1", 2, "SpikeSourcePoisson"),
+        Join("a0", ("p0", "p1")),
+        GetParameters("a0", "spike_times"),
+    ),
     # a draw for one cell
     "one_draw": (
         Setup(),
