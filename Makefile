@@ -49,7 +49,7 @@ validate: $(VENV)/installed
 
 test: wheel
 	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) \
-	  -n 2 --dist loadfile $(HERE)/tests $(TESTS)
+	  -n 2 --dist loadfile --no-loadscope-reorder $(HERE)/tests $(TESTS)
 
 lint: wheel
 	$(TEST_BIN)/ruff format --check .

@@ -27,7 +27,7 @@ from .host.untrusted import parse_toml, printable
 from .models.user_code import shown
 from .options import BackendOptions
 from .power import METERS, AnyPowerSettings
-from .registry import DEFAULT_MACHINE, backend_names, load_backend
+from .registry import DEFAULT_MACHINE, check_backend, load_backend
 
 
 class Machine(BaseModel):
@@ -143,10 +143,11 @@ def _parse(name: str, file: str, text: str) -> Machine:
         machine = Machine.model_validate({"name": name, **content}, strict=True)
     except ValidationError as error:
         raise MachineFileError(f"{file}: {_explain(error, Machine)}") from None
-    known = backend_names()
     for backend in (*(machine.backends or ()), *machine.options):
-        if backend not in known:
-            raise MachineFileError(f"{file}: {UnknownNameError('backend', backend, known)}")
+        try:
+            check_backend(backend)
+        except UnknownNameError as error:
+            raise MachineFileError(f"{file}: {error}") from None
     for backend, options in machine.options.items():
         try:
             load_backend(backend).Options.of(options)

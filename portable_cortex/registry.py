@@ -43,6 +43,22 @@ def backend_names() -> tuple[str, ...]:
     return (*BUILTIN, *sorted(others - set(BUILTIN)))
 
 
+def check_backend(name: str) -> None:
+    """Refuse a name that nothing registered.
+
+    Raises
+    ------
+    UnknownNameError
+
+    Examples
+    --------
+    >>> check_backend("nest")
+    """
+    # the names of others are read from all distributions, which takes a while
+    if name not in BUILTIN and name not in (names := backend_names()):
+        raise UnknownNameError("backend", name, names)
+
+
 def load_backend(name: str) -> Backend:
     """Make a backend by name. Imports the backend's own module, not its simulator.
 
@@ -53,8 +69,7 @@ def load_backend(name: str) -> Backend:
     BackendUnavailableError
         If the backend's own code cannot be imported.
     """
-    if name not in backend_names():
-        raise UnknownNameError("backend", name, backend_names())
+    check_backend(name)
     try:
         made: Any = _target(name)()
     except Exception as error:  # whatever another package's code raises

@@ -16,6 +16,7 @@ from portable_cortex.errors import BackendUnavailableError
 
 # Threads that wait for each other by spinning starve each other on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads always do
 
 pytest_plugins = ["portable_cortex.testing.plugin"]
 
@@ -31,8 +32,12 @@ COMPILER = all(map(shutil.which, (os.environ.get("CXX", "g++").split()[0], "make
 NO_COMPILER = None if COMPILER else "needs a C++ compiler and make: apt-get install g++ make"
 
 
-# Files that are begun first: long ones, so that workers end at the same time.
-FIRST: tuple[str, ...] = ()
+# Files that are begun first: long ones, so that workers end at the same time;
+# of the first two one compiles the builtin engine and the other does not need it.
+FIRST = (
+    "test_contract", "test_sweep", "test_semantics", "test_differential", "test_docs",
+    "test_brian2", "test_spinnaker_board_scripts", "test_portal", "test_spinnaker", "test_mistakes",
+)  # fmt: skip
 
 FROZEN = pytest.StashKey[int]()  # number of modules that garbage collection leaves out
 
@@ -73,7 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else 99)
+    rank = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(FIRST)))
     reasons = {"compiler": NO_COMPILER, "board": no_board()}
     if not config.getoption("--slow"):
         reasons["slow"] = "takes minutes: run with --slow"

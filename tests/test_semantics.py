@@ -895,6 +895,16 @@ def test_receptors_of_an_assembly_act_as_they_are_named(sim, backend_name):
 
 
 @row("receptor-assembly")
+def test_an_assembly_of_unlike_cells_takes_no_inhibition(sim):
+    sim.setup(timestep=STEP)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[2.0]))
+    unlike = sim.Population(2, sim.IF_cond_exp()) + sim.Population(2, sim.IF_curr_exp())
+    for weight in (0.01, -0.01):
+        with refused():
+            connect(sim, source, unlike, weight, receptor_type="inhibitory")
+
+
+@row("receptor-assembly")
 def test_a_receptor_that_no_cell_has_is_refused(sim):
     sim.setup(timestep=STEP)
     pre = sim.Population(1, sim.IF_curr_exp())

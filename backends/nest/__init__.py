@@ -74,8 +74,8 @@ class NestBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {
         "spike-at-zero": "NEST sends nothing before its first step has ended",
         "delays-between-runs": "NEST keeps the limits of delays that its first run had",
-        "parameters-between-runs: of single Poisson sources": "sources with one target each, of "
-        "which none was recorded, are one device",
+        "poisson-shared: other uses after a run": "sources of one rate that had one target each "
+        "are one generator, whose past spikes are not told apart",
         "initialize-view: some variables": "NEST does not let them be set",
         "reset: plastic synapses": "NEST cannot take back what they have become",
         "reset: under mpirun": "NEST was seen to crash in the second network of the same processes",

@@ -29,7 +29,7 @@ from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.random import RandomDistribution
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Indexed, Joined, Stateful, each_value
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_names, each_value
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
@@ -120,6 +120,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
 
     def _get_parameters(self, *names: str) -> Any:
         state.check_alive(self)
+        check_names(self.celltype, names)
         if self.grandparent._generator is not None:
             space = self.grandparent._get_parameters(*names)
             space.shape = (self.size,)
@@ -292,10 +293,19 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
         is_generator = self._generator is not None and not self.has_cells
         return is_generator and self._direct is None and not self._connected
 
+    def _check_unused(self, use: str) -> None:
+        """Raise `UnsupportedError` for what Poisson sources cannot be used for any more."""
+        if self._connected:
+            raise refusal(
+                "nest",
+                "poisson-shared: other uses after a run",
+                f"use population {self.label!r} in other ways at {state.t:g} ms",
+                f"To {use} do so before the first run",
+            )
+
     def _make_sources(self) -> None:
         """Give each Poisson source a neuron that repeats its spikes for all of its targets."""
-        if self._connected:
-            raise self._too_late("record or connect")
+        self._check_unused("record or connect it, or look at its cells,")
         off_grid = state.spike_precision == "off_grid"
         nodes = nest.Create("parrot_neuron_ps" if off_grid else "parrot_neuron", self.size)
         self.__dict__.update(_cells(self, nodes))
@@ -305,8 +315,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
         """Give each Poisson source a generator of its own: their parameters are to differ."""
         ran = self._connected
         if "node_collection" not in self.__dict__:
-            if ran:
-                raise self._too_late("give different parameters to")
+            self._check_unused("give its sources different parameters")
             self._make_sources()
         generator, self._generator = self._generator, None
         names = self.celltype.native_parameters.keys()
@@ -318,14 +327,6 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
             generator.set(rate=0.0)
         elif self._direct is not None:
             self._direct.connect_generator(generator)
-
-    def _too_late(self, what: str) -> Exception:
-        return refusal(
-            "nest",
-            "parameters-between-runs: of single Poisson sources",
-            f"{what} single sources of population {self.label!r} after a run",
-            "Record the population, or do it, before the first run",
-        )
 
     def _connect_parrot_neurons(self) -> None:
         """Called by PyNN before a run, and by a projection whose synapses are asked for."""
@@ -354,6 +355,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _get_parameters(self, *names: str) -> Any:
         state.check_alive(self)
+        check_names(self.celltype, names)
         if self._trains is None or "spike_times" not in names:
             return super()._get_parameters(*names)
         return self._trains_of(np.flatnonzero(self._mask_local))

@@ -445,16 +445,32 @@ class _Multapses:
 
 
 def _receptor(projection: Any) -> tuple[int, float]:
-    """NEST's receptor port, and the factor between PyNN's weights and NEST's."""
-    post = getattr(projection.post, "populations", [projection.post])[0]
-    celltype = post.celltype
+    """NEST's receptor port, and the factor between PyNN's weights and NEST's.
+
+    Raises
+    ------
+    pyNN.errors.ConnectionError
+        If the populations of an assembly have others.
+    """
+    parts = getattr(projection.post, "populations", [projection.post])
+    receptors = {_receptor_of(part, projection.receptor_type) for part in parts}
+    if len(receptors) > 1:
+        raise errors.ConnectionError(
+            f"NEST has other receptor ports, or another unit of weights, in some cells of assembly "
+            f"{projection.post.label!r} than in others: connect its populations one by one"
+        )
+    return receptors.pop()
+
+
+def _receptor_of(population: Any, receptor_type: str) -> tuple[int, float]:
+    celltype = population.celltype
     sign = 1.0
-    if projection.receptor_type == "inhibitory" and post.conductance_based:
+    if receptor_type == "inhibitory" and population.conductance_based:
         sign = -1.0  # NEST tells inhibitory conductances by their sign
     sign *= getattr(celltype, "receptor_scale", 1.0)  # the Izhikevich model's unit of current
     if celltype.standard_receptor_type:
         return 0, sign
-    return int(celltype.get_receptor_type(projection.receptor_type)), sign
+    return int(celltype.get_receptor_type(receptor_type)), sign
 
 
 def _node_range(cells: Any) -> tuple[int, int]:

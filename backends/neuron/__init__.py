@@ -54,6 +54,8 @@ class NeuronBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",
         "run-length: use_cvode": "spikes lie on the time grid, and steps of variable length do not",
+        "poisson-shared: other uses after a run": "sources that had one target each are part of "
+        "it, and have no spikes of their own",
         "refractory-rounding: 0": "NEURON finds spikes where the potential crosses the threshold, "
         "and without refractory time it need not be below it between two",
         "initialize-view: synapses that are no exponentials": "PyNN's synapses have several "
@@ -62,8 +64,6 @@ class NeuronBackend(Backend):
         "initialises itself, in the first run and no more",
         "parameters-between-runs: more cells other than IF_curr_exp": "NEURON initialises them in "
         "the first run and no more",
-        "parameters-between-runs: of single Poisson sources": "sources with one target each, of "
-        "which none was recorded, are a part of their targets",
         "delays-between-runs: of spikes on their way": "NEURON sends the spikes of a source with "
         "one delay for all its targets together",
         "TsodyksMarkramSynapse: onto IF_curr_exp": "it needs a synapse of its own on its target, "

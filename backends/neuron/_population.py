@@ -9,7 +9,7 @@ from pyNN import common, errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_parameter
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_names, check_parameter
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
@@ -70,7 +70,8 @@ class _Cells:
         current_source.inject_into(self)
 
     def _get_parameters(self, *names: str) -> Any:
-        if names != ("spike_times",) or "spike_times" not in self.celltype.get_parameter_names():
+        check_names(self.celltype, names)
+        if names != ("spike_times",):
             return super()._get_parameters(*names)  # type: ignore[misc]
         cells = self.all_cells[self._mask_local]
         trains = np.empty(len(cells), dtype=object)
@@ -267,10 +268,9 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         if simulator.state.running:
             raise refusal(
                 "neuron",
-                "parameters-between-runs: of single Poisson sources",
-                f"record, connect or look at single sources of population {self.label!r} after a "
-                "run",
-                "Do it, or record the population, before the first run",
+                "poisson-shared: other uses after a run",
+                f"use population {self.label!r} in other ways at {state.t:g} ms",
+                "To record it, or connect it a second time, do so before the first run",
             )
         parameters, self._unbuilt = self._unbuilt, None
         for cell, is_local, values in zip(

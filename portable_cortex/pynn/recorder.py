@@ -312,7 +312,11 @@ def spikes_of(population: Any) -> Spikes:
 def signal_of(population: Any, variable: str) -> Signal:
     """All samples of a variable in the data of all processes."""
     signal: Signal = population.recorder.signal(variable)
+    # the neurons of a process may be recorded from a later time on; all are up to the present
+    missing = int(parallel.joined(np.array([len(signal.values)])).max()) - len(signal.values)
+    before = np.full((missing, signal.neurons.size), np.nan)
     neurons = parallel.joined(signal.neurons)
     order = np.argsort(neurons)
-    values = parallel.joined(signal.values, axis=1)[:, order]
-    return signal._replace(values=values, neurons=neurons[order])
+    values = parallel.joined(np.concatenate([before, signal.values]), axis=1)[:, order]
+    t_start = float(parallel.joined(np.array([signal.t_start])).min())
+    return signal._replace(values=values, neurons=neurons[order], t_start=t_start)

@@ -142,8 +142,22 @@ def _weight_range(projection: Any) -> tuple[float, float]:
 
 
 def required_sign(projection: Any) -> int:
-    """1 where weights must be 0 or more, -1 where 0 or less, 0 where there is no rule."""
+    """1 where weights must be 0 or more, -1 where 0 or less, 0 where there is no rule.
+
+    Raises
+    ------
+    pyNN.errors.ConnectionError
+        For inhibition of an assembly in which some cells need the one and some the other.
+    """
     receptor = projection.receptor_type
+    parts = getattr(projection.post, "populations", [projection.post])
+    is_mixed = len({bool(part.conductance_based) for part in parts}) > 1
+    if is_mixed and receptor in inhibitory_receptor_types:
+        raise errors.ConnectionError(
+            f"projection {projection.label} goes onto inhibitory receptors of conductance-based "
+            "cells, which take weights of 0 or more, and of current-based ones, which take those "
+            "of 0 or less: connect the populations of the assembly one by one"
+        )
     if projection.post.conductance_based or receptor in excitatory_receptor_types:
         return 1
     return -1 if receptor in inhibitory_receptor_types else 0

@@ -5,6 +5,7 @@ A ``conftest.py`` may override the fixture `obstacle`, for what a backend needs 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,8 +36,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each backend in turn."""
     if "backend_name" in metafunc.fixturenames:
-        names = metafunc.config.getoption("--backend") or list(backend_names())
+        names = metafunc.config.getoption("--backend") or _registered()
         metafunc.parametrize("backend_name", names, scope="session")
+
+
+@functools.cache
+def _registered() -> tuple[str, ...]:
+    return backend_names()
 
 
 def missing(name: str) -> str | None:

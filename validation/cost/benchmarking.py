@@ -25,7 +25,6 @@ from portable_cortex.errors import (
     OutputError,
     OutputExistsError,
     SimulationError,
-    UnknownNameError,
 )
 from portable_cortex.experiment import Reporter
 from portable_cortex.host import interruption
@@ -34,7 +33,7 @@ from portable_cortex.host.output import whole
 from portable_cortex.machine import load_machine
 from portable_cortex.models.loader import load_model
 from portable_cortex.recording import RUN, check_output, to_json
-from portable_cortex.registry import backend_names
+from portable_cortex.registry import check_backend
 
 from .accounting import Cost, Run, as_dict, cost_of, metadata_of, require_events
 from .literature import user_run
@@ -93,8 +92,7 @@ class Plan:
                 f"{','.join(self.backends)!r}"
             )
         for name in self.backends:
-            if name not in backend_names():
-                raise UnknownNameError("backend", name, backend_names())
+            check_backend(name)
         load_model(self.model).check(dict(self.parameters or {}))
         load_machine(self.machine)
         for seed in (self.seed, self.seed + self.repeats - 1):
