@@ -103,6 +103,22 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
     _assembly_class = Assembly
 
     @property
+    def node_collection(self) -> Any:
+        """The nodes; NEST slices no slices, and only up to the end."""
+        return self._part(self.grandparent.node_collection)
+
+    @property
+    def node_collection_source(self) -> Any:
+        """Those of the spike sources that the nodes repeat."""
+        return self._part(self.grandparent.node_collection_source)
+
+    def _part(self, nodes: Any) -> Any:
+        index = self.index_in_grandparent(np.arange(self.size))
+        first, last = int(index[0]), int(index[-1])
+        whole = last - first + 1 == index.size
+        return nodes[first : last + 1] if whole else nodes[index.tolist()]
+
+    @property
     def initial_values(self) -> Any:
         """Those of the population, for these cells."""
         values = self.grandparent.initial_values

@@ -70,9 +70,10 @@ def check_parameter(name: str, values: Any) -> None:
 
 def check_names(celltype: Any, names: Iterable[str]) -> None:
     """Raise PyNN's ``NonExistentParameterError`` for parameters that cells do not have."""
-    valid = celltype.get_parameter_names()
+    # those of a cell that is put together are in its space only
+    valid = {*celltype.get_parameter_names(), *celltype.parameter_space.keys()}
     for name in names:
-        if name not in valid:
+        if name.partition(".")[0] not in valid:
             raise errors.NonExistentParameterError(name, type(celltype).__name__, sorted(valid))
 
 

@@ -207,6 +207,21 @@ KEPT: dict[str, Program] = {
         Join("a0", ("p0", "p1")),
         GetParameters("a0", "spike_times"),
     ),
+    # views of views, slices with steps, and slices that end beyond the cells
+    "view_of_view": (
+        Setup(),
+        Create("p0", 5, "IF_curr_exp", (("i_offset", 1.3),)),
+        View("v0", "p0", ("slice", 0, 3, 2)),
+        View("v1", "v0", ("slice", 0, 9, None)),
+        Connect("c0", "v1", "p0", "AllToAllConnector", (), 0.5, 1.0),
+        Connect("c1", "p0", "v1", "AllToAllConnector", (), 0.5, 1.0),
+        SetParameters("v1", (("tau_m", 10.0),)),
+        Record("v1", ("v", "spikes")),
+        Run(20.0),
+        Data("v1"),
+        Get("c0"),
+        Get("c1"),
+    ),
     # a draw for one cell
     "one_draw": (
         Setup(),
