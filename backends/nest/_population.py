@@ -83,6 +83,7 @@ class _Settable:
         """
         base: Any = super()
         cells: Any = self
+        state.check_alive(cells)
         for name, value in parameters.items():
             if isinstance(value, RandomDistribution):
                 parameters[name] = np.atleast_1d(value.next(cells.size))

@@ -238,6 +238,12 @@ KEPT: dict[str, Program] = {
         Create("p1", 5, "IF_curr_exp"),
         GetParameters("v0", "tau_m"),
     ),
+    "old_cells_set": (
+        Setup(),
+        Create("p0", 5, "IF_cond_exp"),
+        Setup(threads=2),
+        SetParameters("p0", (("tau_m", 10.0),)),
+    ),
     "old_synapses": (
         Setup(),
         Create("p0", 2, "IF_curr_exp"),
