@@ -11,7 +11,8 @@ repeated     Somebody needs each source by itself (it is recorded, connected aga
              A run connects generator and repeaters: *connected*.
 separate     The parameters differ: `_separate` gives each source a generator of its own, and
              connects it, and the direct projection, at once.
-connected    What would need other nodes is refused: the trains of the past could not be theirs.
+connected    Repeated sources can still become separate; of a generator without cells that is
+             refused: the trains of the past could not be theirs.
 ===========  ====================================================================================
 
     generator -> repeated -> separate, generator -> separate; each -> connected, and back by a reset
@@ -28,7 +29,7 @@ from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.random import RandomDistribution
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Indexed, Joined, Stateful, each_value
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_names, each_value
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
@@ -82,6 +83,7 @@ class _Settable:
         """
         base: Any = super()
         cells: Any = self
+        state.check_alive(cells)
         for name, value in parameters.items():
             if isinstance(value, RandomDistribution):
                 parameters[name] = np.atleast_1d(value.next(cells.size))
@@ -102,6 +104,22 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
     _assembly_class = Assembly
 
     @property
+    def node_collection(self) -> Any:
+        """The nodes; NEST slices no slices, and only up to the end."""
+        return self._part(self.grandparent.node_collection)
+
+    @property
+    def node_collection_source(self) -> Any:
+        """Those of the spike sources that the nodes repeat."""
+        return self._part(self.grandparent.node_collection_source)
+
+    def _part(self, nodes: Any) -> Any:
+        index = self.index_in_grandparent(np.arange(self.size))
+        first, last = int(index[0]), int(index[-1])
+        whole = last - first + 1 == index.size
+        return nodes[first : last + 1] if whole else nodes[index.tolist()]
+
+    @property
     def initial_values(self) -> Any:
         """Those of the population, for these cells."""
         values = self.grandparent.initial_values
@@ -119,6 +137,7 @@ class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
 
     def _get_parameters(self, *names: str) -> Any:
         state.check_alive(self)
+        check_names(self.celltype, names)
         if self.grandparent._generator is not None:
             space = self.grandparent._get_parameters(*names)
             space.shape = (self.size,)
@@ -197,7 +216,8 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _connect_sources(self) -> None:
         """Connect each spike source to the neuron that repeats its spikes."""
-        self._let_repeat(self.node_collection_source, "one_to_one", state.least_delay)
+        delay = state.min_delay if state.nest_step else state.least_delay
+        self._let_repeat(self.node_collection_source, "one_to_one", delay)
         self._deferred_parrot_connections = False
 
     def _let_repeat(self, sources: Any, rule: str, delay: float) -> None:
@@ -310,8 +330,9 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _separate(self) -> None:
         """Give each Poisson source a generator of its own: their parameters are to differ."""
-        self._check_unused("give its sources different parameters")
+        ran = self._connected
         if "node_collection" not in self.__dict__:
+            self._check_unused("give its sources different parameters")
             self._make_sources()
         generator, self._generator = self._generator, None
         names = self.celltype.native_parameters.keys()
@@ -319,7 +340,9 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
         self.node_collection_source = nest.Create(self._model, self.size, params=parameters)
         self._connect_sources()
         self._connected = True
-        if self._direct is not None:
+        if ran:
+            generator.set(rate=0.0)
+        elif self._direct is not None:
             self._direct.connect_generator(generator)
 
     def _connect_parrot_neurons(self) -> None:
@@ -349,6 +372,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _get_parameters(self, *names: str) -> Any:
         state.check_alive(self)
+        check_names(self.celltype, names)
         if self._trains is None or "spike_times" not in names:
             return super()._get_parameters(*names)
         return self._trains_of(np.flatnonzero(self._mask_local))

@@ -9,7 +9,7 @@ from pyNN import common, errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_parameter
+from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_names, check_parameter
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
@@ -70,6 +70,7 @@ class _Cells:
         current_source.inject_into(self)
 
     def _get_parameters(self, *names: str) -> Any:
+        check_names(self.celltype, names)
         if names != ("spike_times",):
             return super()._get_parameters(*names)  # type: ignore[misc]
         cells = self.all_cells[self._mask_local]

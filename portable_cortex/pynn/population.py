@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,15 @@ def check_parameter(name: str, values: Any) -> None:
         )
 
 
+def check_names(celltype: Any, names: Iterable[str]) -> None:
+    """Raise PyNN's ``NonExistentParameterError`` for parameters that cells do not have."""
+    # those of a cell that is put together are in its space only
+    valid = {*celltype.get_parameter_names(), *celltype.parameter_space.keys()}
+    for name in names:
+        if name.partition(".")[0] not in valid:
+            raise errors.NonExistentParameterError(name, type(celltype).__name__, sorted(valid))
+
+
 class Stateful:
     """Initial values cell by cell: mix it into PyNN's ``Population``, which only notes them."""
 
@@ -99,11 +108,7 @@ class Cells:
     def _get_parameters(self, *names: str) -> Any:
         population, own = self._indices()
         self._simulator.state.check_alive(population)
-        for name in names:
-            if name not in population.parameters:
-                raise errors.NonExistentParameterError(
-                    name, type(self.celltype).__name__, self.celltype.get_parameter_names()
-                )
+        check_names(self.celltype, names)
         values = {name: simplify(population.parameters[name][own]) for name in names}
         return ParameterSpace(values, self.celltype.get_schema(), shape=(self.size,))
 

@@ -187,6 +187,41 @@ KEPT: dict[str, Program] = {
         GetParameters("v0", "rate"),
         Data("p0"),
     ),
+    # rates of some of the sources, between runs
+    "rates_of_a_view": (
+        Setup(timestep=1.0),
+        Create("p0", 4, "SpikeSourcePoisson", (("rate", 1000.0),)),
+        Record("p0", ("spikes",)),
+        View("v0", "p0", ("list", 2, 1)),
+        Run(21.0),
+        SetParameters("v0", (("rate", 0.0),)),
+        Run(20.0),
+        GetParameters("p0", "rate"),
+        Data("p0"),
+    ),
+    # a parameter that not all cells of an assembly have
+    "parameter_of_some": (
+        Setup(),
+        Create("p0", 2, "SpikeSourceArray", (("spike_times", (4.0,)),)),
+        Create("p1", 2, "SpikeSourcePoisson"),
+        Join("a0", ("p0", "p1")),
+        GetParameters("a0", "spike_times"),
+    ),
+    # views of views, slices with steps, and slices that end beyond the cells
+    "view_of_view": (
+        Setup(),
+        Create("p0", 5, "IF_curr_exp", (("i_offset", 1.3),)),
+        View("v0", "p0", ("slice", 0, 3, 2)),
+        View("v1", "v0", ("slice", 0, 9, None)),
+        Connect("c0", "v1", "p0", "AllToAllConnector", (), 0.5, 1.0),
+        Connect("c1", "p0", "v1", "AllToAllConnector", (), 0.5, 1.0),
+        SetParameters("v1", (("tau_m", 10.0),)),
+        Record("v1", ("v", "spikes")),
+        Run(20.0),
+        Data("v1"),
+        Get("c0"),
+        Get("c1"),
+    ),
     # a draw for one cell
     "one_draw": (
         Setup(),
@@ -202,6 +237,12 @@ KEPT: dict[str, Program] = {
         Setup(),
         Create("p1", 5, "IF_curr_exp"),
         GetParameters("v0", "tau_m"),
+    ),
+    "old_cells_set": (
+        Setup(),
+        Create("p0", 5, "IF_cond_exp"),
+        Setup(threads=2),
+        SetParameters("p0", (("tau_m", 10.0),)),
     ),
     "old_synapses": (
         Setup(),
