@@ -24,9 +24,10 @@ DATA = f"{CORE}.hardware_configs"  # beside the core in the checkout, within it 
 ROOMS = ("cli", "host", "models", "power", "pynn", "recording", "sweep")
 LAYERS = (
     {"errors", "host", "_lazy", "_moved"},
-    {"models", "neurons", "pynn"},
+    {"models", "neurons"},
     {"theory", "recording", "power"},
     {"backend", "machine", "options", "registry", "support"},
+    {"pynn"},
     {"experiment", "_run"},
     {"rerun", "sweep", "cli", "testing"},
     {"__init__", "__main__"},

@@ -58,6 +58,8 @@ events = Function(
 )
 """``events(mean, none)``: their number, where ``none`` is the probability of none, exp(-mean)."""
 
+# without units: Brian2 would write what each call returns into the message of an error to come
+events.implementations.add_numpy_implementation(_numpy, discard_units=True)
 _drawn = {name: DEFAULT_FUNCTIONS[name.removeprefix("_")] for name in ("_rand", "_poisson")}
 for _target, _code in (("cpp", _CPP), ("cython", _CYTHON)):
     events.implementations.add_implementation(
