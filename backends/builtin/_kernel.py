@@ -144,7 +144,7 @@ def _add(into: Any, begin: int, codes: Any, weight: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _piece_end(group: Any, begin: int) -> int:
+def _piece_end(group: Any, begin: int) -> Any:
     """Where the piece of its population ends that neuron `begin` of a group is in."""
     return min(group.size, (group.index + begin) // PIECE * PIECE + PIECE - group.index)
 
@@ -202,7 +202,7 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
         codes = events(first, end - begin, step, key0, key1, rates, tables[begin], space)
         for i in range(begin, end):
             if windows[i, 0] < step <= windows[i, 1]:
-                n = np.int64(codes[i - begin] >> np.uint16(1))
+                n: Any = np.int64(codes[i - begin] >> np.uint16(1))
                 if tables[i] != tables[begin]:
                     draw = draws[(senders.index + i) % PIECE]
                     n = events_of_one(senders.index + i, step, draw, key0, key1, rates, tables[i])

@@ -55,6 +55,6 @@ def one_page(n: int, kind: Any = np.float64) -> NDArray[Any]:
     n_bytes = n * np.dtype(kind).itemsize
     buffer = np.empty(n_bytes + 2 * HUGE_PAGE, np.uint8)
     begin = -buffer.ctypes.data % HUGE_PAGE
-    found = buffer[begin : begin + n_bytes].view(kind)
+    found: NDArray[Any] = buffer[begin : begin + n_bytes].view(kind)
     found[:] = 0
     return found

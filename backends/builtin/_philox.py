@@ -137,7 +137,7 @@ def inverse_normals(u: Any) -> None:
             x = y * y
             p = (((_P0[0] * x + _P0[1]) * x + _P0[2]) * x + _P0[3]) * x + _P0[4]
             near[i] = (y + y * (x * p / _monic_degree_8(x, _Q0))) * _SQRT_2PI
-        n = 0
+        n: Any = 0
         for i in range(own.size):  # without a branch that nobody could foresee
             tail[n] = i
             n += np.int64(not _TAIL < own[i] <= 1.0 - _TAIL)

@@ -76,7 +76,7 @@ def _begin(draws: Any, begin: int, end: int, codes: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _any_odd(codes: Any, begin: int, end: int) -> bool:
+def _any_odd(codes: Any, begin: int, end: int) -> Any:
     together = U16(0)
     for i in range(begin, end):
         together = U16(together | codes[U64(i)])
@@ -213,4 +213,5 @@ def _first_bits(distribution: NDArray[np.float64]) -> NDArray[np.float64]:
     bits = np.maximum(bits - 1.0, 0.0)
     # at least 1 more than the one before
     steps = np.arange(bits.size)
-    return np.minimum(np.maximum.accumulate(bits - steps) + steps, 65535.0)
+    apart = np.maximum.accumulate(bits - steps) + steps
+    return np.asarray(np.minimum(apart, 65535.0))

@@ -62,8 +62,8 @@ class Population(floor.Population):
     def refractory_steps(self, step: float) -> int:
         """The longest refractory time."""
         times = self.parameters.get("tau_refrac", 0.0)
-        longest = max(np.max(whole_steps(times, step)), np.max(self.refractory))
-        return int(longest)
+        most = np.max(whole_steps(times, step), initial=0), np.max(self.refractory, initial=0)
+        return max(map(int, most))
 
     def _offset(self) -> Any:
         """What the engine subtracts from v."""
