@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from brian2.synapses.spikequeue import SpikeQueue
 
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.values import members
@@ -108,9 +107,8 @@ def _still_to_come(arrivals: list[Arrivals], step: int) -> Iterator[Arrivals]:
 
 def _queued(synapses: Any) -> tuple[Array, Array]:
     """Steps until it arrives, and synapse, of each spike on its way."""
-    queue = synapses._pathways[0].queue
-    kept = queue._full_state()
-    if isinstance(queue, SpikeQueue):  # Brian2's own in Python; else in C++
+    kept = synapses._pathways[0].queue._full_state()
+    if len(kept) == 3:  # of the queue in Python: time step, spikes, shape; else of that in C++
         return kept[1][:, 0], kept[1][:, 1]
     offset, rows = kept
     sizes = [len(row) for row in rows]
