@@ -1921,6 +1921,29 @@ def test_weights_hold_from_the_present_on(sim):
 
 
 @row("parameters-between-runs", everywhere=True)  # in the modes that the tests run
+def test_spikes_on_their_way_keep_weight_and_receivers(sim):
+    """The second of two spikes is on its way when its weight changes and more cells listen."""
+    sim.setup(timestep=STEP)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[2.0, 18.0, 32.0]))
+    cells, others = (resting(sim, 2, tau_m=1.0, tau_syn_E=0.5) for _ in range(2))
+    connect(sim, source, others, 0.0, 1.0)  # NEST counts in smallest delays
+    projection = connect(sim, source, cells, 0.5, 5.0)
+    sim.run(20.0)
+    projection.set(weight=1.0)
+    connect(sim, source, others, 0.5, 5.0)
+    sim.run(1.0)
+    projection.set(weight=2.0)
+    sim.run(29.0)
+    old, new = (
+        [potential(c)[start : start + 100].max() + 65.0 for start in (50, 210, 350)]
+        for c in (cells, others)
+    )
+    assert old[0] > 0.01
+    np.testing.assert_allclose(old, [old[0], old[0], 4 * old[0]], rtol=2e-3)
+    np.testing.assert_allclose(new, [0.0, 0.0, old[0]], rtol=2e-3, atol=1e-3 * old[0])
+
+
+@row("parameters-between-runs", everywhere=True)  # in the modes that the tests run
 def test_rates_hold_from_the_present_on(sim):
     sim.setup(timestep=STEP)
     source = sim.Population(20, sim.SpikeSourcePoisson(rate=0.0))

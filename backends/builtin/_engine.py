@@ -92,7 +92,8 @@ class Engine:
             N_RECEPTORS,
         )
         _memory.check(plan.nbytes, plan.n_synapses)
-        return _synapses.build(plan, bundles, self._n_threads, progress)
+        cells = self._layout.cells(self._first)
+        return _synapses.build(plan, bundles, cells, self._n_threads, progress)
 
     def _cells(self, cells: Any) -> NDArray[np.int64]:
         return np.array(cells.all_cells, dtype=np.int64)
@@ -146,7 +147,7 @@ class Engine:
             constants.append(own.ravel())
             n_constants += own.size
             n_values += n_own * int(end - begin)
-        scheduled = self._scheduled(thread)
+        scheduled, coming = self._scheduled(thread), self._coming(thread)
         waves = self._waves(thread)
         table = np.array(groups, _kernel.GROUP)
         probes, probe_groups = self._probe_table(thread, table)
@@ -170,6 +171,10 @@ class Engine:
             source_windows=source_windows,
             scheduled_steps=scheduled[0],
             scheduled_cells=scheduled[1],
+            coming_steps=coming[0],
+            coming_receptors=coming[1],
+            coming_places=coming[2],
+            coming_weights=coming[3],
             waves=np.empty((len(waves[0]) - 1, 0)),
             wave_begins=waves[0],
             wave_targets=waves[1],
@@ -253,6 +258,20 @@ class Engine:
         all_steps, all_cells = np.concatenate(steps), np.concatenate(cells)
         order = np.lexsort((all_cells, all_steps))
         return all_steps[order], all_cells[order].astype(np.int32)
+
+    def _coming(self, thread: int) -> tuple[Any, ...]:
+        """Inputs of the thread's neurons through synapses that have changed since."""
+        arrivals = self._state.arrivals
+        if arrivals is None:
+            return (np.empty(0, np.int64),) * 3 + (np.empty(0),)
+        owner, place = self._places(_Numbers(arrivals.cells))
+        own = (owner == thread) & (arrivals.steps > self._state.step)
+        return (
+            arrivals.steps[own],
+            arrivals.receptors[own],
+            place[own].astype(np.int64),
+            arrivals.weights[own],
+        )
 
     def _waves(self, thread: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         begins, targets = [0], []
@@ -446,7 +465,7 @@ class Engine:
 class _Numbers:
     """Cells by number, where a population is expected."""
 
-    def __init__(self, numbers: list[int]) -> None:
+    def __init__(self, numbers: Any) -> None:
         self.all_cells = numbers
 
 

@@ -102,6 +102,10 @@ class Mine(NamedTuple):
     source_windows: I64
     scheduled_steps: I64
     scheduled_cells: NDArray[np.int32]
+    coming_steps: I64  # inputs through synapses that have changed since their spikes
+    coming_receptors: I64
+    coming_places: I64
+    coming_weights: F64
     waves: F64
     wave_begins: I64
     wave_targets: NDArray[np.int32]
@@ -295,6 +299,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     begins, ends = np.empty(SEGMENTS, np.int64), np.empty(SEGMENTS, np.int64)
     log, log_ends = shared.log[thread], shared.log_ends[thread]
     due = np.searchsorted(mine.scheduled_steps, start + 1)
+    coming = np.searchsorted(mine.coming_steps, start + 1)
     words = np.empty(PIECE // 4, np.uint64)
     space = words, words.view(np.uint16), np.empty(PIECE, np.uint16)
     # few arguments for calls that are frequent: numba passes each array of a tuple by value
@@ -332,6 +337,10 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
             arrive(shared.counters, thread)
 
         # 2. what arrives
+        while coming < mine.coming_steps.size and mine.coming_steps[coming] == step:
+            receptor, place = mine.coming_receptors[coming], mine.coming_places[coming]
+            mine.arrivals[receptor, place] += mine.arrivals.dtype.type(mine.coming_weights[coming])
+            coming += 1
         for receptor in range(shared.rows.shape[0]):
             _receive(mine.arrivals[receptor], receptor, step, begins, ends, offsets, mine, shared)
         if any_late:

@@ -23,6 +23,8 @@ class Layout:
     ----------
     cuts : list of array of int64, shape (threads + 1,)
         For each population, the first neuron of each part, and its size.
+    neurons : list of bool
+        For each population, whether these are neurons.
     places : array of int64, shape (populations, threads)
         Index of a part's first neuron among the thread's neurons.
     n_local : array of int64, shape (threads,)
@@ -30,6 +32,7 @@ class Layout:
     """
 
     cuts: list[NDArray[np.int64]]
+    neurons: list[bool]
     places: NDArray[np.int64]
     n_local: NDArray[np.int64]
 
@@ -47,7 +50,19 @@ class Layout:
             places[number] = n_local
             if neurons[number]:
                 n_local = n_local + -(-np.diff(cut) // BLOCK) * BLOCK
-        return cls(cuts, places, n_local)
+        return cls(cuts, neurons, places, n_local)
+
+    def cells(self, first: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """For each thread, the number of the cell at each place; populations begin at `first`."""
+        numbers = tuple(np.full(int(n), -1, np.int64) for n in self.n_local)
+        for cut, places, cell, is_neuron in zip(
+            self.cuts, self.places, first, self.neurons, strict=True
+        ):
+            for thread, number in enumerate(numbers):
+                begin, end = cut[thread : thread + 2]
+                if is_neuron:
+                    number[places[thread] :][: end - begin] = cell + np.arange(begin, end)
+        return numbers
 
     def place(
         self, population: int, indices: NDArray[np.int64]

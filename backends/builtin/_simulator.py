@@ -13,7 +13,7 @@ from ._compiling import compiling, say
 
 if TYPE_CHECKING:
     from ._engine import Engine
-    from ._synapses import Synapses
+    from ._synapses import Arrivals, Synapses
 
 name = "builtin"
 PRECISIONS = {"double": np.float64, "single": np.float32}
@@ -35,18 +35,27 @@ class State(floor.State):
         self.synapses: Synapses | None = None
         self.background: tuple[bool, ...] = ()  # projections that are not in the table
         self.history: Any = None  # spikes on their way, while there is no engine
+        self.arrivals: Arrivals | None = None  # of those that were on their way before a change
 
     def touch(self, what: str, *, structure: bool = False) -> None:
         """The populations take back what the engine holds."""
         if self.engine is not None:
             self.history = self.engine.release()
             self.engine = None
-        if structure:
+        if structure and self.synapses is not None:
+            if self.history:
+                from ._synapses import joined
+
+                # these spikes keep their weights and delays
+                coming = self.synapses.arrivals(self.history, self.step)
+                self.arrivals = joined([a for a in (self.arrivals, coming) if a is not None])
+                self.history = None
             self.synapses = None
 
     def release(self) -> None:
         """Give the memory back; what was recorded stays."""
-        self.touch("the network", structure=True)
+        self.touch("the network")
+        self.synapses = None
 
     def prepare(self, progress: Progress) -> None:
         """Make the engine, unless it is there."""
@@ -69,7 +78,7 @@ class State(floor.State):
     def restore(self) -> None:
         """Back to the initial values, with nothing on its way."""
         self.touch("the state")
-        self.history = None
+        self.history = self.arrivals = None
         for population in self.populations:
             population.restore_initial_values()
 

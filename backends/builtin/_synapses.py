@@ -67,12 +67,32 @@ class Buffer(NamedTuple):
     weights: NDArray[Any]
 
 
+class Arrivals(NamedTuple):
+    """Inputs that are to come, whatever becomes of the synapses that they came through.
+
+    Attributes
+    ----------
+    steps : array of int64
+        When each arrives.
+    receptors, cells : arrays of int64
+        At which receptor of which cell, of the whole network.
+    weights : array of float64
+    """
+
+    steps: NDArray[np.int64]
+    receptors: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Synapses:
     """The table.
 
     Attributes
     ----------
+    cells : tuple of arrays of int64
+        For each thread, the number of the cell at each place among its neurons.
     rows : array of int32, shape (receptors, n_cells)
         Row of each source, -1 where it has none.
     steps : array of int64, shape (columns,)
@@ -84,6 +104,7 @@ class Synapses:
         Columns that a receptor's rows use.
     """
 
+    cells: tuple[NDArray[np.int64], ...]
     rows: NDArray[np.int32]
     steps: NDArray[np.int64]
     offsets: NDArray[Any]
@@ -95,6 +116,43 @@ class Synapses:
     def nbytes(self) -> int:
         """Memory of the table."""
         return self.offsets.nbytes + self.targets.nbytes + self.weights.nbytes
+
+    def arrivals(self, history: Sequence[tuple[int, NDArray[np.int64]]], now: int) -> Arrivals:
+        """What spikes that are on their way will bring after step `now`.
+
+        Parameters
+        ----------
+        history : list of (step, cells)
+            Spikes, by the step in which they were sent.
+        """
+        parts = [Arrivals(*(np.empty(0, np.int64) for _ in range(3)), np.empty(0))]
+        for sent, senders in history:
+            first = int(np.searchsorted(self.steps, now - sent, side="right"))
+            for receptor, rows in enumerate(self.rows[:, senders]):
+                for row in rows[rows >= 0]:
+                    for offsets, cells in zip(
+                        self.offsets[:, row, first:], self.cells, strict=True
+                    ):
+                        own = slice(int(offsets[0]), int(offsets[-1]))
+                        steps = np.repeat(
+                            sent + self.steps[first:], np.diff(offsets.astype(np.int64))
+                        )
+                        parts.append(
+                            Arrivals(
+                                steps,
+                                np.full(steps.size, receptor),
+                                cells[self.targets[own]],
+                                self.weights[own].astype(float),
+                            )
+                        )
+        return joined(parts)
+
+
+def joined(parts: Sequence[Arrivals]) -> Arrivals:
+    """All of several, by step."""
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return Arrivals(*(column[order] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -166,11 +224,19 @@ def _steps(bundle: Bundle) -> NDArray[np.int64]:
     return bundle.edges.possible_steps() if bundle.edges.size else np.empty(0, np.int64)
 
 
-def build(plan: Plan, bundles: Sequence[Bundle], workers: int, progress: Progress) -> Synapses:
+def build(
+    plan: Plan,
+    bundles: Sequence[Bundle],
+    cells: tuple[NDArray[np.int64], ...],
+    workers: int,
+    progress: Progress,
+) -> Synapses:
     """Make the table.
 
     Parameters
     ----------
+    cells : tuple of arrays of int64
+        See `Synapses`.
     workers : int
         Threads; the result does not depend on their number.
     progress : Progress
@@ -208,7 +274,7 @@ def build(plan: Plan, bundles: Sequence[Bundle], workers: int, progress: Progres
             progress(number / pieces.size)
 
     in_parallel(workers, work)
-    return Synapses(plan.rows, plan.steps, offsets, *table, used.max(axis=0))
+    return Synapses(cells, plan.rows, plan.steps, offsets, *table, used.max(axis=0))
 
 
 def _pieces(starts: NDArray[np.int64]) -> NDArray[np.int64]:

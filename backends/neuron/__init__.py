@@ -64,6 +64,8 @@ class NeuronBackend(Backend):
         "initialises itself, in the first run and no more",
         "parameters-between-runs: more cells other than IF_curr_exp": "NEURON initialises them in "
         "the first run and no more",
+        "parameters-between-runs: time constants of alpha-shaped synapses": "they are computed "
+        "from the times of past spikes, which would change, too",
         "delays-between-runs: of spikes on their way": "NEURON sends the spikes of a source with "
         "one delay for all its targets together",
         "TsodyksMarkramSynapse: onto IF_curr_exp": "it needs a synapse of its own on its target, "

@@ -96,7 +96,20 @@ class _Cells:
         ):
             if is_local:
                 for name, value in values.items():
+                    if name in ("tau_e", "tau_i") and getattr(cell._cell, name) != value:
+                        self._check_past_spikes()
                     setattr(cell._cell, name, value)
+
+    def _check_past_spikes(self) -> None:
+        """Time constants of synapses that remember spikes cannot change."""
+        kind = type(self.celltype).__name__
+        if "alpha" in kind and state.t > 0:
+            raise refusal(
+                "neuron",
+                "parameters-between-runs: time constants of alpha-shaped synapses",
+                f"change tau_syn of {kind} at {state.t:g} ms",
+                "Set it before the first run, or after reset()",
+            )
 
     def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
         population, indices = self._members()

@@ -16,8 +16,8 @@ EXACT = ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson")
 # mV, what v may be off in other cells, relative to their distance from 0; on neuron, of what its
 # method, implicit Euler, gives
 SOLVER = {"builtin": 1e-3, "nest": 1e-3, "neuron": 1e-6, "brian2": 1e-3}
-# Where spikes on their way (on nest, some of them) take a weight that is set
-WITH_NEW_WEIGHTS = ("builtin", "nest")
+# Where some spikes on their way take a weight that is set
+WITH_NEW_WEIGHTS = ("nest",)
 # Where numbers of other threads are other random numbers
 BY_THREAD = ("nest",)
 
