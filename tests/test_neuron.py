@@ -622,3 +622,14 @@ def test_a_delay_that_would_change_for_spikes_on_their_way_is_refused(sim):
     sim.reset()
     projection.set(delay=1.0)
     sim.run(10.0)
+
+
+@pytest.mark.parametrize("time", [1.7, 1.9, 3.9, 5.1, 5.3])  # where floats make a step late
+def test_rates_change_right_after_a_spike(sim, time):
+    sim.setup(timestep=0.1, min_delay=0.2)
+    source = sim.Population(1, sim.SpikeSourcePoisson(rate=1000.0))
+    source.record("spikes")
+    sim.run(time)
+    source.set(rate=5000.0)
+    sim.run(50.0)
+    assert source.mean_spike_count() == pytest.approx(250, abs=80)

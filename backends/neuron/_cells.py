@@ -135,7 +135,8 @@ class _Source:
     def _announce(self) -> None:
         if simulator.state.running:
             self._line = self._line or h.NetCon(None, self.source)
-            self._line.event(h.t)
+            # its last event may be later than the present, by what floats add
+            self._line.event(h.t + 1e-9)
 
 
 class GridPoisson(_Source):
