@@ -62,8 +62,8 @@ class Population(floor.Population):
     def refractory_steps(self, step: float) -> int:
         """The longest refractory time."""
         times = self.parameters.get("tau_refrac", 0.0)
-        most = np.max(whole_steps(times, step), initial=0), np.max(self.refractory, initial=0)
-        return max(map(int, most))
+        steps = whole_steps(times, step)
+        return max(int(np.max(steps, initial=0)), int(np.max(self.refractory, initial=0)))
 
     def _offset(self) -> Any:
         """What the engine subtracts from v."""

@@ -125,7 +125,8 @@ class Synapses:
         history : list of (step, cells)
             Spikes, by the step in which they were sent.
         """
-        parts = [Arrivals(*(np.empty(0, np.int64) for _ in range(3)), np.empty(0))]
+        none = np.empty(0, np.int64)
+        parts = [Arrivals(none, none, none, np.empty(0))]
         for sent, senders in history:
             first = int(np.searchsorted(self.steps, now - sent, side="right"))
             for receptor, rows in enumerate(self.rows[:, senders]):
