@@ -633,3 +633,19 @@ def test_rates_change_right_after_a_spike(sim, time):
     source.set(rate=5000.0)
     sim.run(50.0)
     assert source.mean_spike_count() == pytest.approx(250, abs=80)
+
+
+@pytest.mark.parametrize("cell", ["IF_curr_exp", "IF_cond_exp", "EIF_cond_exp_isfa_ista"])
+def test_networks_that_have_ended_leave_nothing_in_neuron(sim, cell):
+    from neuron import h
+
+    counts = []
+    for _ in range(3):
+        sim.setup(timestep=STEP)
+        cells = sim.Population(3, getattr(sim, cell)())
+        cells.record("v")
+        sim.run(1.0)
+        sim.end()
+        assert cells.get_data().segments[0].analogsignals[0].shape == (11, 3)
+        counts.append(sum(1 for _ in h.allsec()))
+    assert counts[1] == counts[2]

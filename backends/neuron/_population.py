@@ -335,8 +335,9 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         for cell in self.all_cells:
             model = cell.__dict__.pop("_cell", None)
             if hasattr(model, "__dict__"):
-                # PyNN's sources refer to themselves, and would stay until a later run
-                model.__dict__.clear()
+                # PyNN's cells refer to themselves, and would stay: those that are sections for
+                # ever, advanced in each later run. What NEURON gives as their dict is a copy
+                object.__getattribute__(model, "__dict__").clear()
 
 
 def _check(celltype: Any, native_parameters: Any) -> None:
