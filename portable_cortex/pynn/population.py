@@ -126,7 +126,7 @@ class Cells:
             changed[name] = values
         population.check(changed)
         state.touch("parameters")
-        population.parameters.update(changed)
+        population.take_parameters(changed)
 
     def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
         population, own = self._indices()
@@ -373,6 +373,10 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
 
     def made(self) -> None:
         """Called when parameters and initial values are there."""
+
+    def take_parameters(self, changed: Mapping[str, Any]) -> None:
+        """Take new values of parameters, one for each cell, which hold from now on."""
+        self.parameters.update(changed)
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:
         """Take initial values of some cells; they hold at once, and after a reset."""
