@@ -1920,6 +1920,31 @@ def test_weights_hold_from_the_present_on(sim):
     assert v[240:].max() < 1e-2 * first
 
 
+def integral_of_an_alpha_current(sim: Any) -> float:
+    """Of an alpha-shaped current whose time constant changes from 0.5 to 2 ms while it flows."""
+    sim.setup(timestep=STEP)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0]))
+    cells = sim.Population(1, sim.IF_curr_alpha(tau_m=1e6, tau_syn_E=0.5, v_thresh=1e6, cm=1.0))
+    cells.initialize(v=-65.0)
+    cells.record("v")
+    connect(sim, source, cells, 1.0, 1.0)
+    sim.run(2.4)
+    cells.set(tau_syn_E=2.0)
+    sim.run(40.0)
+    v = potential(cells)
+    return float(v[-1] - v[24])
+
+
+@row("parameters-between-runs", everywhere=True)  # in the modes that the tests run
+def test_alpha_shaped_synapses_keep_their_slope(sim, backend):
+    reason = backend.cannot.get("parameters-between-runs: time constants of alpha-shaped synapses")
+    with refused(re.escape(reason)) if reason else contextlib.nullcontext():
+        # the current and its slope, which both decay with the new time constant
+        slope = np.e / 0.5 * np.exp(-0.4 / 0.5)
+        expected = 0.4 * slope * 2.0 + slope * 2.0**2
+        assert integral_of_an_alpha_current(sim) == pytest.approx(expected, rel=1e-3)
+
+
 @row("parameters-between-runs", everywhere=True)  # in the modes that the tests run
 def test_spikes_on_their_way_keep_weight_and_receivers(sim):
     """The second of two spikes is on its way when its weight changes and more cells listen."""

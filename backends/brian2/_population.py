@@ -160,6 +160,12 @@ class Population(floor.Population):
                     "Use several sources, or a shorter time step",
                 )
 
+    def take_parameters(self, changed: Mapping[str, Any]) -> None:
+        """Alpha-shaped synapses keep their slope."""
+        if state.handover is not None and id(self) in state.handover.variables:
+            floor.keep_slopes(state.handover.variables[id(self)], self.parameters, changed)
+        super().take_parameters(changed)
+
     def take_initial(self, variable: str, own: Any, values: Any) -> None:
         """Values hold at once, too, when a network has been running."""
         super().take_initial(variable, own, values)

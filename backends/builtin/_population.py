@@ -14,7 +14,6 @@ from . import _cells, _simulator
 from ._recorder import Recorder
 
 F64 = NDArray[np.float64]
-RISES = {"_exc_rise": "tau_syn_E", "_inh_rise": "tau_syn_I"}
 SOURCES = (_cells.SpikeSourcePoisson, _cells.SpikeSourceArray)
 
 
@@ -46,11 +45,8 @@ class Population(floor.Population):
         self.restore_initial_values()
 
     def take_parameters(self, changed: Any) -> None:
-        """Alpha-shaped synapses keep their slope, which is what makes them rise over tau_syn."""
-        for receptor, tau in RISES.items():
-            for name in self.state:
-                if name.endswith(receptor) and tau in changed:
-                    self.state[name] = self.state[name] * (changed[tau] / self.parameters[tau])
+        """Alpha-shaped synapses keep their slope."""
+        floor.keep_slopes(self.state, self.parameters, changed)
         super().take_parameters(changed)
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:

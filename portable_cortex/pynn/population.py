@@ -297,6 +297,31 @@ def cell_type(standard: Any, **attributes: Any) -> Any:
     return type(standard.__name__, (standard,), own)
 
 
+def keep_slopes(
+    state: dict[str, Any], parameters: Mapping[str, Any], changed: Mapping[str, Any]
+) -> None:
+    """Let alpha-shaped synapses keep their slope when their time constants change, as in NEST.
+
+    Parameters
+    ----------
+    state : dict
+        Arrays by name; those named after a rise are what a synaptic variable rises by over tau_syn.
+    parameters, changed : mapping
+        Arrays by name: as they are, and as some of them will be.
+
+    Examples
+    --------
+    >>> state = {"rise_exc": np.array([2.0])}
+    >>> keep_slopes(state, {"tau_syn_E": np.array([0.5])}, {"tau_syn_E": np.array([1.0])})
+    >>> state["rise_exc"].tolist()
+    [4.0]
+    """
+    for name in state:
+        tau = "tau_syn_E" if "exc" in name else "tau_syn_I"
+        if "rise" in name and tau in changed:
+            state[name] = state[name] * (changed[tau] / parameters[tau])
+
+
 class Indexed:
     """Indices of cells, also of none, for which PyNN's population fails: mix it into that."""
 
