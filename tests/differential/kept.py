@@ -252,4 +252,16 @@ KEPT: dict[str, Program] = {
         Create("p1", 2, "IF_curr_exp"),
         Get("c0"),
     ),
+    # alpha-shaped synapses keep their slope, not what they rise to
+    "alpha_slope": (
+        Setup(),
+        Create("p0", 2, "IF_curr_alpha", (("v_thresh", 0.0),)),
+        Create("p1", 1, "SpikeSourceArray", (("spike_times", (1.0,)),)),
+        Connect("c0", "p1", "p0", "AllToAllConnector", (), 1.0, 1.0),
+        Record("p0", ("v",)),
+        Run(2.4),
+        SetParameters("p0", (("tau_syn_E", 5.0),)),
+        Run(10.0),
+        Data("p0"),
+    ),
 }  # fmt: skip
