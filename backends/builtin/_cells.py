@@ -125,12 +125,12 @@ def _if_cond(p: Parameters, step: float) -> list[F64]:
 
 def _eif_cond_exp(p: Parameters, step: float) -> list[F64]:
     part = 0.5 * step / _models.PARTS
-    is_sharp = p["delta_T"] == 0  # no upstroke: it fires at v_thresh, as in NEST
+    is_sharp = p["delta_T"] == 0  # no upstroke (in float32, too): it fires at v_thresh, as in NEST
     return [
         p["cm"], p["cm"] / p["tau_m"], p["v_rest"], p["e_rev_E"], p["e_rev_I"], p["i_offset"],
         np.where(is_sharp, p["v_thresh"], p["v_spike"]), p["v_reset"], _refractory_steps(p, step),
         np.exp(-part / p["tau_syn_E"]), np.exp(-part / p["tau_syn_I"]),
-        np.where(is_sharp, 1e-300, p["delta_T"]), p["v_thresh"],
+        np.where(is_sharp, 1e-30, p["delta_T"]), p["v_thresh"],
         1e-3 * p["a"], p["tau_w"], p["b"],  # a: from nS to uS
     ]  # fmt: skip
 
