@@ -8,7 +8,9 @@ network itself changed.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
 
-from . import _kernel, _memory, _synapses
+from . import _checkpoint, _kernel, _memory, _synapses
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
 from ._llvm import CACHE_LINE
@@ -433,18 +435,45 @@ class Engine:
     def release(self) -> list[tuple[int, NDArray[np.int64]]]:
         """Give the state back to the populations, and the spikes that are on their way."""
         self._pool.shutdown()
+        for population, cells, variables, refractory in self.blocks():
+            population.take_state(cells, np.array(variables), refractory)
+        return self.on_their_way()
+
+    # --- its state --------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        """The present."""
+        return int(self._state.step)
+
+    @cached_property
+    def digest(self) -> str:
+        """By what its network is known again."""
+        state = self._state
+        return _checkpoint.network(self._threads, state.synapses, state.current_sources)
+
+    def blocks(self) -> Iterator[tuple[Any, slice, list[NDArray[Any]], NDArray[Any]]]:
+        """Where the state is: populations, which of their cells, variables, refractory counters."""
         for thread, mine in enumerate(self._threads):
             for group in mine.groups:
                 number = int(np.searchsorted(self._first, group["cell"], side="right")) - 1
                 population, begin = self._populations[number], self._layout.cuts[number][thread]
                 n = group["size"]
                 offsets = self._offsets(group, thread, population.celltype.model)
-                block = np.array([mine.page[at : at + n] for at in offsets])
                 refractory = mine.refractory[group["neuron"] :][:n]
-                population.take_state(slice(begin, begin + n), block, refractory)
-        return self._on_their_way()
+                variables = [mine.page[at : at + n] for at in offsets]
+                yield population, slice(begin, begin + n), variables, refractory
 
-    def _on_their_way(self) -> list[tuple[int, NDArray[np.int64]]]:
+    def jump(self, step: int, sent: list[tuple[int, NDArray[np.int64]]]) -> None:
+        """Go to another step, with these spikes on their way; nothing is recorded before."""
+        self._state.step, self._state.running = step, True
+        self._shared.clock[0] = step
+        self._remember(sent)
+        for probe in self._probes:
+            probe.drop(step)
+
+    def on_their_way(self) -> list[tuple[int, NDArray[np.int64]]]:
+        """Spikes that have not arrived yet, by the step in which they were sent."""
         rows, mine, now = self._shared.rows, self._threads[0], self._state.step
         n_slots = mine.history.shape[1]
         # the cell of each row; a cell with rows for both receptors is found by its first

@@ -57,6 +57,11 @@ class Probe:
         """Take samples in the engine's form, shape (samples, neurons)."""
         self.chunks.append(values + self.population.offset(self.variable)[self.indices])
 
+    def drop(self, step: int) -> None:
+        """Forget the samples until a step, which have been read."""
+        self.chunks = []
+        self.first = step + self.interval - (step - self.phase) % self.interval
+
     def samples(self) -> F64:
         """All samples, shape (samples, neurons)."""
         if len(self.chunks) > 1:
@@ -78,6 +83,18 @@ class Recorder(floor.Recorder):
     def records_spikes(self) -> bool:
         """Whether spikes of any neuron are wanted."""
         return self.indices(floor.SPIKES).size > 0
+
+    def held(self) -> int:
+        """Bytes of what was recorded."""
+        chunks = (chunk for probe in self.probes() for chunk in probe.chunks)
+        arrays = (*chunks, *(column for spikes in self._spikes for column in spikes))
+        return sum(int(array.nbytes) for array in arrays)
+
+    def drop(self) -> None:
+        """Forget what was recorded until now, which has been read."""
+        self._spikes = []
+        for probe in self.probes():
+            probe.drop(_simulator.state.step)
 
     # --- what the floor asks for ------------------------------------------------------------------
 
