@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .backend import Backend
 from .errors import (
@@ -37,7 +36,7 @@ from .options import BackendOptions
 from .power.metering import Metering, PowerMeter, metered
 from .pynn.watching import Network, build_network
 from .recording import Recording, Signal, Spikes, rescue, to_json
-from .recording.stored import in_order, pieces_of
+from .recording.stored import in_order, neuron_counts, pieces_of
 from .support import Namespace, check_projection
 
 if TYPE_CHECKING:
@@ -432,7 +431,7 @@ def _metadata(
 ) -> dict[str, Any]:
     """The contents of ``run.json``."""
     sizes = {label: int(p.size) for label, p in network.populations.items()}
-    counts = {label: _counts(spikes, label, sizes[label]) for label in spikes}
+    counts = {label: neuron_counts(pieces_of(spikes, label), sizes[label]) for label in spikes}
     seconds = resolved.experiment.duration * 1e-3
     backend, tried = resolved.backend, notes.tried
     nothing: dict[str, Any] = {}
@@ -469,14 +468,6 @@ def _metadata(
         "versions": provenance.versions(backend.distributions),
         "computer": tried("what computer this is", provenance.computer, nothing),
     }
-
-
-def _counts(trains: Mapping[str, Spikes], population: str, size: int) -> NDArray[np.int64]:
-    """Number of spikes of each neuron."""
-    counts = np.zeros(size, np.int64)
-    for piece in pieces_of(trains, population):
-        counts += np.bincount(piece.neurons, minlength=size)
-    return counts
 
 
 def _report(reporter: Reporter, phase: str, fraction: float | None, detail: str = "") -> None:

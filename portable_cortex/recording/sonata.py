@@ -31,6 +31,7 @@ from ..host.untrusted import printable
 from .hdf5 import DAMAGE, dataset_of, group_of, numbers_of, text_of
 from .spikes import Signal, Spikes, by_time
 from .stored import (
+    PIECE,
     Piece,
     StoredSignal,
     StoredSignals,
@@ -55,7 +56,6 @@ LAYOUT = "/spikes/<population>/{timestamps,node_ids}"
 COARSEST = 0.01  # ms: times that are stored less exactly cannot be put on a grid of 0.1 ms
 EXACT = 9  # decimals of a time in ms that are kept where it was converted
 
-PIECE = 2**20  # spikes that are read at once
 IN_MEMORY = 2**22  # spikes of a recording that are kept in memory; more stay on the disk
 SAMPLES_IN_MEMORY = 2**23  # the same for the values of its signals
 CHUNK = 2**16  # values that HDF5 packs together
@@ -74,11 +74,10 @@ def write_spikes(path: Path, spikes: Mapping[str, Spikes]) -> None:
             times.attrs["units"] = "ms"
             begin = 0
             for piece in pieces_of(spikes, population):
-                for part in _cut(piece):
-                    own = slice(begin, begin + part.times.size)
-                    times[own], neurons[own] = part
-                    begin = own.stop
-                    check()
+                own = slice(begin, begin + piece.times.size)
+                times[own], neurons[own] = piece
+                begin = own.stop
+                check()
 
 
 def write_part(path: Path, spikes: Mapping[str, Spikes], timestep: float) -> None:
@@ -100,12 +99,6 @@ def _population(parent: h5py.Group, label: str) -> h5py.Group:
     group = parent.create_group(_to_name(label))
     group.attrs.create("sorting", SORTING["by_time"], dtype=h5py.enum_dtype(SORTING))
     return group
-
-
-def _cut(spikes: Spikes) -> Iterator[Spikes]:
-    for begin in range(0, spikes.times.size, PIECE):
-        own = slice(begin, begin + PIECE)
-        yield Spikes(spikes.times[own], spikes.neurons[own])
 
 
 def read_spikes(path: Path, timestep: float | None = None) -> Mapping[str, Spikes]:

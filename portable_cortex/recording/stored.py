@@ -18,6 +18,8 @@ from .spikes import Signal, Spikes
 
 F64 = NDArray[np.float64]
 
+PIECE = 2**20  # spikes that are looked at together
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -100,7 +102,7 @@ def joined(pieces: Iterable[Spikes]) -> Spikes:
 def pieces_of(
     trains: Mapping[str, Spikes], population: str, since: float = -inf
 ) -> Iterable[Spikes]:
-    """Spikes of a population, some at a time, in order; in memory they are one piece.
+    """Spikes of a population, some at a time, in order.
 
     Parameters
     ----------
@@ -112,7 +114,9 @@ def pieces_of(
     """
     if isinstance(trains, StoredSpikes):
         return trains.pieces(population, since)
-    return [trains[population]]
+    times, neurons = trains[population]
+    begins = range(0, max(len(times), len(neurons)), PIECE)
+    return [Spikes(times[b : b + PIECE], neurons[b : b + PIECE]) for b in begins]
 
 
 def count_of(trains: Mapping[str, Spikes], population: str) -> int:
@@ -178,3 +182,50 @@ def in_order(trains: Mapping[str, Spikes], populations: Iterable[str]) -> Mappin
     if isinstance(trains, StoredSpikes):
         return trains.of(populations)
     return {label: trains[label] for label in populations if label in trains}
+
+
+def neuron_counts(pieces: Iterable[Spikes], n_neurons: int) -> NDArray[np.int64]:
+    """Number of spikes of each neuron.
+
+    Examples
+    --------
+    >>> neuron_counts([Spikes(np.array([0.1, 0.2]), np.array([2, 2]))], 3)
+    array([0, 0, 2])
+    """
+    counts = np.zeros(n_neurons, np.int64)
+    for piece in pieces:
+        counts += np.bincount(piece.neurons, minlength=n_neurons)
+    return counts
+
+
+class LastValues:
+    """The last value of each neuron, where values come in pieces.
+
+    Examples
+    --------
+    >>> last = LastValues(2)
+    >>> last.before(np.array([1.0, 2.0, 1.5]), np.array([0, 0, 1])).tolist()
+    [nan, 1.0, nan]
+    >>> last.before(np.array([3.0]), np.array([0])).tolist()
+    [2.0]
+    """
+
+    def __init__(self, n_neurons: int) -> None:
+        self._values = np.full(n_neurons, np.nan)
+
+    def before(self, values: F64, neurons: NDArray[np.int64]) -> F64:
+        """The value before each of some new ones, or not a number.
+
+        Parameters
+        ----------
+        values, neurons : array
+            By neuron; those of a neuron in order.
+        """
+        if not values.size:
+            return values
+        before = np.append(np.nan, values[:-1])
+        first = np.append(True, neurons[1:] != neurons[:-1])
+        before[first] = self._values[neurons[first]]
+        last = np.append(first[1:], True)
+        self._values[neurons[last]] = values[last]
+        return before

@@ -193,10 +193,11 @@ def _qualified(validation: Validation, runs: Runs, named: str | None) -> Validat
     folder = Path(named if named is not None else runs.folders[0])
     rows, note = _package_statistics(folder, validation.activity)
     recordings = [*runs.recordings, *([validation.other] if validation.other else [])]
+    folders = [*runs.folders, *([str(named)] if validation.other else [])]
     return replace(
         validation,
         comparison=_doubted(validation.comparison, recordings),
-        notes=(*validation.notes, *note),
+        notes=(*_incomplete(folders, recordings), *validation.notes, *note),
         beside=rows,
     )
 
@@ -226,6 +227,17 @@ def _with_remarks(validation: Validation) -> Validation:
         if isinstance(remarks, list):
             notes += [str(remark) for remark in remarks if str(remark) not in notes]
     return replace(validation, notes=tuple(notes))
+
+
+def _incomplete(folders: Sequence[str], recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """What a reader has to know of runs that were ended before they were over."""
+    return tuple(
+        f"{printable(folder)} is incomplete: it ran for {recording.t_stop - recording.t_start:g} "
+        f"of {printable(recording.metadata['planned_duration_ms'])} ms, and the statistics are of "
+        "these"
+        for folder, recording in zip(folders, recordings, strict=True)
+        if "planned_duration_ms" in recording.metadata
+    )
 
 
 def _doubted(comparison: Comparison, recordings: Sequence[Recording]) -> Comparison:
