@@ -15,6 +15,7 @@ import numpy as np
 from llvmlite import binding
 from numba import njit
 
+from ._llvm import common, signs
 from ._models import eif_cond_exp, if_cond_alpha, if_cond_exp, if_curr_alpha, izhikevich
 
 # The loops read and write several arrays; LLVM must be allowed to check at run time, in more than
@@ -24,7 +25,6 @@ binding.set_option("portable-cortex", "-runtime-memory-check-threshold=200")
 
 PART = 64  # neurons that are searched together for spikes
 IF_CURR_EXP, IF_CURR_ALPHA, IF_COND_EXP, IF_COND_ALPHA, EIF_COND_EXP, IZHIKEVICH = range(6)
-NOTHING = 1e-30  # what has decayed to less is set to zero: denormal numbers are slow
 
 U64, I32 = np.uint64, np.int32
 
@@ -34,26 +34,25 @@ def _equal_neurons(
     v: Any, exc: Any, inh: Any, refractory: Any, begin: int, end: int, leak: Any, by_exc: Any,
     by_inh: Any, keep_exc: Any, keep_inh: Any, constant: Any, threshold: Any,
 ) -> Any:  # fmt: skip
-    """`if_curr_exp` up to the threshold, as vector instructions; how many are above it.
+    """`if_curr_exp` up to the threshold, as vector instructions; whether a neuron has reached it.
 
-    The count is of 32 bits: one of 64 would halve the vectors of a float32 state.
+    The signs of the distances tell: a boolean would need a conversion for each vector. Adding zero
+    keeps LLVM from storing v only where it changes: masked stores are slow without AVX-512.
     """
-    one, none = refractory.dtype.type(1), refractory.dtype.type(0)
-    nothing, zero = v.dtype.type(NOTHING), v.dtype.type(0)
-    n_fired = I32(0)
+    one = refractory.dtype.type(1)
+    zero = v.dtype.type(0)
+    below = signs(v.dtype.type(-1))
     for number in range(begin, end):
         i = U64(number)
         old, e, j, r = v[i], exc[i], inh[i], refractory[i]
         moved = old * leak + e * by_exc + j * by_inh + constant
-        new = moved if r == none else old
-        n_fired = I32(n_fired + (I32(1) if new >= threshold else I32(0)))
+        new = (moved if r < one else old) + zero
+        below = common(below, signs(new - threshold))
         v[i] = new
-        refractory[i] = refractory.dtype.type(r - (one if r != none else none))
-        e *= keep_exc
-        j *= keep_inh
-        exc[i] = e if abs(e) > nothing else zero
-        inh[i] = j if abs(j) > nothing else zero
-    return n_fired
+        refractory[i] = refractory.dtype.type(max(r, one) - one)
+        exc[i] = e * keep_exc
+        inh[i] = j * keep_inh
+    return below >= 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -63,22 +62,20 @@ def _different_neurons(
     """The same for neurons of different constants, or with injected currents."""
     leak, by_exc, by_inh, keep_exc, keep_inh = c[0], c[1], c[2], c[3], c[4]
     constant, by_drive, threshold = c[5], c[6], c[7]
-    one, none = refractory.dtype.type(1), refractory.dtype.type(0)
-    nothing, zero = v.dtype.type(NOTHING), v.dtype.type(0)
-    n_fired = I32(0)
+    one = refractory.dtype.type(1)
+    zero = v.dtype.type(0)
+    below = signs(v.dtype.type(-1))
     for number in range(begin, end):
         i = U64(number)
         old, e, j, r = v[i], exc[i], inh[i], refractory[i]
         moved = old * leak[i] + e * by_exc[i] + j * by_inh[i] + constant[i] + drive[i] * by_drive[i]
-        new = moved if r == none else old
-        n_fired = I32(n_fired + (I32(1) if new >= threshold[i] else I32(0)))
+        new = (moved if r < one else old) + zero
+        below = common(below, signs(new - threshold[i]))
         v[i] = new
-        refractory[i] = refractory.dtype.type(r - (one if r != none else none))
-        e *= keep_exc[i]
-        j *= keep_inh[i]
-        exc[i] = e if abs(e) > nothing else zero
-        inh[i] = j if abs(j) > nothing else zero
-    return n_fired
+        refractory[i] = refractory.dtype.type(max(r, one) - one)
+        exc[i] = e * keep_exc[i]
+        inh[i] = j * keep_inh[i]
+    return below >= 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -104,11 +101,10 @@ def if_curr_exp(
             c[0, 0], c[1, 0], c[2, 0], c[3, 0], c[4, 0], c[5, 0],
         )  # fmt: skip
         threshold, reset, n_steps = c[7, 0], c[8, 0], refractory.dtype.type(c[9, 0])
-        n_fired = _equal_neurons(
+        if not _equal_neurons(
             v, exc, inh, refractory, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh,
             constant, threshold,
-        )  # fmt: skip
-        if n_fired == 0:
+        ):  # fmt: skip
             return total
         for first in range(begin, end, PART):
             last = min(first + PART, end)

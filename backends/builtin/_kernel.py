@@ -20,7 +20,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ._integrate import advance
-from ._llvm import arrive, await_others, meet, prefetch
+from ._llvm import (
+    arrive,
+    await_others,
+    denormals_to_zero,
+    meet,
+    prefetch,
+    set_float_control,
+)
 from ._poisson import PIECE, events, events_of_one
 
 I64 = NDArray[np.int64]
@@ -293,6 +300,7 @@ def _receive(
 @njit(cache=True, nogil=True)
 def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     """Advance by `n_steps`; ``shared.clock[0]`` tells from where, and in the end how far."""
+    float_control = denormals_to_zero()
     start = shared.clock[0]
     n_threads = shared.log.shape[0]
     offsets = shared.offsets[thread]
@@ -358,6 +366,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     meet(shared.counters, thread, n_threads)  # nobody reads the clock or the log any more
     if thread == 0:
         shared.clock[0] = start + n_steps
+    set_float_control(float_control)
 
 
 @njit(cache=True, nogil=True)

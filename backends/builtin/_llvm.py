@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,82 @@ def _give_way(typingctx: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), code
+
+
+@intrinsic
+def signs(typingctx: Any, number: Any) -> Any:
+    """The bits of a float32 or float64 as an integer as wide, negative where the number is."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(number.bitwidth))
+
+    return (types.int32 if number.bitwidth == 32 else types.int64)(number), code
+
+
+@intrinsic
+def common(typingctx: Any, a: Any, b: Any) -> Any:
+    """The bits that are set in two integers; Python's operator makes 64 of 32 bits."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.and_(*arguments)
+
+    return a(a, b), code
+
+
+X86, ARM = platform.machine() in ("x86_64", "AMD64"), platform.machine() in ("aarch64", "arm64")
+TO_ZERO = 0x8040 if X86 else 1 << 24  # results and operands that are denormal
+
+
+@intrinsic
+def _float_control(typingctx: Any) -> Any:
+    """The register that says how floating-point numbers are treated."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(64)
+        if X86:
+            place = cgutils.alloca_once(builder, ir.IntType(32))
+            pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type])
+            function = _get_or_insert(builder.module, kind, "llvm.x86.sse.stmxcsr")
+            builder.call(function, [pointer])
+            return builder.zext(builder.load(place), wide)
+        if ARM:
+            kind = ir.FunctionType(wide, [])
+            return builder.call(
+                _get_or_insert(builder.module, kind, "llvm.aarch64.get.fpcr"), []
+            )
+        return ir.Constant(wide, 0)
+
+    return types.int64(), code
+
+
+@intrinsic
+def set_float_control(typingctx: Any, value: Any) -> Any:
+    """Give the thread the treatment back that `denormals_to_zero` returned."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if X86:
+            place = cgutils.alloca_once(builder, ir.IntType(32))
+            builder.store(builder.trunc(arguments[0], ir.IntType(32)), place)
+            pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type])
+            function = _get_or_insert(builder.module, kind, "llvm.x86.sse.ldmxcsr")
+            builder.call(function, [pointer])
+        elif ARM:
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)])
+            function = _get_or_insert(builder.module, kind, "llvm.aarch64.set.fpcr")
+            builder.call(function, [arguments[0]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), code
+
+
+@njit(cache=True, nogil=True)
+def denormals_to_zero() -> int:
+    """Let this thread take denormal numbers, which are slow, as zero; what it did before."""
+    before = _float_control()
+    set_float_control(before | TO_ZERO)
+    return int(before)
 
 
 CACHE_LINE = 8  # int64 numbers
