@@ -8,7 +8,7 @@ A step that ends at time n (in steps) does, for the neurons of the thread:
 3. sample what is recorded, and wait for the other threads.
 
 Neurons whose potential jumps by an input (`Izhikevich`) are advanced after 2. Sums have one order:
-Poisson input, then by delay, then by source, whatever the number of threads.
+Poisson input, then by the time of the spike, then by source, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -121,6 +121,9 @@ class Mine(NamedTuple):
     samples: F64
     history: NDArray[np.int32]
     history_sizes: I64
+    listed: I64  # segments that arrive in each slot, -1 where they are to be looked up
+    begins: Any
+    ends: Any
     scratch: NDArray[np.int32]
 
 
@@ -142,6 +145,7 @@ class Shared(NamedTuple):
 
 
 SEGMENTS = 512  # of the table of synapses that are looked up together
+LISTED = 1 << 17  # that are listed beforehand for one receptor
 AHEAD = 32  # segments that are on their way to the cache
 TARGET_LINES, WEIGHT_LINES = 3, 5  # of them, as far as the cache is asked for them
 
@@ -225,7 +229,7 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
 
 
 @njit(cache=True, nogil=True)
-def _remember(step: int, relative: int, mine: Any, shared: Any) -> None:
+def _remember(step: int, relative: int, offsets: Any, mine: Any, shared: Any) -> None:
     """Take the spikes of all threads of one step into this thread's history, in order."""
     cells = mine.scratch
     n = 0
@@ -253,6 +257,33 @@ def _remember(step: int, relative: int, mine: Any, shared: Any) -> None:
                 mine.history[receptor, slot, k] = row
                 k += 1
         mine.history_sizes[receptor, slot] = k
+        lists = mine.listed[receptor], mine.begins[receptor], mine.ends[receptor]
+        used = min(shared.steps.size, shared.used[receptor])
+        _list(mine.history[receptor, slot, :k], slot, offsets, shared.steps[:used], lists)
+
+
+@njit(cache=True, nogil=True)
+def _list(rows: Any, slot: int, offsets: Any, steps: Any, lists: Any) -> None:
+    """List the segments of spikes of one step where they arrive, as far as there is room."""
+    listed, begins, ends = lists
+    n_slots, room = begins.shape
+    for j in range(rows.size):
+        row = np.uint64(rows[j])
+        end = offsets[row, 0]
+        for column in range(steps.size):
+            begin, end = end, offsets[row, column + 1]
+            arrival = slot + steps[column]
+            if arrival >= n_slots:
+                arrival -= n_slots
+            n = listed[arrival]
+            if begin == end or n < 0:
+                continue
+            if n == room:
+                listed[arrival] = -1
+                continue
+            begins[arrival, n] = begin
+            ends[arrival, n] = end
+            listed[arrival] = n + 1
 
 
 @njit(cache=True, nogil=True)
@@ -273,27 +304,31 @@ def _deliver(into: Any, begins: Any, ends: Any, n: int, targets: Any, weights: A
 
 @njit(cache=True, nogil=True)
 def _receive(
-    into: Any, receptor: int, step: int, begins: Any, ends: Any, offsets: Any, mine: Any,
-    shared: Any,
+    into: Any, receptor: int, step: int, space: Any, offsets: Any, mine: Any, shared: Any,
 ) -> None:  # fmt: skip
     """Add the synapses whose delay ends now, of all spikes that are as old as that."""
-    n_slots = mine.history.shape[1]
-    n = 0
-    for column in range(min(shared.steps.size, shared.used[receptor])):
-        sent = step - shared.steps[column]
-        if sent < 0:  # sources may fire at 0
-            continue
-        slot = sent % n_slots
-        for j in range(mine.history_sizes[receptor, slot]):
-            row = np.uint64(mine.history[receptor, slot, j])
-            begin, end = offsets[row, column], offsets[row, column + 1]
-            if begin < end:
-                begins[n] = begin
-                ends[n] = end
-                n += 1
-            if n == begins.size:
-                _deliver(into, begins, ends, n, shared.targets, shared.weights)
-                n = 0
+    slot = step % mine.history.shape[1]
+    n = mine.listed[receptor, slot]
+    mine.listed[receptor, slot] = 0
+    begins, ends = mine.begins[receptor, slot], mine.ends[receptor, slot]
+    if n < 0:
+        n = 0
+        begins, ends = space
+        for column in range(min(shared.steps.size, shared.used[receptor]) - 1, -1, -1):
+            sent = step - shared.steps[column]
+            if sent < 0:  # sources may fire at 0
+                continue
+            slot = sent % mine.history.shape[1]
+            for j in range(mine.history_sizes[receptor, slot]):
+                row = np.uint64(mine.history[receptor, slot, j])
+                begin, end = offsets[row, column], offsets[row, column + 1]
+                if begin < end:
+                    begins[n] = begin
+                    ends[n] = end
+                    n += 1
+                if n == begins.size:
+                    _deliver(into, begins, ends, n, shared.targets, shared.weights)
+                    n = 0
     _deliver(into, begins, ends, n, shared.targets, shared.weights)
 
 
@@ -304,7 +339,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     start = shared.clock[0]
     n_threads = shared.log.shape[0]
     offsets = shared.offsets[thread]
-    begins, ends = np.empty(SEGMENTS, np.int64), np.empty(SEGMENTS, np.int64)
+    found = np.empty(SEGMENTS, offsets.dtype), np.empty(SEGMENTS, offsets.dtype)
     log, log_ends = shared.log[thread], shared.log_ends[thread]
     due = np.searchsorted(mine.scheduled_steps, start + 1)
     coming = np.searchsorted(mine.coming_steps, start + 1)
@@ -323,7 +358,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     for relative in range(n_steps):
         step = start + relative + 1
         if relative:
-            _remember(step - 1, relative - 1, mine, shared)
+            _remember(step - 1, relative - 1, offsets, mine, shared)
 
         # 1. neurons, and the spikes of sources
         if mine.waves.shape[0]:
@@ -350,7 +385,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
             mine.arrivals[receptor, place] += mine.arrivals.dtype.type(mine.coming_weights[coming])
             coming += 1
         for receptor in range(shared.rows.shape[0]):
-            _receive(mine.arrivals[receptor], receptor, step, begins, ends, offsets, mine, shared)
+            _receive(mine.arrivals[receptor], receptor, step, found, offsets, mine, shared)
         if any_late:
             total = _neurons(
                 True, neurons, mine.background, step, step_ms, rates, space, log, total
@@ -358,11 +393,10 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
             log_ends[relative + 1] = total
             arrive(shared.counters, thread)
 
-        # 3.
         _sample(step, start, mine)
         await_others(shared.counters, thread, n_threads)
     if n_steps:
-        _remember(start + n_steps, n_steps - 1, mine, shared)
+        _remember(start + n_steps, n_steps - 1, offsets, mine, shared)
     meet(shared.counters, thread, n_threads)  # nobody reads the clock or the log any more
     if thread == 0:
         shared.clock[0] = start + n_steps
