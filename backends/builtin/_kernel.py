@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._integrate import advance
+from ._integrate import add, advance
 from ._llvm import (
     arrive,
     await_others,
@@ -151,14 +151,6 @@ TARGET_LINES, WEIGHT_LINES = 3, 5  # of them, as far as the cache is asked for t
 
 
 @njit(cache=True, nogil=True)
-def _add(into: Any, begin: int, codes: Any, weight: Any) -> None:
-    """Add the weight of Poisson events to synaptic variables."""
-    for i in range(codes.size):
-        count = np.int32(codes[np.uint64(i)] >> np.uint16(1))
-        into[np.uint64(begin + i)] += weight * into.dtype.type(count)
-
-
-@njit(cache=True, nogil=True)
 def _piece_end(group: Any, begin: int) -> Any:
     """Where the piece of its population ends that neuron `begin` of a group is in."""
     return min(group.size, (group.index + begin) // PIECE * PIECE + PIECE - group.index)
@@ -166,10 +158,10 @@ def _piece_end(group: Any, begin: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _background(
-    arrivals: Any, sources: Any, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
-) -> None:
-    """Add Poisson input to the neurons of a group from `begin` to `end`."""
-    for b in range(group.input, group.input_end):
+    sources: Any, b: int, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
+) -> Any:
+    """Poisson input `b` to neurons of one piece: codes (see `events`), receptor, weight."""
+    if b < group.input_end:
         source = sources[b]
         sent = step - source.delay
         if source.start < sent <= source.stop:
@@ -177,13 +169,13 @@ def _background(
                 group.index + begin, end - begin, sent, np.uint64(source.key0),
                 np.uint64(source.key1), rates, source.table, space,
             )  # fmt: skip
-            into = arrivals[source.receptor]
-            _add(into, group.neuron + begin, codes, into.dtype.type(source.weight))
+            return codes, source.receptor, source.weight
+    return space[2][:0], 0, 0.0
 
 
 @njit(cache=True, nogil=True)
 def _neurons(
-    late: bool, neurons: Any, background: Any, step: int, step_ms: float, rates: Any, space: Any,
+    late: bool, neurons: Any, sources: Any, step: int, step_ms: float, rates: Any, space: Any,
     log: Any, total: int,
 ) -> int:  # fmt: skip
     """Advance some of the groups, and add their Poisson input, a piece at a time."""
@@ -195,11 +187,20 @@ def _neurons(
         begin = 0
         while begin < group.size:
             end = _piece_end(group, begin)
+            b = group.input
+            if not late:  # the first is added in the same pass through the neurons
+                poisson = _background(sources, b, group, begin, end, step, rates, space)
+                total = advance(group, neurons, begin, end, step_ms, poisson, log, total)
+                b += 1
+            while b < group.input_end:
+                codes, receptor, weight = _background(
+                    sources, b, group, begin, end, step, rates, space
+                )
+                add(arrivals[receptor], group.neuron + begin, codes, weight)
+                b += 1
             if late:
-                _background(arrivals, background, group, begin, end, step, rates, space)
-            total = advance(group, neurons, begin, end, step_ms, log, total)
-            if not late:
-                _background(arrivals, background, group, begin, end, step, rates, space)
+                nothing = space[2][:0], 0, 0.0
+                total = advance(group, neurons, begin, end, step_ms, nothing, log, total)
             begin = end
     return total
 

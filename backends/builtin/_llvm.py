@@ -126,9 +126,7 @@ def _float_control(typingctx: Any) -> Any:
             return builder.zext(builder.load(place), wide)
         if ARM:
             kind = ir.FunctionType(wide, [])
-            return builder.call(
-                _get_or_insert(builder.module, kind, "llvm.aarch64.get.fpcr"), []
-            )
+            return builder.call(_get_or_insert(builder.module, kind, "llvm.aarch64.get.fpcr"), [])
         return ir.Constant(wide, 0)
 
     return types.int64(), code
