@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from portable_cortex.backend import Progress
 
 from . import _kernel, _memory, _synapses
+from ._barrier import CACHE_LINE
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
-from ._llvm import CACHE_LINE
 from ._philox import POISSON
 from ._poisson import tables
 

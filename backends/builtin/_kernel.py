@@ -19,15 +19,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ._barrier import arrive, await_others, meet
 from ._integrate import add, advance
-from ._llvm import (
-    arrive,
-    await_others,
-    denormals_to_zero,
-    meet,
-    prefetch,
-    set_float_control,
-)
+from ._llvm import denormals_to_zero, prefetch, set_float_control
 from ._poisson import PIECE, events, events_of_one
 
 I64 = NDArray[np.int64]
