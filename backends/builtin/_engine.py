@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from portable_cortex.backend import Progress
 
 from . import _checkpoint, _kernel, _memory, _synapses
+from ._barrier import CACHE_LINE
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
-from ._llvm import CACHE_LINE
 from ._philox import POISSON
 from ._poisson import tables
 
@@ -29,6 +29,7 @@ LOG_CAPACITY = 1 << 22  # spikes of a thread between two looks of Python's
 SAMPLES_CAPACITY = 1 << 22
 SLICE = 0.2  # s of wall clock between two looks of Python's, at most
 N_RECEPTORS = 2
+CELL_BITS, GROUP_SHIFT = 32, 46  # of a key by which recorded spikes are ordered; steps between
 
 
 class Engine:
@@ -62,6 +63,8 @@ class Engine:
             state.synapses = self._synapses(progress)
         self._tables = _RateTables(state.dt)
         self._recorded = np.zeros(max(state.n_cells, 1), bool)
+        numbers = np.arange(len(self._populations), dtype=np.int64) << GROUP_SHIFT
+        self._group_keys = np.repeat(numbers, [p.size for p in self._populations])
         for population in self._populations:
             first = int(population.first_id)
             population.recorder.mark_spikes(self._recorded[first : first + population.size])
@@ -157,6 +160,7 @@ class Engine:
         sources, source_tables, source_windows = self._sources(thread, direct)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
+        lists = N_RECEPTORS, n_slots, max(1, _kernel.LISTED // n_slots)
         page = _memory.one_page(n_values, kind)
         page[: arrivals.size] = arrivals.ravel()
         page[arrivals.size :] = np.concatenate(values)
@@ -185,6 +189,9 @@ class Engine:
             samples=np.empty(0),
             history=np.empty((N_RECEPTORS, n_slots, n_rows), np.int32),
             history_sizes=np.zeros((N_RECEPTORS, n_slots), np.int64),
+            listed=np.full((N_RECEPTORS, n_slots), -1),
+            begins=np.empty(lists, state.synapses.offsets.dtype),
+            ends=np.empty(lists, state.synapses.offsets.dtype),
             scratch=np.empty(n_rows, np.int32),
         )
 
@@ -404,21 +411,21 @@ class Engine:
         state, shared = self._state, self._shared
         state.step = start + n_steps
         if self._recorded.any():
-            steps, cells = [], []
+            keys = []
             for thread in range(self._n_threads):
                 ends = shared.log_ends[thread, : n_steps + 1]
                 fired = shared.log[thread, : ends[-1]]
-                keep = self._recorded[fired]
-                steps.append(np.repeat(start + 1 + np.arange(n_steps), np.diff(ends))[keep])
-                cells.append(fired[keep])
-            all_steps, all_cells = np.concatenate(steps), np.concatenate(cells)
-            order = np.lexsort((all_cells, all_steps))
-            all_steps, all_cells = all_steps[order].astype(np.int32), all_cells[order]
+                steps = np.repeat(np.arange(n_steps) << CELL_BITS, np.diff(ends))
+                keys.append((self._group_keys[fired] + steps + fired)[self._recorded[fired]])
+            ordered = np.sort(np.concatenate(keys))  # by population, step and cell
+            cuts = np.searchsorted(ordered, np.arange(len(self._populations) + 1) << GROUP_SHIFT)
             for number, population in enumerate(self._populations):
                 if population.recorder.records_spikes:
-                    cells_of = all_cells - self._first[number]
-                    own = (cells_of >= 0) & (cells_of < population.size)
-                    population.recorder.add_spikes(all_steps[own], cells_of[own])
+                    own = ordered[cuts[number] : cuts[number + 1]] & ((1 << GROUP_SHIFT) - 1)
+                    fired = (own & ((1 << CELL_BITS) - 1)) - self._first[number]
+                    population.recorder.add_spikes(
+                        ((own >> CELL_BITS) + start + 1).astype(np.int32), fired.astype(np.int32)
+                    )
         for number, probe in enumerate(self._probes):
             parts = []
             for mine in ready:

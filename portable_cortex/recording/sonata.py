@@ -86,13 +86,17 @@ def write_part(path: Path, spikes: Mapping[str, Spikes], timestep: float) -> Non
         parent = file.create_group("spikes")
         for population, (times, neurons) in spikes.items():
             group = _population(parent, population)
-            steps = np.rint(times / timestep).astype(np.uint64)
-            on_grid = np.array_equal(np.round(steps.astype(float) * timestep, EXACT), times)
-            values = steps if on_grid else times
-            data = group.create_dataset("timestamps", data=values, **_checksum(times.size))
-            data.attrs["units"] = f"{timestep!r} ms" if on_grid else "ms"
-            ids = neurons.astype(np.uint32)
-            group.create_dataset("node_ids", data=ids, **_checksum(ids.size))
+            steps, packing = np.rint(times / timestep), _checksum(times.size)
+            if steps.size:
+                packing["chunks"] = (min(steps.size, 4 * CHUNK),)
+            values, units = times, "ms"
+            if steps.max(initial=0) < 2**32 and np.array_equal(
+                np.round(steps * timestep, EXACT), times
+            ):
+                values, units = steps.astype(np.uint32), f"{timestep!r} ms"
+            data = group.create_dataset("timestamps", data=values, **packing)
+            data.attrs["units"] = units
+            group.create_dataset("node_ids", data=neurons.astype(np.uint32), **packing)
 
 
 def _population(parent: h5py.Group, label: str) -> h5py.Group:
