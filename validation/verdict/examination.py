@@ -34,6 +34,7 @@ from .settings import (
 SHORTEST = 100.0  # ms: of less, no statistic is shown
 LONGEST = 100_000.0  # ms: of more, where no reference says how much to look at
 LONGEST_REFERENCE = 1e6  # ms: of runs in a folder
+PLANNED = "planned_duration_ms"  # of a run that was ended before it was over
 
 Progress = Callable[[str], None]
 """Told what is being done."""
@@ -233,11 +234,15 @@ def _incomplete(folders: Sequence[str], recordings: Sequence[Recording]) -> tupl
     """What a reader has to know of runs that were ended before they were over."""
     return tuple(
         f"{printable(folder)} is incomplete: it ran for {recording.t_stop - recording.t_start:g} "
-        f"of {printable(recording.metadata['planned_duration_ms'])} ms, and the statistics are of "
-        "these"
+        f"of {_plain(recording.metadata[PLANNED])} ms, and the statistics are of these"
         for folder, recording in zip(folders, recordings, strict=True)
-        if "planned_duration_ms" in recording.metadata
+        if PLANNED in recording.metadata
     )
+
+
+def _plain(value: object) -> str:
+    """A number as it is shown elsewhere."""
+    return f"{value:g}" if isinstance(value, int | float) else printable(value)
 
 
 def _doubted(comparison: Comparison, recordings: Sequence[Recording]) -> Comparison:
