@@ -354,7 +354,6 @@ class _Writer:
         if checkpoint is not None:
             ms = round(checkpoint.step * experiment.timestep - experiment.warmup, 9)
             self.resumed = [*checkpoint.about["resumed"], {"at_ms": ms, "when": about["started"]}]
-            return
         nothing: dict[str, Any] = {}
         settings = {
             **self._resolved.settings(),

@@ -311,6 +311,7 @@ def test_what_cannot_go_on_is_a_sentence(begun, change, said):
     with pytest.raises(PortableCortexError, match=said) as refused:
         resume(begun, Silent())
     assert "\n" not in str(refused.value)
+    assert not begun.exists() or (begun / "spikes.h5").exists()  # all is as it was
 
 
 def test_a_model_that_is_another_each_time(begun, tmp_path):

@@ -259,10 +259,11 @@ class Journal:
         self._settings: dict[str, Any] = {}
         self._source: bytes | None = None
         self._lock: int | None = None
+        self._unfinished: Unfinished | None = None
 
     @classmethod
     def reopened(cls, unfinished: Unfinished) -> Journal:
-        """To go on with a run, without what was recorded after its state.
+        """To go on with a run; nothing is changed before `begin`.
 
         Raises
         ------
@@ -271,25 +272,29 @@ class Journal:
         """
         about = {k: v for k, v in unfinished.settings.items() if k == "command"}
         journal = cls(unfinished.folder, about)
-        journal._lock = _locked(journal._inside)
         journal.checkpoint = unfinished.checkpoint()
-        journal.end = journal.checkpoint.step
+        journal._lock = _locked(journal._inside)
         journal._settings = dict(unfinished.settings)
-        with journal._telling(), shielded():
-            if unfinished.base is not None:  # the results become the first part
+        journal._unfinished = unfinished
+        return journal
+
+    def _go_on(self, unfinished: Unfinished, step: int) -> None:
+        """Make the results that Ctrl-C left a part, and forget what is after the state."""
+        with self._telling(), shielded():
+            self.end = step
+            if unfinished.base is not None:
                 for kind, name in (("signals", SIGNALS), ("spikes", SPIKES)):
-                    if (journal.folder / name).exists():
-                        path = journal._inside / _name(kind, unfinished.first, unfinished.base)
-                        (journal.folder / name).replace(path)
+                    if (self.folder / name).exists():
+                        path = self._inside / _name(kind, unfinished.first, unfinished.base)
+                        (self.folder / name).replace(path)
                 for name in (RUN, FIGURE, MODEL):
-                    (journal.folder / name).unlink(missing_ok=True)
-            for rest in journal._inside.glob(".partial-*"):
+                    (self.folder / name).unlink(missing_ok=True)
+            for rest in self._inside.glob(".partial-*"):
                 rest.unlink()
             for part in unfinished.parts:
-                if part[1] > journal.end:
+                if part[1] > step:
                     for kind in ("spikes", "signals"):
-                        (journal._inside / _name(kind, *part)).unlink(missing_ok=True)
-        return journal
+                        (self._inside / _name(kind, *part)).unlink(missing_ok=True)
 
     @property
     def _inside(self) -> Path:
@@ -311,8 +316,10 @@ class Journal:
         return round(float(self._settings["warmup_ms"]) / float(self._settings["timestep_ms"]))
 
     def begin(self, settings: Mapping[str, Any], source: bytes | None) -> None:
-        """Say what is run; nothing is written before the first part."""
-        if self.checkpoint is None:
+        """Say what is run; of a new run nothing is written before the first part."""
+        if self._unfinished is not None and self.checkpoint is not None:
+            self._go_on(self._unfinished, self.checkpoint.step)
+        else:
             self._settings, self._source = {**settings, **self.about}, source
 
     def add(
@@ -334,6 +341,8 @@ class Journal:
         with self._telling():
             if not self.opened:
                 self._open()
+            for path in self._inside.glob(f"*-{begin:010}-*.h5"):  # of an interrupted write
+                path.unlink()
             if signals:
                 with whole(self._inside / _name("signals", begin, step)) as path:
                     sonata.write_signals(path, signals, packed=False)
@@ -441,7 +450,10 @@ def check_unused(folder: Path) -> None:
 
 def _locked(inside: Path) -> int:
     """A descriptor that keeps other processes from writing this run."""
-    lock = os.open(inside, os.O_RDONLY)
+    try:
+        lock = os.open(inside, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{inside} cannot be used: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
