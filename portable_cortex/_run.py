@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Recorded = tuple[Mapping[str, Spikes], Mapping[tuple[str, str], Signal]]
 
-PART_MS = 2000.0  # of model time that are written together, at least,
+PART_MS = 5000.0  # of model time that are written together, at least,
 PART_S = 1.0  # and so much of wall-clock time; or
 PART_BYTES = 2**24  # so much that was recorded
 

@@ -25,7 +25,7 @@ from ._layout import Layout
 from ._philox import POISSON
 from ._poisson import tables
 
-LOG_CAPACITY = 1 << 22  # spikes of a thread between two looks of Python's
+LOG_CAPACITY = 1 << 25  # spikes of a thread between two looks of Python's; memory as they come
 SAMPLES_CAPACITY = 1 << 22
 SLICE = 0.2  # s of wall clock between two looks of Python's, at most
 N_RECEPTORS = 2

@@ -103,7 +103,7 @@ class Recorder(floor.Recorder):
         if len(self._spikes) != 1:
             empty = (np.empty(0, np.int64), np.empty(0, np.int64))
             columns = zip(empty, *self._spikes, strict=True)
-            steps, neurons = (np.concatenate(c).astype(np.int64) for c in columns)
+            steps, neurons = (np.concatenate(c, dtype=np.int64) for c in columns)
             self._spikes = [(steps, neurons)]
         return self._spikes[0]
 

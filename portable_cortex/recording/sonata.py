@@ -56,8 +56,8 @@ LAYOUT = "/spikes/<population>/{timestamps,node_ids}"
 COARSEST = 0.01  # ms: times that are stored less exactly cannot be put on a grid of 0.1 ms
 EXACT = 9  # decimals of a time in ms that are kept where it was converted
 
-IN_MEMORY = 2**22  # spikes of a recording that are kept in memory; more stay on the disk
-SAMPLES_IN_MEMORY = 2**23  # the same for the values of its signals
+IN_MEMORY = 2**21  # spikes of a recording that are kept in memory; more stay on the disk
+SAMPLES_IN_MEMORY = 2**22  # the same for the values of its signals
 CHUNK = 2**16  # values that HDF5 packs together
 
 
@@ -128,8 +128,20 @@ def read_spikes(path: Path, timestep: float | None = None) -> Mapping[str, Spike
     return read_parts([path], timestep)
 
 
-def read_parts(paths: Sequence[Path], timestep: float | None = None) -> Mapping[str, Spikes]:
-    """Read files whose spikes follow each other; see `read_spikes`."""
+def read_parts(
+    paths: Sequence[Path], timestep: float | None = None, most: int | None = None
+) -> Mapping[str, Spikes]:
+    """Read files whose spikes follow each other; see `read_spikes`.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    timestep : float, optional
+        ms.
+    most : int, optional
+        Spikes that are kept in memory; `IN_MEMORY` unless given.
+    """
+    most = IN_MEMORY if most is None else most
     pieces: dict[str, list[Piece]] = {}
     content: dict[str, list[Spikes]] = {}
     total = 0
@@ -142,11 +154,11 @@ def read_parts(paths: Sequence[Path], timestep: float | None = None) -> Mapping[
                         raise ValueError(f"{found.name} begins before the file before it ends")
                     own.append(piece)
                     total += piece.size
-                    if total <= IN_MEMORY:
+                    if total <= most:
                         content.setdefault(label, []).append(spikes)
                     else:
                         content.clear()
-    if total > IN_MEMORY:
+    if total > most:
         return StoredSpikes(pieces)
     return {label: joined(content.get(label, [])) for label in pieces}
 
@@ -382,8 +394,14 @@ def write_signals(
             mapping.create_dataset("element_pos", data=np.zeros(n, dtype=np.float32))
 
 
-def read_signals(*paths: Path) -> Mapping[tuple[str, str], Signal]:
+def read_signals(*paths: Path, most: int | None = None) -> Mapping[tuple[str, str], Signal]:
     """Read what `write_signals` wrote, in files whose samples follow each other.
+
+    Parameters
+    ----------
+    *paths : Path
+    most : int, optional
+        Samples that are kept in memory; `SAMPLES_IN_MEMORY` unless given.
 
     Returns
     -------
@@ -407,7 +425,7 @@ def read_signals(*paths: Path) -> Mapping[tuple[str, str], Signal]:
                     stored[key] = _continued(stored[key], signal) if key in stored else signal
     signals = StoredSignals(stored)
     size = sum(signal.size * signal.head.neurons.size for signal in stored.values())
-    return signals if size > SAMPLES_IN_MEMORY else dict(signals)
+    return signals if size > (SAMPLES_IN_MEMORY if most is None else most) else dict(signals)
 
 
 def _continued(first: StoredSignal, second: StoredSignal) -> StoredSignal:

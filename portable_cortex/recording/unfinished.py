@@ -180,13 +180,14 @@ class Unfinished:
     def _paths(self, kind: str) -> list[Path]:
         return [self.folder / UNFINISHED / _name(kind, *part) for part in self.parts]
 
-    def spikes(self) -> Trains:
-        """Of all parts."""
-        return sonata.read_parts(self._paths("spikes"), self.timestep)
+    def spikes(self, most: int | None = None) -> Trains:
+        """Of all parts; at most so many in memory."""
+        return sonata.read_parts(self._paths("spikes"), self.timestep, most)
 
-    def signals(self) -> Signals:
-        """Of all parts."""
-        return sonata.read_signals(*(path for path in self._paths("signals") if path.exists()))
+    def signals(self, most: int | None = None) -> Signals:
+        """Of all parts; at most so many samples in memory."""
+        paths = (path for path in self._paths("signals") if path.exists())
+        return sonata.read_signals(*paths, most=most)
 
     @cached_property
     def source(self) -> bytes | None:
@@ -369,10 +370,10 @@ class Journal:
             (self._inside / MODEL).write_bytes(self._source)
 
     def recorded(self) -> tuple[Trains, Signals]:
-        """All that was written."""
+        """All that was written; it stays on the disk."""
         unfinished = Unfinished.find(self.folder)
         assert unfinished is not None
-        return unfinished.spikes(), unfinished.signals()
+        return unfinished.spikes(0), unfinished.signals(0)
 
     def close(self, *, over: bool) -> None:
         """The results have been written: the parts are not needed any more.
