@@ -16,8 +16,9 @@ from numba import njit, types
 from ._llvm import ARM, X86, declared, element, intrinsic
 
 CACHE_LINE = 8  # int64 numbers
-SLEEPERS = 1  # place in a thread's line: whether others sleep until it arrives
-PATIENCE = 4000  # looks before sleeping: some 0.1 ms, the cost of two sleeps
+SLEEPERS, PATIENCE = 1, 2  # places in a thread's line: whether others sleep until it arrives;
+# and how often it looks before it sleeps, which it does the sooner the less looking has helped
+LEAST, MOST = 16, 4096  # looks: some 0.5 us, and some 0.1 ms
 
 FUTEX = (202 if X86 else 98) if sys.platform == "linux" and (X86 or ARM) else 0
 WAIT, WAKE = 128, 129  # of this process's threads only
@@ -103,18 +104,24 @@ def arrive(counters: Any, thread: int) -> None:
 @njit(cache=True, nogil=True)
 def await_others(counters: Any, thread: int, n_threads: int) -> None:
     """Wait until all threads have come as far as this one."""
-    aim = counters[thread * CACHE_LINE]
+    own = thread * CACHE_LINE
+    aim = counters[own]
     for other in range(n_threads):
         at = other * CACHE_LINE
+        patience = counters[own + PATIENCE]
         looks = 0
-        while _load(counters, at) < aim:
+        while looks < patience and _load(counters, at) < aim:
             looks += 1
             _pause()
-            if looks > PATIENCE:
-                _store(counters, at + SLEEPERS, 1)
-                seen = _load(counters, at)
-                if seen < aim:
-                    _futex(counters, at, WAIT, seen & 0xFFFFFFFF)
+        if _load(counters, at) >= aim:
+            counters[own + PATIENCE] = min(2 * patience + LEAST, MOST)
+            continue
+        counters[own + PATIENCE] = patience // 4
+        while _load(counters, at) < aim:
+            _store(counters, at + SLEEPERS, 1)
+            seen = _load(counters, at)
+            if seen < aim:
+                _futex(counters, at, WAIT, seen & 0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
