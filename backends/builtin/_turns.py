@@ -1,0 +1,197 @@
+"""How the threads of an engine share its work: who is free takes a part that waits.
+
+The neurons are in as many parts as there are threads, and a task is a step of one part. It may
+begin when all parts have written down their spikes of the step before. A thread takes the tasks of
+its own part, whose data its cache holds, and another's where that one's thread does not come: its
+core is busy with another program. Who finds nothing to do looks for a while, then sleeps until
+something changes: so a core that is not needed is left to a thread that was pushed off its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numpy.typing import NDArray
+
+from ._llvm import ARM, X86, declared, element, intrinsic
+
+CACHE_LINE = 8  # int64 numbers; what different threads write is as far apart
+TAKEN, WRITTEN, DONE = range(3)  # tasks of a part that were begun, have written their spikes, ended
+PATIENCE = 3  # how often a thread looks before it sleeps: the less, the less it has helped
+LEAST, MOST = 16, 4096  # some 0.5 us and 0.1 ms
+FOREIGN = 128  # looks before it takes another's part
+SLEEPERS = 1  # in the last line: how many sleep; its first number changes when they are woken
+NOTHING, NEVER = -1, -2  # to do now; to do any more
+ABSENT = -1  # in `TAKEN`: the part's own thread has not come yet
+
+FUTEX = (202 if X86 else 98) if sys.platform == "linux" and (X86 or ARM) else 0
+WAIT, WAKE = 128, 129  # of this process's threads only
+WORD, BYTE = ir.IntType(64), ir.IntType(8)
+
+
+@intrinsic
+def _load(typingctx: Any, array: Any, index: Any) -> Any:
+    """What another thread wrote, and all that it wrote before."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = element(context, builder, signature, arguments)
+        return builder.load_atomic(pointer, "seq_cst", 8)
+
+    return types.int64(array, types.intp), code
+
+
+@intrinsic
+def _store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write for the other threads, before this one reads anything else."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = element(context, builder, signature, arguments)
+        builder.atomic_rmw("xchg", pointer, arguments[2], "seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), code
+
+
+@intrinsic
+def _pause(typingctx: Any) -> Any:
+    """Tell the core that nothing is done here but looking."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if X86:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(declared(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        elif ARM:
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(32)])
+            function = declared(builder.module, kind, "llvm.aarch64.hint")
+            builder.call(function, [ir.Constant(ir.IntType(32), 1)])
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@intrinsic
+def _futex(typingctx: Any, array: Any, index: Any, operation: Any, value: Any) -> Any:
+    """Linux's call to sleep while a number is `value`, or to wake who does; else, give way."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if FUTEX:
+            pointer = element(context, builder, signature, arguments)
+            kind = ir.FunctionType(WORD, [WORD], var_arg=True)
+            zero = ir.Constant(WORD, 0)
+            builder.call(
+                declared(builder.module, kind, "syscall"),
+                [
+                    ir.Constant(WORD, FUTEX),
+                    builder.ptrtoint(pointer, WORD),
+                    *arguments[2:],
+                    *(zero, zero, zero),
+                ],
+            )
+        else:
+            kind = ir.FunctionType(ir.IntType(32), [])
+            builder.call(declared(builder.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64, types.int64), code
+
+
+@intrinsic
+def _exchange(typingctx: Any, array: Any, index: Any, seen: Any, value: Any) -> Any:
+    """Write `value` where `seen` stands; whether it stood there."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = element(context, builder, signature, arguments)
+        both = builder.cmpxchg(pointer, arguments[2], arguments[3], "seq_cst", "seq_cst")
+        return builder.extract_value(both, 1)
+
+    return types.boolean(array, types.intp, types.int64, types.int64), code
+
+
+@intrinsic
+def _add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = element(context, builder, signature, arguments)
+        builder.atomic_rmw("add", pointer, arguments[2], "seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), code
+
+
+def turns(n_parts: int) -> NDArray[np.int64]:
+    """How far the parts are, before the first task; a line each, and one of the sleepers."""
+    lines = np.zeros((n_parts + 1, CACHE_LINE), np.int64)
+    lines[:, PATIENCE] = MOST
+    lines[:n_parts, TAKEN] = ABSENT
+    return lines.ravel()
+
+
+def n_done(lines: NDArray[np.int64]) -> int:
+    """Tasks that all parts have ended."""
+    return int(lines.reshape(-1, CACHE_LINE)[:-1, DONE].min())
+
+
+@njit(cache=True, nogil=True)
+def tell(lines: Any, part: int, what: int, n_tasks: int) -> None:
+    """Say that a part has come so far, and wake who sleeps."""
+    _store(lines, part * CACHE_LINE + what, n_tasks)
+    bell = lines.size - CACHE_LINE
+    if _load(lines, bell + SLEEPERS):
+        _add(lines, bell, 1)
+        _futex(lines, bell, WAKE, 1 << 30)
+
+
+@njit(cache=True, nogil=True)
+def _look(lines: Any, thread: int, n_tasks: int, foreign: bool) -> int:
+    """Take a part whose next task may begin, the thread's own if possible."""
+    n_parts = lines.size // CACHE_LINE - 1
+    written = n_tasks
+    for part in range(n_parts):
+        written = min(written, _load(lines, part * CACHE_LINE + WRITTEN))
+    waits = False
+    for k in range(n_parts):
+        part = (thread + k) % n_parts
+        at = part * CACHE_LINE
+        taken = _load(lines, at + TAKEN)
+        waits = waits or taken < n_tasks
+        ready = 0 <= taken < n_tasks and taken <= written and taken == _load(lines, at + DONE)
+        if ready and (k == 0 or foreign) and _exchange(lines, at + TAKEN, taken, taken + 1):
+            return int(part)
+    return NOTHING if waits else NEVER
+
+
+@njit(cache=True, nogil=True)
+def next_part(lines: Any, thread: int, n_tasks: int) -> int:
+    """Wait for a task, and take it; a negative number after the last one.
+
+    Parameters
+    ----------
+    lines : array of int64
+        From `turns`.
+    thread : int
+        Which is also the number of its own part.
+    n_tasks : int
+        Of each part.
+    """
+    own, bell = thread * CACHE_LINE + PATIENCE, lines.size - CACHE_LINE
+    patience, looks = lines[own], 0
+    part = _look(lines, thread, n_tasks, False)
+    while part == NOTHING and looks < patience:
+        looks += 1
+        _pause()
+        part = _look(lines, thread, n_tasks, looks > FOREIGN)
+    if part != NOTHING:
+        lines[own] = min(2 * patience + LEAST, MOST)
+        return part
+    lines[own] = patience // 4
+    _add(lines, bell + SLEEPERS, 1)
+    while part == NOTHING:
+        seen = _load(lines, bell)
+        part = _look(lines, thread, n_tasks, True)
+        if part == NOTHING:
+            _futex(lines, bell, WAIT, seen & 0xFFFFFFFF)
+    _add(lines, bell + SLEEPERS, -1)
+    return part
