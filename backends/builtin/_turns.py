@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numpy.typing import NDArray
 
 from ._llvm import ARM, X86, declared, element, intrinsic
@@ -30,7 +31,8 @@ ABSENT = -1  # in `TAKEN`: the part's own thread has not come yet
 
 FUTEX = (202 if X86 else 98) if sys.platform == "linux" and (X86 or ARM) else 0
 WAIT, WAKE = 128, 129  # of this process's threads only
-WORD, BYTE = ir.IntType(64), ir.IntType(8)
+WORD = ir.IntType(64)
+NAP = 600_000  # ns: Linux moves no thread to an idle core that ran less than 0.5 ms ago
 
 
 @intrinsic
@@ -81,16 +83,11 @@ def _futex(typingctx: Any, array: Any, index: Any, operation: Any, value: Any) -
         if FUTEX:
             pointer = element(context, builder, signature, arguments)
             kind = ir.FunctionType(WORD, [WORD], var_arg=True)
-            zero = ir.Constant(WORD, 0)
-            builder.call(
-                declared(builder.module, kind, "syscall"),
-                [
-                    ir.Constant(WORD, FUTEX),
-                    builder.ptrtoint(pointer, WORD),
-                    *arguments[2:],
-                    *(zero, zero, zero),
-                ],
-            )
+            limit = cgutils.alloca_once(builder, ir.ArrayType(WORD, 2))  # s, ns
+            builder.store(ir.Constant(limit.type.pointee, [0, NAP]), limit)
+            call = [ir.Constant(WORD, FUTEX), builder.ptrtoint(pointer, WORD), *arguments[2:]]
+            call += [builder.ptrtoint(limit, WORD), ir.Constant(WORD, 0), ir.Constant(WORD, 0)]
+            builder.call(declared(builder.module, kind, "syscall"), call)
         else:
             kind = ir.FunctionType(ir.IntType(32), [])
             builder.call(declared(builder.module, kind, "sched_yield"), [])
