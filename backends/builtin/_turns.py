@@ -10,6 +10,7 @@ something changes: so a core that is not needed is left to a thread that was pus
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ CACHE_LINE = 8  # int64 numbers; what different threads write is as far apart
 TAKEN, WRITTEN, DONE = range(3)  # tasks of a part that were begun, have written their spikes, ended
 PATIENCE = 3  # how often a thread looks before it sleeps: the less, the less it has helped
 LEAST, MOST = 16, 4096  # some 0.5 us and 0.1 ms
+SHARED, SINCE, SEEN = 4, 5, 6  # ns: until when cores count as shared; on its core since; last look
 FOREIGN = 128  # looks before it takes another's part
 SLEEPERS = 1  # in the last line: how many sleep; its first number changes when they are woken
 NOTHING, NEVER = -1, -2  # to do now; to do any more
@@ -31,6 +33,8 @@ ABSENT = -1  # in `TAKEN`: the part's own thread has not come yet
 
 FUTEX = (202 if X86 else 98) if sys.platform == "linux" and (X86 or ARM) else 0
 WAIT, WAKE = 128, 129  # of this process's threads only
+TURN, PAUSE = 2_500_000, 1_000_000  # ns: less than a scheduler's tick of 4 ms; and than its slice
+WARY = 100_000_000  # ns that cores count as shared after a sleep
 WORD = ir.IntType(64)
 NAP = 600_000  # ns: Linux moves no thread to an idle core that ran less than 0.5 ms ago
 
@@ -94,6 +98,33 @@ def _futex(typingctx: Any, array: Any, index: Any, operation: Any, value: Any) -
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.int64, types.int64), code
+
+
+@intrinsic
+def _now(typingctx: Any) -> Any:
+    """Time in ns, of the clock that does not jump."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = cgutils.alloca_once(builder, ir.ArrayType(WORD, 2))
+        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32), place.type])
+        clock = ir.Constant(ir.IntType(32), time.CLOCK_MONOTONIC)
+        builder.call(declared(builder.module, kind, "clock_gettime"), [clock, place])
+        seconds, ns = (builder.extract_value(builder.load(place), k) for k in (0, 1))
+        return builder.add(builder.mul(seconds, ir.Constant(WORD, 10**9)), ns)
+
+    return types.int64(), code
+
+
+@intrinsic
+def _give_way(typingctx: Any) -> Any:
+    """Let another program have the core, if one waits for it."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(declared(builder.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), code
 
 
 @intrinsic
@@ -161,6 +192,22 @@ def _look(lines: Any, thread: int, n_tasks: int, foreign: bool) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _share(lines: Any, thread: int) -> None:
+    """Give way between two tasks, before the thread is pushed off its core in the midst of one."""
+    at = thread * CACHE_LINE
+    now = _now()
+    if now - lines[at + SEEN] > PAUSE:  # it was off its core
+        lines[at + SINCE] = now
+    if now - lines[at + SINCE] > TURN:
+        _give_way()
+        now = _now()
+        lines[at + SINCE] = now
+    lines[at + SEEN] = now
+    if now > lines[at + SHARED]:
+        lines[at + SHARED] = 0
+
+
+@njit(cache=True, nogil=True)
 def next_part(lines: Any, thread: int, n_tasks: int) -> int:
     """Wait for a task, and take it; a negative number after the last one.
 
@@ -174,6 +221,8 @@ def next_part(lines: Any, thread: int, n_tasks: int) -> int:
         Of each part.
     """
     own, bell = thread * CACHE_LINE + PATIENCE, lines.size - CACHE_LINE
+    if lines[thread * CACHE_LINE + SHARED]:
+        _share(lines, thread)
     patience, looks = lines[own], 0
     part = _look(lines, thread, n_tasks, False)
     while part == NOTHING and looks < patience:
@@ -191,4 +240,6 @@ def next_part(lines: Any, thread: int, n_tasks: int) -> int:
         if part == NOTHING:
             _futex(lines, bell, WAIT, seen & 0xFFFFFFFF)
     _add(lines, bell + SLEEPERS, -1)
+    for other in range(lines.size // CACHE_LINE - 1):
+        lines[other * CACHE_LINE + SHARED] = _now() + WARY
     return part
