@@ -36,7 +36,6 @@ WAIT, WAKE = 128, 129  # of this process's threads only
 TURN, PAUSE = 2_500_000, 1_000_000  # ns: less than a scheduler's tick of 4 ms; and than its slice
 WARY = 100_000_000  # ns that cores count as shared after a sleep
 WORD = ir.IntType(64)
-NAP = 600_000  # ns: Linux moves no thread to an idle core that ran less than 0.5 ms ago
 
 
 @intrinsic
@@ -87,14 +86,12 @@ def _futex(typingctx: Any, array: Any, index: Any, operation: Any, value: Any) -
         if FUTEX:
             pointer = element(context, builder, signature, arguments)
             kind = ir.FunctionType(WORD, [WORD], var_arg=True)
-            limit = cgutils.alloca_once(builder, ir.ArrayType(WORD, 2))  # s, ns
-            builder.store(ir.Constant(limit.type.pointee, [0, NAP]), limit)
             call = [ir.Constant(WORD, FUTEX), builder.ptrtoint(pointer, WORD), *arguments[2:]]
-            call += [builder.ptrtoint(limit, WORD), ir.Constant(WORD, 0), ir.Constant(WORD, 0)]
-            builder.call(declared(builder.module, kind, "syscall"), call)
+            builder.call(
+                declared(builder.module, kind, "syscall"), call + 3 * [ir.Constant(WORD, 0)]
+            )
         else:
-            kind = ir.FunctionType(ir.IntType(32), [])
-            builder.call(declared(builder.module, kind, "sched_yield"), [])
+            _yield(builder)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.int64, types.int64), code
@@ -120,11 +117,15 @@ def _give_way(typingctx: Any) -> Any:
     """Let another program have the core, if one waits for it."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(32), [])
-        builder.call(declared(builder.module, kind, "sched_yield"), [])
+        _yield(builder)
         return context.get_dummy_value()
 
     return types.void(), code
+
+
+def _yield(builder: Any) -> None:
+    kind = ir.FunctionType(ir.IntType(32), [])
+    builder.call(declared(builder.module, kind, "sched_yield"), [])
 
 
 @intrinsic
@@ -221,14 +222,15 @@ def next_part(lines: Any, thread: int, n_tasks: int) -> int:
         Of each part.
     """
     own, bell = thread * CACHE_LINE + PATIENCE, lines.size - CACHE_LINE
-    if lines[thread * CACHE_LINE + SHARED]:
+    alone = lines[thread * CACHE_LINE + SHARED] == 0
+    if not alone:
         _share(lines, thread)
     patience, looks = lines[own], 0
-    part = _look(lines, thread, n_tasks, False)
+    part = _look(lines, thread, n_tasks, not alone)
     while part == NOTHING and looks < patience:
         looks += 1
         _pause()
-        part = _look(lines, thread, n_tasks, looks > FOREIGN)
+        part = _look(lines, thread, n_tasks, not alone or looks > FOREIGN)
     if part != NOTHING:
         lines[own] = min(2 * patience + LEAST, MOST)
         return part
