@@ -8,13 +8,14 @@ network itself changed.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
+from portable_cortex.host.interruption import shielded
 
 from . import _kernel, _memory, _synapses, _turns
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
@@ -386,17 +387,17 @@ class Engine:
                 )
             )
         shared = self._shared._replace(turns=_turns.turns(self._n_threads))
-        others = [
-            self._pool.submit(_kernel.run, thread, start, n_steps, ready[thread], shared)
-            for thread in range(1, self._n_threads)
-        ]
+        others: list[Future[None]] = []
         try:
-            _kernel.run(0, start, n_steps, ready[0], shared)
+            with shielded():  # from Ctrl-C: each thread waits until the others have come
+                for thread in range(1, self._n_threads):
+                    work = (thread, start, n_steps, ready[thread], shared)
+                    others.append(self._pool.submit(_kernel.run, *work))
+                _kernel.run(0, start, n_steps, ready[0], shared)
             for other in others:
                 other.result()
         finally:
-            # also when Ctrl-C comes here: the threads end their slice together
-            for other in others:
+            for other in others:  # the threads end their slice together
                 other.result()
             if n_steps and _turns.n_done(shared.turns) > n_steps:
                 self._collect(start, n_steps, ready)

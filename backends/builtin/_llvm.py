@@ -12,7 +12,8 @@ from numba.core import cgutils
 
 from . import _cache  # noqa: F401  # before the first function is compiled
 
-declared: Any = cgutils.get_or_insert_function  # numba leaves it untyped
+declared: Any = cgutils.get_or_insert_function  # numba leaves both untyped
+allocated: Any = cgutils.alloca_once
 
 
 def intrinsic(code: Callable[..., Any]) -> Any:
@@ -124,7 +125,7 @@ def _float_control(typingctx: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         wide = ir.IntType(64)
         if X86:
-            place = cgutils.alloca_once(builder, ir.IntType(32))
+            place = allocated(builder, ir.IntType(32))
             pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
             kind = ir.FunctionType(ir.VoidType(), [pointer.type])
             function = declared(builder.module, kind, "llvm.x86.sse.stmxcsr")
@@ -144,7 +145,7 @@ def set_float_control(typingctx: Any, value: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if X86:
-            place = cgutils.alloca_once(builder, ir.IntType(32))
+            place = allocated(builder, ir.IntType(32))
             builder.store(builder.trunc(arguments[0], ir.IntType(32)), place)
             pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
             kind = ir.FunctionType(ir.VoidType(), [pointer.type])

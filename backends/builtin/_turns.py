@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numpy.typing import NDArray
 
-from ._llvm import ARM, X86, declared, element, intrinsic
+from ._llvm import ARM, X86, allocated, declared, element, intrinsic
 
 CACHE_LINE = 8  # int64 numbers; what different threads write is as far apart
 TAKEN, WRITTEN, DONE = range(3)  # tasks of a part that were begun, have written their spikes, ended
@@ -102,7 +101,7 @@ def _now(typingctx: Any) -> Any:
     """Time in ns, of the clock that does not jump."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = cgutils.alloca_once(builder, ir.ArrayType(WORD, 2))
+        place = allocated(builder, ir.ArrayType(WORD, 2))
         kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32), place.type])
         clock = ir.Constant(ir.IntType(32), time.CLOCK_MONOTONIC)
         builder.call(declared(builder.module, kind, "clock_gettime"), [clock, place])
