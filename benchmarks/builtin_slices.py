@@ -106,6 +106,12 @@ def main() -> None:
     if arguments.serve is not None:
         serve(arguments, arguments.serve)
         return
+    with clock.session():
+        compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Let the contestants take turns."""
     contestants = [Contestant(text, arguments) for text in arguments.contestants]
     slices: dict[str, list[clock.Stopwatch]] = {one.name: [] for one in contestants}
     for _ in range(arguments.slices):
@@ -113,20 +119,19 @@ def main() -> None:
             slices[one.name].append(one.simulate(arguments.ms))
     threads = arguments.threads
     print(
-        f"{clock.machine()}; scale {arguments.scale:g}, {arguments.drive}, {threads} threads, "
-        f"{arguments.slices} slices of {arguments.ms:g} ms in turn\n"
+        f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, {arguments.slices} slices "
+        f"of {arguments.ms:g} ms in turn\n\n"
+        "| | real-time factor, median [min, max] | a thread's processor time, s/s | ratio | memory |\n"
+        "|---|---|---|---|---|"
     )
-    print("| | real-time factor, median [min, max] | of a thread's processor time | ratio | memory |")
-    print("|---|---|---|---|---|")
-    first = 0.0
+    first = statistics.median(s.cpu for s in slices[contestants[0].name])
     for one in contestants:
         times = slices[one.name]
-        cpu = statistics.median(time.cpu for time in times) / threads
-        first = first or cpu
-        wall = clock.cell([time.wall for time in times]) + clock.mark(time.waits for time in times)
-        print(f"| {one.name} | {wall} | {cpu:.2f} | {cpu / first:.2f} | {one.memory:.2f} GB |")
-    print("\n" + clock.remark(time.waits for times in slices.values() for time in times))
-    for one in contestants:
+        wall = clock.cell([s.wall for s in times], waits=[s.waits for s in times])
+        cpu = statistics.median(s.cpu for s in times)
+        print(
+            f"| {one.name} | {wall} | {cpu / threads:.2f} | {cpu / first:.2f} | {one.memory:.2f} GB |"
+        )
         one.end()
 
 

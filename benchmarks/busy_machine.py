@@ -10,7 +10,6 @@ after it. A fair share of the cores would make threads + busy programs share the
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -45,6 +44,12 @@ def main() -> None:
     add_network(parser)
     parser.add_argument("--busy", type=int, nargs="*", default=[0, 1, 2], help="busy programs")
     arguments = parser.parse_args()
+    with clock.session():
+        compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Let the contestants take turns, with so many busy programs beside them."""
     contestants = [Contestant(text, arguments) for text in arguments.contestants]
     slices: dict[tuple[str, int], list[clock.Stopwatch]] = {}
     for _ in range(arguments.slices):
@@ -54,29 +59,25 @@ def main() -> None:
                     slices.setdefault((one.name, number), []).append(one.simulate(arguments.ms))
     for one in contestants:
         one.end()
-    cores, threads = clock.cores(), arguments.threads
+    threads, least = arguments.threads, min(arguments.busy)
     print(
-        f"{clock.machine()}; scale {arguments.scale:g}, {arguments.drive}, {threads} threads, "
-        f"{arguments.slices} slices of {arguments.ms:g} ms in turn\n"
+        f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, {arguments.slices} slices "
+        f"of {arguments.ms:g} ms in turn\n\n"
+        "| | busy programs | real-time factor, median [min, max] | a thread's processor time, s/s "
+        f"| / time beside {least} | fair share | / time of {contestants[0].name} |\n"
+        "|---|---|---|---|---|---|---|"
     )
-    print("| | busy programs | real-time factor, median [min, max] | of a thread's processor time "
-          "| time / time beside none | fair share | time / that of the first |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|")
     walls = {key: statistics.median(s.wall for s in times) for key, times in slices.items()}
     for (name, number), times in slices.items():
-        cpu = statistics.median(s.cpu for s in times) / threads
-        fair = max(1.0, (threads + number) / cores)
-        alone = walls[name, min(arguments.busy)]
-        first = walls[contestants[0].name, number]
-        wall = walls[name, number]
+        wall, cpu = walls[name, number], statistics.median(s.cpu for s in times) / threads
+        # the loops make it wait; none should where there are none
+        waits = [] if number else [s.waits for s in times]
+        fair = max(1.0, (threads + number) / clock.cores())
         print(
-            f"| {name} | {number} | {clock.cell([s.wall for s in times])} | {cpu:.2f} "
-            f"| {wall / alone:.2f} | {fair:.2f} | {wall / first:.2f} |"
+            f"| {name} | {number} | {clock.cell([s.wall for s in times], waits=waits)} | {cpu:.2f} "
+            f"| {wall / walls[name, least]:.2f} | {fair:.2f} "
+            f"| {wall / walls[contestants[0].name, number]:.2f} |"
         )
-    idle = [s.waits for (_, number), times in slices.items() if number == 0 for s in times]
-    if idle:
-        print(f"\nBeside none: {clock.remark(idle)}")
-    print(f"Load at the end: {os.getloadavg()[0]:.1f}.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Wall-clock and processor time, what machine it was, and whether it was the script's own.
 
 With other programs on the same cores the wall clock says how busy the machine was, and the
-processor time still says how much work there was: every script prints both, and marks what was
-measured while programs waited for a core.
+processor time still says how much work there was. Every script prints both, and marks wall-clock
+times that were measured while programs waited for a core. The standard library is enough for it:
+other versions of the package are measured with it too.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 SHARED = 0.05  # of the time; above it the wall clock says little
-MARK = "*"
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "sse4_2": "SSE4.2"}  # the widest first
+PROCESSOR = "processor time"
 
 
 @dataclass
@@ -62,6 +66,16 @@ class Stopwatch:
         self.wall, self.cpu, waits = (b - a for a, b in zip(self._began, ended, strict=True))
         self.waits = waits / self.wall
 
+    def times(self, name: str) -> dict[str, float]:
+        """Both times, with names for a table.
+
+        Examples
+        --------
+        >>> Stopwatch(2.0, 3.0).times("connect")
+        {'connect': 2.0, 'connect, processor time': 3.0}
+        """
+        return {name: self.wall, f"{name}, {PROCESSOR}": self.cpu}
+
 
 def _clocks() -> tuple[float, float, float]:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -80,6 +94,34 @@ def _waiting() -> float:
     return waited + stolen / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
 
 
+def of_run(metadata: Mapping[str, Any], **phases: Sequence[str]) -> dict[str, float]:
+    """Both times of a run of this package, from its ``run.json``.
+
+    Examples
+    --------
+    >>> metadata = {"phases_s": {"create": 1.0, "connect": 2.0}, "cpu_s": {"create": 1, "connect": 3}}
+    >>> of_run(metadata, build=("create", "connect"))
+    {'build': 3.0, 'build, processor time': 4}
+    """
+    times = {}
+    for name, parts in phases.items():
+        wall, cpu = (sum(metadata[key][part] for part in parts) for key in ("phases_s", "cpu_s"))
+        times.update(Stopwatch(wall, cpu).times(name))
+    return times
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Say what machine this is; at the end, how long it took and whether the machine was free."""
+    print(f"{machine()}\n", flush=True)
+    with Stopwatch() as watch:
+        yield
+    print(
+        f"\n{watch.wall:.0f} s by the clock, {watch.cpu:.0f} s of processor time; programs waited for "
+        f"a core in {100 * watch.waits:.0f} % of the time, load {os.getloadavg()[0]:.1f}"
+    )
+
+
 def machine() -> str:
     """The machine in one line: times differ by 2 with the processor.
 
@@ -88,7 +130,7 @@ def machine() -> str:
     >>> "cores" in machine()
     True
     """
-    processor, flags = platform.processor() or platform.machine(), ""
+    processor, flags, cache = platform.processor() or platform.machine(), "", ""
     try:
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             name, _, value = line.partition(":")
@@ -96,24 +138,13 @@ def machine() -> str:
                 processor = value.strip()
             elif name.strip() == "flags":
                 flags = value
-    except OSError:
-        pass
-    vectors = next((name for flag, name in VECTORS.items() if f" {flag}" in flags), "")
-    try:
         cache = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text("ascii").strip()
     except OSError:
-        cache = ""
-    parts = (
-        processor,
-        vectors,
-        f"{cache}B L2" if cache else "",
-        f"{cores()} cores",
-        f"load {os.getloadavg()[0]:.1f}",
-    )
-    return ", ".join(part for part in parts if part)
-
-
-VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "sse4_2": "SSE4.2"}  # the widest first
+        pass
+    vectors = next((name for flag, name in VECTORS.items() if flag in flags.split()), "")
+    level_2 = f"{cache}B of second-level cache" if cache else ""
+    load = f"load {os.getloadavg()[0]:.1f}"
+    return ", ".join(filter(None, (processor, vectors, level_2, f"{cores()} cores", load)))
 
 
 def cores() -> int:
@@ -123,44 +154,19 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def cell(values: Sequence[float], unit: str = "", digits: int = 2) -> str:
-    """A median and its range for a table.
+def cell(
+    values: Iterable[float], unit: str = "", waits: Iterable[float] = (), digits: int = 2
+) -> str:
+    """A median and its range for a table, with a mark where programs waited for a core.
 
     Examples
     --------
     >>> cell([1.0, 2.0, 4.0], " s")
     '2.00 s [1.00, 4.00]'
+    >>> cell([1.0, 2.0, 4.0], " s", waits=[0.0, 0.01, 0.3])
+    '2.00 s [1.00, 4.00] (cores shared 30 %)'
     """
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f}{unit} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def mark(waits: Iterable[float]) -> str:
-    """What stands at a number that was measured while programs waited for a core.
-
-    Examples
-    --------
-    >>> mark([0.01, 0.2]), mark([0.01])
-    ('*', '')
-    """
-    return MARK if any(share > SHARED for share in waits) else ""
-
-
-def remark(waits: Iterable[float]) -> str:
-    """The sentence below a table: whether the machine was the script's own.
-
-    Examples
-    --------
-    >>> remark([0.01, 0.0]).partition(":")[0]
-    'The machine was its own'
-    """
-    shares = list(waits)
-    disturbed = sum(share > SHARED for share in shares)
-    load = f"load {os.getloadavg()[0]:.1f}"
-    if not disturbed:
-        return f"The machine was its own: no program waited for a core ({load})."
-    return (
-        f"{MARK} The machine was not its own in {disturbed} of {len(shares)} measurements: "
-        f"programs waited for a core in up to {100 * max(shares):.0f} % of the time ({load}). "
-        "Wall-clock times say little there; processor times hold."
-    )
+    numbers, share = list(values), max(waits, default=0.0)
+    middle, low, high = statistics.median(numbers), min(numbers), max(numbers)
+    mark = f" (cores shared {100 * share:.0f} %)" if share > SHARED else ""
+    return f"{middle:.{digits}f}{unit} [{low:.{digits}f}, {high:.{digits}f}]{mark}"
