@@ -106,6 +106,8 @@ def main() -> None:
     if arguments.serve is not None:
         serve(arguments, arguments.serve)
         return
+    if not arguments.contestants:
+        parser.error(f"name the contestants: {CONTESTANT} ...")
     with clock.session():
         compare(arguments)
 
@@ -119,9 +121,10 @@ def compare(arguments: argparse.Namespace) -> None:
             slices[one.name].append(one.simulate(arguments.ms))
     threads = arguments.threads
     print(
-        f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, {arguments.slices} slices "
-        f"of {arguments.ms:g} ms in turn\n\n"
-        "| | real-time factor, median [min, max] | a thread's processor time, s/s | ratio | memory |\n"
+        f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, "
+        f"{arguments.slices} slices of {arguments.ms:g} ms in turn\n\n"
+        "| | real-time factor, median [min, max] | a thread's processor time, s/s | ratio "
+        "| memory |\n"
         "|---|---|---|---|---|"
     )
     first = statistics.median(s.cpu for s in slices[contestants[0].name])
@@ -129,9 +132,8 @@ def compare(arguments: argparse.Namespace) -> None:
         times = slices[one.name]
         wall = clock.cell([s.wall for s in times], waits=[s.waits for s in times])
         cpu = statistics.median(s.cpu for s in times)
-        print(
-            f"| {one.name} | {wall} | {cpu / threads:.2f} | {cpu / first:.2f} | {one.memory:.2f} GB |"
-        )
+        memory = f"{one.memory:.2f} GB"
+        print(f"| {one.name} | {wall} | {cpu / threads:.2f} | {cpu / first:.2f} | {memory} |")
         one.end()
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import clock
-from builtin_slices import Contestant, add_network
+from builtin_slices import CONTESTANT, Contestant, add_network
 
 # ends by itself if this script is killed
 LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"
@@ -44,6 +44,8 @@ def main() -> None:
     add_network(parser)
     parser.add_argument("--busy", type=int, nargs="*", default=[0, 1, 2], help="busy programs")
     arguments = parser.parse_args()
+    if not arguments.contestants:
+        parser.error(f"name the contestants: {CONTESTANT} ...")
     with clock.session():
         compare(arguments)
 
@@ -61,8 +63,8 @@ def compare(arguments: argparse.Namespace) -> None:
         one.end()
     threads, least = arguments.threads, min(arguments.busy)
     print(
-        f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, {arguments.slices} slices "
-        f"of {arguments.ms:g} ms in turn\n\n"
+        f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, "
+        f"{arguments.slices} slices of {arguments.ms:g} ms in turn\n\n"
         "| | busy programs | real-time factor, median [min, max] | a thread's processor time, s/s "
         f"| / time beside {least} | fair share | / time of {contestants[0].name} |\n"
         "|---|---|---|---|---|---|---|"

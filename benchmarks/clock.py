@@ -8,10 +8,13 @@ other versions of the package are measured with it too.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,7 +67,7 @@ class Stopwatch:
     ) -> None:
         ended = _clocks()
         self.wall, self.cpu, waits = (b - a for a, b in zip(self._began, ended, strict=True))
-        self.waits = waits / self.wall
+        self.waits = min(1.0, waits / self.wall)
 
     def times(self, name: str) -> dict[str, float]:
         """Both times, with names for a table.
@@ -78,9 +81,13 @@ class Stopwatch:
 
 
 def _clocks() -> tuple[float, float, float]:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = time.process_time() + children.ru_utime + children.ru_stime
-    return time.perf_counter(), cpu, _waiting()
+    return time.perf_counter(), processor_time(), _waiting()
+
+
+def processor_time() -> float:
+    """Seconds of all threads of this process, and of programs that it started and that ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def _waiting() -> float:
@@ -99,7 +106,8 @@ def of_run(metadata: Mapping[str, Any], **phases: Sequence[str]) -> dict[str, fl
 
     Examples
     --------
-    >>> metadata = {"phases_s": {"create": 1.0, "connect": 2.0}, "cpu_s": {"create": 1, "connect": 3}}
+    >>> wall, cpu = {"create": 1.0, "connect": 2.0}, {"create": 1, "connect": 3}
+    >>> metadata = {"phases_s": wall, "cpu_s": cpu}
     >>> of_run(metadata, build=("create", "connect"))
     {'build': 3.0, 'build, processor time': 4}
     """
@@ -110,15 +118,41 @@ def of_run(metadata: Mapping[str, Any], **phases: Sequence[str]) -> dict[str, fl
     return times
 
 
+def child(what: str, *command: str) -> dict[str, float]:
+    """The numbers in the last line of a program of this folder, with those of the machine.
+
+    Parameters
+    ----------
+    what : str
+        Its name, where it fails.
+    *command : str
+        Script and arguments.
+
+    Returns
+    -------
+    dict
+        What it printed as JSON, "processor time" of all of it, and "waits", as of `Stopwatch`.
+    """
+    with Stopwatch() as watch:
+        done = subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        sys.exit(f"{what} failed:\n{done.stderr[-2000:]}")
+    printed: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return {**printed, PROCESSOR: watch.cpu, "waits": watch.waits}
+
+
 @contextmanager
 def session() -> Iterator[None]:
     """Say what machine this is; at the end, how long it took and whether the machine was free."""
     print(f"{machine()}\n", flush=True)
     with Stopwatch() as watch:
         yield
+    took = f"{watch.wall:.0f} s by the clock, {watch.cpu:.0f} s of processor time"
     print(
-        f"\n{watch.wall:.0f} s by the clock, {watch.cpu:.0f} s of processor time; programs waited for "
-        f"a core in {100 * watch.waits:.0f} % of the time, load {os.getloadavg()[0]:.1f}"
+        f"\n{took}; programs waited for a core in {100 * watch.waits:.0f} % of the time, "
+        f"load {os.getloadavg()[0]:.1f}"
     )
 
 
@@ -166,7 +200,20 @@ def cell(
     >>> cell([1.0, 2.0, 4.0], " s", waits=[0.0, 0.01, 0.3])
     '2.00 s [1.00, 4.00] (cores shared 30 %)'
     """
-    numbers, share = list(values), max(waits, default=0.0)
-    middle, low, high = statistics.median(numbers), min(numbers), max(numbers)
-    mark = f" (cores shared {100 * share:.0f} %)" if share > SHARED else ""
-    return f"{middle:.{digits}f}{unit} [{low:.{digits}f}, {high:.{digits}f}]{mark}"
+    numbers = list(values)
+    middle = f"{statistics.median(numbers):.{digits}f}{unit}"
+    if len(numbers) == 1:
+        return middle + mark(waits)
+    return f"{middle} [{min(numbers):.{digits}f}, {max(numbers):.{digits}f}]{mark(waits)}"
+
+
+def mark(waits: Iterable[float]) -> str:
+    """What stands at a wall-clock time that was measured while programs waited for a core.
+
+    Examples
+    --------
+    >>> mark([0.0, 0.3]), mark([0.01])
+    (' (cores shared 30 %)', '')
+    """
+    share = max(waits, default=0.0)
+    return f" (cores shared {100 * share:.0f} %)" if share > SHARED else ""
