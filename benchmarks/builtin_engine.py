@@ -231,7 +231,7 @@ def plot(
     parts: Sequence[Array],
 ) -> None:
     """Processor time of a thread over the events, and what takes it with more threads."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     for number, (drive, n) in enumerate(dict.fromkeys(case[1:] for case in cases)):
         chosen = np.array([case[1:] == (drive, n) for case in cases]) & (events > 0)
         label = f"{drive}, {n} thread{'s' if n > 1 else ''}"
@@ -247,7 +247,7 @@ def plot(
     right.set_xticks(places, [f"{n}" for n in MORE_THREADS])
     right.set_xlabel("threads (8 and 64: model)")
     right.set_ylabel("µs of a thread in a step")
-    right.legend(frameon=False, loc="upper right")
+    right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
