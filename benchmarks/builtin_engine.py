@@ -201,14 +201,17 @@ def growth(
     print(
         f"\nscale {largest:g}, what the model says of more threads, each on a core of its own; µs "
         f"of a thread and step\n\n| drive | threads | {' | '.join(PARTS)} | all | real-time factor "
-        "| core-seconds per s |\n" + "|---" * (len(PARTS) + 5) + "|"
+        "| without meetings | core-seconds per s |\n" + "|---" * (len(PARTS) + 6) + "|"
     )
     for network in networks:
         for n in MORE_THREADS:
             parts = 1e6 * network.of_thread(n) * costs
-            factor = parts.sum() * 1e-6 * STEPS_PER_SECOND
+            meetings = parts[PARTS.index("other thread")]
+            factor, least = (
+                1e-6 * STEPS_PER_SECOND * np.array([parts.sum(), parts.sum() - meetings])
+            )
             cells = [network.drive, str(n), *(f"{part:.1f}" for part in parts)]
-            cells += [f"{parts.sum():.1f}", f"{factor:.2f}", f"{n * factor:.1f}"]
+            cells += [f"{parts.sum():.1f}", f"{factor:.2f}", f"{least:.2f}", f"{n * factor:.1f}"]
             print(f"| {' | '.join(cells)} |")
     plot(path, list(runs), np.array([w.events for w in work]), measured, amounts @ costs,
          [networks[0].of_thread(n) * costs for n in MORE_THREADS])  # fmt: skip
