@@ -132,7 +132,7 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
 
     done = experiment  # unless it is interrupted
     checkpoint = journal.checkpoint if journal else None
-    clock = Clock(checkpoint.about["phases_s"] if checkpoint else None)
+    clock = Clock(checkpoint.about["clock"] if checkpoint else None)
     notes, started = _Notes(), provenance.now()
     published, reason = model.expected_rates(parameters)
     if reason:
@@ -392,7 +392,7 @@ class _Writer:
             return
         with interruption.shielded():
             spikes, signals = _read(experiment, self._network, backend, self._notes, end)
-            about = {"phases_s": self._clock.until_now(), "resumed": self.resumed}
+            about = {"clock": self._clock.until_now(), "resumed": self.resumed}
             step = round(now / experiment.timestep)
             self._journal.add(step, spikes, signals, backend.state(self._sim), about)
             for population in self._populations:
@@ -457,6 +457,7 @@ def _metadata(
             **clock.seconds,
             **tried("the backend's phases", lambda: {**backend.phases()}, nothing),
         },
+        "cpu_s": {phase: parallel.total(s) for phase, s in clock.cpu_seconds.items()},
         "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
         "processes": parallel.processes(),
         "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
