@@ -1,4 +1,4 @@
-"""What numba has no name for: wide multiplication, prefetch, memory order between threads."""
+"""What numba has no name for: numbers as bits, prefetch, memory order between threads."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ def intrinsic(code: Callable[..., Any]) -> Any:
 
 
 @intrinsic
-def mul_high(typingctx: Any, a: Any, b: Any) -> Any:
-    """Upper 64 bits of the product of two uint64."""
+def bits(typingctx: Any, x: Any) -> Any:
+    """The uint64 that a float64 is in memory."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wide = ir.IntType(128)
-        x, y = (builder.zext(argument, wide) for argument in arguments)
-        product = builder.lshr(builder.mul(x, y), ir.Constant(wide, 64))
-        return builder.trunc(product, ir.IntType(64))
+        return builder.bitcast(arguments[0], ir.IntType(64))
 
-    return types.uint64(types.uint64, types.uint64), code
+    return types.uint64(types.float64), code
+
+
+@intrinsic
+def from_bits(typingctx: Any, x: Any) -> Any:
+    """The float64 that a uint64 is in memory."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.uint64), code
 
 
 def _element(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
