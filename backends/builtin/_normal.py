@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._llvm import bits, from_bits
+from ._llvm import from_bits, signs
 
 U64 = np.uint64
 SIZE = 256  # numbers that become weights together
@@ -116,7 +116,7 @@ def _locate(u: Any, below: float, between: float, segment: Any, distance: Any) -
         i = U64(number)
         u[i] = below + u[i] * between
         y = min(u[i], 1.0 - u[i])
-        upper = bits(y) >> U64(SHIFT)
+        upper = U64(signs(y)) >> U64(SHIFT)
         segment[i] = min(upper - FIRST, U64(N_SEGMENTS))  # what is smaller wraps around
         distance[i] = y - from_bits(upper << U64(SHIFT))
 
