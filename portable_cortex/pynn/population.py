@@ -370,7 +370,7 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         self.all_cells = np.empty(self.size, dtype=object)
         for index in range(self.size):
             cell = ID(first + index)
-            object.__setattr__(cell, "parent", self)  # PyNN's own way takes four times as long
+            cell.parent = self
             self.all_cells[index] = cell
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
