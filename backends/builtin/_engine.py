@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
 from portable_cortex.host.interruption import shielded
+from portable_cortex.pynn.values import members
 
 from . import _checkpoint, _kernel, _memory, _synapses, _turns
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
@@ -61,7 +62,7 @@ class Engine:
         self._first = np.array([int(p.first_id) for p in self._populations], np.int64)
         background = [p for p in state.projections if p.is_background]
         if state.synapses is None:
-            state.synapses = self._synapses(progress)
+            state.synapses = self._table(progress)
         self._tables = _RateTables(state.dt)
         self._recorded = np.zeros(max(state.n_cells, 1), bool)
         numbers = np.arange(len(self._populations), dtype=np.int64) << GROUP_SHIFT
@@ -84,12 +85,8 @@ class Engine:
 
     # --- making it --------------------------------------------------------------------------------
 
-    def _synapses(self, progress: Progress) -> _synapses.Synapses:
-        bundles = [
-            _synapses.Bundle(p.edges, self._cells(p.pre), *self._places(p.post), p.receptor)
-            for p in self._state.projections
-            if not p.is_background
-        ]
+    def _table(self, progress: Progress) -> _synapses.Synapses:
+        bundles = [self._bundle(p) for p in self._state.projections if not p.is_background]
         plan = _synapses.plan(
             bundles,
             self._state.n_cells,
@@ -101,11 +98,15 @@ class Engine:
         cells = self._layout.cells(self._first)
         return _synapses.build(plan, bundles, cells, self._n_threads, progress)
 
-    def _cells(self, cells: Any) -> NDArray[np.int64]:
-        return np.array(cells.all_cells, dtype=np.int64)
+    def _bundle(self, projection: Any) -> _synapses.Bundle:
+        sources = [self._first[p.number] + index for p, index in members(projection.pre)]
+        placed = [self._layout.place(p.number, index) for p, index in members(projection.post)]
+        owner, place = (np.concatenate(column) for column in zip(*placed, strict=True))
+        receptor = projection.receptor
+        return _synapses.Bundle(projection.edges, np.concatenate(sources), owner, place, receptor)
 
-    def _places(self, cells: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-        numbers = np.array(cells.all_cells, dtype=np.int64)
+    def _places(self, numbers: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+        """Thread of each of some cells, and its place there."""
         owner, place = np.empty(numbers.size, np.uint8), np.empty(numbers.size, np.uint32)
         population = np.searchsorted(self._first, numbers, side="right") - 1
         for p in np.unique(population):
@@ -275,7 +276,7 @@ class Engine:
         arrivals = self._state.arrivals
         if arrivals is None:
             return (np.empty(0, np.int64),) * 3 + (np.empty(0),)
-        owner, place = self._places(_Numbers(arrivals.cells))
+        owner, place = self._places(arrivals.cells)
         own = (owner == thread) & (arrivals.steps > self._state.step)
         return (
             arrivals.steps[own],
@@ -288,7 +289,7 @@ class Engine:
         begins, targets = [0], []
         for source in self._state.current_sources:
             if source.cells:
-                owner, place = self._places(_Numbers(source.cells))
+                owner, place = self._places(np.array(source.cells, np.int64))
                 targets.extend(place[owner == thread].tolist())
             begins.append(len(targets))
         return np.array(begins, np.int64), np.array(targets, np.int32)
@@ -498,13 +499,6 @@ class Engine:
             cells = cell_of[np.concatenate(sent)]
             on_way.append((step, np.sort(cells[cells >= 0])))
         return on_way
-
-
-class _Numbers:
-    """Cells by number, where a population is expected."""
-
-    def __init__(self, numbers: Any) -> None:
-        self.all_cells = numbers
 
 
 class _RateTables:
