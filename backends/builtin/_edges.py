@@ -26,7 +26,9 @@ from portable_cortex.pynn.draws import (
 )
 from portable_cortex.pynn.grid import delay_steps, nearest_steps
 from portable_cortex.pynn.values import is_number, is_random, number
+from portable_cortex.pynn.weights import in_format
 
+from ._llvm import bits_of, float_of
 from ._philox import inverse_normals, uniform
 from ._workers import in_parallel
 
@@ -112,8 +114,8 @@ class Drawn:
     integers : tuple
         Keys of target, weight and delay, number of possible targets, whether a source skips itself.
     weight : tuple of float
-        Mean, SD, probability below the lower bound, probability between the bounds, the bounds.
-        Where the SD is 0 all weights are the mean.
+        Mean, SD, probability below the lower bound, probability between the bounds, the bounds;
+        significant bits that are drawn, 24 or 8. Where the SD is 0 all weights are the mean.
     limits : array of float64
         Uniform numbers below ``limits[i]`` mean a delay of ``shortest + i`` steps or less.
     guide : array of int32
@@ -144,7 +146,7 @@ class Drawn:
         """How many weights are expected to be below 0 (`sign` -1) or above 0 (1)."""
         from scipy.special import ndtr
 
-        mean, sd, below, between, low, high = self.weight
+        mean, sd, below, between, low, high, _ = self.weight
         if sd == 0:
             return float(self.size) if mean * sign > 0 else 0.0
         if (low >= 0 and sign < 0) or (high <= 0 and sign > 0):
@@ -188,11 +190,12 @@ def drawn(
     timestep: float,
     workers: int,
     rounded: bool,
+    weight_format: str,
 ) -> Drawn | None:
     """The recipe of a projection, or None where compiled code cannot draw it.
 
     A weight that is one for all is rounded to float32 if this is asked for; those that are drawn
-    are.
+    are. All are in the format that is asked for.
     """
     if type(connector).__name__ != "FixedTotalNumberConnector" or not connector.with_replacement:
         return None
@@ -213,12 +216,14 @@ def drawn(
     counts = in_parallel(workers, _out_degrees, workers, key0, key[SOURCE], connector.n, pre.size)
     starts = np.zeros(pre.size + 1, np.int64)
     np.cumsum(np.sum(counts, axis=0), out=starts[1:])
-    if rounded:
-        weight = (float(np.float32(weight[0])) if weight[1] == 0 else weight[0], *weight[1:])
+    mean, sd, *others = weight
+    if sd == 0:
+        mean = float(in_format(float(np.float32(mean)) if rounded else mean, weight_format))
     shortest, limits = _delay_limits(parameters["delay"], timestep)
     guide = np.searchsorted(limits, np.arange(GUIDE) / GUIDE, side="right").astype(np.int32)
     integers = (key0, key[TARGET], key[WEIGHT], key[DELAY], np.int64(n_post), bool(not_self))
-    return Drawn(starts, integers, weight, limits, guide, shortest)
+    bits = 24.0 if weight_format == "full" else 8.0
+    return Drawn(starts, integers, (mean, sd, *others, bits), limits, guide, shortest)
 
 
 def _normal(value: Any) -> tuple[float, ...] | None:
@@ -303,7 +308,7 @@ def _delay(u: float, limits: Any, guide: Any) -> Any:
 @njit(cache=True, nogil=True)
 def _to_weights(u: Any, weight: Any) -> None:
     """Uniform numbers become weights, in place."""
-    mean, sd, below, between, low, high = weight
+    mean, sd, below, between, low, high, bits = weight
     if sd == 0.0:
         u[:] = mean
         return
@@ -312,6 +317,17 @@ def _to_weights(u: Any, weight: Any) -> None:
     inverse_normals(u)
     for i in range(u.size):
         u[i] = np.float64(np.float32(min(max(mean + sd * u[i], low), high)))
+    if bits == 8.0:
+        for i in range(u.size):
+            u[i] = np.float64(_bfloat16(np.float32(u[i])))
+
+
+@njit(cache=True, nogil=True)
+def _bfloat16(weight: Any) -> Any:
+    """What `in_format` makes of a float32."""
+    bits = bits_of(weight)
+    last = (bits >> np.uint32(16)) & np.uint32(1)
+    return float_of(np.uint32(bits + np.uint32(0x7FFF) + last) & np.uint32(0xFFFF0000))
 
 
 @njit(cache=True, nogil=True)

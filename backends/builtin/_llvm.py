@@ -86,6 +86,26 @@ def _give_way(typingctx: Any) -> Any:
     return types.void(), code
 
 
+@intrinsic
+def bits_of(typingctx: Any, number: Any) -> Any:
+    """The 32 bits of a float32."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), code
+
+
+@intrinsic
+def float_of(typingctx: Any, bits: Any) -> Any:
+    """The float32 that has these 32 bits."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), code
+
+
 CACHE_LINE = 8  # int64 numbers
 PATIENCE = 2000  # looks at another thread's counter before giving way to whoever wants the core
 
