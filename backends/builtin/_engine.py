@@ -90,6 +90,7 @@ class Engine:
             self._n_threads,
             int(self._layout.n_local.max(initial=0)),
             N_RECEPTORS,
+            self._state.weight_format,
         )
         _memory.check(plan.nbytes, plan.n_synapses)
         cells = self._layout.cells(self._first)
