@@ -182,7 +182,7 @@ class Engine:
             probes=probes,
             probe_groups=probe_groups,
             samples=np.empty(0),
-            history=np.empty((N_RECEPTORS, n_slots, n_rows), np.int32),
+            history=_memory.sparse((N_RECEPTORS, n_slots, n_rows), np.int32),
             history_sizes=np.zeros((N_RECEPTORS, n_slots), np.int64),
             scratch=np.empty(n_rows, np.int32),
         )
