@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -225,6 +229,86 @@ def test_results_do_not_depend_on_the_number_of_threads():
         np.testing.assert_array_equal(
             one.signal("L4E", "v").values, other.signal("L4E", "v").values
         )
+
+
+def test_segments_that_find_no_room_in_the_lists_are_looked_up(monkeypatch):
+    from portable_cortex.backends.builtin import _kernel
+
+    one = microcircuit(backend="builtin", options={"threads": "2"})
+    monkeypatch.setattr(_kernel, "LISTED", 500)  # of some thousand that are on their way
+    assert_same_spikes(one, microcircuit(backend="builtin", options={"threads": "2"}))
+
+
+def test_a_run_leaves_denormal_numbers_as_they_were(sim):
+    cells = sim.Population(10, sim.IF_curr_exp(i_offset=1.0))
+    cells.record("v")
+    sim.run(20.0)
+    smallest = np.finfo(float).tiny
+    assert np.array([smallest])[0] * 0.5 > 0.0
+
+
+INSTRUCTIONS = {"nehalem": "sse4.2", "haswell": "avx2", "skylake-avx512": "avx512f"}
+KERNELS = """
+import hashlib
+import sys
+import numpy as np
+from portable_cortex.backends.builtin import _integrate, _kernel, _poisson
+
+tables, space = _poisson.tables(np.array([0.02, 2.3, 48.0])), _poisson.space()
+digest = hashlib.sha256()
+n, log = 1000, np.zeros(1000, np.int32)
+s, exc, inh = np.full((1, n), 3.0), np.zeros(n), np.zeros(n)
+refractory, drive = np.zeros(n, np.uint8), np.zeros(n)
+equal = np.array([[0.99, 0.3, 0.3, 0.8, 0.8, 0.1, 0.4, 15.0, 0.0, 20.0]]).T
+for columns in (equal, np.repeat(equal, n, axis=1)):
+    for step in range(200):
+        codes = _poisson.events(24, n, step, np.uint64(1), np.uint64(2), tables, 1, space)
+        n_fired = _integrate.if_curr_exp(
+            s, exc, inh, refractory, drive, columns, 0, n, codes, 0.13, log, 0
+        )
+        for array in (s, exc, refractory, log[:n_fired]):
+            digest.update(array.tobytes())
+code = _integrate.if_curr_exp.inspect_asm(_integrate.if_curr_exp.signatures[0])
+assert ("ymm" in code) == (sys.argv[1] != "nehalem"), "not the instructions that were asked for"
+print(n_fired, digest.hexdigest())
+"""
+NETWORK = """
+import hashlib
+import portable_cortex
+
+for precision in ("double", "single"):
+    options = {"threads": "2", "precision": precision}
+    run = portable_cortex.run(backend="builtin", options=options, scale=0.05, duration=200.0)
+    digest = hashlib.sha256()
+    for label in run.populations:
+        for array in run.spikes(label):
+            digest.update(array.tobytes())
+    print(run.metadata["n_spikes"], digest.hexdigest())
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names instruction sets of x86-64")
+@pytest.mark.parametrize(
+    "program", [KERNELS, pytest.param(NETWORK, marks=pytest.mark.slow)], ids=["kernels", "network"]
+)
+def test_results_do_not_depend_on_the_instruction_set(program, tmp_path):
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    said = {}
+    for processor, needed in INSTRUCTIONS.items():
+        if features.get(needed):
+            said[processor] = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", program, processor],
+                env=os.environ
+                | {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+                | {"NUMBA_CACHE_DIR": str(tmp_path)},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+    assert len(said) > 1, "only one instruction set to compare"
+    assert len(set(said.values())) == 1, said
 
 
 @pytest.mark.slow  # another precision is compiled first

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from portable_cortex.backend import Progress
 
 from . import _kernel, _memory, _synapses
+from ._barrier import CACHE_LINE
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
-from ._llvm import CACHE_LINE
 from ._philox import POISSON
 from ._poisson import tables
 
@@ -156,6 +156,7 @@ class Engine:
         sources, source_tables, source_windows = self._sources(thread, direct)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
+        lists = N_RECEPTORS, n_slots, max(1, _kernel.LISTED // n_slots)
         page = _memory.one_page(n_values, kind)
         page[: arrivals.size] = arrivals.ravel()
         page[arrivals.size :] = np.concatenate(values)
@@ -184,6 +185,9 @@ class Engine:
             samples=np.empty(0),
             history=_memory.sparse((N_RECEPTORS, n_slots, n_rows), np.int32),
             history_sizes=np.zeros((N_RECEPTORS, n_slots), np.int64),
+            listed=np.full((N_RECEPTORS, n_slots), -1),
+            begins=np.empty(lists, state.synapses.offsets.dtype),
+            ends=np.empty(lists, state.synapses.offsets.dtype),
             scratch=np.empty(n_rows, np.int32),
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 from llvmlite import binding
 from numba import njit
 
+from ._llvm import common, signs
 from ._models import eif_cond_exp, if_cond_alpha, if_cond_exp, if_curr_alpha, izhikevich
 
 # The loops read and write several arrays; LLVM must be allowed to check at run time, in more than
@@ -24,36 +25,48 @@ binding.set_option("portable-cortex", "-runtime-memory-check-threshold=200")
 
 PART = 64  # neurons that are searched together for spikes
 IF_CURR_EXP, IF_CURR_ALPHA, IF_COND_EXP, IF_COND_ALPHA, EIF_COND_EXP, IZHIKEVICH = range(6)
-NOTHING = 1e-30  # what has decayed to less is set to zero: denormal numbers are slow
 
-U64, I32 = np.uint64, np.int32
+U16, U64, I32 = np.uint16, np.uint64, np.int32
+
+
+@njit(cache=True, nogil=True)
+def add(into: Any, begin: int, codes: Any, weight: float) -> None:
+    """Add the weight of Poisson events to synaptic variables, from neuron `begin` on."""
+    own = into.dtype.type(weight)
+    for i in range(codes.size):
+        count = I32(codes[U64(i)] >> U16(1))
+        into[U64(begin + i)] += own * into.dtype.type(count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _equal_neurons(
     v: Any, exc: Any, inh: Any, refractory: Any, begin: int, end: int, leak: Any, by_exc: Any,
     by_inh: Any, keep_exc: Any, keep_inh: Any, constant: Any, threshold: Any,
+    codes: Any, weight: Any,
 ) -> Any:  # fmt: skip
-    """`if_curr_exp` up to the threshold, as vector instructions; how many are above it.
+    """`if_curr_exp` up to the threshold, as vector instructions; whether a neuron has reached it.
 
-    The count is of 32 bits: one of 64 would halve the vectors of a float32 state.
+    The signs of the distances tell: a boolean would need a conversion for each vector. Adding zero
+    keeps LLVM from storing v only where it changes: masked stores are slow without AVX-512.
     """
-    one, none = refractory.dtype.type(1), refractory.dtype.type(0)
-    nothing, zero = v.dtype.type(NOTHING), v.dtype.type(0)
-    n_fired = I32(0)
+    one = refractory.dtype.type(1)
+    zero = v.dtype.type(0)
+    below = signs(v.dtype.type(-1))
     for number in range(begin, end):
         i = U64(number)
         old, e, j, r = v[i], exc[i], inh[i], refractory[i]
         moved = old * leak + e * by_exc + j * by_inh + constant
-        new = moved if r == none else old
-        n_fired = I32(n_fired + (I32(1) if new >= threshold else I32(0)))
+        new = (moved if r < one else old) + zero
+        below = common(below, signs(new - threshold))
         v[i] = new
-        refractory[i] = refractory.dtype.type(r - (one if r != none else none))
-        e *= keep_exc
-        j *= keep_inh
-        exc[i] = e if abs(e) > nothing else zero
-        inh[i] = j if abs(j) > nothing else zero
-    return n_fired
+        refractory[i] = refractory.dtype.type(max(r, one) - one)
+        if codes is None:
+            exc[i] = e * keep_exc
+        else:
+            count = I32(codes[U64(number - begin)] >> U16(1))
+            exc[i] = e * keep_exc + weight * v.dtype.type(count)
+        inh[i] = j * keep_inh
+    return below >= 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -63,22 +76,20 @@ def _different_neurons(
     """The same for neurons of different constants, or with injected currents."""
     leak, by_exc, by_inh, keep_exc, keep_inh = c[0], c[1], c[2], c[3], c[4]
     constant, by_drive, threshold = c[5], c[6], c[7]
-    one, none = refractory.dtype.type(1), refractory.dtype.type(0)
-    nothing, zero = v.dtype.type(NOTHING), v.dtype.type(0)
-    n_fired = I32(0)
+    one = refractory.dtype.type(1)
+    zero = v.dtype.type(0)
+    below = signs(v.dtype.type(-1))
     for number in range(begin, end):
         i = U64(number)
         old, e, j, r = v[i], exc[i], inh[i], refractory[i]
         moved = old * leak[i] + e * by_exc[i] + j * by_inh[i] + constant[i] + drive[i] * by_drive[i]
-        new = moved if r == none else old
-        n_fired = I32(n_fired + (I32(1) if new >= threshold[i] else I32(0)))
+        new = (moved if r < one else old) + zero
+        below = common(below, signs(new - threshold[i]))
         v[i] = new
-        refractory[i] = refractory.dtype.type(r - (one if r != none else none))
-        e *= keep_exc[i]
-        j *= keep_inh[i]
-        exc[i] = e if abs(e) > nothing else zero
-        inh[i] = j if abs(j) > nothing else zero
-    return n_fired
+        refractory[i] = refractory.dtype.type(max(r, one) - one)
+        exc[i] = e * keep_exc[i]
+        inh[i] = j * keep_inh[i]
+    return below >= 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -92,11 +103,12 @@ def _n_above(v: Any, begin: int, end: int, threshold: Any) -> Any:
 @njit(cache=True, nogil=True, error_model="numpy")
 def if_curr_exp(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, begin: int, end: int,
-    log: Any, total: int,
+    codes: Any, weight: float, log: Any, total: int,
 ) -> int:  # fmt: skip
     """Leaky integrate-and-fire, exponential currents, exact integration.
 
-    Rotter S, Diesmann M (1999) Biol Cybern 81:381. v is relative to rest.
+    Rotter S, Diesmann M (1999) Biol Cybern 81:381. v is relative to rest. Excitatory Poisson input
+    is added in the same pass through the neurons.
     """
     v = s[0]
     if c.shape[1] == 1 and v.size > 1:
@@ -104,11 +116,17 @@ def if_curr_exp(
             c[0, 0], c[1, 0], c[2, 0], c[3, 0], c[4, 0], c[5, 0],
         )  # fmt: skip
         threshold, reset, n_steps = c[7, 0], c[8, 0], refractory.dtype.type(c[9, 0])
-        n_fired = _equal_neurons(
-            v, exc, inh, refractory, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh,
-            constant, threshold,
-        )  # fmt: skip
-        if n_fired == 0:
+        if codes.size:
+            reached = _equal_neurons(
+                v, exc, inh, refractory, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh,
+                constant, threshold, codes, v.dtype.type(weight),
+            )  # fmt: skip
+        else:
+            reached = _equal_neurons(
+                v, exc, inh, refractory, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh,
+                constant, threshold, None, None,
+            )  # fmt: skip
+        if not reached:
             return total
         for first in range(begin, end, PART):
             last = min(first + PART, end)
@@ -120,7 +138,9 @@ def if_curr_exp(
                         log[total] = i
                         total += 1
         return total
-    if _different_neurons(v, exc, inh, refractory, drive, begin, end, c):
+    reached = _different_neurons(v, exc, inh, refractory, drive, begin, end, c)
+    add(exc, begin, codes, weight)
+    if reached:
         for i in range(begin, end):
             if v[i] >= c[7, i]:
                 v[i] = c[8, i]
@@ -131,11 +151,15 @@ def if_curr_exp(
 
 
 @njit(cache=True, nogil=True)
-def advance(g: Any, neurons: Any, begin: int, end: int, step: float, log: Any, total: int) -> int:
-    """Advance cells of a group, and append those that fired to the log.
+def advance(
+    g: Any, neurons: Any, begin: int, end: int, step: float, poisson: Any, log: Any, total: int
+) -> int:
+    """Advance cells of a group, add Poisson input, and append those that fired to the log.
 
-    `neurons` are groups, arrivals, page, refractory, drive and constants of `_kernel.Mine`.
+    `neurons` are groups, arrivals, page, refractory, drive and constants of `_kernel.Mine`;
+    `poisson` are codes of events, a receptor and a weight.
     """
+    codes, receptor, weight = poisson
     _, arrivals, page, all_refractory, all_drive, constants = neurons
     own = slice(g.neuron, g.neuron + g.size)
     c = constants[g.constants : g.constants + g.rows * g.columns].reshape(g.rows, g.columns)
@@ -144,7 +168,11 @@ def advance(g: Any, neurons: Any, begin: int, end: int, step: float, log: Any, t
     exc, inh = arrivals[0, own], arrivals[1, own]
     model, before = g.model, total
     if model == IF_CURR_EXP:
-        total = if_curr_exp(s, exc, inh, refractory, drive, c, begin, end, log, total)
+        n = codes.size if receptor == 0 else 0
+        total = if_curr_exp(
+            s, exc, inh, refractory, drive, c, begin, end, codes[:n], weight, log, total
+        )
+        codes = codes[n:]
     elif model == IF_CURR_ALPHA:
         total = if_curr_alpha(s, exc, inh, refractory, drive, c, begin, end, log, total)
     elif model == IF_COND_EXP:
@@ -155,6 +183,7 @@ def advance(g: Any, neurons: Any, begin: int, end: int, step: float, log: Any, t
         total = eif_cond_exp(s, exc, inh, refractory, drive, c, step, begin, end, log, total)
     elif model == IZHIKEVICH:
         total = izhikevich(s, exc, inh, drive, c, step, begin, end, log, total)
+    add(arrivals[receptor, own], begin, codes, weight)
     for i in range(before, total):
         log[i] += np.int32(g.cell)
     return total

@@ -8,7 +8,7 @@ A step that ends at time n (in steps) does, for the neurons of the thread:
 3. sample what is recorded, and wait for the other threads.
 
 Neurons whose potential jumps by an input (`Izhikevich`) are advanced after 2. Sums have one order:
-Poisson input, then by delay, then by source, whatever the number of threads.
+Poisson input, then by the time of the spike, then by source, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._integrate import advance
-from ._llvm import arrive, await_others, float_of, meet, prefetch
+from ._barrier import arrive, await_others, meet
+from ._integrate import add, advance
+from ._llvm import denormals_to_zero, float_of, prefetch, set_float_control
 from ._poisson import PIECE, events, events_of_one
 
 I64 = NDArray[np.int64]
@@ -114,6 +115,9 @@ class Mine(NamedTuple):
     samples: F64
     history: NDArray[np.int32]
     history_sizes: I64
+    listed: I64  # segments that arrive in each slot, -1 where they are to be looked up
+    begins: Any
+    ends: Any
     scratch: NDArray[np.int32]
 
 
@@ -135,17 +139,10 @@ class Shared(NamedTuple):
 
 
 SEGMENTS = 512  # of the table of synapses that are looked up together
+LISTED = 1 << 17  # that are listed beforehand for one receptor
 AHEAD = 32  # segments that are on their way to the cache
 TARGET_LINES, WEIGHT_LINES = 3, 5  # of them, as far as the cache is asked for them
 WORD_LINES = 5
-
-
-@njit(cache=True, nogil=True)
-def _add(into: Any, begin: int, codes: Any, weight: Any) -> None:
-    """Add the weight of Poisson events to synaptic variables."""
-    for i in range(codes.size):
-        count = np.int32(codes[np.uint64(i)] >> np.uint16(1))
-        into[np.uint64(begin + i)] += weight * into.dtype.type(count)
 
 
 @njit(cache=True, nogil=True)
@@ -156,10 +153,10 @@ def _piece_end(group: Any, begin: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _background(
-    arrivals: Any, sources: Any, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
-) -> None:
-    """Add Poisson input to the neurons of a group from `begin` to `end`."""
-    for b in range(group.input, group.input_end):
+    sources: Any, b: int, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
+) -> Any:
+    """Poisson input `b` to neurons of one piece: codes (see `events`), receptor, weight."""
+    if b < group.input_end:
         source = sources[b]
         sent = step - source.delay
         if source.start < sent <= source.stop:
@@ -167,13 +164,13 @@ def _background(
                 group.index + begin, end - begin, sent, np.uint64(source.key0),
                 np.uint64(source.key1), rates, source.table, space,
             )  # fmt: skip
-            into = arrivals[source.receptor]
-            _add(into, group.neuron + begin, codes, into.dtype.type(source.weight))
+            return codes, source.receptor, source.weight
+    return space[2][:0], 0, 0.0
 
 
 @njit(cache=True, nogil=True)
 def _neurons(
-    late: bool, neurons: Any, background: Any, step: int, step_ms: float, rates: Any, space: Any,
+    late: bool, neurons: Any, sources: Any, step: int, step_ms: float, rates: Any, space: Any,
     log: Any, total: int,
 ) -> int:  # fmt: skip
     """Advance some of the groups, and add their Poisson input, a piece at a time."""
@@ -185,11 +182,20 @@ def _neurons(
         begin = 0
         while begin < group.size:
             end = _piece_end(group, begin)
+            b = group.input
+            if not late:  # the first is added in the same pass through the neurons
+                poisson = _background(sources, b, group, begin, end, step, rates, space)
+                total = advance(group, neurons, begin, end, step_ms, poisson, log, total)
+                b += 1
+            while b < group.input_end:
+                codes, receptor, weight = _background(
+                    sources, b, group, begin, end, step, rates, space
+                )
+                add(arrivals[receptor], group.neuron + begin, codes, weight)
+                b += 1
             if late:
-                _background(arrivals, background, group, begin, end, step, rates, space)
-            total = advance(group, neurons, begin, end, step_ms, log, total)
-            if not late:
-                _background(arrivals, background, group, begin, end, step, rates, space)
+                nothing = space[2][:0], 0, 0.0
+                total = advance(group, neurons, begin, end, step_ms, nothing, log, total)
             begin = end
     return total
 
@@ -219,7 +225,7 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
 
 
 @njit(cache=True, nogil=True)
-def _remember(step: int, relative: int, mine: Any, shared: Any) -> None:
+def _remember(step: int, relative: int, offsets: Any, mine: Any, shared: Any) -> None:
     """Take the spikes of all threads of one step into this thread's history, in order."""
     cells = mine.scratch
     n = 0
@@ -247,6 +253,33 @@ def _remember(step: int, relative: int, mine: Any, shared: Any) -> None:
                 mine.history[receptor, slot, k] = row
                 k += 1
         mine.history_sizes[receptor, slot] = k
+        lists = mine.listed[receptor], mine.begins[receptor], mine.ends[receptor]
+        used = min(shared.steps.size, shared.used[receptor])
+        _list(mine.history[receptor, slot, :k], slot, offsets, shared.steps[:used], lists)
+
+
+@njit(cache=True, nogil=True)
+def _list(rows: Any, slot: int, offsets: Any, steps: Any, lists: Any) -> None:
+    """List the segments of spikes of one step where they arrive, as far as there is room."""
+    listed, begins, ends = lists
+    n_slots, room = begins.shape
+    for j in range(rows.size):
+        row = np.uint64(rows[j])
+        end = offsets[row, 0]
+        for column in range(steps.size):
+            begin, end = end, offsets[row, column + 1]
+            arrival = slot + steps[column]
+            if arrival >= n_slots:
+                arrival -= n_slots
+            n = listed[arrival]
+            if begin == end or n < 0:
+                continue
+            if n == room:
+                listed[arrival] = -1
+                continue
+            begins[arrival, n] = begin
+            ends[arrival, n] = end
+            listed[arrival] = n + 1
 
 
 @njit(cache=True, nogil=True)
@@ -276,37 +309,42 @@ def _deliver(into: Any, begins: Any, ends: Any, n: int, targets: Any, weights: A
 
 @njit(cache=True, nogil=True)
 def _receive(
-    into: Any, receptor: int, step: int, begins: Any, ends: Any, offsets: Any, mine: Any,
-    shared: Any,
+    into: Any, receptor: int, step: int, space: Any, offsets: Any, mine: Any, shared: Any,
 ) -> None:  # fmt: skip
     """Add the synapses whose delay ends now, of all spikes that are as old as that."""
-    n_slots = mine.history.shape[1]
-    n = 0
-    for column in range(min(shared.steps.size, shared.used[receptor])):
-        sent = step - shared.steps[column]
-        if sent < 0:  # sources may fire at 0
-            continue
-        slot = sent % n_slots
-        for j in range(mine.history_sizes[receptor, slot]):
-            row = np.uint64(mine.history[receptor, slot, j])
-            begin, end = offsets[row, column], offsets[row, column + 1]
-            if begin < end:
-                begins[n] = begin
-                ends[n] = end
-                n += 1
-            if n == begins.size:
-                _deliver(into, begins, ends, n, shared.targets, shared.weights)
-                n = 0
+    slot = step % mine.history.shape[1]
+    n = mine.listed[receptor, slot]
+    mine.listed[receptor, slot] = 0
+    begins, ends = mine.begins[receptor, slot], mine.ends[receptor, slot]
+    if n < 0:
+        n = 0
+        begins, ends = space
+        for column in range(min(shared.steps.size, shared.used[receptor]) - 1, -1, -1):
+            sent = step - shared.steps[column]
+            if sent < 0:  # sources may fire at 0
+                continue
+            slot = sent % mine.history.shape[1]
+            for j in range(mine.history_sizes[receptor, slot]):
+                row = np.uint64(mine.history[receptor, slot, j])
+                begin, end = offsets[row, column], offsets[row, column + 1]
+                if begin < end:
+                    begins[n] = begin
+                    ends[n] = end
+                    n += 1
+                if n == begins.size:
+                    _deliver(into, begins, ends, n, shared.targets, shared.weights)
+                    n = 0
     _deliver(into, begins, ends, n, shared.targets, shared.weights)
 
 
 @njit(cache=True, nogil=True)
 def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     """Advance by `n_steps`; ``shared.clock[0]`` tells from where, and in the end how far."""
+    float_control = denormals_to_zero()
     start = shared.clock[0]
     n_threads = shared.log.shape[0]
     offsets = shared.offsets[thread]
-    begins, ends = np.empty(SEGMENTS, np.int64), np.empty(SEGMENTS, np.int64)
+    found = np.empty(SEGMENTS, offsets.dtype), np.empty(SEGMENTS, offsets.dtype)
     log, log_ends = shared.log[thread], shared.log_ends[thread]
     due = np.searchsorted(mine.scheduled_steps, start + 1)
     coming = np.searchsorted(mine.coming_steps, start + 1)
@@ -325,7 +363,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     for relative in range(n_steps):
         step = start + relative + 1
         if relative:
-            _remember(step - 1, relative - 1, mine, shared)
+            _remember(step - 1, relative - 1, offsets, mine, shared)
 
         # 1. neurons, and the spikes of sources
         if mine.waves.shape[0]:
@@ -352,7 +390,7 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
             mine.arrivals[receptor, place] += mine.arrivals.dtype.type(mine.coming_weights[coming])
             coming += 1
         for receptor in range(shared.rows.shape[0]):
-            _receive(mine.arrivals[receptor], receptor, step, begins, ends, offsets, mine, shared)
+            _receive(mine.arrivals[receptor], receptor, step, found, offsets, mine, shared)
         if any_late:
             total = _neurons(
                 True, neurons, mine.background, step, step_ms, rates, space, log, total
@@ -360,14 +398,14 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
             log_ends[relative + 1] = total
             arrive(shared.counters, thread)
 
-        # 3.
         _sample(step, start, mine)
         await_others(shared.counters, thread, n_threads)
     if n_steps:
-        _remember(start + n_steps, n_steps - 1, mine, shared)
+        _remember(start + n_steps, n_steps - 1, offsets, mine, shared)
     meet(shared.counters, thread, n_threads)  # nobody reads the clock or the log any more
     if thread == 0:
         shared.clock[0] = start + n_steps
+    set_float_control(float_control)
 
 
 @njit(cache=True, nogil=True)

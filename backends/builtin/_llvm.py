@@ -1,7 +1,8 @@
-"""What numba has no name for: wide multiplication, prefetch, memory order between threads."""
+"""What numba has no name for: wide multiplication, prefetch, bits and denormal numbers."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from numba.core import cgutils
 
 from . import _cache  # noqa: F401  # before the first function is compiled
 
-_get_or_insert: Any = cgutils.get_or_insert_function  # numba leaves it untyped
+declared: Any = cgutils.get_or_insert_function  # numba leaves it untyped
 
 
 def intrinsic(code: Callable[..., Any]) -> Any:
@@ -32,7 +33,7 @@ def mul_high(typingctx: Any, a: Any, b: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), code
 
 
-def _element(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def element(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Pointer to an element of a one-dimensional array."""
     array_type = signature.args[0]
     array = context.make_array(array_type)(context, builder, arguments[0])
@@ -44,10 +45,10 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of ``array[index]``."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _element(context, builder, signature, arguments)
+        pointer = element(context, builder, signature, arguments)
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = _get_or_insert(builder.module, kind, "llvm.prefetch.p0")
+        function = declared(builder.module, kind, "llvm.prefetch.p0")
         # read, keep in all levels, data
         hints = [ir.Constant(number, value) for value in (0, 3, 1)]
         builder.call(function, [builder.bitcast(pointer, byte), *hints])
@@ -57,33 +58,69 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
-def _store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _element(context, builder, signature, arguments)
-        builder.store_atomic(arguments[2], pointer, "release", 8)
-        return context.get_dummy_value()
+def signs(typingctx: Any, number: Any) -> Any:
+    """The bits of a float32 or float64 as an integer as wide, negative where the number is."""
 
-    return types.void(array, types.intp, types.int64), code
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(number.bitwidth))
+
+    return (types.int32 if number.bitwidth == 32 else types.int64)(number), code
 
 
 @intrinsic
-def _load(typingctx: Any, array: Any, index: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _element(context, builder, signature, arguments)
-        return builder.load_atomic(pointer, "acquire", 8)
+def common(typingctx: Any, a: Any, b: Any) -> Any:
+    """The bits that are set in two integers; Python's operator makes 64 of 32 bits."""
 
-    return types.int64(array, types.intp), code
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.and_(*arguments)
+
+    return a(a, b), code
+
+
+X86, ARM = platform.machine() in ("x86_64", "AMD64"), platform.machine() in ("aarch64", "arm64")
+TO_ZERO = 0x8040 if X86 else 1 << 24  # results and operands that are denormal
 
 
 @intrinsic
-def _give_way(typingctx: Any) -> Any:
+def _float_control(typingctx: Any) -> Any:
+    """The register that says how floating-point numbers are treated."""
+
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(32), [])
-        function = _get_or_insert(builder.module, kind, "sched_yield")
-        builder.call(function, [])
+        wide = ir.IntType(64)
+        if X86:
+            place = cgutils.alloca_once(builder, ir.IntType(32))
+            pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type])
+            function = declared(builder.module, kind, "llvm.x86.sse.stmxcsr")
+            builder.call(function, [pointer])
+            return builder.zext(builder.load(place), wide)
+        if ARM:
+            kind = ir.FunctionType(wide, [])
+            return builder.call(declared(builder.module, kind, "llvm.aarch64.get.fpcr"), [])
+        return ir.Constant(wide, 0)
+
+    return types.int64(), code
+
+
+@intrinsic
+def set_float_control(typingctx: Any, value: Any) -> Any:
+    """Give the thread the treatment back that `denormals_to_zero` returned."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if X86:
+            place = cgutils.alloca_once(builder, ir.IntType(32))
+            builder.store(builder.trunc(arguments[0], ir.IntType(32)), place)
+            pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type])
+            function = declared(builder.module, kind, "llvm.x86.sse.ldmxcsr")
+            builder.call(function, [pointer])
+        elif ARM:
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)])
+            function = declared(builder.module, kind, "llvm.aarch64.set.fpcr")
+            builder.call(function, [arguments[0]])
         return context.get_dummy_value()
 
-    return types.void(), code
+    return types.void(types.int64), code
 
 
 @intrinsic
@@ -106,33 +143,9 @@ def float_of(typingctx: Any, bits: Any) -> Any:
     return types.float32(types.uint32), code
 
 
-CACHE_LINE = 8  # int64 numbers
-PATIENCE = 2000  # looks at another thread's counter before giving way to whoever wants the core
-
-
 @njit(cache=True, nogil=True)
-def arrive(counters: Any, thread: int) -> None:
-    """Tell the other threads that this one has come so far.
-
-    Each thread counts its own arrivals, a cache line apart: no two write the same one.
-    """
-    _store(counters, thread * CACHE_LINE, counters[thread * CACHE_LINE] + 1)
-
-
-@njit(cache=True, nogil=True)
-def await_others(counters: Any, thread: int, n_threads: int) -> None:
-    """Wait until all threads have come as far as this one."""
-    mine = counters[thread * CACHE_LINE]
-    for other in range(n_threads):
-        looks = 0
-        while _load(counters, other * CACHE_LINE) < mine:
-            looks += 1
-            if looks > PATIENCE:
-                _give_way()
-
-
-@njit(cache=True, nogil=True)
-def meet(counters: Any, thread: int, n_threads: int) -> None:
-    """Wait until all threads have come here."""
-    arrive(counters, thread)
-    await_others(counters, thread, n_threads)
+def denormals_to_zero() -> int:
+    """Let this thread take denormal numbers, which are slow, as zero; what it did before."""
+    before = _float_control()
+    set_float_control(before | TO_ZERO)
+    return int(before)

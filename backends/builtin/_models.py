@@ -15,12 +15,6 @@ from numba import njit
 PARTS = 8  # of a step, in the exponential model
 
 
-@njit(cache=True)
-def _not_tiny(x: float) -> float:
-    """What has decayed to nothing is set to zero: denormal numbers are slow."""
-    return x if abs(x) > 1e-30 else 0.0
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def if_curr_alpha(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, begin: int, end: int,
@@ -41,10 +35,10 @@ def if_curr_alpha(
             )  # fmt: skip
         else:
             refractory[i] -= 1
-        s[1, i] = _not_tiny(s[1, i] * c[10, p] + exc[i] * c[11, p])
-        s[2, i] = _not_tiny(s[2, i] * c[12, p] + inh[i] * c[13, p])
-        exc[i] = _not_tiny(exc[i] * c[10, p])
-        inh[i] = _not_tiny(inh[i] * c[12, p])
+        s[1, i] = s[1, i] * c[10, p] + exc[i] * c[11, p]
+        s[2, i] = s[2, i] * c[12, p] + inh[i] * c[13, p]
+        exc[i] = exc[i] * c[10, p]
+        inh[i] = inh[i] * c[12, p]
         if s[0, i] >= c[7, p]:
             s[0, i] = c[8, p]
             refractory[i] = c[9, p]
@@ -101,7 +95,7 @@ def if_cond_exp(
         exc2, inh2 = exc1 * half_exc, inh1 * half_inh
         current = c[5, p] + drive[i]
         v = _rk4(s[0, i], h, exc[i], exc1, exc2, inh[i], inh1, inh2, current, c, p)
-        exc[i], inh[i] = _not_tiny(exc2), _not_tiny(inh2)
+        exc[i], inh[i] = exc2, inh2
         if _threshold(s, refractory, c, p, i, v):
             log[total] = i
             total += 1
@@ -126,9 +120,9 @@ def if_cond_alpha(
         inh2 = (inh1 + 0.5 * h * half_inh) * keep_inh
         current = c[5, p] + drive[i]
         v = _rk4(s[0, i], h, s[1, i], exc1, exc2, s[2, i], inh1, inh2, current, c, p)
-        s[1, i], s[2, i] = _not_tiny(exc2), _not_tiny(inh2)
-        exc[i] = _not_tiny(exc[i] * keep_exc * keep_exc)
-        inh[i] = _not_tiny(inh[i] * keep_inh * keep_inh)
+        s[1, i], s[2, i] = exc2, inh2
+        exc[i] = exc[i] * keep_exc * keep_exc
+        inh[i] = inh[i] * keep_inh * keep_inh
         if _threshold(s, refractory, c, p, i, v):
             log[total] = i
             total += 1
@@ -186,7 +180,7 @@ def eif_cond_exp(
         if refractory[i] > 0:
             refractory[i] -= 1
         s[0, i], s[1, i] = v, w
-        exc[i], inh[i] = _not_tiny(ge), _not_tiny(gi)
+        exc[i], inh[i] = ge, gi
         if fires:
             refractory[i] = c[8, p]
             log[total] = i
