@@ -79,10 +79,14 @@ class Engine:
     # --- making it --------------------------------------------------------------------------------
 
     def _synapses(self, progress: Progress) -> _synapses.Synapses:
+        projections = [p for p in self._state.projections if not p.is_background]
+        sources = {id(cells): cells for cells in (p.pre for p in projections)}
+        targets = {id(cells): cells for cells in (p.post for p in projections)}
+        numbers = {name: self._cells(cells) for name, cells in sources.items()}
+        places = {name: self._places(cells) for name, cells in targets.items()}
         bundles = [
-            _synapses.Bundle(p.edges, self._cells(p.pre), *self._places(p.post), p.receptor)
-            for p in self._state.projections
-            if not p.is_background
+            _synapses.Bundle(p.edges, numbers[id(p.pre)], *places[id(p.post)], p.receptor)
+            for p in projections
         ]
         plan = _synapses.plan(
             bundles,
