@@ -14,7 +14,6 @@ import pytest
 
 import portable_cortex
 from portable_cortex.errors import InvalidValueError, SimulationError, UnsupportedError
-from portable_cortex.pynn.draws import WEIGHT, Stream
 
 STEP = 0.1
 
@@ -69,28 +68,6 @@ def assert_same_spikes(first, second):
 
 
 # --- random numbers -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("start", "n"), [(0, 17), (3, 10), (1_000_001, 999)])
-def test_compiled_generator_is_the_core_s(start, n):
-    from portable_cortex.backends.builtin._philox import uniform
-
-    out = np.empty(n)
-    uniform(np.uint64(7), np.uint64(3 * 16 + WEIGHT), start, out)
-    np.testing.assert_array_equal(out, Stream(7, 3, WEIGHT).uniform(n, start))
-
-
-def test_normal_quantiles_are_scipy_s():
-    from scipy.special import ndtri
-
-    from portable_cortex.backends.builtin._philox import inverse_normals
-
-    u = np.concatenate([Stream(1, 1, 1).uniform(100_000), 2.0 ** -np.arange(1, 53)])
-    u = np.concatenate([u, 1 - u])
-    u = u[(u > 0) & (u < 1)]
-    drawn = u.copy()
-    inverse_normals(drawn)
-    np.testing.assert_array_equal(drawn, ndtri(u))
 
 
 def test_threefry_gives_the_known_answer():

@@ -8,7 +8,9 @@ others are `Listed` as arrays.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,11 +31,13 @@ from portable_cortex.pynn.values import is_number, is_random, number
 from portable_cortex.pynn.weights import in_format
 
 from ._llvm import bits_of, float_of
-from ._philox import inverse_normals, uniform
+from ._normal import normal_weights, segments
+from ._philox import UNIT, two_uniforms, uniform
 from ._workers import in_parallel
 
 NORMAL = {"normal", "normal_clipped", "normal_clipped_to_boundary"}
 GUIDE = 4096  # equal parts of (0, 1), each with the first delay that it may mean
+NO_SEGMENTS = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -161,10 +165,12 @@ class Drawn:
 
     def edges(self, timestep: float) -> Edges:
         """All synapses as `draw_edges` gives them."""
-        targets = np.empty(self.size, np.int32)
-        weights, steps = np.empty(self.size), np.empty(self.size, np.int32)
-        _draw_all(*self._recipe(), targets, weights, steps)
-        return Listed(self.starts, targets, weights, steps).edges(timestep)
+        targets, steps = (np.empty(self.size, np.int32) for _ in range(2))
+        weights = np.empty(self.size)
+        _draw_all(self._recipe(), targets, steps, weights)
+        if self.integers[5]:
+            targets += targets >= np.repeat(np.arange(self.starts.size - 1), self.out_degrees)
+        return Listed(self.starts, targets, weights, steps + self.shortest).edges(timestep)
 
     @property
     def out_degrees(self) -> NDArray[np.int64]:
@@ -173,10 +179,11 @@ class Drawn:
 
     def append(self, sources: Any, rows: Any, ends: Any, where: Any, buffer: Any) -> None:
         """Write the synapses of some sources into a buffer of `_synapses`, at the rows' ends."""
-        _append_drawn(sources, rows, ends, *self._recipe(), *where, *buffer)
+        _append_drawn(sources, rows, ends, self._recipe(), self.shortest, *where, *buffer)
 
-    def _recipe(self) -> tuple[Any, Any, Any, Any, Any, Any]:
-        return (self.starts, self.integers, self.weight, self.limits, self.guide, self.shortest)
+    def _recipe(self) -> tuple[Any, ...]:
+        normal = segments() if self.weight[1] else NO_SEGMENTS
+        return self.starts, self.integers, self.weight, normal, self.limits, self.guide
 
 
 def drawn(
@@ -219,7 +226,13 @@ def drawn(
     mean, sd, *others = weight
     if sd == 0:
         mean = float(in_format(float(np.float32(mean)) if rounded else mean, weight_format))
-    shortest, limits = _delay_limits(parameters["delay"], timestep)
+    value = parameters["delay"]
+    if is_random(value):
+        distribution = value.base_value
+        known = tuple((name, float(p)) for name, p in distribution.parameters.items())
+        shortest, limits = _delay_limits(distribution.name, known, timestep)
+    else:
+        shortest, limits = int(nearest_steps(number(value), timestep)), np.array([np.inf])
     guide = np.searchsorted(limits, np.arange(GUIDE) / GUIDE, side="right").astype(np.int32)
     integers = (key0, key[TARGET], key[WEIGHT], key[DELAY], np.int64(n_post), bool(not_self))
     bits = 24.0 if weight_format == "full" else 8.0
@@ -251,14 +264,16 @@ def _normal(value: Any) -> tuple[float, ...] | None:
     return number(value), 0.0, 0.0, 1.0, -np.inf, np.inf
 
 
-def _delay_limits(value: Any, timestep: float) -> tuple[int, NDArray[np.float64]]:
+@functools.lru_cache(maxsize=16)  # many projections have the same delays
+def _delay_limits(
+    name: str, parameters: tuple[tuple[str, float], ...], timestep: float
+) -> tuple[int, NDArray[np.float64]]:
     """The smallest delay, and where in (0, 1) each delay ends, by bisection."""
+    quantiles = quantile_function(SimpleNamespace(name=name, parameters=dict(parameters)))
 
     def steps(u: NDArray[Any]) -> NDArray[np.float64]:
-        return nearest_steps(quantile_function(value.base_value)(u), timestep)
+        return nearest_steps(quantiles(u), timestep)
 
-    if not is_random(value):
-        return int(nearest_steps(number(value), timestep)), np.array([np.inf])
     ends = np.array([0, 2**52 - 1], np.int64)
     shortest, longest = steps(ends * 2.0**-52 + 2.0**-53)
     wanted = np.arange(shortest, longest)
@@ -274,52 +289,42 @@ def _delay_limits(value: Any, timestep: float) -> tuple[int, NDArray[np.float64]
 # --- compiled -------------------------------------------------------------------------------------
 
 BATCH = 1024  # draws made at a time
+U64 = np.uint64
+
+
+@njit(inline="always")
+def _index(u: float, size: float) -> Any:
+    """Which of `size` equal parts of (0, 1) a number is in."""
+    return U64(np.int64(u * size))
 
 
 @njit(cache=True, nogil=True)
 def _out_degrees(worker: int, workers: int, key0: Any, key1: Any, n: int, n_pre: int) -> Any:
-    counts = np.zeros(n_pre, np.int64)
-    u = np.empty(BATCH)
-    for start in range(worker * BATCH, n, workers * BATCH):
-        part = u[: min(BATCH, n - start)]
-        uniform(key0, key1, start, part)
-        for i in range(part.size):
-            counts[np.uint64(part[i] * n_pre)] += 1
+    counts, u = np.zeros(n_pre, np.int64), np.empty(BATCH)
+    for begin in range(worker * BATCH, n, workers * BATCH):
+        uniform(key0, key1, begin >> 2, u)
+        for i in range(min(BATCH, n - begin)):
+            counts[_index(u[U64(i)], np.float64(n_pre))] += 1
     return counts
 
 
 @njit(cache=True, nogil=True)
-def _target(u: float, integers: Any, source: int) -> Any:
-    target = np.int64(u * integers[4])
-    if integers[5] and target >= source:
-        target += 1
-    return np.uint64(target)
+def _to_targets(u: Any, n: int, targets: Any) -> None:
+    """Uniform numbers become indices below `n`."""
+    for k in range(u.size):
+        i = U64(k)
+        targets[i] = np.int32(u[i] * np.float64(n))
 
 
 @njit(cache=True, nogil=True)
-def _delay(u: float, limits: Any, guide: Any) -> Any:
-    """Delay beyond the shortest, time steps."""
-    i = np.uint64(guide[np.uint64(u * GUIDE)])
-    while u >= limits[i]:
-        i += np.uint64(1)
-    return i
-
-
-@njit(cache=True, nogil=True)
-def _to_weights(u: Any, weight: Any) -> None:
-    """Uniform numbers become weights, in place."""
-    mean, sd, below, between, low, high, bits = weight
-    if sd == 0.0:
-        u[:] = mean
-        return
-    for i in range(u.size):
-        u[i] = below + u[i] * between
-    inverse_normals(u)
-    for i in range(u.size):
-        u[i] = np.float64(np.float32(min(max(mean + sd * u[i], low), high)))
-    if bits == 8.0:
-        for i in range(u.size):
-            u[i] = np.float64(_bfloat16(np.float32(u[i])))
+def _to_delays(u: Any, limits: Any, guide: Any, delays: Any) -> None:
+    """Uniform numbers become delays beyond the shortest, time steps."""
+    for k in range(u.size):
+        i = U64(k)
+        delay = U64(guide[_index(u[i], GUIDE)])
+        while u[i] >= limits[delay]:
+            delay += U64(1)
+        delays[i] = delay
 
 
 @njit(cache=True, nogil=True)
@@ -331,45 +336,90 @@ def _bfloat16(weight: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _draw_all(
-    starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
-    targets: Any, weights: Any, steps: Any,
+def _space() -> Any:
+    """Where synapses are drawn: numbers, targets, delays, weights."""
+    numbers = np.empty((2, BATCH))
+    return numbers[0], numbers[1], np.empty(BATCH, np.int32), np.empty(BATCH, np.int32)
+
+
+@njit(cache=True, nogil=True)
+def _draw(begin: int, end: int, recipe: Any, space: Any) -> Any:
+    """Draw synapses of a projection from a multiple of four on, a batch at most.
+
+    Returns
+    -------
+    targets, delays, weights : arrays
+        Parts of `space`; targets as if a source might choose itself, delays beyond the shortest.
+    """
+    _, (key0, of_target, of_weight, of_delay, n, _), weight, table, limits, guide = recipe
+    size, block = -(-(end - begin) // (4 * UNIT)) * (4 * UNIT), begin >> 2
+    a, b, targets, delays = space[0][:size], space[1][:size], space[2][:size], space[3][:size]
+    two_uniforms(key0, of_target, block, a, of_delay, block, b)
+    _to_targets(a, n, targets)
+    _to_delays(b, limits, guide, delays)
+    if weight[1] == 0.0:
+        b[:] = weight[0]
+    else:
+        uniform(key0, of_weight, block, a)
+        normal_weights(a, weight[:6], table, b)
+        if weight[6] == 8.0:
+            for k in range(b.size):
+                b[U64(k)] = np.float64(_bfloat16(np.float32(b[U64(k)])))
+    return targets, delays, b
+
+
+@njit(cache=True, nogil=True)
+def _draw_all(recipe: Any, targets: Any, delays: Any, weights: Any) -> None:
+    space = _space()
+    for begin in range(0, targets.size, BATCH):
+        own = targets[begin : begin + BATCH]
+        drawn = _draw(begin, begin + own.size, recipe, space)
+        own[:] = drawn[0][: own.size]
+        delays[begin : begin + BATCH] = drawn[1][: own.size]
+        weights[begin : begin + BATCH] = drawn[2][: own.size]
+
+
+@njit(cache=True, nogil=True)
+def _write(
+    targets: Any, delays: Any, drawn: Any, itself: int, column: int,
+    owner: Any, place: Any, n_columns: int, keys: Any, places: Any, weights: Any,
 ) -> None:  # fmt: skip
-    uniform(integers[0], integers[2], 0, weights)
-    delays = np.empty(weights.size)
-    uniform(integers[0], integers[3], 0, delays)
-    partners = np.empty(weights.size)
-    uniform(integers[0], integers[1], 0, partners)
-    _to_weights(weights, weight)
-    for source in range(starts.size - 1):
-        for i in range(starts[source], starts[source + 1]):
-            targets[i] = _target(partners[i], integers, source)
-            steps[i] = shortest + _delay(delays[i], limits, guide)
+    """Write synapses of one source, not on to itself; `column` is the shortest delay's."""
+    for k in range(targets.size):
+        i = U64(k)
+        target = targets[i] + np.int32(targets[i] >= itself)
+        keys[i] = np.int32(owner[U64(target)]) * np.int32(n_columns) + np.int32(column) + delays[i]
+        places[i] = place[U64(target)]
+        weights[i] = drawn[i]
 
 
 @njit(cache=True, nogil=True)
 def _append_drawn(
-    sources: Any, rows: Any, ends: Any,
-    starts: Any, integers: Any, weight: Any, limits: Any, guide: Any, shortest: int,
+    sources: Any, rows: Any, ends: Any, recipe: Any, shortest: int,
     owner: Any, place: Any, columns: Any, n_columns: int,
     keys: Any, places: Any, weights: Any,
 ) -> None:  # fmt: skip
-    partners, delays, drawn = np.empty(BATCH), np.empty(BATCH), np.empty(BATCH)
+    starts, not_self, space = recipe[0], recipe[1][5], _space()
+    column = columns[shortest]  # delays of a projection are consecutive columns
+    first = last = 0  # what is drawn: mostly of the sources that follow, too
+    drawn = _draw(first, last, recipe, space)
     for k in range(sources.size):
-        source, at = sources[k], np.uint64(ends[rows[k]])
-        for begin in range(starts[source], starts[source + 1], BATCH):
-            n = min(BATCH, starts[source + 1] - begin)
-            uniform(integers[0], integers[1], begin, partners[:n])
-            uniform(integers[0], integers[2], begin, drawn[:n])
-            uniform(integers[0], integers[3], begin, delays[:n])
-            _to_weights(drawn[:n], weight)
-            for i in range(n):
-                target = _target(partners[i], integers, source)
-                column = columns[np.uint64(shortest) + _delay(delays[i], limits, guide)]
-                keys[at] = np.int64(owner[target]) * n_columns + column
-                places[at] = place[target]
-                weights[at] = drawn[i]
-                at += np.uint64(1)
+        source = sources[k]
+        begin, end, at = starts[source], starts[source + 1], ends[rows[k]]
+        while begin < end:
+            if not first <= begin < last:
+                first = begin & ~3
+                last = min(first + BATCH, max(end, starts[sources[-1] + 1]))
+                drawn = _draw(first, last, recipe, space)
+            n = min(end, last) - begin
+            part, own = slice(begin - first, begin - first + n), slice(at, at + n)
+            _write(
+                drawn[0][part], drawn[1][part], drawn[2][part],
+                source if not_self else 2**31 - 1, column, owner, place, n_columns,
+                keys[own], places[own], weights[own],
+            )  # fmt: skip
+            begin += n
+            at += n
         ends[rows[k]] = at
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
+from portable_cortex.pynn.values import members
 
 from . import _kernel, _memory, _synapses
 from ._barrier import CACHE_LINE
@@ -57,7 +58,7 @@ class Engine:
         self._first = np.array([int(p.first_id) for p in self._populations], np.int64)
         background = [p for p in state.projections if p.is_background]
         if state.synapses is None:
-            state.synapses = self._synapses(progress)
+            state.synapses = self._table(progress)
         self._tables = _RateTables(state.dt)
         self._recorded = np.zeros(max(state.n_cells, 1), bool)
         for population in self._populations:
@@ -78,16 +79,8 @@ class Engine:
 
     # --- making it --------------------------------------------------------------------------------
 
-    def _synapses(self, progress: Progress) -> _synapses.Synapses:
-        projections = [p for p in self._state.projections if not p.is_background]
-        sources = {id(cells): cells for cells in (p.pre for p in projections)}
-        targets = {id(cells): cells for cells in (p.post for p in projections)}
-        numbers = {name: self._cells(cells) for name, cells in sources.items()}
-        places = {name: self._places(cells) for name, cells in targets.items()}
-        bundles = [
-            _synapses.Bundle(p.edges, numbers[id(p.pre)], *places[id(p.post)], p.receptor)
-            for p in projections
-        ]
+    def _table(self, progress: Progress) -> _synapses.Synapses:
+        bundles = [self._bundle(p) for p in self._state.projections if not p.is_background]
         plan = _synapses.plan(
             bundles,
             self._state.n_cells,
@@ -100,11 +93,15 @@ class Engine:
         cells = self._layout.cells(self._first)
         return _synapses.build(plan, bundles, cells, self._n_threads, progress)
 
-    def _cells(self, cells: Any) -> NDArray[np.int64]:
-        return np.array(cells.all_cells, dtype=np.int64)
+    def _bundle(self, projection: Any) -> _synapses.Bundle:
+        sources = [self._first[p.number] + index for p, index in members(projection.pre)]
+        placed = [self._layout.place(p.number, index) for p, index in members(projection.post)]
+        owner, place = (np.concatenate(column) for column in zip(*placed, strict=True))
+        receptor = projection.receptor
+        return _synapses.Bundle(projection.edges, np.concatenate(sources), owner, place, receptor)
 
-    def _places(self, cells: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-        numbers = np.array(cells.all_cells, dtype=np.int64)
+    def _places(self, numbers: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+        """Thread of each of some cells, and its place there."""
         owner, place = np.empty(numbers.size, np.uint8), np.empty(numbers.size, np.uint32)
         population = np.searchsorted(self._first, numbers, side="right") - 1
         for p in np.unique(population):
@@ -273,7 +270,7 @@ class Engine:
         arrivals = self._state.arrivals
         if arrivals is None:
             return (np.empty(0, np.int64),) * 3 + (np.empty(0),)
-        owner, place = self._places(_Numbers(arrivals.cells))
+        owner, place = self._places(arrivals.cells)
         own = (owner == thread) & (arrivals.steps > self._state.step)
         return (
             arrivals.steps[own],
@@ -286,7 +283,7 @@ class Engine:
         begins, targets = [0], []
         for source in self._state.current_sources:
             if source.cells:
-                owner, place = self._places(_Numbers(source.cells))
+                owner, place = self._places(np.array(source.cells, np.int64))
                 targets.extend(place[owner == thread].tolist())
             begins.append(len(targets))
         return np.array(begins, np.int64), np.array(targets, np.int32)
@@ -469,13 +466,6 @@ class Engine:
             cells = cell_of[np.concatenate(sent)]
             on_way.append((step, np.sort(cells[cells >= 0])))
         return on_way
-
-
-class _Numbers:
-    """Cells by number, where a population is expected."""
-
-    def __init__(self, numbers: Any) -> None:
-        self.all_cells = numbers
 
 
 class _RateTables:

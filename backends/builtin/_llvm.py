@@ -1,4 +1,4 @@
-"""What numba has no name for: wide multiplication, prefetch, bits and denormal numbers."""
+"""What numba has no name for: prefetch, numbers as bits, and denormal numbers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,13 @@ def intrinsic(code: Callable[..., Any]) -> Any:
 
 
 @intrinsic
-def mul_high(typingctx: Any, a: Any, b: Any) -> Any:
-    """Upper 64 bits of the product of two uint64."""
+def from_bits(typingctx: Any, x: Any) -> Any:
+    """The float64 that a uint64 is in memory."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wide = ir.IntType(128)
-        x, y = (builder.zext(argument, wide) for argument in arguments)
-        product = builder.lshr(builder.mul(x, y), ir.Constant(wide, 64))
-        return builder.trunc(product, ir.IntType(64))
+        return builder.bitcast(arguments[0], ir.DoubleType())
 
-    return types.uint64(types.uint64, types.uint64), code
+    return types.float64(types.uint64), code
 
 
 def element(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -26,7 +26,8 @@ from ._edges import Drawn, Listed
 from ._llvm import bits_of
 from ._workers import in_parallel
 
-PIECE = 1 << 16  # synapses that are placed together
+U64 = np.uint64
+PIECE = 1 << 17  # synapses that are placed together
 WORD = np.dtype(np.uint32)
 UPPER, LOWER = 0xFFFF0000, 0xFFFF  # halves of a word: weight and target
 
@@ -263,13 +264,9 @@ def build(
     used = np.zeros((workers, plan.rows.shape[0]), np.int64)
     columns = np.zeros(int(plan.steps.max(initial=0)) + 1, np.int64)
     columns[plan.steps] = np.arange(plan.steps.size)
-    # the sources of each bundle in the order of their rows
-    bundle_rows = [plan.rows[b.receptor, b.sources].astype(np.int64) for b in bundles]
-    orders = [np.argsort(rows, kind="stable") for rows in bundle_rows]
-    sorted_rows = [rows[order] for rows, order in zip(bundle_rows, orders, strict=True)]
-    where = [(b.owner, b.place.astype(plan.target_type), columns, plan.steps.size) for b in bundles]
     pieces = _pieces(plan.starts)
     largest = int(np.diff(plan.starts[pieces]).max(initial=0))
+    shares = [_Share(bundle, plan, columns, pieces) for bundle in bundles if bundle.edges.size]
 
     def work(worker: int) -> None:
         buffer = Buffer(
@@ -280,10 +277,8 @@ def build(
         for number in range(worker, pieces.size - 1, workers):
             first, last = pieces[number : number + 2]
             ends = plan.starts[first:last] - plan.starts[first]
-            for bundle, rows, order, place in zip(bundles, sorted_rows, orders, where, strict=True):
-                own = slice(*np.searchsorted(rows, (first, last)))
-                if own.start < own.stop:
-                    bundle.edges.append(order[own], rows[own] - first, ends, place, buffer)
+            for share in shares:
+                share.append(number, first, ends, buffer)
             _sort(
                 first, last, plan.starts, plan.row_receptors, offsets, *buffer, targets, weights,
                 used[worker],
@@ -294,10 +289,56 @@ def build(
     return Synapses(cells, plan.rows, plan.steps, offsets, targets, weights, used.max(axis=0))
 
 
+class _Share:
+    """What a bundle gives to each piece of the table."""
+
+    def __init__(
+        self, bundle: Bundle, plan: Plan, columns: NDArray[np.int64], pieces: NDArray[np.int64]
+    ) -> None:
+        rows = plan.rows[bundle.receptor, bundle.sources].astype(np.int64)
+        self._edges = bundle.edges
+        self._sources = np.argsort(rows, kind="stable")  # in the order of their rows
+        self._rows = rows[self._sources]
+        self._cuts = np.searchsorted(self._rows, pieces).tolist()
+        place = bundle.place.astype(plan.target_type)
+        self._where = bundle.owner, place, columns, plan.steps.size
+
+    def append(self, piece: int, first: int, ends: NDArray[np.int64], buffer: Buffer) -> None:
+        """Write the synapses of one piece, the first row of which is `first`."""
+        begin, end = self._cuts[piece : piece + 2]
+        if begin < end:
+            rows = self._rows[begin:end] - first
+            self._edges.append(self._sources[begin:end], rows, ends, self._where, buffer)
+
+
 def _pieces(starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cuts between rows, so that what is between two fits into the cache."""
     cuts = np.searchsorted(starts, np.arange(0, int(starts[-1]), PIECE))
     return np.unique(np.append(cuts, [0, starts.size - 1])).astype(np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _count(keys: Any, counts: Any) -> None:
+    """Add how often each key occurs, one place further."""
+    for i in range(keys.size):
+        counts[U64(keys[U64(i)]) + U64(1)] += 1
+
+
+@njit(cache=True, nogil=True)
+def _scatter(
+    keys: Any, places: Any, weights: Any, ends: Any, table_targets: Any, table_weights: Any
+) -> None:
+    """Append each synapse to those of its key."""
+    for number in range(keys.size):
+        i = U64(number)
+        key = U64(keys[i])
+        at = U64(ends[key])
+        ends[key] = at + U64(1)
+        if table_weights is None:
+            table_targets[at] = bits_of(weights[i]) | np.uint32(places[i])
+        else:
+            table_targets[at] = places[i]
+            table_weights[at] = weights[i]
 
 
 @njit(cache=True, nogil=True)
@@ -309,10 +350,9 @@ def _sort(
     n_threads, n_columns = offsets.shape[0], offsets.shape[2] - 1
     counts = np.empty(n_threads * n_columns + 1, np.int64)
     for row in range(first, last):
-        begin, end = starts[row] - starts[first], starts[row + 1] - starts[first]
+        own = slice(starts[row] - starts[first], starts[row + 1] - starts[first])
         counts[:] = 0
-        for i in range(begin, end):
-            counts[np.uint64(keys[i]) + np.uint64(1)] += 1
+        _count(keys[own], counts)
         total = starts[row]
         for thread in range(n_threads):
             for column in range(n_columns):
@@ -324,12 +364,4 @@ def _sort(
                 if n and column >= used[receptors[row]]:
                     used[receptors[row]] = column + 1
             offsets[thread, row, n_columns] = total
-        for i in range(begin, end):
-            key = np.uint64(keys[i])
-            at = np.uint64(counts[key])
-            counts[key] += 1
-            if table_weights is None:
-                table_targets[at] = bits_of(weights[i]) | np.uint32(places[i])
-            else:
-                table_targets[at] = places[i]
-                table_weights[at] = weights[i]
+        _scatter(keys[own], places[own], weights[own], counts, table_targets, table_weights)
