@@ -3,7 +3,9 @@
 Peers: a script in Brian2's own terms (below), compiled to C++ with OpenMP; and plain pyNN.brian2,
 which runs in Python (NumPy, nothing compiled), beside this backend in the same mode.
 Every measurement is a process of its own; the contestants take turns. ``cold`` compiles everything;
-``warm`` has compiled the same before. Nothing is recorded. Ratios are ratios of medians.
+``warm`` has compiled the same before. Nothing is recorded. Ratios are ratios of medians. The
+processor time of "simulate" is that of the C++ program, by hand with its start; that of
+"everything" has imports and compilers, too.
 
     python benchmarks/brian2_build_and_simulate.py                   # scale 0.1
     python benchmarks/brian2_build_and_simulate.py --pynn            # pyNN.brian2, scale 0.005
@@ -24,7 +26,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import clock
+
 COMPILERS = {"cc1plus", "as", "ld", "collect2", "g++", "make", "sh"}
+ALL = f"everything, {clock.PROCESSOR}"
+ON_THE_WALL = ("build", "compile", "simulate", "build + simulate")
+ROWS = (*ON_THE_WALL, "simulate, processor time", ALL, "memory")
 
 
 def portable(scale: float, duration: float, threads: int, mode: str) -> dict[str, float]:
@@ -46,6 +53,7 @@ def portable(scale: float, duration: float, threads: int, mode: str) -> dict[str
         "build": total - phases["simulate"] - phases["compile"] - phases["import"],
         "compile": phases["compile"],
         "simulate": phases["simulate"],
+        "simulate, processor time": recording.metadata["cpu_s"]["simulate"],
         "synapses": recording.metadata["n_synapses"],
     }
 
@@ -131,13 +139,15 @@ def by_hand(scale: float, duration: float, threads: int, folder: str) -> dict[st
     written = time.perf_counter()
     b.device.compile_source(folder, "unix", False, False)
     compiled = time.perf_counter()
-    b.device.run(folder, "results", with_output=False)
+    with clock.Stopwatch() as watch:
+        b.device.run(folder, "results", with_output=False)
     end = time.perf_counter()
     simulate = b.device._last_run_time
     return {
         "build": end - start - (compiled - written) - simulate,
         "compile": compiled - written,
         "simulate": simulate,
+        "simulate, processor time": watch.cpu,
         "write": written - before,
         "synapses": n,
     }
@@ -155,13 +165,13 @@ def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, 
 
     brian2.prefs.codegen.target = "numpy"  # it would compile for many minutes
     sim.setup(timestep=0.1)
-    clock = Clock()
+    phases = Clock()
     network = build_network(
         Model("pd14", model.build),
         {"scale": scale},
         sim,
         backend_name="pyNN.brian2",
-        clock=clock,
+        clock=phases,
         shared_seed=None,
         on_progress=lambda label: None,
     )
@@ -169,11 +179,12 @@ def pynn(scale: float, duration: float, threads: int, folder: str) -> dict[str, 
     start = time.perf_counter()
     sim.run(0.1)
     compiled = time.perf_counter()
-    sim.run(duration)
+    with clock.Stopwatch() as watch:
+        sim.run(duration)
     return {
-        "build": clock.seconds["create"] + clock.seconds["connect"],
+        "build": phases.seconds["create"] + phases.seconds["connect"],
         "compile": compiled - start,
-        "simulate": time.perf_counter() - compiled,
+        **watch.times("simulate"),
         "synapses": synapses,
     }
 
@@ -208,20 +219,21 @@ def measure(name: str, scale: float, duration: float, threads: int, cache: str) 
     )
     peak = 0
 
-    def watch() -> None:
+    def watch_memory() -> None:
         nonlocal peak
         while process.poll() is None:
             peak = max(peak, resident_bytes(process.pid))
             time.sleep(0.05)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    out, errors = process.communicate()
+    watcher = threading.Thread(target=watch_memory)
+    with clock.Stopwatch() as watch:
+        watcher.start()
+        out, errors = process.communicate()
     watcher.join()
     if process.returncode:
         sys.exit(f"{name} at scale {scale} failed:\n{errors[-2000:]}")
     result: dict[str, float] = json.loads(out.strip().splitlines()[-1])
-    return {**result, "memory": peak / 1e9}
+    return {**result, "waits": watch.waits, "memory": peak / 1e9}
 
 
 def one(name: str, scale: float, duration: float, threads: int, cache: str) -> dict[str, float]:
@@ -247,7 +259,8 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(one(*json.loads(arguments.one))))
+        result = one(*json.loads(arguments.one))
+        print(json.dumps({**result, ALL: clock.processor_time()}))
         return
     names = ["portable-cortex", "by hand"]
     if arguments.pynn:
@@ -256,32 +269,38 @@ def main() -> None:
         arguments.scale = 0.005 if arguments.pynn else 0.1
     if arguments.only:
         names, arguments.repeats = [arguments.only], 0
+    with clock.session():
+        compare(names, arguments.scale, arguments.duration, arguments.threads, arguments.repeats)
+
+
+def compare(names: list[str], scale: float, duration: float, threads: int, repeats: int) -> None:
+    """Let the contestants take turns, and print medians and ratios."""
     runs: dict[tuple[str, str], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as cache:
-        for repeat in range(arguments.repeats + 1):
+        for repeat in range(repeats + 1):
             for name in names:
                 state = "warm" if repeat else "cold"
-                result = measure(
-                    name, arguments.scale, arguments.duration, arguments.threads, cache
-                )
+                result = measure(name, scale, duration, threads, cache)
                 runs.setdefault((state, name), []).append(result)
                 result["build + simulate"] = result["build"] + result["simulate"]
                 print(f"  {state} {name:24} {result}", file=sys.stderr, flush=True)
-    print(f"\nscale {arguments.scale:g}, {arguments.duration:g} ms, {arguments.threads} threads, "
-          f"cold once, warm median of {arguments.repeats} [min, max]\n")  # fmt: skip
+    print(f"scale {scale:g}, {duration:g} ms, {threads} threads, "
+          f"cold once, warm median of {repeats} [min, max]\n")  # fmt: skip
     if len(names) < 2:
+        for row in ROWS:
+            print(f"{row}: {runs['cold', names[0]][0][row]:.2f}")
         return
     print(f"| | phase | {names[0]} | {names[1]} | ratio |\n|---|---|---|---|---|")
-    for state in ("cold", "warm"):
-        for phase in ("build", "compile", "simulate", "build + simulate", "memory"):
-            unit = "GB" if phase == "memory" else "s"
-            medians, columns = [], []
+    for state in dict.fromkeys(state for state, _ in runs):
+        for row in ROWS:
+            medians, cells = [], []
             for name in names:
-                values = [run[phase] for run in runs[state, name]]
+                values = [run[row] for run in runs[state, name]]
+                waits = [run["waits"] for run in runs[state, name]] if row in ON_THE_WALL else []
                 medians.append(statistics.median(values))
-                columns.append(f"{medians[-1]:.2f} {unit} [{min(values):.2f}, {max(values):.2f}]")
+                cells.append(clock.cell(values, " GB" if row == "memory" else " s", waits))
             ratio = f"{medians[0] / medians[1]:.2f}"
-            print(f"| {state} | {phase} | {columns[0]} | {columns[1]} | {ratio} |")
+            print(f"| {state} | {row} | {cells[0]} | {cells[1]} | {ratio} |")
 
 
 if __name__ == "__main__":

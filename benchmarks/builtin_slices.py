@@ -10,79 +10,131 @@ clock stands the processor time of a thread: where they differ, the cores were n
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import resource
 import statistics
 import subprocess
 import sys
-import time
+
+import clock
+
+CONTESTANT = "NAME=PYTHON[:OPTION=VALUE...]"
 
 
-def serve(scale: float, drive: str, threads: int, options: list[str]) -> None:
-    """Build, then simulate as many ms as each line of the standard input says."""
-    import portable_cortex
-    from portable_cortex.models import pd14
+class Contestant:
+    """A process that holds one network, and simulates it slice by slice.
 
-    settings = {"threads": str(threads), **dict(option.split("=") for option in options)}
-    sim = portable_cortex.simulator("builtin", options=settings)
-    sim.setup(timestep=0.1, rng_seed=1)
-    pd14.build(sim, scale=scale, drive=drive, seed=1)
-    sim.run(100.0)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, flush=True)
-    for line in sys.stdin:
-        before, began = time.process_time(), time.perf_counter()
-        sim.run(float(line))
-        wall, cpu = time.perf_counter() - began, time.process_time() - before
-        print(wall, cpu / threads, flush=True)
+    Parameters
+    ----------
+    text : str
+        ``NAME=PYTHON[:OPTION=VALUE...]``, the Python of an environment with some version.
+    network : argparse.Namespace
+        Has ``scale``, ``drive`` and ``threads``.
+
+    Attributes
+    ----------
+    memory : float
+        GB, once it is built.
+    """
+
+    def __init__(self, text: str, network: argparse.Namespace) -> None:
+        self.name, _, rest = text.partition("=")
+        python, *options = rest.split(":")
+        if not python or not all("=" in option for option in options):
+            sys.exit(f"a contestant is {CONTESTANT}, not {text!r}")
+        command = [python, __file__, "--scale", str(network.scale), "--drive", network.drive]
+        command += ["--threads", str(network.threads), "--serve", *options]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.memory: float = self._answer()["memory"]
+
+    def simulate(self, milliseconds: float) -> clock.Stopwatch:
+        """Time of a slice, divided by its model time."""
+        assert self._process.stdin is not None
+        print(milliseconds, file=self._process.stdin, flush=True)
+        times, seconds = self._answer(), milliseconds * 1e-3
+        return clock.Stopwatch(times["wall"] / seconds, times["cpu"] / seconds, times["waits"])
+
+    def end(self) -> None:
+        """Let the process go."""
+        self._process.communicate()
+
+    def _answer(self) -> dict[str, float]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.name} has failed, with exit status {self._process.wait()}")
+        answer: dict[str, float] = json.loads(line)
+        return answer
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("contestants", nargs="*", help="NAME=PYTHON[:OPTION=VALUE...]")
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say what is simulated, and how long."""
+    parser.add_argument("contestants", nargs="*", help=CONTESTANT)
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--drive", default="poisson")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--slices", type=int, default=8)
     parser.add_argument("--ms", type=float, default=300.0, help="model time of a slice")
+
+
+def serve(network: argparse.Namespace, options: list[str]) -> None:
+    """Build, then simulate as many ms as each line of the standard input says."""
+    import portable_cortex
+    from portable_cortex.models import pd14
+
+    settings = {"threads": str(network.threads), **dict(option.split("=") for option in options)}
+    sim = portable_cortex.simulator("builtin", options=settings)
+    sim.setup(timestep=0.1, rng_seed=1)
+    pd14.build(sim, scale=network.scale, drive=network.drive, seed=1)
+    sim.run(100.0)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(json.dumps({"memory": memory}), flush=True)
+    for line in sys.stdin:
+        with clock.Stopwatch() as watch:
+            sim.run(float(line))
+        times = {"wall": watch.wall, "cpu": watch.cpu, "waits": watch.waits}
+        print(json.dumps(times), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    add_network(parser)
     parser.add_argument("--serve", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is not None:
-        serve(arguments.scale, arguments.drive, arguments.threads, arguments.serve)
+        serve(arguments, arguments.serve)
         return
-    processes, memory = {}, {}
-    for contestant in arguments.contestants:
-        name, _, rest = contestant.partition("=")
-        python, *options = rest.split(":")
-        command = [python, __file__, "--scale", str(arguments.scale), "--drive", arguments.drive]
-        command += ["--threads", str(arguments.threads), "--serve", *options]
-        pipe = subprocess.PIPE
-        processes[name] = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        memory[name] = float(processes[name].stdout.readline())
-    times: dict[str, list[tuple[float, ...]]] = {name: [] for name in processes}
+    if not arguments.contestants:
+        parser.error(f"name the contestants: {CONTESTANT} ...")
+    with clock.session():
+        compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Let the contestants take turns."""
+    contestants = [Contestant(text, arguments) for text in arguments.contestants]
+    slices: dict[str, list[clock.Stopwatch]] = {one.name: [] for one in contestants}
     for _ in range(arguments.slices):
-        for name, process in processes.items():
-            process.stdin.write(f"{arguments.ms}\n")
-            process.stdin.flush()
-            seconds = map(float, process.stdout.readline().split())
-            times[name].append(tuple(1e3 * s / arguments.ms for s in seconds))
+        for one in contestants:
+            slices[one.name].append(one.simulate(arguments.ms))
+    threads = arguments.threads
     print(
-        f"scale {arguments.scale:g}, {arguments.drive}, {arguments.threads} threads, "
-        f"{arguments.slices} slices of {arguments.ms:g} ms in turn, "
-        f"load {os.getloadavg()[0]:.1f}\n"
+        f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, "
+        f"{arguments.slices} slices of {arguments.ms:g} ms in turn\n\n"
+        "| | real-time factor, median [min, max] | a thread's processor time, s/s | ratio "
+        "| memory |\n"
+        "|---|---|---|---|---|"
     )
-    print("| | real-time factor, median [min] | of a thread's CPU time | ratio | memory |")
-    print("|---|---|---|---|---|")
-    first = 0.0
-    for name, rows in times.items():
-        (wall, least), (cpu, _) = ((statistics.median(c), min(c)) for c in zip(*rows, strict=True))
-        first = first or cpu
-        print(
-            f"| {name} | {wall:.2f} [{least:.2f}] | {cpu:.2f} | {cpu / first:.2f} | "
-            f"{memory[name]:.2f} GB |"
-        )
-    for process in processes.values():
-        process.stdin.close()
-        process.wait()
+    first = statistics.median(s.cpu for s in slices[contestants[0].name])
+    for one in contestants:
+        times = slices[one.name]
+        wall = clock.cell([s.wall for s in times], waits=[s.waits for s in times])
+        cpu = statistics.median(s.cpu for s in times)
+        memory = f"{one.memory:.2f} GB"
+        print(f"| {one.name} | {wall} | {cpu / threads:.2f} | {cpu / first:.2f} | {memory} |")
+        one.end()
 
 
 if __name__ == "__main__":

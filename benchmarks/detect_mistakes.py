@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import clock
 from mistakes import MISTAKES
 
 import portable_cortex
@@ -34,6 +35,12 @@ def main() -> None:
     parser.add_argument("--honest-seeds", type=int, default=30)
     parser.add_argument("--work", type=Path, default=Path("results/mistakes"))
     arguments = parser.parse_args()
+    with clock.session():
+        tabulate(arguments)
+
+
+def tabulate(arguments: argparse.Namespace) -> None:
+    """Make the runs that are missing, compare all, and print the table."""
     reference = load_reference(arguments.reference)
     longest = reference.durations[-1]
     groups = [n for n in TOGETHER if n <= arguments.seeds]

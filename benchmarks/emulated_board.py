@@ -6,9 +6,9 @@
 
 200 neurons and 200 Poisson sources on 20 cores of a 4-chip board, 1 s of model time. COMMAND starts
 the other emulator, which must listen at the address. Reported: wall-clock time of ``sim.run()``
-(mapping, loading, running) and processor time of the emulator, its start left out. The contestants
-take turns. With ``--microcircuit`` it is a fiftieth of that, in steps of 0.1 ms, on a board of 48
-chips, and the time is sPyNNaker's of the run alone.
+(mapping, loading, running), processor time of the emulator, its start left out, and of the script.
+The contestants take turns. With ``--microcircuit`` it is a fiftieth of that, in steps of 0.1 ms, on
+a board of 48 chips, and the time is sPyNNaker's of the run alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+import clock
 
 from portable_cortex.backends.spinnaker.board import EmulatedBoard
 
@@ -93,13 +96,15 @@ def run(address: str, pid: int, rate: float | None, duration: float) -> dict[str
         Path(folder, "spynnaker.cfg").write_text(config)
         Path(folder, ".spynnaker.cfg").write_text("")
         before = cpu_seconds(pid)
-        subprocess.run(
-            [sys.executable, "-c", MICROCIRCUIT if rate is None else SCRIPT, str(rate),
-             str(duration), address],
-            cwd=folder, env=os.environ | {"HOME": folder}, check=True, capture_output=True,
-        )  # fmt: skip
+        with clock.Stopwatch() as watch:
+            subprocess.run(
+                [sys.executable, "-c", MICROCIRCUIT if rate is None else SCRIPT, str(rate),
+                 str(duration), address],
+                cwd=folder, env=os.environ | {"HOME": folder}, check=True, capture_output=True,
+            )  # fmt: skip
         found = json.loads(Path(folder, "out.json").read_text())
-        return found | {"cpu_s": cpu_seconds(pid) - before}
+        emulator = cpu_seconds(pid) - before
+        return found | {"emulator": emulator, "sPyNNaker": watch.cpu, "waits": watch.waits}
 
 
 def ours(threads: int, rate: float | None, duration: float) -> dict[str, float]:
@@ -133,13 +138,31 @@ def main() -> None:
     kinds = {"1 thread": lambda: ours(1, *what), "2 threads": lambda: ours(2, *what)}
     if arguments.peer:
         kinds["peer"] = lambda: peer(arguments.peer, arguments.peer_address, *what)
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
-    for _ in range(arguments.repeats):
+    with clock.session():
+        compare(kinds, arguments.repeats)
+
+
+def compare(kinds: dict[str, Callable[[], dict[str, float]]], repeats: int) -> None:
+    """Let the contestants take turns, and print medians; ratios are to the last."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
+    for _ in range(repeats):
         for name, measure in kinds.items():
-            found[name].append(measure())
-    for name, runs in found.items():
-        medians = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
-        print(name, "  ".join(f"{key} {value:.2f}" for key, value in medians.items()))
+            runs[name].append(measure())
+    last = [*runs.values()][-1]
+    print("| | run | ratio | processor time of the emulator | ratio | of sPyNNaker | spikes/s |")
+    print("|---|---|---|---|---|---|---|")
+    for name, own in runs.items():
+        cells = [name]
+        for key in ("run_s", "emulator"):
+            waits = [run["waits"] for run in own] if key == "run_s" else []
+            ratio = median(own, key) / median(last, key) if median(last, key) else 0.0
+            cells += [clock.cell([run[key] for run in own], " s", waits), f"{ratio:.2f}"]
+        cells += [clock.cell([run["sPyNNaker"] for run in own], " s"), f"{median(own, 'rate'):.0f}"]
+        print(f"| {' | '.join(cells)} |")
+
+
+def median(runs: list[dict[str, float]], key: str) -> float:
+    return statistics.median(run[key] for run in runs)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import json
 import statistics
 import struct
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+import clock
 
 CC = "cc"
 DTCM, TIMER, VIC, DMA = 0x400000, 0x11000000, 0x1F000000, 0x30000000
@@ -307,14 +307,13 @@ def translated(kind: str, interrupts: int) -> dict[str, float]:
     )  # fmt: skip
     assert status == 0
     run = callbacks["run"]
-    started = time.perf_counter()
-    error = run(
-        handle.value, ctypes.cast(pointer, ctypes.POINTER(word)) if kind == "numba" else pointer
-    )
-    took = time.perf_counter() - started
+    with clock.Stopwatch() as watch:
+        error = run(
+            handle.value, ctypes.cast(pointer, ctypes.POINTER(word)) if kind == "numba" else pointer
+        )
     assert error == 0
     assert state[ACCESSES] >= 5 * (interrupts - 1)
-    return {"interrupts": interrupts / took, "instructions": state[INSTRUCTIONS] / took}
+    return speeds(watch, interrupts, state[INSTRUCTIONS])
 
 
 def interpreted(interrupts: int) -> dict[str, float]:
@@ -324,12 +323,20 @@ def interpreted(interrupts: int) -> dict[str, float]:
     machine = native.Machine([[-1] * 6])
     pieces = tuple((at, struct.pack(f"<{len(words)}I", *words)) for at, words in CODE)
     machine.start(0, 1, native.Program(pieces, 0x100), 0)
-    started = time.perf_counter()
-    machine.run(machine.now + native.CYCLES_PER_MS + interrupts * PERIOD)
-    took = time.perf_counter() - started
+    with clock.Stopwatch() as watch:
+        machine.run(machine.now + native.CYCLES_PER_MS + interrupts * PERIOD)
     found = machine.report(0, 1)
     machine.close()
-    return {"interrupts": found.interrupts / took, "instructions": found.cycles / took}
+    return speeds(watch, found.interrupts, found.cycles)
+
+
+def speeds(watch: clock.Stopwatch, interrupts: int, instructions: int) -> dict[str, float]:
+    """In a second by the clock, and in a second of processor time."""
+    return {
+        f"{what} a second{of}": number / seconds
+        for what, number in (("interrupts", interrupts), ("instructions", instructions))
+        for of, seconds in (("", watch.wall), (f" of {clock.PROCESSOR}", watch.cpu))
+    }
 
 
 def measure(kind: str, interrupts: int) -> dict[str, float]:
@@ -350,22 +357,24 @@ def main() -> None:
     if arguments.kind:
         print(json.dumps(measure(arguments.kind, arguments.interrupts)))
         return
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in TITLES}
-    for _ in range(arguments.repeats):
-        for kind, runs in found.items():
-            command = [
-                sys.executable,
-                __file__,
-                "--kind",
-                kind,
-                "--interrupts",
-                str(arguments.interrupts),
-            ]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            runs.append(json.loads(done.stdout))
-    for kind, runs in found.items():
-        medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        print(TITLES[kind], "  ".join(f"{key}/s {value:.3g}" for key, value in medians.items()))
+    with clock.session():
+        compare(arguments.interrupts, arguments.repeats)
+
+
+def compare(interrupts: int, repeats: int) -> None:
+    """Let the contestants take turns, and print medians."""
+    runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in TITLES}
+    for _ in range(repeats):
+        for kind in runs:
+            command = (__file__, "--kind", kind, "--interrupts", str(interrupts))
+            runs[kind].append(clock.child(kind, *command))
+    rows = [row for row in runs["own"][0] if row not in ("waits", clock.PROCESSOR)]
+    print(f"| | {' | '.join(rows)} |")
+    print("|---" * (len(rows) + 1) + "|")
+    for kind, own in runs.items():
+        medians = [statistics.median(run[row] for run in own) for row in rows]
+        mark = clock.mark(run["waits"] for run in own)
+        print(f"| {TITLES[kind]}{mark} | {' | '.join(f'{median:.3g}' for median in medians)} |")
 
 
 if __name__ == "__main__":

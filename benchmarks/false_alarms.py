@@ -18,6 +18,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import clock
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -93,7 +94,6 @@ class Runs:
 
 
 def main() -> None:
-    """Make what is missing, judge, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--reference", default="pd14-0.1-poisson")
     parser.add_argument("--runs", type=int, default=200)
@@ -101,6 +101,12 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=0, help="first runs that are left out")
     parser.add_argument("--work", type=Path, default=Path("results/false_alarms"))
     arguments = parser.parse_args()
+    with clock.session():
+        judge(arguments)
+
+
+def judge(arguments: argparse.Namespace) -> None:
+    """Make the runs that are missing, judge all, and print the tables."""
     reference = load_reference(arguments.reference)
     seeds = range(FIRST_SEED + arguments.skip, FIRST_SEED + arguments.runs)
     folder = arguments.work / arguments.reference

@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import clock
+
 import portable_cortex
 from portable_cortex import Recording
 from portable_cortex.validation.activity import measure
@@ -22,7 +24,6 @@ FOLDER = Path(__file__).parent.parent / "validation" / "verdict" / "references"
 
 
 def main() -> None:
-    """Run the seeds that are missing, then summarise all of them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("name")
     parser.add_argument("--backend", default="nest")
@@ -33,6 +34,12 @@ def main() -> None:
     parser.add_argument("--durations", type=float, nargs="*", default=[2e3, 5e3, 10e3])
     parser.add_argument("--work", type=Path, default=Path("results/reference"))
     arguments = parser.parse_args()
+    with clock.session():
+        make(arguments)
+
+
+def make(arguments: argparse.Namespace) -> None:
+    """Run the seeds that are missing, then summarise all of them."""
     parameters = {k: float(v) for k, v in (text.split("=") for text in arguments.param)}
     parameters["drive"] = arguments.drive
     recordings = []

@@ -14,12 +14,17 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+
+import clock
 
 WARMUP = 100.0  # ms
+PHASES = ("create", "connect", "simulate")
+ROWS = {
+    **{row: " s" for phase in PHASES for row in (phase, f"{phase}, {clock.PROCESSOR}")},
+    "memory": " GB",
+}
 
 
 def portable(scale: float, duration: float, threads: int, seed: int) -> dict[str, float]:
@@ -35,14 +40,14 @@ def portable(scale: float, duration: float, threads: int, seed: int) -> dict[str
         record_spikes=False,
         options={"threads": str(threads)},
     )
-    phases = recording.metadata["phases_s"]
     # the peer counts NEST's preparation as part of connecting
-    return {
-        "create": phases["create"],
-        "connect": phases["connect"] + phases["prepare"],
-        "simulate": phases["simulate"],
-        "synapses": recording.metadata["n_synapses"],
-    }
+    times = clock.of_run(
+        recording.metadata,
+        create=("create",),
+        connect=("connect", "prepare"),
+        simulate=("simulate",),
+    )
+    return {**times, "synapses": recording.metadata["n_synapses"]}
 
 
 def microcircuit(scale: float, duration: float, threads: int, seed: int) -> dict[str, float]:
@@ -63,16 +68,16 @@ def microcircuit(scale: float, duration: float, threads: int, seed: int) -> dict
         rng_seed=seed,
     )
     circuit = Network(simulation, network, stimulus)
-    times = {}
+    times: dict[str, float] = {}
     for phase, action in (
         ("create", circuit.create),
         ("connect", circuit.connect),
         ("warmup", lambda: circuit.simulate(WARMUP)),
         ("simulate", lambda: circuit.simulate(duration)),
     ):
-        start = time.perf_counter()
-        action()
-        times[phase] = time.perf_counter() - start
+        with clock.Stopwatch() as watch:
+            action()
+        times.update(watch.times(phase))
     times["synapses"] = int(circuit.num_synapses.sum())
     return times
 
@@ -87,21 +92,23 @@ def pynn(scale: float, duration: float, threads: int, seed: int) -> dict[str, fl
     from portable_cortex.pynn.watching import build_network
 
     sim.setup(timestep=0.1, threads=threads, rng_seed=seed, spike_precision="on_grid")
-    clock = Clock()
+    phases = Clock()
     network = build_network(
         Model("pd14", model.build),
         {"scale": scale, "seed": seed},
         sim,
         backend_name="pyNN.nest",
-        clock=clock,
+        clock=phases,
         shared_seed=None,
         on_progress=lambda label: None,
     )
     synapses = network.n_synapses
     sim.run(WARMUP)
-    start = time.perf_counter()
-    sim.run(duration)
-    return {**clock.seconds, "simulate": time.perf_counter() - start, "synapses": synapses}
+    with phases("simulate"):
+        sim.run(duration)
+    about = {"phases_s": phases.seconds, "cpu_s": phases.cpu_seconds}
+    times = clock.of_run(about, **{phase: (phase,) for phase in PHASES})
+    return {**times, "synapses": synapses}
 
 
 CONTESTANTS = {"portable-cortex": portable, "microcircuit": microcircuit, "pyNN.nest": pynn}
@@ -110,13 +117,7 @@ CONTESTANTS = {"portable-cortex": portable, "microcircuit": microcircuit, "pyNN.
 def measure(name: str, scale: float, duration: float, threads: int, seed: int) -> dict[str, float]:
     """One run in a process of its own, with its peak memory."""
     settings = json.dumps([name, scale, duration, threads, seed])
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", settings], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{name} at scale {scale} failed:\n{done.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+    return clock.child(f"{name} at scale {scale}", __file__, "--one", settings)
 
 
 def compare(
@@ -132,12 +133,13 @@ def compare(
           f"median of {repeats} [min, max]\n")  # fmt: skip
     print(f"| phase | {first} | {second} | ratio of medians |")
     print("|---|---|---|---|")
-    for phase, unit in (("create", "s"), ("connect", "s"), ("simulate", "s"), ("memory", "GB")):
+    for phase, unit in ROWS.items():
         medians, cells = [], []
         for name in (first, second):
             values = [run[phase] for run in runs[name]]
+            waits = [run["waits"] for run in runs[name]] if phase in PHASES else []
             medians.append(statistics.median(values))
-            cells.append(f"{medians[-1]:.2f} {unit} [{min(values):.2f}, {max(values):.2f}]")
+            cells.append(clock.cell(values, unit, waits))
         print(f"| {phase} | {cells[0]} | {cells[1]} | {medians[0] / medians[1]:.2f} |")
     print(flush=True)
 
@@ -157,14 +159,11 @@ def main() -> None:
         result = CONTESTANTS[name](*settings)
         result["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         print(json.dumps(result))
-    elif arguments.full:
-        result = measure("portable-cortex", 1.0, 100.0, arguments.threads, seed=1)
-        print("| full scale, 100 ms after 100 ms | |\n|---|---|")
-        for key, unit in (
-            ("create", "s"), ("connect", "s"), ("simulate", "s"), ("memory", "GB"), ("synapses", "")
-        ):  # fmt: skip
-            print(f"| {key} | {result[key]:{'.1f' if unit else ',.0f'}} {unit} |")
-    else:
+        return
+    with clock.session():
+        if arguments.full:
+            full(arguments.threads)
+            return
         compare("portable-cortex", "pyNN.nest", 0.02, 500.0, arguments.threads, arguments.repeats)
         for scale in arguments.scales:
             compare(
@@ -175,6 +174,16 @@ def main() -> None:
                 arguments.threads,
                 arguments.repeats,
             )
+
+
+def full(threads: int) -> None:
+    """The whole network, once."""
+    result = measure("portable-cortex", 1.0, 100.0, threads, seed=1)
+    print("| full scale, 100 ms after 100 ms | |\n|---|---|")
+    for row, unit in ROWS.items():
+        waits = [result["waits"]] if row in PHASES else []
+        print(f"| {row} | {clock.cell([result[row]], unit, waits, digits=1)} |")
+    print(f"| synapses | {result['synapses']:,} |")
 
 
 if __name__ == "__main__":

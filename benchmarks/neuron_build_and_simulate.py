@@ -16,12 +16,22 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 
+import clock
+
 MINE, PLAIN, LOOP = "portable-cortex", "pyNN.neuron", "loop"
+UNITS = {
+    "build": " s",
+    "build, processor time": " s",
+    "simulate": " s",
+    "simulate, processor time": " s",
+    "memory": " MB",
+    "time of a synapse": " µs",
+    "time of a synapse, processor time": " µs",
+    "memory of a synapse": " bytes",
+}
 
 
 def measure(which: str, scale: float, duration: float, timestep: float) -> dict[str, float]:
@@ -34,20 +44,19 @@ def measure(which: str, scale: float, duration: float, timestep: float) -> dict[
         import pyNN.neuron as sim
     else:
         sim = portable
-    start = time.perf_counter()
-    if which == PLAIN:
-        sim.setup(timestep=timestep, native_rng_baseseed=1)
-    else:
-        sim.setup(timestep=timestep, rng_seed=1)
-    populations = model.build(sim, scale=scale)
-    sim.run(0)
-    built = time.perf_counter()
-    sim.run(duration)
-    end = time.perf_counter()
+    with clock.Stopwatch() as build:
+        if which == PLAIN:
+            sim.setup(timestep=timestep, native_rng_baseseed=1)
+        else:
+            sim.setup(timestep=timestep, rng_seed=1)
+        populations = model.build(sim, scale=scale)
+        sim.run(0)
+    with clock.Stopwatch() as simulate:
+        sim.run(duration)
     return {
-        "build_s": built - start,
-        "simulate_s": end - built,
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        **build.times("build"),
+        **simulate.times("simulate"),
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "neurons": sum(p.size for p in populations.values()),
     }
 
@@ -65,28 +74,31 @@ def measure_connecting(which: str, synapses: int) -> dict[str, float]:
     sources, targets = rng.integers(cells.size, size=(2, synapses)).tolist()
     weights = rng.normal(0.0878, 0.00878, synapses).tolist()
     delays = (0.1 * np.maximum(np.round(rng.normal(15, 7.5, synapses)), 1)).tolist()
-    memory, start = _memory(), time.perf_counter()
-    if which == MINE:
-        weight = sim.RandomDistribution("normal_clipped", mu=0.0878, sigma=0.00878, low=0, high=1)
-        delay = sim.RandomDistribution("normal_clipped", mu=1.5, sigma=0.75, low=0.05, high=10)
-        synapse = sim.StaticSynapse(weight=weight, delay=delay)
-        kept = sim.Projection(cells, cells, sim.FixedTotalNumberConnector(synapses), synapse)
-    else:
-        from neuron import h
+    memory = _memory()
+    with clock.Stopwatch() as watch:
+        if which == MINE:
+            weight = sim.RandomDistribution(
+                "normal_clipped", mu=0.0878, sigma=0.00878, low=0, high=1
+            )
+            delay = sim.RandomDistribution("normal_clipped", mu=1.5, sigma=0.75, low=0.05, high=10)
+            synapse = sim.StaticSynapse(weight=weight, delay=delay)
+            kept = sim.Projection(cells, cells, sim.FixedTotalNumberConnector(synapses), synapse)
+        else:
+            from neuron import h
 
-        context, kept = h.ParallelContext(), []
-        numbers = [int(cell) for cell in cells]
-        receptors = [cell._cell.source for cell in cells]
-        for source, target, weight, delay in zip(sources, targets, weights, delays, strict=True):
-            connection = context.gid_connect(numbers[source], receptors[target])
-            connection.weight[0] = weight
-            connection.delay = delay
-            kept.append(connection)
+            context, kept = h.ParallelContext(), []
+            numbers = [int(cell) for cell in cells]
+            receptors = [cell._cell.source for cell in cells]
+            for source, target, weight, delay in zip(
+                sources, targets, weights, delays, strict=True
+            ):
+                connection = context.gid_connect(numbers[source], receptors[target])
+                connection.weight[0] = weight
+                connection.delay = delay
+                kept.append(connection)
     assert len(kept) == synapses
-    return {
-        "us_per_synapse": (time.perf_counter() - start) / synapses * 1e6,
-        "bytes_per_synapse": (_memory() - memory) / synapses,
-    }
+    times = {name: s / synapses * 1e6 for name, s in watch.times("time of a synapse").items()}
+    return {**times, "memory of a synapse": (_memory() - memory) / synapses}
 
 
 def _memory() -> int:
@@ -103,28 +115,42 @@ def main() -> None:
     parser.add_argument("--synapses", type=int, help="measure what one synapse costs to make")
     parser.add_argument("--only", choices=(MINE, PLAIN, LOOP), help="one, without the other")
     parser.add_argument("--one", choices=(MINE, PLAIN, LOOP), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        if given.synapses:
-            found_here = measure_connecting(given.one, given.synapses)
+    arguments = parser.parse_args()
+    if arguments.one:
+        if arguments.synapses:
+            result = measure_connecting(arguments.one, arguments.synapses)
         else:
-            found_here = measure(given.one, given.scale, given.duration, given.timestep)
-        print(json.dumps(found_here))
+            result = measure(arguments.one, arguments.scale, arguments.duration, arguments.timestep)
+        print(json.dumps(result))
         return
-    peer = LOOP if given.synapses else PLAIN
-    which = (given.only,) if given.only else (MINE, peer)
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in which}
-    for _ in range(given.repeats):
-        for name in which:
-            command = [sys.executable, __file__, *sys.argv[1:], "--one", name]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            found[name].append(json.loads(done.stdout.splitlines()[-1]))
-            print(name, found[name][-1], flush=True)
-    for key in found[which[0]][0]:
-        medians = {name: statistics.median(run[key] for run in found[name]) for name in which}
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in medians.items())
-        ratio = "" if given.only else f"  ratio {medians[MINE] / medians[peer]:.3f}"
-        print(f"{key:17} {shown}{ratio}")
+    peer = LOOP if arguments.synapses else PLAIN
+    with clock.session():
+        compare((arguments.only,) if arguments.only else (MINE, peer), arguments.repeats)
+
+
+def compare(names: tuple[str, ...], repeats: int) -> None:
+    """Let the contestants take turns, and print medians and their ratio."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(repeats):
+        for name in names:
+            runs[name].append(clock.child(name, __file__, *sys.argv[1:], "--one", name))
+            print(f"  {name} {runs[name][-1]}", file=sys.stderr, flush=True)
+    ratio = "" if len(names) == 1 else " ratio of medians |"
+    print(f"| | {' | '.join(names)} |{ratio}")
+    print("|---" * (len(names) + 1 + bool(ratio)) + "|")
+    for row, unit in UNITS.items():
+        if row not in runs[names[0]][0]:
+            continue
+        columns = [[run[row] for run in runs[name]] for name in names]
+        wall = unit in (" s", " µs") and clock.PROCESSOR not in row
+        cells = [
+            clock.cell(values, unit, [run["waits"] for run in runs[name]] if wall else [])
+            for name, values in zip(names, columns, strict=True)
+        ]
+        if ratio:
+            first, second = map(statistics.median, columns)
+            cells.append(f"{first / second:.2f}")
+        print(f"| {row} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import clock
 import numpy as np
 import spinnaker_update as update
 
@@ -285,6 +286,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the recordings")
     parser.add_argument("--plot", type=Path, help="figure to draw")
     arguments = parser.parse_args()
+    with clock.session():
+        tabulate(arguments)
+
+
+def tabulate(arguments: argparse.Namespace) -> None:
+    """Make the recordings that are missing, and print the tables."""
     warnings.simplefilter("ignore", ModelWarning)  # of populations that may fall silent
     found = dict(recordings(arguments))
     print(*comparison(found, arguments.seeds), sep="\n")

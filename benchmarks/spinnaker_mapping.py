@@ -15,16 +15,17 @@ import json
 import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import clock
+
 MACHINES = {"same core": "spinnaker-van-albada-2018", "synapse cores": "spinnaker-portal"}
 PEER = "plain sPyNNaker"
+FIRST_STEP = "all before the first step (s)"
+ON_THE_WALL = ("mapping (s)", "data generation (s)", FIRST_STEP)
 
 
 def portable(settings: str, scale: float) -> dict[str, float]:
@@ -52,7 +53,7 @@ def portable(settings: str, scale: float) -> dict[str, float]:
         "data to be loaded (MB)": mapping["generated_bytes"] * 1e-6,
         "mapping (s)": phases["spinnaker_mapping"],
         "data generation (s)": phases["spinnaker_data_generation"],
-        "all before the first step (s)": phases["prepare"],
+        **_first_step(clock.of_run(about, prepare=("prepare",))),
     }
 
 
@@ -82,9 +83,14 @@ def plain(scale: float) -> dict[str, float]:
     populations = model.build(sim, scale=scale)
     for population in populations.values():
         population.record("spikes")
-    began = time.perf_counter()
-    sim.run(100.0)
-    return {"all before the first step (s)": time.perf_counter() - began}
+    with clock.Stopwatch() as watch:
+        sim.run(100.0)
+    return _first_step(watch.times("prepare"))
+
+
+def _first_step(times: dict[str, float]) -> dict[str, float]:
+    wall, cpu = times.values()
+    return {FIRST_STEP: wall, "processor time of it (s)": cpu}
 
 
 def child(what: str, scale: float) -> dict[str, float]:
@@ -98,23 +104,14 @@ def child(what: str, scale: float) -> dict[str, float]:
     }
 
 
-def measure(what: str, scale: float) -> dict[str, float]:
-    """One measurement; its error where it fails."""
-    command = [sys.executable, __file__, "--child", what, "--scales", str(scale)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
-
-
-def shown(values: list[float]) -> str:
-    """The median, and the range where there is one."""
+def shown(values: list[float], waits: list[float]) -> str:
+    """The median, and the range where there is one; a mark where programs waited for a core."""
     middle, low, high = statistics.median(values), min(values), max(values)
     if all(float(value).is_integer() for value in values):
         return f"{middle:,.0f}"
     ends = f"{low:.3g}", f"{high:.3g}"
-    return f"{middle:.3g}" + (f" [{', '.join(ends)}]" if ends[0] != ends[1] else "")
+    ranged = f" [{', '.join(ends)}]" if ends[0] != ends[1] else ""
+    return f"{middle:.3g}{ranged}{clock.mark(waits)}"
 
 
 def main() -> None:
@@ -122,25 +119,43 @@ def main() -> None:
     parser.add_argument("--scales", type=float, nargs="+", default=[0.1, 1.0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--child", choices=[*MACHINES, PEER], help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        print(json.dumps(child(given.child, given.scales[0])))
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(child(arguments.child, arguments.scales[0])))
         return
+    with clock.session():
+        compare(arguments.scales, arguments.repeats)
+
+
+def compare(scales: list[float], repeats: int) -> None:
+    """Let the contestants take turns, and print a column for each."""
     columns: dict[str, list[dict[str, float]]] = {}
-    for scale in given.scales:
-        for what in (*MACHINES, PEER):
-            name = f"scale {scale:g}, {what}"
-            try:
-                columns[name] = [measure(what, scale) for _ in range(given.repeats)]
-            except RuntimeError as error:
-                print(f"{name}: fails with {error}\n", flush=True)
+    failures: dict[str, str] = {}
+    for scale in scales:
+        for _ in range(repeats):
+            for what in (*MACHINES, PEER):
+                name = f"scale {scale:g}, {what}"
+                if name in failures:
+                    continue
+                try:
+                    run = clock.child(name, __file__, "--child", what, "--scales", str(scale))
+                except SystemExit as failure:
+                    columns.pop(name, None)
+                    failures[name] = str(failure).strip().splitlines()[-1]
+                else:
+                    columns.setdefault(name, []).append(run)
+    for name, reason in failures.items():
+        print(f"{name}: fails with {reason}\n", flush=True)
     rows = dict.fromkeys(row for runs in columns.values() for row in runs[0])
     print(f"| | {' | '.join(columns)} |")
     print("|---" * (1 + len(columns)) + "|")
     for row in rows:
-        cells = [
-            shown([run[row] for run in runs if row in run] or [0]) for runs in columns.values()
-        ]
+        if row in ("waits", clock.PROCESSOR):
+            continue
+        cells = []
+        for runs in columns.values():
+            waits = [run["waits"] for run in runs] if row in ON_THE_WALL else []
+            cells.append(shown([run[row] for run in runs if row in run] or [0], waits))
         print(f"| {row} | {' | '.join(cells)} |", flush=True)
 
 

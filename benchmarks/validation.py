@@ -9,13 +9,12 @@ Elephant works on one Neo object a neuron, and is given the neurons of a tenth o
 from __future__ import annotations
 
 import argparse
-import statistics as st
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import clock
 import elephant.conversion
 import elephant.spectral
 import elephant.spike_train_correlation
@@ -80,25 +79,32 @@ def elephants(recording: Recording) -> None:
         elephant.spectral.welch_psd(rate, len_segment=512, overlap=0.5)
 
 
-def median(call: Callable[[], Any], repeats: int) -> float:
-    """Median wall-clock time, s."""
-    times = []
+def timed(call: Callable[[], Any], repeats: int) -> str:
+    """Wall-clock and processor time, for a table."""
+    watches = []
     for _ in range(repeats):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return st.median(times)
+        with clock.Stopwatch() as watch:
+            call()
+        watches.append(watch)
+    wall = clock.cell([w.wall for w in watches], " s", [w.waits for w in watches], digits=3)
+    return f"{wall} | {clock.cell([w.cpu for w in watches], ' s', digits=3)}"
 
 
 def main() -> None:
-    """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
+    with clock.session():
+        compare(repeats)
+
+
+def compare(repeats: int) -> None:
+    """Print what each part takes."""
     full = made_up(1.0, 1)
-    ours = median(lambda: measure(full), repeats)
+    print(f"median of {repeats} [min, max]; Elephant once\n")
+    print("| | time | processor time |\n|---|---|---|")
+    print(f"| statistics, full scale, 10 s | {timed(lambda: measure(full), repeats)} |", flush=True)
     memory = peak_memory_bytes() / 1e9
-    print(f"statistics, full scale, 10 s: {ours:.2f} s, peak memory {memory:.2f} GB")
     with tempfile.TemporaryDirectory() as folder:
         about = {"conditions": {}}
         runs = {DURATION: [measure(made_up(1.0, seed)) for seed in range(2, 8)]}
@@ -109,10 +115,11 @@ def main() -> None:
             found = examine(Path(folder, "run"), Path(folder, "reference.h5"))
             write_report(found, Path(folder, "report.html"))
 
-        print(f"validation with its page: {median(validate, repeats):.2f} s")
+        print(f"| validation with its page | {timed(validate, repeats)} |", flush=True)
     small = made_up(0.1, 1)
-    pair = [median(lambda: measure(small), repeats), median(lambda: elephants(small), 1)]
-    print(f"a tenth of the scale: {pair[0]:.3f} s, Elephant {pair[1]:.1f} s")
+    print(f"| a tenth of the scale | {timed(lambda: measure(small), repeats)} |")
+    print(f"| the same, Elephant | {timed(lambda: elephants(small), 1)} |")
+    print(f"\npeak memory of the statistics: {memory:.2f} GB")
 
 
 if __name__ == "__main__":

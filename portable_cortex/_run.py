@@ -282,6 +282,7 @@ def _metadata(
             **clock.seconds,
             **tried("the backend's phases", lambda: {**backend.phases()}, nothing),
         },
+        "cpu_s": {phase: parallel.total(s) for phase, s in clock.cpu_seconds.items()},
         "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
         "processes": parallel.processes(),
         "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),

@@ -94,7 +94,7 @@ def test_benchmark(tmp_path):
     summary = found.summary()
     assert list(summary) == [
         "create (s)", "connect (s)", "prepare (s)", "simulate (s)", "real-time factor",
-        "peak memory (GB)",
+        "core-seconds per s of model time", "peak memory (GB)",
     ]  # fmt: skip
     factors = sorted(r.cost.real_time_factor for r in found.results)
     entry = summary["real-time factor"]["mock"]

@@ -208,6 +208,55 @@ def test_results_do_not_depend_on_the_number_of_threads():
         )
 
 
+def mixed_network(threads):
+    """All that was recorded of several cell types, sources and currents, in two pieces."""
+    sim = namespace(threads=threads)
+    plain = sim.Population(203, sim.IF_curr_exp())
+    kinds = {
+        "plain": plain,
+        "alpha": sim.Population(77, sim.IF_curr_alpha()),
+        "conductance": sim.Population(130, sim.IF_cond_exp()),
+        "jumping": sim.Population(61, sim.Izhikevich(i_offset=0.008)),
+    }
+    poisson = sim.Population(150, sim.SpikeSourcePoisson(rate=300.0))
+    array = sim.Population(9, sim.SpikeSourceArray(spike_times=[2.0, 7.3, 21.0]))
+    delay = sim.RandomDistribution("uniform", low=0.1, high=3.0)
+    for label, cells in kinds.items():
+        weight = 0.02 if label == "conductance" else 1.5
+        for source in (plain, poisson, array):
+            sim.Projection(
+                source, cells, sim.FixedProbabilityConnector(0.1),
+                sim.StaticSynapse(weight=weight, delay=delay), receptor_type="excitatory",
+            )  # fmt: skip
+        background = sim.Population(cells.size, sim.SpikeSourcePoisson(rate=2000.0))
+        synapse = sim.StaticSynapse(weight=0.1 * weight, delay=0.1)
+        sim.Projection(background, cells, sim.OneToOneConnector(), synapse)
+        cells.record("spikes")
+        cells[3::7].record("v")
+    poisson.record("spikes")
+    plain[5:40].record("isyn_exc")
+    plain[10:20].inject(sim.StepCurrentSource(times=[3.0, 20.0], amplitudes=[0.7, 0.0]))
+    kinds["alpha"].inject(sim.NoisyCurrentSource(mean=0.4, stdev=0.3, start=5.0, stop=25.0))
+    sim.run(13.7)
+    sim.run(16.3)
+    recorded = {}
+    for label, cells in {**kinds, "poisson": poisson}.items():
+        segment = cells.get_data().segments[0]
+        recorded[label] = [np.asarray(train) for train in segment.spiketrains]
+        recorded[label] += [np.asarray(signal) for signal in segment.analogsignals]
+        assert sum(len(train) for train in segment.spiketrains) > 50, label
+    sim.end()
+    return recorded
+
+
+def test_one_to_eight_threads_make_the_same_of_a_mixed_network():
+    one = mixed_network(1)
+    for threads in range(2, 9):
+        for label, arrays in mixed_network(threads).items():
+            for ours, theirs in zip(arrays, one[label], strict=True):
+                np.testing.assert_array_equal(ours, theirs, err_msg=f"{threads} threads, {label}")
+
+
 def test_segments_that_find_no_room_in_the_lists_are_looked_up(monkeypatch):
     from portable_cortex.backends.builtin import _kernel
 

@@ -39,7 +39,9 @@ def test_run_writes_its_files_and_prints_the_rates(tmp_path):
         assert f"{recording.n_neurons[label]}" in row
         assert f"{rate:.3f}" in row
         assert f"{recording.metadata['published_rates'][label]:.3f}" in row
-    assert "real-time factor" in done.stdout
+    assert re.search(
+        r"real-time factor \d+\.\d+ \(simulate phase; \d+\.\d+ core-seconds", done.stdout
+    )
     assert "here/activity.png" in done.stdout
     assert "\x1b" not in done.stdout  # no colours in a file
 

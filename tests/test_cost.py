@@ -44,6 +44,26 @@ def test_real_time_factors(recorded):
     assert cost.energies == ()
 
 
+def test_core_seconds(recorded):
+    about = {**recorded.metadata, "options": {"threads": 3}, "processes": 2}
+    about["phases_s"] = {**about["phases_s"], "simulate": 0.5}
+    cost = cost_of({**about, "cpu_s": {"simulate": 2.0}})
+    assert cost.core_seconds == pytest.approx(10.0)  # 2 s of processor time for 0.2 s
+    assert cost.core_seconds_held == pytest.approx(15.0)  # 6 threads, real-time factor 2.5
+    used, held = (f for f in cost.figures() if f.name.startswith("core-seconds"))
+    assert (used.value, held.value) == (cost.core_seconds, cost.core_seconds_held)
+    assert "on average 4 of 6 threads" in held.note
+    free = cost_of({**about, "cpu_s": {"simulate": 2.9}})
+    assert [f.note for f in free.figures() if f.name.startswith("core-seconds")] == ["", ""]
+
+
+def test_runs_of_older_versions_do_not_say_their_core_seconds(recorded):
+    older = {k: v for k, v in recorded.metadata.items() if k != "cpu_s"}
+    cost = cost_of(older)
+    assert (cost.core_seconds, cost.threads, cost.core_seconds_held) == (None, None, None)
+    assert not any(f.name.startswith("core-seconds") for f in cost.figures())
+
+
 def test_energy_per_synaptic_event(recorded):
     cost = cost_of(with_energy(recorded, OUTLET, BOARDS))
     events = recorded.metadata["synaptic_events"]
@@ -144,6 +164,9 @@ def test_for_json(recorded):
         {"peak_memory_bytes": None},
         {"peak_memory_bytes": float("inf")},
         {"phases_s": ["simulate"]},
+        {"cpu_s": None},
+        {"cpu_s": {"connect": 1.0}},
+        {"options": {"threads": "many"}},
         {"phases_s": {"connect": 1.0}},
         {"phases_s": {"simulate": float("nan")}},
         {"synaptic_events": "many"},

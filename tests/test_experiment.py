@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 import textwrap
 from datetime import datetime
 from pathlib import Path
@@ -360,6 +362,9 @@ def test_metadata_is_complete():
         "import", "setup", "create", "connect", "prepare", "warmup", "simulate", "readout"
     } <= set(phases)  # fmt: skip
     assert all(seconds >= 0 for seconds in phases.values())
+    assert set(about["cpu_s"]) == set(phases)
+    assert all(seconds >= 0 for seconds in about["cpu_s"].values())
+    assert about["cpu_s"]["import"] > 0
     assert about["real_time_factor"] == pytest.approx(phases["simulate"] / 0.04)
     begin, end = about["simulate_interval_unix"]
     assert end - begin == pytest.approx(phases["simulate"], abs=1.0)
@@ -553,3 +558,18 @@ def test_brunel2000_scale(value):
 def test_numbers_are_numbers(value):
     with pytest.raises(InvalidValueError, match=r"'scale' must be a finite number, like 0\.1"):
         brunel(scale=value)
+
+
+def test_processor_time_counts_programs_that_go_on():
+    from portable_cortex.host.clock import Clock
+
+    spin = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+    command = [sys.executable, "-c", spin]
+    clock, pipe = Clock(), subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as program:
+        with clock("simulate"):
+            program.stdout.readline()
+        with clock("readout"):
+            program.communicate(b"\n")
+    assert clock.cpu_seconds["simulate"] >= 0.25
+    assert clock.cpu_seconds["readout"] < 0.25

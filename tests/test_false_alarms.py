@@ -7,7 +7,7 @@ vectorised tests are used here, and are proved to be those of the package.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 
 import numpy as np
@@ -35,13 +35,11 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def benchmark(checkout):
-    path = checkout / "benchmarks" / "false_alarms.py"
-    spec = importlib.util.spec_from_file_location("false_alarms", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["false_alarms"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["false_alarms"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(checkout / "benchmarks")
+        yield importlib.import_module("false_alarms")
+    for name in ("false_alarms", "clock"):
+        del sys.modules[name]
 
 
 def seeds(rng, n):

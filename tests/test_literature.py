@@ -22,14 +22,20 @@ from portable_cortex.validation.cost import (
 
 def test_published_runs():
     runs = published_runs()
-    assert len(runs) == 14
-    assert len({r.key for r in runs}) == len({r.label for r in runs}) == 14
+    assert len(runs) == 15
+    assert len({r.key for r in runs}) == len({r.label for r in runs}) == 15
     assert {r.family for r in runs} == set(FAMILIES)
     assert all(2014 <= r.year <= 2030 and r.rtf > 0 and r.doi.startswith("10.") for r in runs)
     by_key = {r.key: r for r in runs}
     assert by_key["Kau23"].energy_per_synaptic_event_uj == 0.04755
     assert by_key["Kni21"].energy_per_synaptic_event_uj is None
     assert by_key["Rho19-dc"].label == "Rhodes et al. 2019, DC"
+    new = by_key["Lin24"]
+    assert (new.doi, new.rtf, new.nodes) == ("10.1109/ACCESS.2024.3479933", 0.8, 1)
+    assert new.energy_per_synaptic_event_uj == 0.021
+    assert "scope of the energy unknown" in new.note
+    assert [round(by_key[key].core_seconds) for key in ("Kur22-1", "vAl18-nest-eff")] == [86, 330]
+    assert {r.family for r in runs if r.cores is not None} == {"CPU"}
 
 
 @pytest.fixture
@@ -63,8 +69,8 @@ def test_labels_are_legible(tmp_path, panels, runs):
     draw_literature(path, runs)
     assert matplotlib.image.imread(path).shape[:2] == (900, 1800)
     by_energy, by_year = (len(chart.marks) for _, chart in panels)
-    assert by_year == 14 + len(runs)
-    assert by_energy == 13 + sum(r.energy_per_synaptic_event_uj is not None for r in runs)
+    assert by_year == 15 + len(runs)
+    assert by_energy == 14 + sum(r.energy_per_synaptic_event_uj is not None for r in runs)
     for axes, chart in panels:
         renderer = axes.figure.canvas.get_renderer()
         boxes = [Text.get_window_extent(text, renderer) for text in axes.texts]

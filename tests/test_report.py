@@ -201,12 +201,14 @@ def test_figures_are_those_of_the_cost(small):
     cost = cost_of(recording)
     assert list(cards) == [
         "real-time factor",
+        "core-seconds used",
         "peak memory",
         "energy",
         "energy per synaptic event",
     ]
     assert cards["real-time factor"].value == number(cost.real_time_factor)
     assert cards["energy per synaptic event"].value == "2.50 µJ"
+    assert cards["core-seconds used"].value == f"{number(cost.core_seconds)} per s of model time"
     assert all(card.label.startswith("measured, ") for card in found.cards)
     assert [phase.name for phase in found.phases] == list(recording.metadata["phases_s"])
     assert sum(phase.share for phase in found.phases) == pytest.approx(100, abs=0.1)
@@ -237,7 +239,7 @@ def test_an_incomplete_account_is_said(small, metadata, phases):
 def test_the_place_among_the_published_runs(small):
     found = account(changed(small, energy=[OUTLET], synaptic_events=5_000_000))
     by_energy, by_year = found.charts
-    assert (len(by_energy.marks), len(by_year.marks)) == (14, 15)
+    assert (len(by_energy.marks), len(by_year.marks)) == (15, 16)
     assert not found.full_scale
     for chart in found.charts:
         (star,) = (mark for mark in chart.marks if mark.family == "user")
@@ -272,11 +274,27 @@ def test_a_run_at_full_scale_can_be_compared(small):
     parameters = {**small.metadata["parameters"], "scale": 1.0}
     found = account(changed(small, parameters=parameters, duration_ms=20_000.0, n_spikes=None))
     assert found.full_scale
-    assert [mark.comparable for mark in found.charts[1].marks] == [True] * 15
+    assert [mark.comparable for mark in found.charts[1].marks] == [True] * 16
     assert len(found.caveats) == 1  # nothing measured its energy
     assert "energy is not known" in found.caveats[0]
     half = {**parameters, "k_scale": 0.5}
     assert not account(changed(small, parameters=half)).full_scale
+
+
+def test_core_seconds_stand_beside_the_published_ones(small):
+    phases = {**small.metadata["phases_s"], "simulate": 0.1}
+    settings = {"phases_s": phases, "options": {"threads": 2}, "duration_ms": 100.0}
+    found = account(changed(small, cpu_s={"simulate": 0.19}, **settings))
+    first, *published = found.core_seconds
+    assert first == "this run 2.00 (2 cores)"
+    assert "Kurth et al. 2022, 1 node 85.8 (128 cores)" in published
+    assert len(published) == 4
+    (held,) = (card for card in found.cards if card.name == "core-seconds held")
+    assert (held.value, held.note) == ("2.00 per s of model time", "")
+    found = account(changed(small, cpu_s={"simulate": 0.1}, **settings))
+    (held,) = (card for card in found.cards if card.name == "core-seconds held")
+    assert "on average 1 of 2 threads" in held.note
+    assert "wall-clock time says little" in held.note
 
 
 def test_other_models_are_not_among_the_published(small):

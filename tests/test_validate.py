@@ -344,8 +344,8 @@ def test_a_damaged_run(mock_run, mock_reference, tmp_path, damage):
 @pytest.mark.parametrize("value", [None, 3, "text", [1], {"scale": {"a": 1}}])
 @pytest.mark.parametrize(
     "key",
-    "model parameters phases_s energy versions computer published_rates peak_memory_bytes "
-    "real_time_factor seed synaptic_events realisation timestep_ms".split(),
+    "model parameters phases_s cpu_s options processes energy versions computer published_rates "
+    "peak_memory_bytes real_time_factor seed synaptic_events realisation timestep_ms".split(),
 )
 def test_odd_metadata_is_no_obstacle(mock_run, mock_reference, tmp_path, monkeypatch, key, value):
     from portable_cortex.validation.pages import export, report, terminal

@@ -8,19 +8,20 @@ network itself changed.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
+from portable_cortex.host.interruption import shielded
 from portable_cortex.pynn.values import members
 
-from . import _kernel, _memory, _synapses
-from ._barrier import CACHE_LINE
+from . import _kernel, _memory, _synapses, _turns
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
+from ._llvm import PLACE
 from ._philox import POISSON
 from ._poisson import tables
 
@@ -174,6 +175,7 @@ class Engine:
             source_windows=source_windows,
             scheduled_steps=scheduled[0],
             scheduled_cells=scheduled[1],
+            cursors=np.zeros(2, np.int64),
             coming_steps=coming[0],
             coming_receptors=coming[1],
             coming_places=coming[2],
@@ -316,8 +318,8 @@ class Engine:
             rates=self._tables.arrays(),
             log=np.empty((self._n_threads, max(1, most) * self._slice_steps), np.int32),
             log_ends=np.zeros((self._n_threads, self._slice_steps + 1), np.int64),
-            counters=np.zeros(self._n_threads * CACHE_LINE, np.int64),
-            clock=np.array([state.step], np.int64),
+            turns=_turns.turns(self._n_threads),
+            places=np.empty(self._n_threads * PLACE, np.uint8),
             step_ms=np.array([state.dt]),
         )
 
@@ -371,7 +373,7 @@ class Engine:
         return max(1, int(SAMPLES_CAPACITY / widest)) if widest else self._slice_steps
 
     def _run_slice(self, n_steps: int) -> None:
-        start = int(self._shared.clock[0])
+        start = int(self._state.step)
         stop = start + n_steps
         waves = [source.waveform(start, stop) for source in self._state.current_sources]
         ready = []
@@ -386,19 +388,20 @@ class Engine:
                     samples=np.empty(int(sizes.sum())),
                 )
             )
-        others = [
-            self._pool.submit(_kernel.run, thread, n_steps, ready[thread], self._shared)
-            for thread in range(1, self._n_threads)
-        ]
+        shared = self._shared._replace(turns=_turns.turns(self._n_threads))
+        others: list[Future[None]] = []
         try:
-            _kernel.run(0, n_steps, ready[0], self._shared)
+            with shielded():  # from Ctrl-C: each thread waits until the others have come
+                for thread in range(1, self._n_threads):
+                    work = (thread, start, n_steps, ready[thread], shared)
+                    others.append(self._pool.submit(_kernel.run, *work))
+                _kernel.run(0, start, n_steps, ready[0], shared)
             for other in others:
                 other.result()
         finally:
-            # also when Ctrl-C comes here: the threads end their slice together
-            for other in others:
+            for other in others:  # the threads end their slice together
                 other.result()
-            if self._shared.clock[0] != start:
+            if n_steps and _turns.n_done(shared.turns) > n_steps:
                 self._collect(start, n_steps, ready)
                 for source, wave in zip(self._state.current_sources, waves, strict=True):
                     source.take(wave)

@@ -19,10 +19,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._barrier import arrive, await_others, meet
 from ._integrate import add, advance
-from ._llvm import denormals_to_zero, float_of, prefetch, set_float_control
+from ._llvm import borrowed, denormals_to_zero, float_of, lend, prefetch, set_float_control
 from ._poisson import PIECE, events, events_of_one
+from ._turns import CACHE_LINE, DONE, TAKEN, WRITTEN, next_part, tell
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -103,6 +103,7 @@ class Mine(NamedTuple):
     source_windows: I64
     scheduled_steps: I64
     scheduled_cells: NDArray[np.int32]
+    cursors: I64  # in `scheduled_steps` and `coming_steps`
     coming_steps: I64  # inputs through synapses that have changed since their spikes
     coming_receptors: I64
     coming_places: I64
@@ -133,8 +134,8 @@ class Shared(NamedTuple):
     rates: tuple[NDArray[np.uint16], F64]
     log: NDArray[np.int32]
     log_ends: I64
-    counters: I64
-    clock: I64
+    turns: I64  # see `_turns`
+    places: NDArray[np.uint8]  # where threads lend their parts
     step_ms: F64
 
 
@@ -338,18 +339,46 @@ def _receive(
 
 
 @njit(cache=True, nogil=True)
-def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
-    """Advance by `n_steps`; ``shared.clock[0]`` tells from where, and in the end how far."""
+def run(thread: int, start: int, n_steps: int, mine: Any, shared: Any) -> None:
+    """Advance by `n_steps` from step `start`, together with the other threads.
+
+    The last task of a part takes notice of the spikes of the last step.
+    """
     float_control = denormals_to_zero()
-    start = shared.clock[0]
-    n_threads = shared.log.shape[0]
-    offsets = shared.offsets[thread]
-    found = np.empty(SEGMENTS, offsets.dtype), np.empty(SEGMENTS, offsets.dtype)
-    log, log_ends = shared.log[thread], shared.log_ends[thread]
-    due = np.searchsorted(mine.scheduled_steps, start + 1)
-    coming = np.searchsorted(mine.coming_steps, start + 1)
+    found = np.empty(SEGMENTS, mine.begins.dtype), np.empty(SEGMENTS, mine.begins.dtype)
     words = np.empty(PIECE // 4, np.uint64)
     space = words, words.view(np.uint16), np.empty(PIECE, np.uint16)
+    lend(shared.places, thread, mine)
+    tell(shared.turns, thread, TAKEN, 0)
+    part = next_part(shared.turns, thread, n_steps + 1)
+    while part >= 0:
+        if part == thread:
+            _task(part, start, n_steps, mine, shared, space, found)
+        else:
+            other = borrowed(shared.places, part, mine)
+            _task(part, start, n_steps, other, shared, space, found)
+        part = next_part(shared.turns, thread, n_steps + 1)
+    set_float_control(float_control)
+
+
+@njit(cache=True, nogil=True)
+def _task(
+    part: int, start: int, n_steps: int, mine: Any, shared: Any, space: Any, found: Any
+) -> None:
+    """Advance a part by its next step."""
+    relative = shared.turns[part * CACHE_LINE + DONE]
+    step, offsets = start + relative + 1, shared.offsets[part]
+    if relative:
+        _remember(step - 1, relative - 1, offsets, mine, shared)
+    if relative == n_steps:
+        tell(shared.turns, part, DONE, relative + 1)
+        return
+    if relative == 0:
+        mine.cursors[0] = np.searchsorted(mine.scheduled_steps, step)
+        mine.cursors[1] = np.searchsorted(mine.coming_steps, step)
+    due, coming = mine.cursors
+    log, log_ends = shared.log[part], shared.log_ends[part]
+    total = log_ends[relative]
     # few arguments for calls that are frequent: numba passes each array of a tuple by value
     neurons = (
         mine.groups, mine.arrivals, mine.page, mine.refractory, mine.drive, mine.constants,
@@ -358,54 +387,41 @@ def run(thread: int, n_steps: int, mine: Any, shared: Any) -> None:
     any_late = False
     for g in range(mine.groups.shape[0]):
         any_late |= mine.groups[g].late != 0
-    total = 0
-    meet(shared.counters, thread, n_threads)  # all have read the clock
-    for relative in range(n_steps):
-        step = start + relative + 1
-        if relative:
-            _remember(step - 1, relative - 1, offsets, mine, shared)
 
-        # 1. neurons, and the spikes of sources
-        if mine.waves.shape[0]:
-            _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
-        total = _neurons(False, neurons, mine.background, step, step_ms, rates, space, log, total)
-        for p in range(mine.sources.shape[0]):
-            senders = mine.sources[p]
-            rows = slice(senders.row, senders.row + senders.size)
-            total = _emit(
-                senders, step, mine.source_tables[rows], mine.source_windows[rows], rates, space,
-                log, total,
-            )  # fmt: skip
-        while due < mine.scheduled_steps.size and mine.scheduled_steps[due] == step:
-            log[total] = mine.scheduled_cells[due]
-            total += 1
-            due += 1
+    # 1. neurons, and the spikes of sources
+    if mine.waves.shape[0]:
+        _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
+    total = _neurons(False, neurons, mine.background, step, step_ms, rates, space, log, total)
+    for p in range(mine.sources.shape[0]):
+        senders = mine.sources[p]
+        rows = slice(senders.row, senders.row + senders.size)
+        total = _emit(
+            senders, step, mine.source_tables[rows], mine.source_windows[rows], rates, space,
+            log, total,
+        )  # fmt: skip
+    while due < mine.scheduled_steps.size and mine.scheduled_steps[due] == step:
+        log[total] = mine.scheduled_cells[due]
+        total += 1
+        due += 1
+    log_ends[relative + 1] = total
+    if not any_late:
+        tell(shared.turns, part, WRITTEN, relative + 1)
+
+    # 2. what arrives
+    while coming < mine.coming_steps.size and mine.coming_steps[coming] == step:
+        receptor, place = mine.coming_receptors[coming], mine.coming_places[coming]
+        mine.arrivals[receptor, place] += mine.arrivals.dtype.type(mine.coming_weights[coming])
+        coming += 1
+    for receptor in range(shared.rows.shape[0]):
+        _receive(mine.arrivals[receptor], receptor, step, found, offsets, mine, shared)
+    if any_late:
+        total = _neurons(True, neurons, mine.background, step, step_ms, rates, space, log, total)
         log_ends[relative + 1] = total
-        if not any_late:
-            arrive(shared.counters, thread)
+        tell(shared.turns, part, WRITTEN, relative + 1)
 
-        # 2. what arrives
-        while coming < mine.coming_steps.size and mine.coming_steps[coming] == step:
-            receptor, place = mine.coming_receptors[coming], mine.coming_places[coming]
-            mine.arrivals[receptor, place] += mine.arrivals.dtype.type(mine.coming_weights[coming])
-            coming += 1
-        for receptor in range(shared.rows.shape[0]):
-            _receive(mine.arrivals[receptor], receptor, step, found, offsets, mine, shared)
-        if any_late:
-            total = _neurons(
-                True, neurons, mine.background, step, step_ms, rates, space, log, total
-            )
-            log_ends[relative + 1] = total
-            arrive(shared.counters, thread)
-
-        _sample(step, start, mine)
-        await_others(shared.counters, thread, n_threads)
-    if n_steps:
-        _remember(start + n_steps, n_steps - 1, offsets, mine, shared)
-    meet(shared.counters, thread, n_threads)  # nobody reads the clock or the log any more
-    if thread == 0:
-        shared.clock[0] = start + n_steps
-    set_float_control(float_control)
+    _sample(step, start, mine)
+    mine.cursors[0], mine.cursors[1] = due, coming
+    tell(shared.turns, part, DONE, relative + 1)
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,8 @@ from numba.core import cgutils
 
 from . import _cache  # noqa: F401  # before the first function is compiled
 
-declared: Any = cgutils.get_or_insert_function  # numba leaves it untyped
+declared: Any = cgutils.get_or_insert_function  # numba leaves both untyped
+allocated: Any = cgutils.alloca_once
 
 
 def intrinsic(code: Callable[..., Any]) -> Any:
@@ -74,6 +75,42 @@ def common(typingctx: Any, a: Any, b: Any) -> Any:
     return a(a, b), code
 
 
+PLACE = 8192  # bytes, more than the arrays of a tuple take (not their elements)
+
+
+@intrinsic
+def lend(typingctx: Any, places: Any, number: Any, value: Any) -> Any:
+    """Let other threads use a tuple of arrays, while the lender's caller holds them."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = context.get_value_type(value)
+        assert context.get_abi_sizeof(kind) <= PLACE
+        pointer = _place(context, builder, signature, arguments)
+        builder.store(arguments[2], builder.bitcast(pointer, kind.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(places, types.intp, value), code
+
+
+@intrinsic
+def borrowed(typingctx: Any, places: Any, number: Any, like: Any) -> Any:
+    """What another thread lent, a tuple of the same type as `like`."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _place(context, builder, signature, arguments)
+        kind = context.get_value_type(like)
+        value = builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1)
+        context.nrt.incref(builder, like, value)
+        return value
+
+    return like(places, types.intp, like), code
+
+
+def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    number = builder.mul(arguments[1], ir.Constant(arguments[1].type, PLACE))
+    return element(context, builder, signature, [arguments[0], number])
+
+
 X86, ARM = platform.machine() in ("x86_64", "AMD64"), platform.machine() in ("aarch64", "arm64")
 TO_ZERO = 0x8040 if X86 else 1 << 24  # results and operands that are denormal
 
@@ -85,7 +122,7 @@ def _float_control(typingctx: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         wide = ir.IntType(64)
         if X86:
-            place = cgutils.alloca_once(builder, ir.IntType(32))
+            place = allocated(builder, ir.IntType(32))
             pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
             kind = ir.FunctionType(ir.VoidType(), [pointer.type])
             function = declared(builder.module, kind, "llvm.x86.sse.stmxcsr")
@@ -105,7 +142,7 @@ def set_float_control(typingctx: Any, value: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if X86:
-            place = cgutils.alloca_once(builder, ir.IntType(32))
+            place = allocated(builder, ir.IntType(32))
             builder.store(builder.trunc(arguments[0], ir.IntType(32)), place)
             pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
             kind = ir.FunctionType(ir.VoidType(), [pointer.type])

@@ -253,15 +253,11 @@ def _show(recording: Recording, folder: Path) -> None:
         ("energy", f"{e['joules']:.4g} J ({e['kind']}, {e['scope']}, {e['source']})")
         for e in about["energy"]
     ]
-    factor = about["real_time_factor"]
     for what, value in (
         ("network", f"{about['n_neurons']:,} neurons, {_count(about['n_synapses'])} synapses"),
         ("wall-clock (s)", phases),
         *_nested(about["machine_report"].get("mapping", {})),
-        (
-            "real-time factor",
-            "none: nothing was simulated" if factor is None else f"{factor:.2f} (simulate phase)",
-        ),
+        ("real-time factor", _speed(about)),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
         *energies,
         ("written to", folder),
@@ -270,6 +266,16 @@ def _show(recording: Recording, folder: Path) -> None:
         out.print(f"{what:17}{printable(value)}", soft_wrap=True, markup=False, highlight=False)
     for doubt in about["warnings"]:
         _complain("yellow", "Warning", doubt)
+
+
+def _speed(about: Mapping[str, Any]) -> str:
+    """Real-time factor, and what it took of the cores; a fetched run may not know that."""
+    factor, cpu = about["real_time_factor"], about.get("cpu_s", {}).get("simulate")
+    if factor is None:
+        return "none: nothing was simulated"
+    seconds = about["duration_ms"] * 1e-3
+    used = "" if cpu is None else f"; {cpu / seconds:.2f} core-seconds per s of model time"
+    return f"{factor:.2f} (simulate phase{used})"
 
 
 def _count(number: int | None) -> str:

@@ -6,7 +6,7 @@ It knows no network and no file format, and imports nothing but numpy: jobs at t
 __all__ = [
     "cache",  # where compiled code is kept
     "children",  # programs that are started, and end with this one
-    "clock",  # wall-clock time of phases
+    "clock",  # wall-clock and processor time of phases
     "interruption",  # Ctrl-C and SIGTERM
     "output",  # files that are whole or not there; streams that nobody reads
     "parallel",  # the processes that mpirun started

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..errors import BackendUnavailableError
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 # What the launchers tell each process: number of processes, its own, and those on its computer.
 LAUNCHERS = (
@@ -121,9 +122,9 @@ def of_first(value: T) -> T:
     return communicator().bcast(value, root=0)  # type: ignore[no-any-return]
 
 
-def total(value: int) -> int:
+def total(value: N) -> N:
     """Sum over all processes; every process must call it."""
-    return value if processes() == 1 else int(communicator().allreduce(value))
+    return value if processes() == 1 else type(value)(communicator().allreduce(value))
 
 
 def joined(array: NDArray[Any], axis: int = 0) -> NDArray[Any]:

@@ -103,7 +103,7 @@ class Sweep:
         OutputError
             If that is not possible.
         """
-        shown = ("rates", "phases_s", "real_time_factor", "peak_memory_bytes", "energy")
+        shown = ("rates", "phases_s", "cpu_s", "real_time_factor", "peak_memory_bytes", "energy")
         content = {
             "runs": [
                 {

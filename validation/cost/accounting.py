@@ -1,6 +1,8 @@
 r"""What a run cost: time and energy to solution, each figure with its label and scope.
 
 * Real-time factor of a phase: its wall-clock seconds over the seconds of model time.
+* Core-seconds for a second of model time: processor time of the simulate phase (used), and its
+  wall-clock time times the threads (held), as publications can be compared.
 * Energy per synaptic event: energy of the simulate phase over the number of recurrent synaptic
   events in it, spikes times out-degree. Events of the background drive do not count
   (van Albada et al. 2018, 10.3389/fnins.2018.00291).
@@ -20,6 +22,7 @@ from portable_cortex.recording import model_of
 Run = Recording | Mapping[str, Any]
 """A recording, or the contents of its ``run.json``."""
 
+SHARED = 1.2  # cores held over cores used, above which the wall clock says little
 SAME = ("model", "parameters", "timestep_ms", "warmup_ms", "duration_ms", "n_synapses")
 
 
@@ -64,6 +67,11 @@ class Cost:
         Where the number of events comes from, or why it is unknown.
     charge : Figure or None
         What a job portal has counted for the whole job, e.g. core-hours.
+    core_seconds : float or None
+        Processor time of the simulate phase for a second of model time; None where the run does not
+        say, as of older versions.
+    threads : int or None
+        That simulated, those of all processes together; None where the backend has no such option.
 
     Examples
     --------
@@ -79,11 +87,18 @@ class Cost:
     synaptic_events: int | None
     events_from: str
     charge: Figure | None = None
+    core_seconds: float | None = None
+    threads: int | None = None
 
     @property
     def real_time_factor(self) -> float:
         """That of the simulate phase: above 1 is slower than real time."""
         return self.real_time_factors["simulate"]
+
+    @property
+    def core_seconds_held(self) -> float | None:
+        """Threads times real-time factor: cores that were held, busy or not."""
+        return None if self.threads is None else self.threads * self.real_time_factor
 
     def energy_per_event(self, energy: Energy) -> float | None:
         """Energy per recurrent synaptic event, uJ; None if the events are unknown or none."""
@@ -97,6 +112,7 @@ class Cost:
             Figure(f"real-time factor, {phase}", value, "", "measured", "wall-clock time")
             for phase, value in self.real_time_factors.items()
         ]
+        figures += self._core_seconds()
         memory = self.peak_memory_bytes * 1e-9
         figures.append(Figure("peak memory", memory, "GB", "measured", "process"))
         for energy in self.energies:
@@ -116,6 +132,23 @@ class Cost:
         if self.charge is not None:
             figures.append(self.charge)
         return tuple(figures)
+
+    def _core_seconds(self) -> list[Figure]:
+        """Of cores, used and held, with a remark where these differ."""
+        figures, unit = [], "per s of model time"
+        used, held = self.core_seconds, self.core_seconds_held
+        if used is not None:
+            figures.append(Figure("core-seconds used", used, unit, "measured", "processor time"))
+        if held is not None:
+            scope, note = f"wall-clock time × {self.threads} threads", ""
+            if used is not None and held > SHARED * used:
+                busy = used / self.real_time_factor
+                note = (
+                    f"on average {busy:.2g} of {self.threads} threads had a core and work: the "
+                    "cores were shared, or threads waited; wall-clock time says little"
+                )
+            figures.append(Figure("core-seconds held", held, unit, "measured", scope, note))
+        return figures
 
 
 def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Energy] = ()) -> Cost:
@@ -169,6 +202,8 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
             for figure in metadata["energy"]
         )
         charge = _charge(metadata)
+        core_seconds = _core_seconds(metadata, model_seconds)
+        threads = _threads(metadata)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise OutputError(f"the run has no complete account of its cost: {error!r}") from None
     if events is not None:
@@ -177,7 +212,23 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
         events, origin = _events_of(metadata, metadata_of(events_from))
     else:
         origin = "unknown: spikes were not recorded"
-    return Cost(factors, memory, (*measured, *energies), events, origin, charge)
+    energies = (*measured, *energies)
+    return Cost(factors, memory, energies, events, origin, charge, core_seconds, threads)
+
+
+def _core_seconds(metadata: Mapping[str, Any], model_seconds: float) -> float | None:
+    """Processor time of the simulate phase for a second of model time, where the run says it."""
+    if "cpu_s" not in metadata:
+        return None
+    return _finite(metadata["cpu_s"]["simulate"] / model_seconds)
+
+
+def _threads(metadata: Mapping[str, Any]) -> int | None:
+    """Of all processes together."""
+    options = metadata.get("options")
+    if not isinstance(options, Mapping) or "threads" not in options:
+        return None
+    return int(_finite(options["threads"])) * int(_finite(metadata.get("processes", 1)))
 
 
 def _charge(metadata: Mapping[str, Any]) -> Figure | None:

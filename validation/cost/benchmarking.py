@@ -288,6 +288,8 @@ def quantities(result: Result) -> dict[str, float]:
         if phase in result.metadata["phases_s"]
     }
     values["real-time factor"] = result.cost.real_time_factor
+    if result.cost.core_seconds is not None:
+        values["core-seconds per s of model time"] = result.cost.core_seconds
     values["peak memory (GB)"] = result.cost.peak_memory_bytes * 1e-9
     for energy in result.cost.energies:
         label = f"{energy.kind}, {energy.scope}, {energy.source}"

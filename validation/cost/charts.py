@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..drawing import Axis, Box, Tick, place_labels, round_numbers
-from .literature import UserRun, published_runs
+from .literature import PublishedRun, UserRun, published_runs
 
 CHART_WIDTH, CHART_HEIGHT = 560.0, 400.0
 LETTER, LINE = 5.6, 12.0  # width of a letter and height of a label, at the page's font size
@@ -100,7 +100,7 @@ def charts(runs: Sequence[UserRun], comparable: bool) -> tuple[Chart, Chart]:
     --------
     >>> by_energy, by_year = charts([UserRun("mine", 0.5, None, 2026)], True)
     >>> len(by_energy.marks), len(by_year.marks)
-    (13, 15)
+    (14, 16)
     """
     points = [
         _Point(
@@ -110,7 +110,7 @@ def charts(runs: Sequence[UserRun], comparable: bool) -> tuple[Chart, Chart]:
     ] + [
         _Point(
             r.energy_per_synaptic_event_uj, r.year, r.rtf, r.family.lower(), r.label,
-            f"{r.system}; {r.drive}" + (f"; {r.note}" if r.note else ""),
+            "; ".join(part for part in (r.system, r.drive, _core_seconds(r), r.note) if part),
         )
         for r in published_runs()
     ]  # fmt: skip
@@ -123,6 +123,10 @@ def charts(runs: Sequence[UserRun], comparable: bool) -> tuple[Chart, Chart]:
         ),
         _chart("Time by year", "year", up, [(p.year, p) for p in points]),
     )
+
+
+def _core_seconds(run: PublishedRun) -> str:
+    return "" if run.core_seconds is None else f"{run.core_seconds:.0f} core-seconds per s"
 
 
 def _chart(title: str, x_label: str, up: Axis, points: Sequence[tuple[float, _Point]]) -> Chart:

@@ -31,7 +31,10 @@ class PublishedRun:
     doi : str
     system, architecture : str
         Processor or board, and what ran on it, e.g. ``"NEST CPU"``.
-    nodes, process_nm : int
+    nodes : int
+    cores : int or None
+        Of the CPUs of all nodes; None where something else does the work.
+    process_nm : int
     drive : str
         ``"DC"`` or ``"Poisson"``.
     rtf : float
@@ -50,6 +53,7 @@ class PublishedRun:
     system: str
     architecture: str
     nodes: int
+    cores: int | None
     process_nm: int
     drive: str
     rtf: float
@@ -61,6 +65,17 @@ class PublishedRun:
     def family(self) -> str:
         """One of `FAMILIES`."""
         return self.architecture.split()[-1]
+
+    @property
+    def core_seconds(self) -> float | None:
+        """Core-seconds that were held for a second of model time; None without CPUs.
+
+        Examples
+        --------
+        >>> [round(r.core_seconds) for r in published_runs() if r.key == "Kur22-1"]
+        [86]
+        """
+        return None if self.cores is None else self.cores * self.rtf
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,7 @@ def published_runs() -> tuple[PublishedRun, ...]:
             system=row["system"],
             architecture=row["architecture"],
             nodes=int(row["nodes"]),
+            cores=int(row["cores"]) if row["cores"] else None,
             process_nm=int(row["process_nm"]),
             drive=row["drive"],
             rtf=float(row["rtf"]),

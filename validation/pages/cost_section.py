@@ -10,7 +10,7 @@ from typing import Any
 from portable_cortex import Recording
 from portable_cortex.errors import OutputError
 
-from ..cost import Chart, Cost, Figure, UserRun, charts, cost_of, user_run
+from ..cost import Chart, Cost, Figure, UserRun, charts, cost_of, published_runs, user_run
 from ..verdict import conditions, number
 
 UNITS = {"uJ": "µJ"}
@@ -52,6 +52,8 @@ class Account:
         Whether it is of the network that was published.
     caveats : tuple of str
         How else it differs from what is published.
+    core_seconds : tuple of str
+        Held for a second of model time: by this run, and by the published ones on CPUs.
     """
 
     cards: tuple[Card, ...] = ()
@@ -60,6 +62,7 @@ class Account:
     charts: tuple[Chart, ...] = ()
     full_scale: bool = False
     caveats: tuple[str, ...] = ()
+    core_seconds: tuple[str, ...] = ()
 
 
 def account(recording: Recording | None, other: Recording | None = None) -> Account | None:
@@ -95,7 +98,9 @@ def account(recording: Recording | None, other: Recording | None = None) -> Acco
     stars = [star for star in runs if star is not None]
     full_scale = _is_full_scale(metadata.get("parameters"))
     drawn = charts(stars, full_scale) if stars else ()
-    return Account(cards, phases, "", drawn, full_scale, _caveats(metadata, cost))
+    return Account(
+        cards, phases, "", drawn, full_scale, _caveats(metadata, cost), _core_seconds(cost)
+    )
 
 
 def _is_shown(figure: Figure) -> bool:
@@ -150,3 +155,12 @@ def _caveats(metadata: Mapping[str, Any], cost: Cost) -> tuple[str, ...]:
     if not cost.energies:
         caveats.append("its energy is not known, so that it is missing from the first picture")
     return tuple(caveats)
+
+
+def _core_seconds(cost: Cost) -> tuple[str, ...]:
+    runs = [(run.label, run.core_seconds, run.cores) for run in published_runs()]
+    return tuple(
+        f"{label} {number(held)} ({cores} cores)"
+        for label, held, cores in [("this run", cost.core_seconds_held, cost.threads), *runs]
+        if held is not None
+    )
