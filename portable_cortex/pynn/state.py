@@ -13,6 +13,9 @@ from .grid import nearest_steps
 class ID(int, common.IDMixin):  # type: ignore[misc]  # PyNN is untyped
     """One cell: its number among all cells, in order of creation."""
 
+    def __init__(self, n: int) -> None:
+        common.IDMixin.__init__(self)
+
 
 class State(common.control.BaseState):  # type: ignore[misc]
     """One network and its clock; times in ms, and in steps of the grid.
