@@ -136,6 +136,7 @@ def execute(resolved: Resolved, reporter: Reporter) -> Recording:
             backend_name=backend.name,
             clock=clock,
             shared_seed=experiment.seed if experiment.realisation == "shared" else None,
+            weight_format=_format_of_lists(resolved),
             on_progress=lambda label: reporter.phase("build", label),
             check_projection=partial(check_projection, backend),
         )
@@ -173,6 +174,13 @@ def execute(resolved: Resolved, reporter: Reporter) -> Recording:
     sizes = {label: int(p.size) for label, p in network.populations.items()}
     # as it will be read again: lists, not tuples
     return Recording(sizes, spikes, json.loads(to_json(metadata)), signals, model.source)
+
+
+def _format_of_lists(resolved: Resolved) -> str:
+    """Format of the weights that are handed over: any, where the backend itself rounds them."""
+    weight_format = resolved.options.weights
+    own = weight_format in resolved.backend.capabilities.weight_formats
+    return "full" if own else weight_format
 
 
 def _start_recording(experiment: Experiment, network: Network, backend: Backend) -> None:
