@@ -152,6 +152,7 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
             backend_name=backend.name,
             clock=clock,
             shared_seed=experiment.seed if experiment.realisation == "shared" else None,
+            weight_format=_format_of_lists(resolved),
             on_progress=lambda label: reporter.phase("build", label),
             check_projection=partial(check_projection, backend),
         )
@@ -246,6 +247,13 @@ def run_into(
         return Recording.load(folder)
     finally:
         journal.release()
+
+
+def _format_of_lists(resolved: Resolved) -> str:
+    """Format of the weights that are handed over: any, where the backend itself rounds them."""
+    weight_format = resolved.options.weights
+    own = weight_format in resolved.backend.capabilities.weight_formats
+    return "full" if own else weight_format
 
 
 def _start_recording(experiment: Experiment, network: Network, backend: Backend) -> None:

@@ -60,6 +60,9 @@ class Capabilities:
         ``"native"`` (its own random numbers) and ``"shared"`` (the core's).
     dynamics : bool
         False where spikes do not come from membrane equations.
+    weight_formats : tuple of str
+        Values of the option ``weights`` that its own projections follow. In the ``shared``
+        realisation all are possible: the core hands over weights that are rounded already.
     """
 
     arithmetic: str
@@ -78,6 +81,7 @@ class Capabilities:
     drives: tuple[str, ...] = ("poisson", "dc")
     realisations: tuple[str, ...] = ("native", "shared")
     dynamics: bool = True
+    weight_formats: tuple[str, ...] = ("full",)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from .models.loader import load_model
 from .models.user_code import shown
 from .recording import check_output, to_json
 from .registry import DEFAULT_BACKEND, DEFAULT_MACHINE, load_backend
-from .support import Namespace
+from .support import Namespace, check_weight_format
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -266,7 +266,7 @@ class Experiment:
         model.check(parameters)
         if "seed" in model.parameters:
             parameters["seed"] = int(self.seed)
-        self._check_capabilities(backend, parameters)
+        self._check_capabilities(backend, options, parameters)
         resolved = Resolved(self, model, parameters, backend, options)
         try:
             resolved.settings()
@@ -338,7 +338,9 @@ class Experiment:
             ),
         ]
 
-    def _check_capabilities(self, backend: Backend, parameters: Mapping[str, Any]) -> None:
+    def _check_capabilities(
+        self, backend: Backend, options: BackendOptions, parameters: Mapping[str, Any]
+    ) -> None:
         can = backend.capabilities
         if not can.timesteps[0] <= self.timestep <= can.timesteps[1]:
             raise UnsupportedError(
@@ -350,6 +352,8 @@ class Experiment:
                 f"backend {backend.name!r} has no realisation {self.realisation!r}: "
                 f"use {', '.join(can.realisations)}"
             )
+        if self.realisation != "shared":
+            check_weight_format(backend, options.weights)
         drive = parameters.get("drive")
         if drive in ("poisson", "dc") and drive not in can.drives:
             raise UnsupportedError(
@@ -463,7 +467,8 @@ def simulator(
     UnknownNameError, BackendUnavailableError
         For a backend that does not exist, or whose simulator is not installed.
     UnsupportedError
-        Under mpirun, for a backend of which every process would simulate a network of its own.
+        Under mpirun, for a backend of which every process would simulate a network of its own; for
+        a format of weights that it does not have.
 
     Examples
     --------
@@ -478,4 +483,5 @@ def simulator(
     loaded.require()
     chosen = load_machine(machine).options_for(loaded, options)
     check_here(loaded, chosen)
+    check_weight_format(loaded, chosen.weights)
     return Namespace(loaded.simulator(chosen), loaded)

@@ -17,6 +17,9 @@ from .models.user_code import shown
 if typing.TYPE_CHECKING:
     from typing import Self
 
+WeightFormat = Literal["full", "bfloat16"]
+WEIGHT_FORMATS: tuple[str, ...] = typing.get_args(WeightFormat)
+
 _WORDS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
@@ -55,6 +58,11 @@ class BackendOptions:
     A field is an `option`; it is an ``int``, ``float``, ``bool``, ``str`` or ``Literal``, or one of
     these or None.
 
+    Attributes
+    ----------
+    weights : {"full", "bfloat16"}
+        Format of synaptic weights, of every backend: see `Capabilities.weight_formats`.
+
     Raises
     ------
     InvalidValueError
@@ -66,13 +74,21 @@ class BackendOptions:
     ... class MyOptions(BackendOptions):
     ...     threads: int = option(1, "threads to simulate with", least=1)
     >>> MyOptions.parse({"threads": "4"})
-    MyOptions(threads=4)
+    MyOptions(weights='full', threads=4)
     >>> MyOptions(threads=0)
     Traceback (most recent call last):
         ...
     portable_cortex.errors.InvalidValueError: key 'threads' must be a whole number of 1 or more, \
 not 0
     """
+
+    weights: WeightFormat = field(
+        default="full",
+        metadata={
+            "description": "of synapses: with all digits that the backend has, or rounded to "
+            "bfloat16 (8 significant bits), the same on every backend"
+        },
+    )
 
     def __post_init__(self) -> None:
         problems = [

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .backend import Backend, Capabilities
-from .errors import PortableCortexError, UnsupportedError
+from .errors import InvalidValueError, PortableCortexError, UnsupportedError
+from .options import WEIGHT_FORMATS
 from .registry import BUILTIN, backend_names, load_backend
 
 CELL_TYPES = (
@@ -153,6 +154,33 @@ def check_projection(backend: Backend, connector: Any, synapse: Any) -> None:
             )
 
 
+def check_weight_format(backend: Backend, weight_format: Any) -> None:
+    """Raise an error for a format of weights that a backend's own projections do not have.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no such format.
+    UnsupportedError
+        With what can be done.
+
+    Examples
+    --------
+    >>> check_weight_format(load_backend("builtin"), "bfloat16")
+    """
+    if weight_format not in WEIGHT_FORMATS:
+        raise InvalidValueError(
+            f"weights must be {' or '.join(map(repr, WEIGHT_FORMATS))}, not {weight_format!r}"
+        )
+    if weight_format not in backend.capabilities.weight_formats:
+        reason = backend.cannot.get("weight-format")
+        raise UnsupportedError(
+            f"backend {backend.name!r} does not round weights to {weight_format} by itself"
+            f"{f' ({reason})' if reason else ''}: run a model with --realisation shared, for which "
+            "the core does, or leave option weights out"
+        )
+
+
 def _known_values(connector: Any, synapse: Any, name: str) -> Any:
     """Weights or delays that are numbers already: of a list, or those of the synapse."""
     columns = list(getattr(connector, "column_names", ()))
@@ -199,7 +227,14 @@ _LIMITS: dict[str, Callable[[Capabilities], str]] = {
     "delays": lambda can: f"{can.delays[0]} step to {can.delays[1]:g} ms",
     "drives of the microcircuit": lambda can: ", ".join(can.drives),
     "realisations": lambda can: ", ".join(can.realisations),
+    "with `weights=bfloat16`": lambda can: ", ".join(_realisations_in("bfloat16", can)),
 }
+
+
+def _realisations_in(weight_format: str, can: Capabilities) -> list[str]:
+    """Realisations in which weights can have a format."""
+    own = weight_format in can.weight_formats
+    return [name for name in can.realisations if own or name == "shared"]
 
 
 def summary(backend: Backend) -> str:

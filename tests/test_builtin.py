@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -702,6 +703,20 @@ def test_wrong_settings_are_refused():
         namespace(precision="half")
     with pytest.raises(InvalidValueError, match="rng_seed"):
         namespace(seed=-1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says it there")
+def test_arrays_that_are_hardly_used_take_hardly_any_memory():
+    from portable_cortex.backends.builtin import _memory
+
+    def pages():
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before = pages()
+    history = _memory.sparse((2, 80, 200_000), np.int32)  # 128 MB
+    history[:, :, 0] = 1
+    assert 160 <= pages() - before < 1000
+    assert history[:, :, :2].sum() == 160
 
 
 def test_too_large_networks_are_refused_before_they_are_built(monkeypatch):

@@ -352,7 +352,7 @@ def test_metadata_is_complete():
     assert (about["timestep_ms"], about["warmup_ms"], about["duration_ms"]) == (0.1, 10.0, 40.0)
     assert about["populations"] == {"E": 200, "I": 50}
     assert about["energy"] == []
-    assert about["options"] == {}
+    assert about["options"] == {"weights": "full"}
     assert about["published_rates"] == {}
     assert datetime.fromisoformat(about["started"]).tzinfo is not None
     assert {"python", "portable-cortex", "PyNN", "numpy"} <= set(about["versions"])

@@ -85,7 +85,7 @@ def test_a_given_option_wins_over_the_file_and_the_file_over_the_default(write):
         ('description = "x"\n[options.nset]\nthreads = 1', ["'nset'", "valid are builtin, nest"]),
         (
             'description = "x"\n[options.nest]\nthread = 1',
-            ["[options.nest]", "'thread'", "valid are threads"],
+            ["[options.nest]", "'thread'", "valid are weights, threads"],
         ),
         (
             'description = "x"\n[options.nest]\nthreads = "4"',

@@ -1133,6 +1133,61 @@ def test_a_draw_for_each_synapse(sim, backend_name):
         close(rows_of(projection), table)
 
 
+@row("weight-format")
+def test_weights_are_the_nearest_of_bfloat16(sim, backend_name):
+    def nearest(weights):
+        # 8 significant bits; numpy rounds halves to the even number
+        fraction, exponent = np.frexp(np.float64(np.float32(weights)))
+        return np.ldexp(np.round(np.ldexp(fraction, 8)), exponent - 8)
+
+    def rounded(projection, weights):
+        return np.array_equal(rows_of(projection)[:, 2], nearest(weights))
+
+    for threads in threads_of(backend_name):
+        sim.setup(timestep=STEP, threads=threads, weights="bfloat16")
+        cells, source = resting(sim, 3), sim.Population(3, sim.SpikeSourcePoisson(rate=1.0))
+        one = sim.OneToOneConnector()
+        assert rounded(connect(sim, source, cells, 0.0878, connector=one), [0.0878] * 3)
+        several = np.linspace(0.1, 0.3, 9).reshape(3, 3)
+        projection = connect(sim, cells, cells, several)
+        assert rounded(projection, several.ravel())
+        listed = sim.FromListConnector([(0, 1, -1.00390625, 1.0), (2, 0, -1.01171875, 1.0)])
+        inhibitory = connect(sim, cells, cells, 0.0, connector=listed, receptor_type="inhibitory")
+        assert rows_of(inhibitory)[:, 2].tolist() == [-1.0, -1.015625]  # ties
+        drawn = sim.RandomDistribution("uniform", low=0.1, high=0.2)
+        weights = rows_of(connect(sim, cells, cells, drawn))[:, 2]
+        assert np.array_equal(weights, nearest(weights))
+        assert np.unique(weights).size > 5
+        projection.set(weight=0.3)
+        assert rounded(projection, [0.3] * 9)
+        projection.set(weight=several.ravel()[::-1])
+        assert rounded(projection, several.ravel()[::-1])
+        projection.set(weight=drawn)
+        weights = rows_of(projection)[:, 2]
+        assert np.array_equal(weights, nearest(weights))
+        for number in range(9):
+            projection[number].weight = 0.7
+        assert rounded(projection, [0.7] * 9)
+
+
+@row("weight-format")
+def test_rounded_weights_are_those_of_the_run(sim):
+    sim.setup(timestep=STEP, weights="bfloat16")
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0]))
+    first, other = resting(sim, 1), resting(sim, 1)
+    connect(sim, source, first, 1.003)
+    connect(sim, source, other, 1.0)
+    sim.run(5.0)
+    assert potential(first).max() > -64.99
+    np.testing.assert_allclose(potential(first), potential(other), rtol=1e-13)
+
+
+@row("weight-format", everywhere=True)
+def test_formats_of_weights_that_there_are_not(sim):
+    with refused("'full' or 'bfloat16'"):
+        sim.setup(timestep=STEP, weights="float16")
+
+
 @row("without-replacement")
 def test_pairs_are_different(sim):
     sim.setup(timestep=STEP)

@@ -522,6 +522,7 @@ def test_the_same_network_neuron_by_neuron():
 def test_other_networks_are_not_paired():
     assert pair(shared(), shared(seed=4)) is None
     assert pair(shared(), shared(g=4.0)) is None
+    assert pair(shared(), shared(options={"weights": "bfloat16"})) is None
     native = dataclasses.replace(shared(), metadata={**shared().metadata, "realisation": "native"})
     assert pair(native, native) is None
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
-from portable_cortex.options import BackendOptions, option
+from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Spikes
 
 
@@ -46,6 +46,7 @@ class Brian2Backend(Backend):
         timesteps=(0.001, 10.0),
         delays=(1, 1e4),
         weights="float32 where drawn at random, float64 elsewhere",
+        weight_formats=WEIGHT_FORMATS,
         largest_weight=float(np.finfo(np.float32).max),
         cell_types=(
             "IF_curr_exp",
@@ -73,6 +74,7 @@ class Brian2Backend(Backend):
         from ._simulator import state
 
         state.options = options
+        _namespace.default_weights = options.weights
         return _namespace
 
     def prepare(self, sim: Any, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from ._cells import CELL_TYPES, StaticSynapse
 from ._population import Assembly, Population, PopulationView
 from ._projection import Projection
 
+default_weights = "full"
 state = _simulator.state
 _NAMES = namespace.names(
     _simulator,
@@ -46,7 +47,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         ms.
     **extra
         ``rng_seed``, an integer from 0, seeds connections, noise and Poisson spikes;
-        ``max_delay`` (ms).
+        ``max_delay`` (ms); ``weights``, "full" or "bfloat16".
 
     Returns
     -------
@@ -54,8 +55,9 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         Rank of this process, 0.
     """
     namespace.check_setup("brian2", timestep, min_delay, extra)
-    max_delay = extra.get("max_delay", "auto")
-    state.begin(timestep, min_delay, max_delay, extra.get("rng_seed", 1))
+    max_delay, seed = extra.get("max_delay", "auto"), extra.get("rng_seed", 1)
+    weights = extra.get("weights", default_weights)
+    state.begin(timestep, min_delay, max_delay, seed, weights=weights)
     return 0
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
-from portable_cortex.options import BackendOptions, option
+from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Spikes
 
 
@@ -47,6 +47,7 @@ class BuiltinBackend(Backend):
         timesteps=(0.001, 10.0),
         delays=(1, 1e4),
         weights="float32 where drawn at random, float64 elsewhere",
+        weight_formats=WEIGHT_FORMATS,
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
@@ -66,6 +67,7 @@ class BuiltinBackend(Backend):
 
         _namespace.default_threads = options.threads
         _namespace.default_precision = options.precision
+        _namespace.default_weights = options.weights
         return _namespace
 
     def prepare(self, sim: Any, progress: Progress) -> None:

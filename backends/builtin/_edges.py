@@ -28,7 +28,9 @@ from portable_cortex.pynn.draws import (
 )
 from portable_cortex.pynn.grid import delay_steps, nearest_steps
 from portable_cortex.pynn.values import is_number, is_random, number
+from portable_cortex.pynn.weights import in_format
 
+from ._llvm import bits_of, float_of
 from ._normal import normal_weights, segments
 from ._philox import UNIT, two_uniforms, uniform
 from ._workers import in_parallel
@@ -116,8 +118,8 @@ class Drawn:
     integers : tuple
         Keys of target, weight and delay, number of possible targets, whether a source skips itself.
     weight : tuple of float
-        Mean, SD, probability below the lower bound, probability between the bounds, the bounds.
-        Where the SD is 0 all weights are the mean.
+        Mean, SD, probability below the lower bound, probability between the bounds, the bounds;
+        significant bits that are drawn, 24 or 8. Where the SD is 0 all weights are the mean.
     limits : array of float64
         Uniform numbers below ``limits[i]`` mean a delay of ``shortest + i`` steps or less.
     guide : array of int32
@@ -148,7 +150,7 @@ class Drawn:
         """How many weights are expected to be below 0 (`sign` -1) or above 0 (1)."""
         from scipy.special import ndtr
 
-        mean, sd, below, between, low, high = self.weight
+        mean, sd, below, between, low, high, _ = self.weight
         if sd == 0:
             return float(self.size) if mean * sign > 0 else 0.0
         if (low >= 0 and sign < 0) or (high <= 0 and sign > 0):
@@ -195,11 +197,12 @@ def drawn(
     timestep: float,
     workers: int,
     rounded: bool,
+    weight_format: str,
 ) -> Drawn | None:
     """The recipe of a projection, or None where compiled code cannot draw it.
 
     A weight that is one for all is rounded to float32 if this is asked for; those that are drawn
-    are.
+    are. All are in the format that is asked for.
     """
     if type(connector).__name__ != "FixedTotalNumberConnector" or not connector.with_replacement:
         return None
@@ -220,8 +223,9 @@ def drawn(
     counts = in_parallel(workers, _out_degrees, workers, key0, key[SOURCE], connector.n, pre.size)
     starts = np.zeros(pre.size + 1, np.int64)
     np.cumsum(np.sum(counts, axis=0), out=starts[1:])
-    if rounded:
-        weight = (float(np.float32(weight[0])) if weight[1] == 0 else weight[0], *weight[1:])
+    mean, sd, *others = weight
+    if sd == 0:
+        mean = float(in_format(float(np.float32(mean)) if rounded else mean, weight_format))
     value = parameters["delay"]
     if is_random(value):
         distribution = value.base_value
@@ -231,7 +235,8 @@ def drawn(
         shortest, limits = int(nearest_steps(number(value), timestep)), np.array([np.inf])
     guide = np.searchsorted(limits, np.arange(GUIDE) / GUIDE, side="right").astype(np.int32)
     integers = (key0, key[TARGET], key[WEIGHT], key[DELAY], np.int64(n_post), bool(not_self))
-    return Drawn(starts, integers, weight, limits, guide, shortest)
+    bits = 24.0 if weight_format == "full" else 8.0
+    return Drawn(starts, integers, (mean, sd, *others, bits), limits, guide, shortest)
 
 
 def _normal(value: Any) -> tuple[float, ...] | None:
@@ -323,6 +328,14 @@ def _to_delays(u: Any, limits: Any, guide: Any, delays: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _bfloat16(weight: Any) -> Any:
+    """What `in_format` makes of a float32."""
+    bits = bits_of(weight)
+    last = (bits >> np.uint32(16)) & np.uint32(1)
+    return float_of(np.uint32(bits + np.uint32(0x7FFF) + last) & np.uint32(0xFFFF0000))
+
+
+@njit(cache=True, nogil=True)
 def _space() -> Any:
     """Where synapses are drawn: numbers, targets, delays, weights."""
     numbers = np.empty((2, BATCH))
@@ -348,7 +361,10 @@ def _draw(begin: int, end: int, recipe: Any, space: Any) -> Any:
         b[:] = weight[0]
     else:
         uniform(key0, of_weight, block, a)
-        normal_weights(a, weight, table, b)
+        normal_weights(a, weight[:6], table, b)
+        if weight[6] == 8.0:
+            for k in range(b.size):
+                b[U64(k)] = np.float64(_bfloat16(np.float32(b[U64(k)])))
     return targets, delays, b
 
 

@@ -93,6 +93,7 @@ class Engine:
             self._n_threads,
             int(self._layout.n_local.max(initial=0)),
             N_RECEPTORS,
+            self._state.weight_format,
         )
         _memory.check(plan.nbytes, plan.n_synapses)
         cells = self._layout.cells(self._first)
@@ -190,7 +191,7 @@ class Engine:
             probes=probes,
             probe_groups=probe_groups,
             samples=np.empty(0),
-            history=np.empty((N_RECEPTORS, n_slots, n_rows), np.int32),
+            history=_memory.sparse((N_RECEPTORS, n_slots, n_rows), np.int32),
             history_sizes=np.zeros((N_RECEPTORS, n_slots), np.int64),
             listed=np.full((N_RECEPTORS, n_slots), -1),
             begins=np.empty(lists, state.synapses.offsets.dtype),

@@ -20,7 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ._integrate import add, advance
-from ._llvm import borrowed, denormals_to_zero, lend, prefetch, set_float_control
+from ._llvm import borrowed, denormals_to_zero, float_of, lend, prefetch, set_float_control
 from ._poisson import PIECE, events, events_of_one
 from ._turns import CACHE_LINE, DONE, TAKEN, WRITTEN, next_part, tell
 
@@ -130,7 +130,7 @@ class Shared(NamedTuple):
     used: I64
     offsets: Any
     targets: Any
-    weights: Any
+    weights: Any  # None where `targets` are words that hold them, too
     rates: tuple[NDArray[np.uint16], F64]
     log: NDArray[np.int32]
     log_ends: I64
@@ -143,6 +143,7 @@ SEGMENTS = 512  # of the table of synapses that are looked up together
 LISTED = 1 << 17  # that are listed beforehand for one receptor
 AHEAD = 32  # segments that are on their way to the cache
 TARGET_LINES, WEIGHT_LINES = 3, 5  # of them, as far as the cache is asked for them
+WORD_LINES = 5
 
 
 @njit(cache=True, nogil=True)
@@ -288,14 +289,23 @@ def _deliver(into: Any, begins: Any, ends: Any, n: int, targets: Any, weights: A
     for j in range(n + AHEAD):
         if j < n:
             begin = np.int64(begins[j])
-            for line in range(TARGET_LINES):
-                prefetch(targets, begin + 64 // targets.itemsize * line)
-            for line in range(WEIGHT_LINES):
-                prefetch(weights, begin + 64 // weights.itemsize * line)
+            if weights is None:
+                for line in range(WORD_LINES):
+                    prefetch(targets, begin + 64 // targets.itemsize * line)
+            else:
+                for line in range(TARGET_LINES):
+                    prefetch(targets, begin + 64 // targets.itemsize * line)
+                for line in range(WEIGHT_LINES):
+                    prefetch(weights, begin + 64 // weights.itemsize * line)
         if j >= AHEAD:
             for i in range(begins[j - AHEAD], ends[j - AHEAD]):
                 at = np.uint64(i)
-                into[np.uint64(targets[at])] += weights[at]
+                if weights is None:
+                    word = targets[at]
+                    weight = float_of(word & np.uint32(0xFFFF0000))
+                    into[np.uint64(word & np.uint32(0xFFFF))] += weight
+                else:
+                    into[np.uint64(targets[at])] += weights[at]
 
 
 @njit(cache=True, nogil=True)

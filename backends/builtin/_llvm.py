@@ -157,6 +157,26 @@ def set_float_control(typingctx: Any, value: Any) -> Any:
     return types.void(types.int64), code
 
 
+@intrinsic
+def bits_of(typingctx: Any, number: Any) -> Any:
+    """The 32 bits of a float32."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), code
+
+
+@intrinsic
+def float_of(typingctx: Any, bits: Any) -> Any:
+    """The float32 that has these 32 bits."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), code
+
+
 @njit(cache=True, nogil=True)
 def denormals_to_zero() -> int:
     """Let this thread take denormal numbers, which are slow, as zero; what it did before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,18 @@ def check(needed: int, n_synapses: int) -> None:
             f"{n_synapses:,} synapses need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB free: use a "
             "smaller scale, or end other programs"
         )
+
+
+def sparse(shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
+    """Zeros of which only those take memory that are written, and their neighbours.
+
+    Numpy asks for huge pages, of which every one that is touched is taken as a whole.
+    """
+    n_bytes = int(np.prod(shape)) * np.dtype(kind).itemsize
+    pages = mmap.mmap(-1, max(n_bytes, 1))
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # Linux
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, kind, int(np.prod(shape))).reshape(shape)
 
 
 HUGE_PAGE = 1 << 21

@@ -14,6 +14,7 @@ from ._projection import Projection, StaticSynapse
 
 default_threads = 1
 default_precision = "double"
+default_weights = "full"
 state = simulator.state
 _NAMES = namespace.names(
     simulator,
@@ -43,8 +44,8 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         ms.
     **extra
         ``max_delay`` (ms); ``threads``; ``precision`` of the neurons' state, "double" or "single";
-        ``rng_seed``, an integer from 0, which decides everything random but initial values and
-        parameters that are drawn by a ``NumpyRNG``.
+        ``weights``, "full" or "bfloat16"; ``rng_seed``, an integer from 0, which decides
+        everything random but initial values and parameters that are drawn by a ``NumpyRNG``.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     Raises
     ------
     InvalidValueError
-        For a seed, a number of threads or a precision that cannot be.
+        For a seed, a number of threads, a precision or a format of weights that cannot be.
     """
     namespace.check_setup("builtin", timestep, min_delay, extra)
     threads = extra.get("threads", default_threads)
@@ -66,7 +67,8 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     state.touch("the network")
     delays = min_delay, extra.get("max_delay", "auto")
     seed = extra.get("rng_seed", 1)
-    state.begin(timestep, *delays, seed, threads=threads, precision=precision)
+    weights = extra.get("weights", default_weights)
+    state.begin(timestep, *delays, seed, threads=threads, precision=precision, weights=weights)
     return 0
 
 

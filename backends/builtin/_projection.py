@@ -41,6 +41,7 @@ class Projection(floor.Projection):
             timestep=state.dt,
             workers=state.threads,
             rounded=state.shared_seed is not None,
+            weight_format=state.weight_format,
         )
         if recipe is None or not self._is_right(recipe):
             super().make(connector)  # and refused, where something is wrong

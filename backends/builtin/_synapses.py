@@ -6,7 +6,8 @@ drawn into a buffer, counted, and sorted from there into the table. A thread rea
 the segments of the spikes that arrive in it, and adds their weights to the inputs of its own
 neurons: nothing but these inputs is written, and they fit into the cache. A synapse takes 2 bytes
 for its target among the thread's neurons (4 beyond 65,536 of them) and 4 for its weight (8 where
-float32 does not hold all weights exactly).
+float32 does not hold all weights exactly). Where all weights are of ``bfloat16``, it is one word of
+4 bytes: the upper half of the weight's float32, and a target of 2 bytes in the place of the lower.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from numpy.typing import NDArray
 from portable_cortex.backend import Progress
 
 from ._edges import Drawn, Listed
+from ._llvm import bits_of
 from ._workers import in_parallel
 
 U64 = np.uint64
 PIECE = 1 << 17  # synapses that are placed together
+WORD = np.dtype(np.uint32)
+UPPER, LOWER = 0xFFFF0000, 0xFFFF  # halves of a word: weight and target
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ class Synapses:
         Delay of each column, time steps.
     offsets : array, shape (threads, rows, columns + 1)
         Where each segment begins; the next one's begin is its end.
-    targets, weights : arrays
+    targets : array
+    weights : array or None
+        None where `targets` are words that hold the weights, too.
     used : array of int64, shape (receptors,)
         Columns that a receptor's rows use.
     """
@@ -110,13 +116,16 @@ class Synapses:
     steps: NDArray[np.int64]
     offsets: NDArray[Any]
     targets: NDArray[Any]
-    weights: NDArray[Any]
+    weights: NDArray[Any] | None
     used: NDArray[np.int64]
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of the table."""
-        return self.offsets.nbytes + self.targets.nbytes + self.weights.nbytes
+    def part(self, synapses: slice) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Targets and weights of some synapses."""
+        targets = self.targets[synapses]
+        if self.weights is not None:
+            return targets, self.weights[synapses].astype(float)
+        weights = (targets & np.uint32(UPPER)).view(np.float32)
+        return targets & np.uint32(LOWER), weights.astype(float)
 
     def arrivals(self, history: Sequence[tuple[int, NDArray[np.int64]]], now: int) -> Arrivals:
         """What spikes that are on their way will bring after step `now`.
@@ -135,18 +144,12 @@ class Synapses:
                     for offsets, cells in zip(
                         self.offsets[:, row, first:], self.cells, strict=True
                     ):
-                        own = slice(int(offsets[0]), int(offsets[-1]))
+                        targets, weights = self.part(slice(int(offsets[0]), int(offsets[-1])))
                         steps = np.repeat(
                             sent + self.steps[first:], np.diff(offsets.astype(np.int64))
                         )
-                        parts.append(
-                            Arrivals(
-                                steps,
-                                np.full(steps.size, receptor),
-                                cells[self.targets[own]],
-                                self.weights[own].astype(float),
-                            )
-                        )
+                        receptors = np.full(steps.size, receptor)
+                        parts.append(Arrivals(steps, receptors, cells[targets], weights))
         return joined(parts)
 
 
@@ -169,6 +172,7 @@ class Plan:
     offsets_type: Any
     target_type: Any
     weight_type: Any
+    packed: bool
 
     @property
     def n_synapses(self) -> int:
@@ -183,13 +187,19 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Memory of the table."""
-        per_synapse: int = np.dtype(self.target_type).itemsize + np.dtype(self.weight_type).itemsize
+        separate = np.dtype(self.target_type).itemsize + np.dtype(self.weight_type).itemsize
+        per_synapse: int = WORD.itemsize if self.packed else separate
         offsets: int = int(np.prod(self.offsets_shape)) * np.dtype(self.offsets_type).itemsize
         return self.n_synapses * per_synapse + offsets
 
 
 def plan(
-    bundles: Sequence[Bundle], n_cells: int, n_threads: int, n_local: int, n_receptors: int
+    bundles: Sequence[Bundle],
+    n_cells: int,
+    n_threads: int,
+    n_local: int,
+    n_receptors: int,
+    weight_format: str,
 ) -> Plan:
     """Size up the table for `bundles`.
 
@@ -199,6 +209,8 @@ def plan(
         Cells of the network, spike sources included.
     n_local : int
         Largest number of neurons of a thread.
+    weight_format : {"full", "bfloat16"}
+        Of all weights.
     """
     rows = np.full((n_receptors, n_cells), -1, np.int32)
     for bundle in bundles:
@@ -210,6 +222,7 @@ def plan(
         starts[rows[bundle.receptor, bundle.sources] + 1] += bundle.edges.out_degrees
     np.cumsum(starts, out=starts)
     steps = np.unique(np.concatenate([np.empty(0, np.int64), *(_steps(b) for b in bundles)]))
+    is_short = n_local <= 2**16
     return Plan(
         rows,
         np.nonzero(taken)[0].astype(np.int64),
@@ -217,8 +230,9 @@ def plan(
         steps,
         n_threads,
         np.uint32 if starts[-1] < 2**32 else np.uint64,
-        np.uint16 if n_local <= 2**16 else np.uint32,
+        np.uint16 if is_short else np.uint32,
         np.float32 if all(bundle.edges.single for bundle in bundles) else np.float64,
+        is_short and weight_format == "bfloat16",
     )
 
 
@@ -245,7 +259,8 @@ def build(
         Told how much is done, from 0 to 1.
     """
     offsets = np.empty(plan.offsets_shape, plan.offsets_type)
-    table = np.empty(plan.n_synapses, plan.target_type), np.empty(plan.n_synapses, plan.weight_type)
+    targets = np.empty(plan.n_synapses, WORD if plan.packed else plan.target_type)
+    weights = None if plan.packed else np.empty(plan.n_synapses, plan.weight_type)
     used = np.zeros((workers, plan.rows.shape[0]), np.int64)
     columns = np.zeros(int(plan.steps.max(initial=0)) + 1, np.int64)
     columns[plan.steps] = np.arange(plan.steps.size)
@@ -265,12 +280,13 @@ def build(
             for share in shares:
                 share.append(number, first, ends, buffer)
             _sort(
-                first, last, plan.starts, plan.row_receptors, offsets, *buffer, *table, used[worker]
-            )
+                first, last, plan.starts, plan.row_receptors, offsets, *buffer, targets, weights,
+                used[worker],
+            )  # fmt: skip
             progress(number / pieces.size)
 
     in_parallel(workers, work)
-    return Synapses(cells, plan.rows, plan.steps, offsets, *table, used.max(axis=0))
+    return Synapses(cells, plan.rows, plan.steps, offsets, targets, weights, used.max(axis=0))
 
 
 class _Share:
@@ -318,8 +334,11 @@ def _scatter(
         key = U64(keys[i])
         at = U64(ends[key])
         ends[key] = at + U64(1)
-        table_targets[at] = places[i]
-        table_weights[at] = weights[i]
+        if table_weights is None:
+            table_targets[at] = bits_of(weights[i]) | np.uint32(places[i])
+        else:
+            table_targets[at] = places[i]
+            table_weights[at] = weights[i]
 
 
 @njit(cache=True, nogil=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from portable_cortex.backend import Backend, Capabilities
-from portable_cortex.options import BackendOptions
+from portable_cortex.options import WEIGHT_FORMATS, BackendOptions
 from portable_cortex.recording import Spikes
 
 
@@ -20,6 +20,7 @@ class MockBackend(Backend):
         timesteps=(1e-3, 1e3),
         delays=(1, 1e6),
         weights="float64",
+        weight_formats=WEIGHT_FORMATS,
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
@@ -45,6 +46,7 @@ class MockBackend(Backend):
         """`_namespace`."""
         from . import _namespace
 
+        _namespace.default_weights = options.weights
         return _namespace
 
     def spikes(self, population: Any) -> Spikes:

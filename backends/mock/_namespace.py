@@ -14,12 +14,16 @@ from pyNN.mock.recording import Recorder as _PynnRecorder
 from pyNN.space import Space
 
 from portable_cortex.pynn.draws import Edges, draw_edges
+from portable_cortex.pynn.weights import in_format
 from portable_cortex.recording import Spikes
+from portable_cortex.registry import load_backend
+from portable_cortex.support import check_weight_format
 
 RATE = 5.0  # spikes/s of every neuron
 BLOCK = 1000  # time steps that are drawn together
 _state = pyNN.mock.simulator.state
-_seed = 1
+default_weights = "full"
+_seed, _weight_format = 1, "full"
 _created = 0  # populations and projections since setup(): the key of their random numbers
 
 
@@ -29,8 +33,10 @@ def __getattr__(name: str) -> Any:
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     """Start a new network; see PyNN's ``setup``. ``rng_seed`` seeds connections and spikes."""
-    global _seed, _created
+    global _seed, _weight_format, _created
+    check_weight_format(load_backend("mock"), extra.get("weights", "full"))
     _seed, _created = extra.pop("rng_seed", 1), 0
+    _weight_format = extra.pop("weights", default_weights)
     if min_delay == "auto":
         min_delay = timestep
     rank: int = pyNN.mock.setup(timestep, min_delay, **extra)
@@ -105,7 +111,7 @@ class Projection(pyNN.mock.Projection):  # type: ignore[misc]
             space or Space(),
             label,
         )
-        self._edges: Edges = draw_edges(
+        edges = draw_edges(
             connector,
             self.synapse_type,
             self.pre,
@@ -114,6 +120,7 @@ class Projection(pyNN.mock.Projection):  # type: ignore[misc]
             item=_next_key(),
             timestep=_state.dt,
         )
+        self._edges: Edges = edges._replace(weights=in_format(edges.weights, _weight_format))
 
     def __len__(self) -> int:
         return int(self._edges.sources.size)

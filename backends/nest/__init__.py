@@ -13,7 +13,7 @@ from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host import parallel
 from portable_cortex.host.provenance import cores
-from portable_cortex.options import BackendOptions, option
+from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Signal, Spikes
 
 
@@ -44,6 +44,7 @@ class NestBackend(Backend):
         timesteps=(0.001, 10.0),
         delays=(1, 1e6),
         weights="float64",
+        weight_formats=WEIGHT_FORMATS,
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
@@ -91,6 +92,7 @@ class NestBackend(Backend):
         from . import _namespace
 
         _namespace.default_threads = parallel.of_first(options.threads)  # all need the same
+        _namespace.default_weights = options.weights
         return _namespace
 
     def check_processes(self) -> None:

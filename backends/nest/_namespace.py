@@ -33,6 +33,7 @@ from ._sources import SpikeSourceArray as SpikeSourceArray
 from ._sources import SpikeSourcePoisson as SpikeSourcePoisson
 
 default_threads = 1
+default_weights = "full"
 
 
 def __getattr__(name: str) -> Any:
@@ -49,7 +50,8 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     min_delay : float or "auto"
         ms.
     **extra
-        ``threads``, ``rng_seed``, ``spike_precision``, ``max_delay`` and what else pyNN.nest takes.
+        ``threads``, ``rng_seed``, ``spike_precision``, ``max_delay``, ``weights`` ("full" or
+        "bfloat16") and what else pyNN.nest takes.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         )
     namespace.check_setup("nest", timestep, min_delay, {**extra, "spike_precision": "on_grid"})
     extra = {"threads": default_threads, "spike_precision": "on_grid", **extra}
-    max_delay = extra.pop("max_delay", "auto")
+    max_delay, weights = extra.pop("max_delay", "auto"), extra.pop("weights", default_weights)
     limits = {}  # NEST finds its own
     if max_delay != "auto":  # they hold for what comes after a run, too
         least = timestep if min_delay == "auto" else min_delay
@@ -77,7 +79,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
             nest.verbosity = nest.VerbosityLevel.ERROR
 
     clear()
-    simulator.state.begin(timestep, min_delay, max_delay, clear=clear)
+    simulator.state.begin(timestep, min_delay, max_delay, clear=clear, weights=weights)
     return int(simulator.state.mpi_rank)
 
 

@@ -92,6 +92,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             if native is None:
                 return None
             if not is_number(value):
+                if name == "weight" and state.weight_format != "full":
+                    return None  # the core draws them, and rounds them
                 if not _drawn.is_safe(name, value, n, self):
                     return None
             else:

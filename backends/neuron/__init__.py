@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from portable_cortex.backend import Backend, Capabilities
 from portable_cortex.host import parallel
-from portable_cortex.options import BackendOptions
+from portable_cortex.options import WEIGHT_FORMATS, BackendOptions
 from portable_cortex.recording import Signal, Spikes
 
 
@@ -24,6 +24,7 @@ class NeuronBackend(Backend):
         timesteps=(0.001, 10.0),
         delays=(1, 1e6),
         weights="float64",
+        weight_formats=WEIGHT_FORMATS,
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
@@ -76,6 +77,7 @@ class NeuronBackend(Backend):
         """`_namespace`; compiles NEURON's mechanisms where this has not been done."""
         from . import _namespace
 
+        _namespace.default_weights = options.weights
         return _namespace
 
     def check_processes(self) -> None:

@@ -32,6 +32,7 @@ from ._projection import Projection
 from ._pynn import pynn_neuron
 from ._state import state
 
+default_weights = "full"
 globals().update(functions(_state, Population, Projection))
 globals().update(CURRENT_SOURCES)
 
@@ -50,7 +51,8 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     min_delay : float or "auto"
         ms.
     **extra
-        ``rng_seed``, ``max_delay`` and what else pyNN.neuron takes.
+        ``rng_seed``, ``max_delay``, ``weights`` ("full" or "bfloat16") and what else pyNN.neuron
+        takes.
 
     Returns
     -------
@@ -65,6 +67,6 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
             "have use_cvode",
             "Leave it out, or import pyNN.neuron itself",
         )
-    seed = extra.pop("rng_seed", 1)
-    state.begin(timestep, min_delay, extra.get("max_delay", "auto"), seed)
+    seed, weights = extra.pop("rng_seed", 1), extra.pop("weights", default_weights)
+    state.begin(timestep, min_delay, extra.get("max_delay", "auto"), seed, weights=weights)
     return int(pynn_neuron.setup(timestep, min_delay, native_rng_baseseed=seed, **extra))

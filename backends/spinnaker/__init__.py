@@ -124,6 +124,7 @@ class SpinnakerBackend(Backend):
         "assemblies": "sPyNNaker has no assemblies",
         "last_sample": "a core samples at the beginning of a step: there is none of the end",
         "float64": "weights have 16 bits, membrane potentials s16.15",
+        "weight-format": "boards draw weights, or scale them, on their own",
         "long_rows": "a source has at most 256 synapses onto a core",
         "run-length: callbacks": "boards run without the host",
     }

@@ -33,7 +33,8 @@ from spinn_utilities.data.utils_data_writer import UtilsDataWriter
 from spinn_utilities.log import FormatAdapter
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
-from portable_cortex.support import refusal
+from portable_cortex.registry import load_backend
+from portable_cortex.support import check_weight_format, refusal
 
 from ._config import FILE, configuration
 from ._connectors import (  # noqa: F401  # names of the namespace
@@ -169,6 +170,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     int
         0.
     """
+    check_weight_format(load_backend("spinnaker"), extra.pop("weights", "full"))
     settings = state.settings
     state.seed = int(extra.pop("seed", extra.pop("rng_seed", 1)))
     state.created, state.drawn, state.prepared = 0, 0, False

@@ -4,6 +4,7 @@
 `values`       PyNN's lazy values as arrays, and cells of views and assemblies
 `grid`         times on the time grid
 `draws`        random networks from one key: the core's realisation
+`weights`      formats of weights: full, or rounded to bfloat16
 `checks`       what a description must be everywhere
 `synapses`     arrays of synapses: signs, delays, order, matrices
 `projection`   PyNN's ``Projection``, over arrays that a backend keeps

@@ -13,7 +13,7 @@ from pyNN.standardmodels import StandardCellType
 
 from ..errors import InvalidValueError
 from ..registry import load_backend
-from ..support import MissingNameError, missing_name, refusal
+from ..support import MissingNameError, check_weight_format, missing_name, refusal
 from .grid import nearest_steps
 
 
@@ -140,9 +140,9 @@ def check_setup(backend: str, timestep: Any, min_delay: Any, extra: Mapping[str,
     Raises
     ------
     InvalidValueError
-        For times that cannot be.
+        For times that cannot be, and a format of weights that there is not.
     UnsupportedError
-        If spikes are to lie off the time grid.
+        If spikes are to lie off the time grid; for a format of weights that the backend lacks.
     """
     if not isinstance(timestep, int | float) or not timestep > 0:
         raise InvalidValueError(f"timestep must be a number above 0 (ms), not {timestep!r}")
@@ -153,6 +153,7 @@ def check_setup(backend: str, timestep: Any, min_delay: Any, extra: Mapping[str,
             f"have spike_precision={extra['spike_precision']!r}",
             "Leave it out, take a shorter step, or use nest",
         )
+    check_weight_format(load_backend(backend), extra.get("weights", "full"))
     common.setup(timestep, min_delay, **extra)
 
 

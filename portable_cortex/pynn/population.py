@@ -367,11 +367,10 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         self.check(self.parameters)
         self.number, self.network = len(state.populations), state.network
         first = state.add_population(self)
+        # a type of their own has the population for all; an attribute of each takes 184 bytes
+        cell = type("ID", (ID,), {"parent": self})
         self.all_cells = np.empty(self.size, dtype=object)
-        for index in range(self.size):
-            cell = ID(first + index)
-            cell.parent = self
-            self.all_cells[index] = cell
+        self.all_cells[:] = [cell(first + index) for index in range(self.size)]
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
         defaults = self.celltype.default_initial_values

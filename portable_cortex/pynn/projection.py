@@ -43,6 +43,7 @@ from .synapses import (
     reading_order,
 )
 from .values import is_number, number
+from .weights import in_format
 
 Columns = dict[str, NDArray[Any]]
 FORMATS = "list", "array"
@@ -363,7 +364,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
                 self.checked_values({name: np.array([number(value)])})
 
     def checked(self, edges: Edges) -> Edges:
-        """The synapses, after a look at signs and delays.
+        """The synapses with their weights in the network's format, after a look at them.
 
         Raises
         ------
@@ -372,7 +373,11 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         """
         check_signs(edges.weights, self)
         self.check_delays(edges.delays)
-        return edges
+        return edges._replace(weights=self.in_format(edges.weights))
+
+    def in_format(self, weights: Any) -> Any:
+        """Weights, nA or uS, in the network's format."""
+        return in_format(weights, self._simulator.state.weight_format)
 
     def check_delays(self, delays: Any) -> None:
         """Raise PyNN's ``ConnectionError`` for delays outside what ``setup()`` said."""
@@ -400,6 +405,9 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         known = {name: parameters[name] for name in _QUANTITY if name in parameters}
         check_edges(**known)
         check_signs(known["weight"] / self.weight_scale, self)
+        if self._simulator.state.weight_format != "full":
+            rounded = self.in_format(known["weight"] / self.weight_scale)
+            parameters["weight"] = rounded * self.weight_scale
         if "delay" in known:
             parameters["delay"] = self.on_grid(known["delay"])
         self.connect_plastic(*arguments, parameters)
@@ -490,10 +498,14 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         self.write_plastic(dict(native.items()))
 
     def checked_values(self, changed: Columns) -> Columns:
-        """New values of synapses, after a look at them; delays are those of the grid."""
+        """New values of synapses, after a look at them; delays are those of the grid.
+
+        Weights are in the network's format.
+        """
         check_edges(**changed)
         if "weight" in changed:
             check_signs(changed["weight"], self)
+            changed = {**changed, "weight": self.in_format(changed["weight"])}
         if "delay" in changed:
             return {**changed, "delay": self.on_grid(changed["delay"])}
         return changed

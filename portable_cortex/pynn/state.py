@@ -31,6 +31,8 @@ class State(common.control.BaseState):  # type: ignore[misc]
         Of everything that is drawn.
     shared_seed : int or None
         Of the core's `shared` realisation, where connections are drawn from it.
+    weight_format : str
+        Of all weights, "full" or "bfloat16".
     step : int
         The present.
     """
@@ -45,7 +47,13 @@ class State(common.control.BaseState):  # type: ignore[misc]
         self.begin()
 
     def begin(
-        self, dt: float = 0.1, min_delay: Any = "auto", max_delay: Any = "auto", seed: int = 1
+        self,
+        dt: float = 0.1,
+        min_delay: Any = "auto",
+        max_delay: Any = "auto",
+        seed: int = 1,
+        *,
+        weights: str = "full",
     ) -> None:
         """Forget the network, and begin with a new one.
 
@@ -59,6 +67,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
         self.network += 1
         self.dt, self.seed = float(dt), seed
         self.shared_seed: int | None = None
+        self.weight_format = weights
         self._min_delay = None if min_delay == "auto" else float(min_delay)
         self.max_delay = float("inf") if max_delay == "auto" else float(max_delay)
         self.recorders: set[Any] = set()

@@ -28,6 +28,7 @@ from .draws import (
     quantile_function,
 )
 from .values import is_random
+from .weights import in_format
 
 
 @dataclass
@@ -93,6 +94,7 @@ def build_network(
     shared_seed: int | None,
     on_progress: Callable[[str], None],
     check_projection: Callable[[Any, Any], None] = lambda connector, synapse: None,
+    weight_format: str = "full",
 ) -> Network:
     """Let `model` build its network in `sim`.
 
@@ -113,6 +115,9 @@ def build_network(
         Told the label of each population and projection before it is made.
     check_projection : callable
         Given the connector and the synapse type of each; may refuse them.
+    weight_format : {"full", "bfloat16"}
+        Of the weights that are handed to the backend; ``full`` where that rounds them by itself.
+        Others ask for a `shared_seed`.
 
     Raises
     ------
@@ -126,7 +131,7 @@ def build_network(
     network = Network()
     population = _watched_population(sim, network, clock, shared_seed, on_progress)
     projection = _watched_projection(
-        sim, network, clock, shared_seed, on_progress, check_projection
+        sim, network, clock, shared_seed, weight_format, on_progress, check_projection
     )
     namespace = _Namespace(
         sim,
@@ -272,10 +277,12 @@ def _watched_projection(
     network: Network,
     clock: Clock,
     shared_seed: int | None,
+    weight_format: str,
     on_progress: Callable[[str], None],
     check_projection: Callable[[Any, Any], None],
 ) -> Any:
-    if shared_seed is not None and hasattr(sim, "draw_shared"):
+    rounds = weight_format != "full"
+    if shared_seed is not None and not rounds and hasattr(sim, "draw_shared"):
         sim.draw_shared(shared_seed)  # the backend makes the core's draws itself
         shared_seed = None
 
@@ -298,7 +305,9 @@ def _watched_projection(
                 synapse_type = synapse_type or sim.StaticSynapse()
                 _check_synapses(connector, synapse_type)
                 check_projection(connector, synapse_type)
-                if shared_seed is not None and _has_draws(connector, synapse_type):
+                if shared_seed is not None and (_has_draws(connector, synapse_type) or rounds):
+                    if rounds:
+                        _check_columns(connector)
                     edges = draw_edges(
                         connector,
                         synapse_type,
@@ -309,6 +318,7 @@ def _watched_projection(
                         timestep=sim.get_time_step(),
                         space=kwargs.get("space"),
                     )
+                    edges = edges._replace(weights=in_format(edges.weights, weight_format))
                     connector = sim.FromListConnector(
                         np.column_stack(edges), column_names=("weight", "delay"), safe=False
                     )
@@ -337,6 +347,16 @@ def _check_synapses(connector: Any, synapse: Any) -> None:
     )
     if hasattr(connector, "conn_list"):
         check_edges(list=np.asarray(connector.conn_list))
+
+
+def _check_columns(connector: Any) -> None:
+    """Raise an error for a list with values that a list of weights and delays would lose."""
+    others = {*getattr(connector, "column_names", ())} - {"weight", "delay"}
+    if others:
+        raise UnsupportedError(
+            f"the core rounds lists of weights and delays, not with {', '.join(sorted(others))}: "
+            "leave option weights out"
+        )
 
 
 def _has_draws(connector: Any, synapse: Any) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 import portable_cortex
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.machine import load_machine
 from portable_cortex.models import pd14 as model
 from portable_cortex.models.parameters import PD14
 from portable_cortex.models.scaling import scale
@@ -686,6 +687,58 @@ def test_shared_realisation_is_the_same_everywhere(backend, sim):
     np.testing.assert_array_equal(found[:, :2], expected[:, :2])
     np.testing.assert_allclose(found[:, 2], expected[:, 2], rtol=1e-12)
     np.testing.assert_allclose(found[:, 3], expected[:, 3], rtol=1e-12)
+
+
+@pytest.mark.needs("float64")
+def test_rounded_weights_are_the_same_everywhere(backend):
+    """In the shared realisation, whether the backend rounds them or the core."""
+    from portable_cortex.host.clock import Clock
+    from portable_cortex.models.loader import Model
+    from portable_cortex.pynn.watching import build_network
+
+    if "shared" not in backend.capabilities.realisations:
+        pytest.skip("its capabilities do not list the shared realisation")
+
+    def build(sim):
+        cells = sim.Population(20, sim.IF_curr_exp(), label="cells")
+        source = sim.Population(20, sim.SpikeSourcePoisson(rate=8.0))
+        drawn = sim.RandomDistribution("normal_clipped", mu=0.1, sigma=0.02, low=0.0, high=np.inf)
+        for pre, connector, weight in (
+            (cells, sim.FixedTotalNumberConnector(300), drawn),
+            (cells, sim.FixedProbabilityConnector(0.3), drawn),
+            (cells, sim.AllToAllConnector(), 0.0878),
+            (source, sim.OneToOneConnector(), 0.0878),
+            (cells, sim.FromListConnector([(3, 4, 0.3, 1.0), (9, 2, 0.7, 1.5)]), 0.0),
+        ):
+            synapse = sim.StaticSynapse(weight=weight, delay=1.5)
+            sim.Projection(pre, cells, connector, synapse, receptor_type="excitatory")
+        return {"cells": cells}
+
+    options = load_machine("single-thread").options_for(backend, {"weights": "bfloat16"})
+    sim = backend.simulator(options)
+    backend.setup(sim, timestep=STEP, seed=7)
+    own = options.weights in backend.capabilities.weight_formats
+    network = build_network(
+        Model("small", build),
+        {},
+        sim,
+        backend_name=backend.name,
+        clock=Clock(),
+        shared_seed=11,
+        on_progress=lambda label: None,
+        weight_format="full" if own else options.weights,
+    )
+    tables = [edges(projection) for projection in network.projections]
+    backend.end(sim)
+    assert len(tables[0]) == 300
+    assert [len(table) for table in tables[2:]] == [400, 20, 2]
+    for table in tables[:2]:
+        upper = table[:, 2].astype(np.float32).view(np.uint32)
+        assert np.array_equal(upper & 0xFFFF, np.zeros(len(table)))
+        assert np.unique(upper).size > 50
+    assert {*tables[2][:, 2], *tables[3][:, 2]} == {0.087890625}
+    assert tables[4][:, 2].tolist() == [0.30078125, 0.69921875]
+    assert tables[0][:, 2].sum() == 29.882080078125
 
 
 def test_other_models_run(backend):

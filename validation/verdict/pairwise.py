@@ -16,8 +16,9 @@ Two recordings of the same `shared` network are also compared neuron by neuron (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,8 +155,8 @@ class Pairing:
 def pair(a: Recording, b: Recording) -> Pairing | None:
     """Compare two recordings neuron by neuron, if they are of the same `shared` network.
 
-    They are if both are of the ``shared`` realisation with the same model, parameters, seed, time
-    step and warm-up; over the time that both cover.
+    They are if both are of the ``shared`` realisation with the same model, parameters, format of
+    weights, seed, time step and warm-up; over the time that both cover.
 
     Returns
     -------
@@ -175,7 +176,7 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
         return None
     if any(a.metadata.get(key) != b.metadata.get(key) for key in keys):
         return None
-    if model_of(a.metadata) != model_of(b.metadata):
+    if any(of(a.metadata) != of(b.metadata) for of in (model_of, _weight_format)):
         return None
     labels = [p for p in a.populations if p in a.spike_trains and p in b.spike_trains]
     t_stop = min(a.t_stop, b.t_stop)
@@ -193,6 +194,11 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     timestep = float(a.metadata["timestep_ms"])
     firsts = [_first_difference(*trains[p], timestep) for p in labels]
     return Pairing(rates, True, min((t for t in firsts if t is not None), default=None))
+
+
+def _weight_format(metadata: Mapping[str, Any]) -> Any:
+    options = metadata.get("options")
+    return options.get("weights", "full") if isinstance(options, dict) else "full"
 
 
 def identical(a: Recording, b: Recording, duration: float) -> bool:
