@@ -22,6 +22,7 @@ import numpy as np
 from .backend import Backend
 from .errors import (
     InvalidValueError,
+    OutputError,
     PortableCortexError,
     SimulationError,
     UnknownNameError,
@@ -34,15 +35,22 @@ from .models.user_code import describe, is_asked_to_end, located, shown
 from .options import BackendOptions
 from .power.metering import Metering, PowerMeter, metered
 from .pynn.watching import Network, build_network
-from .recording import Recording, Signal, Spikes, to_json
+from .recording import Recording, Signal, Spikes, rescue, to_json
+from .recording.stored import in_order, neuron_counts, pieces_of
 from .support import Namespace, check_projection
 
 if TYPE_CHECKING:
     from typing import Self
 
     from .experiment import Experiment
+    from .recording.unfinished import Checkpoint, Journal
 
 T = TypeVar("T")
+Recorded = tuple[Mapping[str, Spikes], Mapping[tuple[str, str], Signal]]
+
+PART_MS = 5000.0  # of model time that are written together, at least,
+PART_S = 1.0  # and so much of wall-clock time; or
+PART_BYTES = 2**24  # so much that was recorded
 
 
 class Reporter(Protocol):
@@ -101,8 +109,15 @@ class Resolved:
         return plain
 
 
-def execute(resolved: Resolved, reporter: Reporter) -> Recording:
+def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = None) -> Recording:
     """Run an experiment; under mpirun every process does, and every one gets the whole recording.
+
+    Parameters
+    ----------
+    resolved : Resolved
+    reporter : Reporter
+    journal : Journal, optional
+        Where the run is written while it goes on, if the backend can, or from where it goes on.
 
     Raises
     ------
@@ -116,8 +131,9 @@ def execute(resolved: Resolved, reporter: Reporter) -> Recording:
     meter = resolved.open_meter() if resolved.open_meter and parallel.rank() == 0 else None
 
     done = experiment  # unless it is interrupted
-    clock, notes = Clock(), _Notes()
-    started = provenance.now()
+    checkpoint = journal.checkpoint if journal else None
+    clock = Clock(checkpoint.about["clock"] if checkpoint else None)
+    notes, started = _Notes(), provenance.now()
     published, reason = model.expected_rates(parameters)
     if reason:
         notes.add(reason)
@@ -145,13 +161,24 @@ def execute(resolved: Resolved, reporter: Reporter) -> Recording:
         reporter.phase("prepare")
         with clock("prepare"):
             backend.prepare(sim, partial(_report, reporter, "prepare"))
+            if checkpoint is not None:
+                backend.restore(sim, checkpoint.state)
+        writer = None
+        if journal is not None and backend.resumable:
+            writer = _Writer(journal, resolved, network, sim, clock, notes)
+            writer.begin({"started": started, "published_rates": published})
         metering = Metering((time.time(), time.time()))
-        for phase, duration in (("warmup", experiment.warmup), ("simulate", experiment.duration)):
-            if duration and backend.simulates:
+        for phase, duration in _left(experiment, checkpoint):
+            if duration > 0 and backend.simulates:
                 reporter.phase(phase, fraction=0.0)
+                progress = partial(_report, reporter, phase)
+                if writer is not None and phase == "simulate":
+                    progress = partial(
+                        writer.progress, reporter, 1 - duration / experiment.duration
+                    )
                 with metered(meter if phase == "simulate" else None) as metering, clock(phase):
                     try:
-                        backend.simulate(sim, duration, partial(_report, reporter, phase))
+                        backend.simulate(sim, duration, progress)
                     except KeyboardInterrupt:
                         if phase == "warmup" or not backend.interruptible:
                             raise
@@ -159,21 +186,67 @@ def execute(resolved: Resolved, reporter: Reporter) -> Recording:
                         if ran <= 0:
                             raise
                         done = replace(experiment, duration=ran)
+        if checkpoint is not None and metering.energies:
+            notes.add("the energy of the time before the run was resumed is unknown")
+            metering.energies.clear()
         reporter.phase("readout")
-        recorded = experiment.record_spikes and backend.simulates
         with clock("readout"):
-            spikes = _read_spikes(done, network, backend, notes) if recorded else {}
-            signals = _read_signals(done, network, backend, notes)
+            recorded = _read(done, network, backend, notes) if writer is None else writer.all(done)
+            spikes, signals = recorded
         metadata = _metadata(
             replace(resolved, experiment=done), network, spikes, clock, metering, notes
         )
-        metadata["started"], metadata["published_rates"] = started, published
+        metadata |= {"started": started, "published_rates": published}
+        if writer is not None and checkpoint is not None:
+            metadata |= {"started": writer.started, "resumed": writer.resumed}
         if done.duration < experiment.duration:
             metadata["planned_duration_ms"] = experiment.duration
     metadata["notes"] = [*notes]  # now that the simulator has ended
     sizes = {label: int(p.size) for label, p in network.populations.items()}
     # as it will be read again: lists, not tuples
     return Recording(sizes, spikes, json.loads(to_json(metadata)), signals, model.source)
+
+
+def run_into(
+    resolved: Resolved, reporter: Reporter, journal: Journal, overwrite: bool
+) -> Recording:
+    """Run an experiment, and write the results into the folder of a journal.
+
+    Parameters
+    ----------
+    resolved : Resolved
+    reporter : Reporter
+    journal : Journal
+        From where it goes on, if it has been begun before.
+    overwrite : bool
+        Whether to take the place of a run that the folder holds.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written; it says where what was simulated is.
+    PortableCortexError
+        For whatever keeps it from running.
+    """
+    folder = journal.folder
+    try:
+        recording = execute(resolved, reporter, journal if parallel.processes() == 1 else None)
+        recording = replace(recording, metadata={**recording.metadata, **journal.about})
+        reporter.phase("write", f"{folder}")
+        if parallel.rank() > 0:
+            return recording
+        try:
+            recording.save(folder, overwrite=overwrite or journal.opened, figure=True)
+        except OutputError as error:
+            if journal.opened:
+                raise OutputError(f"{error}. {journal.kept()}") from error
+            raise rescue(recording, error) from error
+        if not journal.opened:
+            return recording
+        journal.close(over="planned_duration_ms" not in recording.metadata)
+        return Recording.load(folder)
+    finally:
+        journal.release()
 
 
 def _format_of_lists(resolved: Resolved) -> str:
@@ -209,40 +282,150 @@ def _start_recording(experiment: Experiment, network: Network, backend: Backend)
             population.record("spikes")
 
 
+def _left(experiment: Experiment, checkpoint: Checkpoint | None) -> list[tuple[str, float]]:
+    """Phases, and how long each of them goes on, ms."""
+    if checkpoint is None:
+        return [("warmup", experiment.warmup), ("simulate", experiment.duration)]
+    now = checkpoint.step * experiment.timestep
+    return [("simulate", round(experiment.warmup + experiment.duration - now, 9))]
+
+
+def _read(
+    done: Experiment, network: Network, backend: Backend, notes: _Notes, since: float | None = None
+) -> Recorded:
+    """What was recorded after the warm-up, or after `since` ms."""
+    recorded = done.record_spikes and backend.simulates
+    spikes = _read_spikes(done, network, backend, notes, since) if recorded else {}
+    return spikes, _read_signals(done, network, backend, notes, since)
+
+
 def _read_spikes(
-    done: Experiment, network: Network, backend: Backend, notes: _Notes
+    done: Experiment, network: Network, backend: Backend, notes: _Notes, since: float | None
 ) -> dict[str, Spikes]:
+    """Spikes in the interval (since, warmup + duration]; half a step allows for rounding."""
+    half = 0.5 * done.timestep
+    low = (done.warmup if since is None else since) + half
+    high = done.warmup + done.duration + half
     trains = {}
     for label, population in network.populations.items():
         spikes = notes.tried(f"spikes of {label}", partial(backend.spikes, population), None)
         if spikes is not None:
-            trains[label] = _after_warmup(done, spikes)
+            kept = slice(*np.searchsorted(spikes.times, (low, high)))
+            trains[label] = Spikes(spikes.times[kept], spikes.neurons[kept])
     if not trains:
         raise SimulationError(f"backend {backend.name!r} failed: {'; '.join(notes)}")
     return trains
 
 
-def _after_warmup(done: Experiment, spikes: Spikes) -> Spikes:
-    """Spikes in the interval (warmup, warmup + duration]; half a step allows for rounding."""
-    half = 0.5 * done.timestep
-    low, high = done.warmup + half, done.warmup + done.duration + half
-    keep = slice(*np.searchsorted(spikes.times, (low, high)))
-    return Spikes(spikes.times[keep], spikes.neurons[keep])
-
-
 def _read_signals(
-    done: Experiment, network: Network, backend: Backend, notes: _Notes
+    done: Experiment, network: Network, backend: Backend, notes: _Notes, since: float | None
 ) -> dict[tuple[str, str], Signal]:
     signals = {}
     for r in done.record:
         read = partial(backend.signal, network.populations[r.population], r.variable)
         signal = notes.tried(f"{r.variable} of {r.population}", read, None)
         if signal is not None:
-            first = max(0, math.ceil((done.warmup - signal.t_start) / signal.interval - 1e-6))
+            if since is None:
+                first = math.ceil((done.warmup - signal.t_start) / signal.interval - 1e-6)
+            else:
+                first = math.floor((since - signal.t_start) / signal.interval + 1e-6) + 1
+            first = max(0, first)
             signals[r.population, r.variable] = signal._replace(
                 values=signal.values[first:], t_start=signal.t_start + first * signal.interval
             )
     return signals
+
+
+class _Writer:
+    """Writes what was recorded while a run goes on."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        resolved: Resolved,
+        network: Network,
+        sim: Any,
+        clock: Clock,
+        notes: _Notes,
+    ) -> None:
+        self._journal, self._resolved, self._network = journal, resolved, network
+        self._sim, self._clock, self._notes = sim, clock, notes
+        self._populations = network.populations.values()
+        now = sim.get_current_time()
+        self._written_ms = max(now, resolved.experiment.warmup)
+        self._written_s = time.monotonic()
+        self.resumed: list[dict[str, Any]] = []
+
+    def begin(self, about: Mapping[str, Any]) -> None:
+        """Say what is run, or when it was resumed."""
+        experiment, checkpoint = self._resolved.experiment, self._journal.checkpoint
+        if checkpoint is not None:
+            ms = round(checkpoint.step * experiment.timestep - experiment.warmup, 9)
+            self.resumed = [*checkpoint.about["resumed"], {"at_ms": ms, "when": about["started"]}]
+        nothing: dict[str, Any] = {}
+        settings = {
+            **self._resolved.settings(),
+            "experiment": experiment.to_dict(),
+            "populations": {label: int(p.size) for label, p in self._network.populations.items()},
+            "n_neurons": self._network.n_neurons,
+            "processes": parallel.processes(),
+            "versions": provenance.versions(self._resolved.backend.distributions),
+            "computer": self._notes.tried("what computer this is", provenance.computer, nothing),
+            **about,
+        }
+        self._journal.begin(json.loads(to_json(settings)), self._resolved.model.source)
+
+    @property
+    def started(self) -> str:
+        """When the run was."""
+        return str(self._journal.settings["started"])
+
+    def progress(
+        self, reporter: Reporter, before: float, fraction: float | None, detail: str = ""
+    ) -> None:
+        """Tell how far it is, and write what is due."""
+        whole = None if fraction is None else before + (1 - before) * fraction
+        reporter.phase("simulate", detail, whole)
+        waited = self._sim.get_current_time() - self._written_ms >= PART_MS
+        if (waited and time.monotonic() - self._written_s >= PART_S) or (
+            sum(map(self._resolved.backend.held, self._populations)) >= PART_BYTES
+        ):
+            self._write()
+
+    def _write(self) -> None:
+        """A part, with all that was recorded since the last one."""
+        experiment, backend, end = self._resolved.experiment, self._resolved.backend, self._end()
+        now = self._sim.get_current_time()
+        if now <= (experiment.warmup if end is None else end) + 0.5 * experiment.timestep:
+            return
+        with interruption.shielded():
+            spikes, signals = _read(experiment, self._network, backend, self._notes, end)
+            about = {"clock": self._clock.until_now(), "resumed": self.resumed}
+            step = round(now / experiment.timestep)
+            self._journal.add(step, spikes, signals, backend.state(self._sim), about)
+            for population in self._populations:
+                backend.drop(population)
+        self._written_ms, self._written_s = now, time.monotonic()
+
+    def _end(self) -> float | None:
+        """Until when there are parts, ms."""
+        end = self._journal.end
+        return None if end is None else end * self._resolved.experiment.timestep
+
+    def all(self, done: Experiment) -> Recorded:
+        """All that was recorded; what was interrupted can be resumed."""
+        planned = self._resolved.experiment
+        if self._journal.opened or done is not planned:
+            try:
+                self._write()
+            except OutputError as error:
+                if self._journal.opened:
+                    raise
+                self._notes.add(f"the run cannot be resumed: {error}")
+        if not self._journal.opened:
+            return _read(done, self._network, self._resolved.backend, self._notes)
+        spikes, signals = self._journal.recorded()
+        return in_order(spikes, self._network.populations), signals
 
 
 def _metadata(
@@ -255,7 +438,7 @@ def _metadata(
 ) -> dict[str, Any]:
     """The contents of ``run.json``."""
     sizes = {label: int(p.size) for label, p in network.populations.items()}
-    counts = {p: np.bincount(s.neurons, minlength=sizes[p]) for p, s in spikes.items()}
+    counts = {label: neuron_counts(pieces_of(spikes, label), sizes[label]) for label in spikes}
     seconds = resolved.experiment.duration * 1e-3
     backend, tried = resolved.backend, notes.tried
     nothing: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import BackendUnavailableError, UnsupportedError
 from .host import parallel
@@ -128,6 +129,9 @@ class Backend(ABC):
     Options: ClassVar[type[BackendOptions]] = BackendOptions
     #: whether Ctrl-C during `simulate` leaves a network whose recordings can be read
     interruptible: ClassVar[bool] = False
+    #: whether a run can be written while it goes on, and be resumed: then `simulate` stands still
+    #: while it reports progress, and there are `held`, `drop`, `state` and `restore`
+    resumable: ClassVar[bool] = False
 
     def availability(self) -> Availability:
         """Say whether the simulator is installed, without importing it."""
@@ -224,6 +228,28 @@ class Backend(ABC):
             float(found.sampling_period.rescale("ms").magnitude),
             found.units.dimensionality.string,
         )
+
+    def held(self, population: Any) -> int:
+        """Bytes that are kept of what was recorded, about."""
+        raise NotImplementedError
+
+    def drop(self, population: Any) -> None:
+        """Forget what was recorded until now: it has been read. Recording goes on."""
+        raise NotImplementedError
+
+    def state(self, sim: Any) -> Mapping[str, NDArray[Any]]:
+        """All that the future depends on beside the network, and by what to know that again."""
+        raise NotImplementedError
+
+    def restore(self, sim: Any, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a state, after `prepare`: nothing is recorded of the time before.
+
+        Raises
+        ------
+        UnsupportedError
+            If it is that of another network, or of another version of the simulator.
+        """
+        raise NotImplementedError
 
     def phases(self) -> Mapping[str, float]:
         """Wall-clock seconds of phases that only the backend can see, by name."""

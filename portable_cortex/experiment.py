@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._run import Reporter as Reporter
-from ._run import Resolved, RunWarning, execute
+from ._run import Resolved, RunWarning, execute, run_into
 from .errors import InvalidValueError, OutputError, UnknownNameError, UnsupportedError
 from .host import parallel
 from .models.loader import load_model
 from .models.user_code import shown
-from .recording import to_json
+from .recording import check_output, to_json
 from .registry import DEFAULT_BACKEND, DEFAULT_MACHINE, load_backend
 from .support import Namespace, check_weight_format
 
@@ -206,15 +206,40 @@ class Experiment:
         """
         self._resolve(installed=False)
 
-    def run(self, reporter: Reporter | None = None) -> Recording:
+    def run(
+        self,
+        reporter: Reporter | None = None,
+        output: str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        about: Mapping[str, Any] | None = None,
+    ) -> Recording:
         """Run it; under mpirun every process does, and every one gets the whole recording.
+
+        Parameters
+        ----------
+        reporter : Reporter, optional
+        output : str or Path, optional
+            Folder for the results. A backend that can writes them while it runs: that needs little
+            memory, and an end that nobody foresaw leaves what was simulated.
+        overwrite : bool
+            Whether to take the place of a run that the folder holds.
+        about : mapping, optional
+            What else ``run.json`` shall have.
 
         Raises
         ------
         PortableCortexError
             For whatever keeps it from running; see `portable_cortex.errors`.
         """
-        return execute(self._resolve(), reporter or _Silent())
+        if output is None:
+            return execute(self._resolve(), reporter or _Silent())
+        from .recording.unfinished import Journal, check_unused
+
+        folder = check_output(output, overwrite=overwrite)
+        check_unused(folder)
+        journal = Journal(folder, about)
+        return run_into(self._resolve(), reporter or _Silent(), journal, overwrite)
 
     def _resolve(self, *, installed: bool = True) -> Resolved:
         """What the names stand for, checked as far as it can be without building the network."""
@@ -369,6 +394,8 @@ def run(
     realisation: str = "native",
     record: Sequence[str] = (),
     record_spikes: bool = True,
+    output: str | Path | None = None,
+    overwrite: bool = False,
     reporter: Reporter | None = None,
     **parameters: Any,
 ) -> Recording:
@@ -378,6 +405,10 @@ def run(
     ----------
     record : sequence of str
         ``variable:population:count``, e.g. ``"v:L4E:10"``.
+    output : str or Path, optional
+        Folder for the results; see `Experiment.run`.
+    overwrite : bool
+        Whether to take the place of a run that the folder holds.
     **parameters
         Of the model, e.g. ``scale=0.1, drive="dc"`` (see `portable_cortex.models.pd14.build`).
 
@@ -411,7 +442,7 @@ def run(
         realisation=realisation,
         record=[RecordRequest.parse(text) for text in record],
         record_spikes=record_spikes,
-    ).run(reporter)
+    ).run(reporter, output, overwrite=overwrite)
 
 
 def simulator(

@@ -1,4 +1,4 @@
-"""Repeat a run from its folder, and compare the spikes."""
+"""Repeat a run from its folder, and compare the spikes; or go on with one that is not over."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ._run import Reporter, execute
+from ._run import Reporter, Resolved, execute, run_into
 from .errors import OutputError, PortableCortexError, UnsupportedError
 from .experiment import Experiment, check_here
-from .host import parallel
+from .host import parallel, provenance
 from .host.untrusted import printable
 from .models.loader import MODELS
-from .recording import MODEL, RUN, Recording, Spikes
+from .recording import MODEL, RUN, UNFINISHED, Recording, Spikes
+from .recording.unfinished import Journal, Unfinished
 from .registry import load_backend
 
 
@@ -54,11 +55,76 @@ def rerun(folder: str | Path, reporter: Reporter) -> Rerun:
     """
     folder = Path(folder)
     recorded = Recording.load(folder)
-    metadata = recorded.metadata
     if not recorded.spike_trains:
         raise OutputError(
             f"{folder} holds no spikes: there is nothing to compare a repetition with"
         )
+    repeated = execute(_resolved(recorded.metadata, folder), reporter)
+    return Rerun(
+        repeated,
+        tuple(_differences(recorded, repeated)),
+        tuple(_other_versions(recorded.metadata.get("versions"), repeated.metadata["versions"])),
+    )
+
+
+def resume(folder: str | Path, reporter: Reporter) -> Recording:
+    """Go on with a run that was ended before it was over, with the settings that it has.
+
+    Its spikes are those that it would have without the interruption. A run is known to go on in
+    the same way with the same versions of everything only.
+
+    Parameters
+    ----------
+    folder : str or Path
+    reporter : Reporter
+
+    Raises
+    ------
+    OutputError
+        If the folder holds no run that can go on, or if its results cannot be written.
+    PortableCortexError
+        For whatever keeps it from running.
+
+    Examples
+    --------
+    >>> resume("nowhere", reporter=None)
+    Traceback (most recent call last):
+        ...
+    portable_cortex.errors.OutputError: nowhere holds no run: there is nothing to go on with
+    """
+    folder = Path(folder)
+    unfinished = Unfinished.find(folder)
+    if unfinished is None or not unfinished.resumable:
+        raise OutputError(_not_resumable(folder))
+    if unfinished.base is not None and unfinished.base >= unfinished.planned:
+        raise OutputError(f"{folder} holds a run that is over: there is nothing to go on with")
+    resolved = _resolved(unfinished.settings, folder)
+    backend = resolved.backend
+    if not backend.resumable:
+        raise UnsupportedError(f"backend {backend.name!r} cannot go on with a run: run it again")
+    versions = _other_versions(
+        unfinished.settings.get("versions"), provenance.versions(backend.distributions)
+    )
+    if versions:
+        raise UnsupportedError(
+            f"{folder} holds a run of other versions ({'; '.join(versions)}), which may go on in "
+            "another way: go on with those, or run it again"
+        )
+    return run_into(resolved, reporter, Journal.reopened(unfinished), overwrite=True)
+
+
+def _not_resumable(folder: Path) -> str:
+    """Why there is nothing to go on with."""
+    if not (folder / RUN).exists():
+        return f"{folder} holds no run: there is nothing to go on with"
+    metadata = Recording.load(folder).metadata
+    if "planned_duration_ms" not in metadata:
+        return f"{folder} holds a run that is over: there is nothing to go on with"
+    return f"{folder} has no state from which the run can go on: run it again"
+
+
+def _resolved(metadata: Mapping[str, Any], folder: Path) -> Resolved:
+    """What a folder's run was, with the same options, whatever the machine's are now."""
     if "experiment" not in metadata:
         raise OutputError(
             f"{folder / RUN} does not say what was run ('experiment'): an older version wrote it"
@@ -77,26 +143,21 @@ def rerun(folder: str | Path, reporter: Reporter) -> Rerun:
         )
     model = _model(experiment.model, metadata.get("model_sha256"), folder)
     resolved = replace(experiment, model=model).resolve_with(backend, options)
-    repeated = execute(replace(resolved, experiment=experiment), reporter)
-    return Rerun(
-        repeated,
-        tuple(_differences(recorded, repeated)),
-        tuple(_other_versions(metadata.get("versions"), repeated.metadata["versions"])),
-    )
+    return replace(resolved, experiment=experiment)
 
 
 def _model(name: str | Path, sha256: Any, folder: Path) -> str | Path:
     """A model by name; or a file with this content: the user's, else its copy."""
     if str(name) in MODELS:
         return name
-    for path in (Path(name), folder / MODEL):
+    for path in (Path(name), folder / MODEL, folder / UNFINISHED / MODEL):
         try:
             if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
                 return path
         except (OSError, ValueError):
             continue
     raise OutputError(
-        f"neither {printable(name)} nor {folder / MODEL} is the model that was run (SHA-256 "
+        f"neither {printable(name)} nor the copy in {folder} is the model that was run (SHA-256 "
         f"{printable(sha256)}): put it back"
     )
 

@@ -28,7 +28,7 @@ BACKENDS = ("spinnaker",)
 # be imported.
 _CORE = (
     "_lazy _run backend errors experiment options power/energy power/metering recording/__init__ "
-    "recording/recording recording/spikes registry support"
+    "recording/recording recording/spikes recording/stored registry support"
 ).split()
 _ROOMS = ("host", "models", "pynn")
 # Backends that a job takes along.

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from numpy.typing import NDArray
+
 from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
@@ -39,6 +41,7 @@ class BuiltinBackend(Backend):
     distributions = ("numba", "llvmlite")
     Options = BuiltinOptions
     interruptible = True
+    resumable = True
     capabilities = Capabilities(
         arithmetic="float64, or float32 (`precision=single`)",
         timesteps=(0.001, 10.0),
@@ -86,3 +89,23 @@ class BuiltinBackend(Backend):
     def spikes(self, population: Any) -> Spikes:
         """Straight from the engine's arrays."""
         return Spikes(*population.recorder.recorded_spikes())
+
+    def held(self, population: Any) -> int:
+        """As the recorder says."""
+        return int(population.recorder.held())
+
+    def drop(self, population: Any) -> None:
+        """Whatever was recorded."""
+        population.recorder.drop()
+
+    def state(self, sim: Any) -> Mapping[str, NDArray[Any]]:
+        """Of the engine."""
+        from ._checkpoint import capture
+
+        return capture(sim.state.engine)
+
+    def restore(self, sim: Any, state: Mapping[str, NDArray[Any]]) -> None:
+        """In the engine that `prepare` has made."""
+        from ._checkpoint import restore
+
+        restore(sim.state.engine, state)

@@ -8,7 +8,9 @@ network itself changed.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,17 +20,18 @@ from portable_cortex.backend import Progress
 from portable_cortex.host.interruption import shielded
 from portable_cortex.pynn.values import members
 
-from . import _kernel, _memory, _synapses, _turns
+from . import _checkpoint, _kernel, _memory, _synapses, _turns
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
 from ._llvm import PLACE
 from ._philox import POISSON
 from ._poisson import tables
 
-LOG_CAPACITY = 1 << 22  # spikes of a thread between two looks of Python's
+LOG_CAPACITY = 1 << 25  # spikes of a thread between two looks of Python's; memory as they come
 SAMPLES_CAPACITY = 1 << 22
 SLICE = 0.2  # s of wall clock between two looks of Python's, at most
 N_RECEPTORS = 2
+CELL_BITS, GROUP_SHIFT = 32, 46  # of a key by which recorded spikes are ordered; steps between
 
 
 class Engine:
@@ -62,6 +65,8 @@ class Engine:
             state.synapses = self._table(progress)
         self._tables = _RateTables(state.dt)
         self._recorded = np.zeros(max(state.n_cells, 1), bool)
+        numbers = np.arange(len(self._populations), dtype=np.int64) << GROUP_SHIFT
+        self._group_keys = np.repeat(numbers, [p.size for p in self._populations])
         for population in self._populations:
             first = int(population.first_id)
             population.recorder.mark_spikes(self._recorded[first : first + population.size])
@@ -411,21 +416,21 @@ class Engine:
         state, shared = self._state, self._shared
         state.step = start + n_steps
         if self._recorded.any():
-            steps, cells = [], []
+            keys = []
             for thread in range(self._n_threads):
                 ends = shared.log_ends[thread, : n_steps + 1]
                 fired = shared.log[thread, : ends[-1]]
-                keep = self._recorded[fired]
-                steps.append(np.repeat(start + 1 + np.arange(n_steps), np.diff(ends))[keep])
-                cells.append(fired[keep])
-            all_steps, all_cells = np.concatenate(steps), np.concatenate(cells)
-            order = np.lexsort((all_cells, all_steps))
-            all_steps, all_cells = all_steps[order].astype(np.int32), all_cells[order]
+                steps = np.repeat(np.arange(n_steps) << CELL_BITS, np.diff(ends))
+                keys.append((self._group_keys[fired] + steps + fired)[self._recorded[fired]])
+            ordered = np.sort(np.concatenate(keys))  # by population, step and cell
+            cuts = np.searchsorted(ordered, np.arange(len(self._populations) + 1) << GROUP_SHIFT)
             for number, population in enumerate(self._populations):
                 if population.recorder.records_spikes:
-                    cells_of = all_cells - self._first[number]
-                    own = (cells_of >= 0) & (cells_of < population.size)
-                    population.recorder.add_spikes(all_steps[own], cells_of[own])
+                    own = ordered[cuts[number] : cuts[number + 1]] & ((1 << GROUP_SHIFT) - 1)
+                    fired = (own & ((1 << CELL_BITS) - 1)) - self._first[number]
+                    population.recorder.add_spikes(
+                        ((own >> CELL_BITS) + start + 1).astype(np.int32), fired.astype(np.int32)
+                    )
         for number, probe in enumerate(self._probes):
             parts = []
             for mine in ready:
@@ -442,18 +447,44 @@ class Engine:
     def release(self) -> list[tuple[int, NDArray[np.int64]]]:
         """Give the state back to the populations, and the spikes that are on their way."""
         self._pool.shutdown()
+        for population, cells, variables, refractory in self.blocks():
+            population.take_state(cells, np.array(variables), refractory)
+        return self.on_their_way()
+
+    # --- its state --------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        """The present."""
+        return int(self._state.step)
+
+    @cached_property
+    def digest(self) -> str:
+        """By what its network is known again."""
+        state = self._state
+        return _checkpoint.network(self._threads, state.synapses, state.current_sources)
+
+    def blocks(self) -> Iterator[tuple[Any, slice, list[NDArray[Any]], NDArray[Any]]]:
+        """Where the state is: populations, which of their cells, variables, refractory counters."""
         for thread, mine in enumerate(self._threads):
             for group in mine.groups:
                 number = int(np.searchsorted(self._first, group["cell"], side="right")) - 1
                 population, begin = self._populations[number], self._layout.cuts[number][thread]
                 n = group["size"]
                 offsets = self._offsets(group, thread, population.celltype.model)
-                block = np.array([mine.page[at : at + n] for at in offsets])
                 refractory = mine.refractory[group["neuron"] :][:n]
-                population.take_state(slice(begin, begin + n), block, refractory)
-        return self._on_their_way()
+                variables = [mine.page[at : at + n] for at in offsets]
+                yield population, slice(begin, begin + n), variables, refractory
 
-    def _on_their_way(self) -> list[tuple[int, NDArray[np.int64]]]:
+    def jump(self, step: int, sent: list[tuple[int, NDArray[np.int64]]]) -> None:
+        """Go to another step, with these spikes on their way; nothing is recorded before."""
+        self._state.step, self._state.running = step, True
+        self._remember(sent)
+        for probe in self._probes:
+            probe.drop(step)
+
+    def on_their_way(self) -> list[tuple[int, NDArray[np.int64]]]:
+        """Spikes that have not arrived yet, by the step in which they were sent."""
         rows, mine, now = self._shared.rows, self._threads[0], self._state.step
         n_slots = mine.history.shape[1]
         # the cell of each row; a cell with rows for both receptors is found by its first

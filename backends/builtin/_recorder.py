@@ -57,6 +57,11 @@ class Probe:
         """Take samples in the engine's form, shape (samples, neurons)."""
         self.chunks.append(values + self.population.offset(self.variable)[self.indices])
 
+    def drop(self, step: int) -> None:
+        """Forget the samples until a step, which have been read."""
+        self.chunks = []
+        self.first = step + self.interval - (step - self.phase) % self.interval
+
     def samples(self) -> F64:
         """All samples, shape (samples, neurons)."""
         if len(self.chunks) > 1:
@@ -79,6 +84,18 @@ class Recorder(floor.Recorder):
         """Whether spikes of any neuron are wanted."""
         return self.indices(floor.SPIKES).size > 0
 
+    def held(self) -> int:
+        """Bytes of what was recorded."""
+        chunks = (chunk for probe in self.probes() for chunk in probe.chunks)
+        arrays = (*chunks, *(column for spikes in self._spikes for column in spikes))
+        return sum(int(array.nbytes) for array in arrays)
+
+    def drop(self) -> None:
+        """Forget what was recorded until now, which has been read."""
+        self._spikes = []
+        for probe in self.probes():
+            probe.drop(_simulator.state.step)
+
     # --- what the floor asks for ------------------------------------------------------------------
 
     def spikes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -86,7 +103,7 @@ class Recorder(floor.Recorder):
         if len(self._spikes) != 1:
             empty = (np.empty(0, np.int64), np.empty(0, np.int64))
             columns = zip(empty, *self._spikes, strict=True)
-            steps, neurons = (np.concatenate(c).astype(np.int64) for c in columns)
+            steps, neurons = (np.concatenate(c, dtype=np.int64) for c in columns)
             self._spikes = [(steps, neurons)]
         return self._spikes[0]
 

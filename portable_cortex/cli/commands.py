@@ -8,7 +8,6 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,6 @@ from .._run import RunWarning
 from ..errors import (
     InvalidValueError,
     ModelWarning,
-    OutputError,
     PortableCortexError,
     SimulationError,
     UnsupportedError,
@@ -34,7 +32,7 @@ from ..host.untrusted import parse_json, printable, printable_lines
 from ..machine import load_machine, machine_names
 from ..models.loader import MODELS, load_model
 from ..options import BackendOptions, describe_options
-from ..recording import FIGURE, Recording, RecordingWarning, check_output, rescue
+from ..recording import FIGURE, STATE, UNFINISHED, Recording, RecordingWarning
 from ..registry import (
     DEFAULT_BACKEND,
     DEFAULT_MACHINE,
@@ -148,8 +146,19 @@ def run(
         Path | None,
         typer.Option("--out", help="Folder for the results. results/MODEL-BACKEND unless given."),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Go on with the run in this folder, which was ended before it was over; it has "
+            "all settings.",
+        ),
+    ] = None,
 ) -> None:
     """Build a network, run it, and write its activity, its cost and a figure."""
+    if resume is not None:
+        _resume(context, resume)
+        return
     parameters = model_parameters(param, scale=scale, n_scale=n_scale, k_scale=k_scale, drive=drive)
     experiment = Experiment(
         model=model,
@@ -186,24 +195,46 @@ def run_experiment(
 
 def _run(context: typer.Context, experiment: Experiment, folder: Path, overwrite: bool) -> None:
     """Run, write, show; what was interrupted and can be kept is kept."""
-    place = check_output(folder, overwrite=overwrite)
+    command = shlex.join(("portable-cortex", *context.obj))
     with ConsoleReporter(out) as reporter:
-        recording = experiment.run(reporter)
-        command = shlex.join(("portable-cortex", *context.obj))
-        recording = replace(recording, metadata={**recording.metadata, "command": command})
-        reporter.phase("write", f"{place}")
-        if parallel.rank() == 0:
-            try:
-                recording.save(place, overwrite=overwrite, figure=True)
-            except OutputError as error:
-                raise rescue(recording, error) from error
+        recording = experiment.run(
+            reporter, folder, overwrite=overwrite, about={"command": command}
+        )
+    _end(recording, experiment, folder)
+
+
+def _resume(context: typer.Context, folder: Path) -> None:
+    """Go on with a run."""
+    from ..rerun import resume
+
+    sources: Any = context.get_parameter_source
+    given = [n for n in context.params if n != "resume" and sources(n).name != "DEFAULT"]
+    if given:
+        raise InvalidValueError(
+            f"--resume takes all settings from {folder}, and {', '.join(map(_flag, given))} cannot "
+            "change them: leave it out"
+        )
+    with ConsoleReporter(out) as reporter:
+        recording = resume(folder, reporter)
+    _end(recording, Experiment.from_dict(recording.metadata["experiment"]), folder)
+
+
+def _flag(name: str) -> str:
+    """The option of a parameter of `run`."""
+    return {"folder": "--out"}.get(name, f"--{name.replace('_', '-')}")
+
+
+def _end(recording: Recording, experiment: Experiment, place: Path) -> None:
+    """Show a run that has been written."""
     _show(recording, place)
     lost = experiment.lost(recording)
     if lost:
         raise SimulationError(f"{', '.join(lost)} could not be read; all else is in {place}")
     if "planned_duration_ms" in recording.metadata:
         ran = f"after {recording.metadata['duration_ms']:g} ms"
-        interruption.tell(f"{ran}: this much was written to {place}.")
+        resumable = (place / UNFINISHED / STATE).exists()
+        more = f"; go on with portable-cortex run --resume {place}" if resumable else ""
+        interruption.tell(f"{ran}: this much was written to {place}{more}.")
         raise KeyboardInterrupt
 
 

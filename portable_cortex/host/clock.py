@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 
 class Clock:
     """Adds up seconds under the name of a phase; a phase within itself counts once.
+
+    Parameters
+    ----------
+    before : mapping of str to mapping, optional
+        What an earlier process counted: see `until_now`.
 
     Attributes
     ----------
@@ -27,10 +32,18 @@ class Clock:
     (['connect'], ['connect'])
     """
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.cpu_seconds: dict[str, float] = {}
-        self._running: set[str] = set()
+    def __init__(self, before: Mapping[str, Mapping[str, float]] | None = None) -> None:
+        before = before or {}
+        self.seconds: dict[str, float] = dict(before.get("seconds", {}))
+        self.cpu_seconds: dict[str, float] = dict(before.get("cpu_seconds", {}))
+        self._running: dict[str, tuple[float, float]] = {}
+
+    def until_now(self) -> dict[str, dict[str, float]]:
+        """Both, with the time of phases that go on."""
+        now = Clock({"seconds": self.seconds, "cpu_seconds": self.cpu_seconds})
+        for phase, start in self._running.items():
+            now._add(phase, start)
+        return {"seconds": now.seconds, "cpu_seconds": now.cpu_seconds}
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -38,15 +51,17 @@ class Clock:
         if phase in self._running:
             yield
             return
-        self._running.add(phase)
-        start, cpu_start = time.perf_counter(), processor_time()
+        start = self._running[phase] = time.perf_counter(), processor_time()
         try:
             yield
         finally:
-            self._running.discard(phase)
-            elapsed, used = time.perf_counter() - start, processor_time() - cpu_start
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
-            self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + max(0.0, used)
+            del self._running[phase]
+            self._add(phase, start)
+
+    def _add(self, phase: str, start: tuple[float, float]) -> None:
+        elapsed, used = time.perf_counter() - start[0], processor_time() - start[1]
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
+        self.cpu_seconds[phase] = self.cpu_seconds.get(phase, 0.0) + max(0.0, used)
 
 
 def processor_time() -> float:

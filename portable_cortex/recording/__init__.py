@@ -4,8 +4,8 @@ The plain types (`Spikes`, `Signal`) need numpy only; `Recording` writes and rea
 are imported at their first use, so that whoever needs the plain types needs no HDF5.
 
 Others also use the modules ``archive`` (a run as one zip file, as jobs leave it), ``figure`` (the
-picture of a run), ``hdf5`` (files of others), ``job_error`` (why a job failed) and ``sonata`` (the
-file format).
+picture of a run), ``hdf5`` (files of others), ``job_error`` (why a job failed), ``sonata`` (the
+file format), ``stored`` (what stays on the disk) and ``unfinished`` (a run that is not over).
 """
 
 TYPE_CHECKING = False  # typing itself takes its time
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         RUN,
         SIGNALS,
         SPIKES,
+        STATE,
+        UNFINISHED,
         Recording,
         RecordingWarning,
         check_output,
@@ -32,6 +34,8 @@ __all__ = [
     "RUN",
     "SIGNALS",
     "SPIKES",
+    "STATE",
+    "UNFINISHED",
     "Recording",
     "RecordingWarning",
     "Signal",
@@ -51,8 +55,8 @@ if not TYPE_CHECKING:
         __name__,
         {
             "recording": (
-                "FIGURE MODEL RUN SIGNALS SPIKES Recording RecordingWarning check_output "
-                "model_of rescue time_step to_json"
+                "FIGURE MODEL RUN SIGNALS SPIKES STATE UNFINISHED Recording RecordingWarning "
+                "check_output model_of rescue time_step to_json"
             ),
             "spikes": "Signal Spikes by_time",
         },

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..host.untrusted import printable
+from .spikes import Spikes
+from .stored import joined, neuron_counts
 
 if TYPE_CHECKING:
     from .recording import Recording
@@ -130,12 +132,18 @@ def raster_rows(recording: Recording) -> tuple[float, list[RasterRow]]:
         top -= height
         times, neurons = np.empty(0), np.empty(0, dtype=np.int64)
         if label in recording.spike_trains:
-            times, neurons = recording.spikes(label)
-            keep = (times > start) & (neurons < height)
-            times, neurons = times[keep][:room], neurons[keep][:room]
+            pieces = recording.pieces(label, since=start)
+            times, neurons = joined(_shown(piece, start, height) for piece in pieces)
+            times, neurons = times[:room], neurons[:room]
             room -= times.size
         found.append(RasterRow(label, top, height, times, top + neurons))
     return start, found
+
+
+def _shown(spikes: Spikes, start: float, height: int) -> Spikes:
+    """Those in a raster."""
+    keep = (spikes.times > start) & (spikes.neurons < height)
+    return Spikes(spikes.times[keep], spikes.neurons[keep])
 
 
 def _raster(axes: Any, recording: Recording) -> None:
@@ -171,8 +179,7 @@ def _rates(axes: Any, recording: Recording) -> None:
     published = recording.metadata.get("published_rates", {})
     rows = np.arange(len(labels))[::-1]
     for row, label in zip(rows, labels, strict=True):
-        counts = np.bincount(recording.spikes(label).neurons, minlength=recording.n_neurons[label])
-        single = counts / seconds
+        single = neuron_counts(recording.pieces(label), recording.n_neurons[label]) / seconds
         axes.boxplot(
             single,
             positions=[row],

@@ -51,6 +51,19 @@ def numbers_of(parent: h5py.Group, name: str, n_dims: int = 1) -> NDArray[Any]:
     ValueError
         If there is none of that name, or its values cannot be what they should be.
     """
+    data: h5py.Dataset = dataset_of(parent, name, n_dims)
+    values: NDArray[Any] = data[...]
+    return values
+
+
+def dataset_of(parent: h5py.Group, name: str, n_dims: int = 1) -> h5py.Dataset:
+    """A dataset of numbers that has what it claims; its values are not read.
+
+    Raises
+    ------
+    ValueError
+        As `numbers_of`.
+    """
     data, path = _member(parent, name), _path(parent, name)
     if not isinstance(data, h5py.Dataset):
         raise ValueError(f"{path} is no dataset")
@@ -59,8 +72,7 @@ def numbers_of(parent: h5py.Group, name: str, n_dims: int = 1) -> NDArray[Any]:
     if data.shape is None or data.ndim != n_dims:
         raise ValueError(f"{path} has the shape {data.shape}: expected {n_dims} dimension(s)")
     _check_stored(data, path)
-    values: NDArray[Any] = data[...]
-    return values
+    return data
 
 
 def text_of(item: h5py.Group | h5py.Dataset, name: str) -> str | None:

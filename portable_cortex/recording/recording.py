@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,14 @@ from ..host.output import whole
 from ..host.untrusted import parse_json, printable
 from ..models.user_code import describe
 from .spikes import Signal, Spikes
+from .stored import count_of, in_order, pieces_of
 
 if TYPE_CHECKING:
     import neo
 
 SPIKES, SIGNALS, RUN, FIGURE = "spikes.h5", "signals.h5", "run.json", "activity.png"
 MODEL = "run_model.py"  # a copy of the user's own; the name is no one that users give
+UNFINISHED, STATE = "unfinished", "state.npz"  # a folder, and a file in it: see that module
 
 
 class RecordingWarning(UserWarning):
@@ -43,9 +45,10 @@ class Recording:
     ----------
     n_neurons : dict of str to int
         Size of each recorded population, in the order in which the model gave them.
-    spike_trains : dict of str to Spikes
-        Empty where spikes were not recorded.
-    signals : dict of (population, variable) to Signal
+    spike_trains : mapping of str to Spikes
+        Empty where spikes were not recorded. Very many stay on the disk, and are read at each
+        access: see `pieces`.
+    signals : mapping of (population, variable) to Signal
     metadata : dict
         Contents of ``run.json`` (see ``docs/recording.md``).
     model_source : bytes or None
@@ -94,6 +97,28 @@ class Recording:
         except KeyError:
             raise UnknownNameError("recorded population", population, self.spike_trains) from None
 
+    def pieces(self, population: str, since: float = -inf) -> Iterable[Spikes]:
+        """Spikes of a population, some at a time, in order: all of them may need much memory.
+
+        Parameters
+        ----------
+        population : str
+        since : float
+            ms: pieces that end before may be left out.
+
+        Raises
+        ------
+        UnknownNameError
+            For a population whose spikes were not recorded.
+        """
+        if population not in self.spike_trains:
+            raise UnknownNameError("recorded population", population, self.spike_trains)
+        return pieces_of(self.spike_trains, population, since)
+
+    def count(self, population: str) -> int:
+        """Number of spikes of a recorded population."""
+        return count_of(self.spike_trains, population)
+
     def signal(self, population: str, variable: str = "v") -> Signal:
         """A recorded variable of a population.
 
@@ -113,7 +138,7 @@ class Recording:
         seconds = (self.t_stop - self.t_start) * 1e-3
         exposures = {label: self.n_neurons[label] * seconds for label in self.spike_trains}
         return {
-            label: self.spike_trains[label].times.size / exposure if exposure else float("nan")
+            label: self.count(label) / exposure if exposure else float("nan")
             for label, exposure in exposures.items()
         }
 
@@ -192,9 +217,11 @@ class Recording:
         """
         folder = check_output(folder, overwrite=overwrite)
         text = to_json({**self.metadata, **self._contents()})
-        with _whole(folder) as staging:
-            from .sonata import write_signals, write_spikes  # h5py, which a job does not have
+        from .sonata import write_signals, write_spikes  # h5py, which a job does not have
+        from .unfinished import is_of_run
 
+        own = is_of_run(folder, self.metadata)
+        with _whole(folder, keep_unfinished=own) as staging:
             try:
                 write_spikes(staging / SPIKES, self.spike_trains)
                 if self.signals:
@@ -237,19 +264,44 @@ class Recording:
             return load_archive(folder)
         from .hdf5 import DAMAGE
         from .sonata import read_signals, read_spikes
+        from .unfinished import Unfinished
+
+        unfinished = Unfinished.find(folder)
+        if unfinished is not None and unfinished.parts:
+            return cls._of(
+                unfinished.metadata(),
+                unfinished.spikes(),
+                unfinished.signals(),
+                unfinished.source,
+                folder / UNFINISHED,
+            )
 
         path = folder / RUN
         try:
             metadata = parse_json(path.read_text(encoding="utf-8"))
-            n_neurons = _sizes(metadata)
+            checked_sizes(metadata)
         except FileNotFoundError:
             raise OutputError(f"{folder} holds no run: there is no {RUN} in it") from None
         except DAMAGE as error:
             raise OutputError(f"{path} is damaged: {printable(error)}") from error
-        signals = {}
+        signals: Mapping[tuple[str, str], Signal] = {}
         if (folder / SIGNALS).exists():
             signals = read_signals(folder / SIGNALS)
         spikes = read_spikes(folder / SPIKES, time_step(metadata))
+        source = (folder / MODEL).read_bytes() if (folder / MODEL).is_file() else None
+        return cls._of(metadata, spikes, signals, source, folder)
+
+    @classmethod
+    def _of(
+        cls,
+        metadata: dict[str, Any],
+        spikes: Mapping[str, Spikes],
+        signals: Mapping[tuple[str, str], Signal],
+        source: bytes | None,
+        folder: Path,
+    ) -> Recording:
+        """What was read, if its parts fit each other."""
+        n_neurons = checked_sizes(metadata)
         for name, labels in ((SPIKES, set(spikes)), (SIGNALS, {label for label, _ in signals})):
             if unknown := sorted(labels - set(n_neurons)):
                 raise OutputError(
@@ -257,16 +309,13 @@ class Recording:
                     f"{RUN} {printable(', '.join(n_neurons)) or 'none'}: expected the same names, "
                     "and neurons that count from 0 within each"
                 )
-        # HDF5 lists groups by name; keep the model's order
-        trains = {p: spikes[p] for p in n_neurons if p in spikes}
-        source = (folder / MODEL).read_bytes() if (folder / MODEL).is_file() else None
-        return cls(n_neurons, trains, metadata, signals, source)
+        return cls(n_neurons, in_order(spikes, n_neurons), metadata, signals, source)
 
     def _contents(self) -> dict[str, Any]:
         """What the files hold, whatever the metadata say of it."""
         contents: dict[str, Any] = {"populations": dict(self.n_neurons)}
         if self.spike_trains and "n_spikes" in self.metadata:
-            contents["n_spikes"] = sum(spikes.times.size for spikes in self.spike_trains.values())
+            contents["n_spikes"] = sum(map(self.count, self.spike_trains))
         if self.spike_trains and "rates" in self.metadata:
             contents["rates"] = self.rates()
         return contents
@@ -290,7 +339,7 @@ def model_of(metadata: Mapping[str, Any]) -> Any:
     return metadata.get("model") if sha256 is None else f"the file with SHA-256 {sha256}"
 
 
-def _sizes(metadata: Any) -> dict[str, int]:
+def checked_sizes(metadata: Any) -> dict[str, int]:
     """The numbers of neurons in a run's metadata, of which the necessary parts are checked.
 
     Raises
@@ -379,6 +428,12 @@ def check_output(folder: str | Path, *, overwrite: bool) -> Path:
                 f"{folder} already holds a run, which was kept: "
                 "choose another folder or ask to overwrite it (--overwrite)"
             )
+        if (folder / UNFINISHED / STATE).exists() and not overwrite:
+            raise OutputExistsError(
+                f"{folder} already holds an unfinished run, which was kept: go on with it "
+                f"(portable-cortex run --resume {folder}), choose another folder or ask to "
+                "overwrite it (--overwrite)"
+            )
         part = next(part for part in (folder, *folder.parents) if part.exists())
         if not part.is_dir():
             raise OutputError(f"{part} is no folder: choose another one for the results")
@@ -394,8 +449,10 @@ def check_output(folder: str | Path, *, overwrite: bool) -> Path:
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
+def _whole(folder: Path, *, keep_unfinished: bool) -> Iterator[Path]:
     """A staging folder whose files all move into `folder`, or none does; `RUN` goes last."""
+    from .unfinished import discard, trouble
+
     staging, new = None, [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         with shielded():
@@ -408,11 +465,15 @@ def _whole(folder: Path) -> Iterator[Path]:
                 (folder / stale).unlink(missing_ok=True)
             for path in sorted(staging.iterdir(), key=lambda p: p.name == RUN):
                 path.replace(folder / path.name)
+            if not keep_unfinished:  # of another run
+                discard(folder)
             tell(f"the recording was written to {folder}.")
+    except OutputError:
+        raise
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = "the disk is full" if full else str(error)
-        raise OutputError(f"the recording could not be written to {folder}: {why}") from error
+        raise OutputError(
+            f"the recording could not be written to {folder}: {trouble(error)}"
+        ) from error
     finally:
         with shielded():
             if staging is not None:

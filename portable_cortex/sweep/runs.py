@@ -24,7 +24,7 @@ from ..host.output import whole
 from ..host.provenance import cores
 from ..machine import load_machine, machine_names
 from ..models.loader import MODELS, load_model
-from ..recording import RUN, check_output, to_json
+from ..recording import RUN, UNFINISHED, check_output, to_json
 from ..registry import load_backend
 from .pool import Job, LocalPool, Pool
 
@@ -417,7 +417,7 @@ def _prepare(jobs: Iterable[Job]) -> None:
     for job in jobs:
         try:
             job.log.parent.mkdir(exist_ok=True)
-            for rest in job.log.parent.glob(".partial-*"):
+            for rest in (*job.log.parent.glob(".partial-*"), job.log.parent / UNFINISHED):
                 shutil.rmtree(rest, ignore_errors=True)
         except OSError as error:
             raise OutputError(f"{job.log.parent} cannot be written: {error}") from error

@@ -6,7 +6,7 @@ Nothing here judges.
 """
 
 from .distances import effect_size, kl, ks, sketch, wasserstein
-from .measurement import LINEAR, LOGARITHM, STATISTICS, Activity, Scale, Statistic, measure
+from .measurement import LINEAR, LOGARITHM, STATISTICS, Activity, Scale, Statistic, Until, measure
 from .package_statistics import Beside, beside, has_statistics
 from .statistics import LOWEST_FREQUENCY, Spectrum, power_spectrum
 
@@ -20,6 +20,7 @@ __all__ = [
     "Scale",
     "Spectrum",
     "Statistic",
+    "Until",
     "beside",
     "effect_size",
     "has_statistics",

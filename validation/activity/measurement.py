@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,7 +73,7 @@ class Statistic:
     name: str
     title: str
     units: str
-    sample: Callable[[Spikes, int, float, float], FloatArray]
+    sample: Callable[[stats.Train, int, float, float], FloatArray]
     kinds: tuple[str, ...] = ("mean", "distribution")
     scale: Scale = LINEAR
 
@@ -109,6 +109,21 @@ STATISTICS: Mapping[str, Statistic] = {
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class Until:
+    """Spikes until a time (ms), some at a time."""
+
+    pieces: Iterable[Spikes]
+    t_stop: float
+
+    def __iter__(self) -> Iterator[Spikes]:
+        for times, neurons in self.pieces:
+            last = int(np.searchsorted(times, self.t_stop + 1e-6, side="right"))
+            yield Spikes(times[:last], neurons[:last])
+            if last < times.size:
+                return
 
 
 @dataclass(frozen=True)
@@ -159,9 +174,7 @@ def measure(recording: Recording, duration: float | None = None) -> Activity:
     t_stop = recording.t_stop if duration is None else t_start + duration
     samples = {}
     for label in recording.spike_trains:
-        times, neurons = recording.spikes(label)
-        last = int(np.searchsorted(times, t_stop + 1e-6, side="right"))
-        spikes = Spikes(times[:last], neurons[:last])
+        spikes = Until(recording.pieces(label), t_stop)
         n = recording.n_neurons[label]
         for statistic in STATISTICS.values():
             sample = statistic.sample(spikes, n, t_start, t_stop)

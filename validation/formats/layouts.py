@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from portable_cortex import Recording
-from portable_cortex.recording import RUN
+from portable_cortex.recording import RUN, UNFINISHED
 from portable_cortex.recording.archive import is_archive
 
 from . import described, inm6, neo_block
@@ -37,8 +37,13 @@ class Format(NamedTuple):
     load: Callable[[Path], Recording]
 
 
+def _holds_ours(path: Path) -> bool:
+    """Whether a folder has a run, or one that is not over."""
+    return (path / RUN).is_file() or (path / UNFINISHED).is_dir()
+
+
 FORMATS = (
-    Format("portable-cortex", lambda path: (path / RUN).is_file(), Recording.load),
+    Format("portable-cortex", _holds_ours, Recording.load),
     Format("archive of a job", is_archive, Recording.load),
     Format("described files", described.holds, described.load),
     Format("INM-6 PyNEST package", inm6.holds, inm6.load),

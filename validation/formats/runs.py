@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex import Recording, Spikes
+from portable_cortex import Recording
 from portable_cortex.errors import OutputError
 from portable_cortex.host.untrusted import printable
 from portable_cortex.recording import time_step
 from portable_cortex.recording.archive import is_archive
+from portable_cortex.recording.stored import LastValues, stored_signal
 
 from . import neo_block
 from .layouts import format_of
@@ -88,51 +89,68 @@ def _damage(recording: Recording) -> str:
     total = sum(recording.n_neurons.values())
     if total > MOST_NEURONS:
         return f"it has {total} neurons: expected {MOST_NEURONS} or fewer"
-    for label, spikes in recording.spike_trains.items():
-        if trouble := _damage_of_spikes(recording, label, spikes):
+    for label in recording.spike_trains:
+        if trouble := _damage_of_spikes(recording, label):
             return trouble
-    for (label, variable), signal in recording.signals.items():
+    for label, variable in recording.signals:
+        signal = stored_signal(recording.signals, (label, variable)).head
         if signal.neurons.size and signal.neurons.max() >= recording.n_neurons[label]:
             return f"{variable} was recorded from neurons that {label} does not have"
     return _contradiction(recording)
 
 
-def _damage_of_spikes(recording: Recording, label: str, spikes: Spikes) -> str:
-    times, neurons = spikes
-    if times.ndim != 1 or times.shape != neurons.shape:
-        return f"{label} has {times.size} spike times of {neurons.size} neurons"
-    if times.size == 0:
+def _damage_of_spikes(recording: Recording, label: str) -> str:
+    step, n = time_step(recording.metadata), recording.n_neurons[label]
+    begin, end, lowest, highest, off = np.inf, -np.inf, np.inf, -1, 0.0
+    for times, neurons in recording.pieces(label):
+        if times.ndim != 1 or times.shape != neurons.shape:
+            return f"{label} has {times.size} spike times of {neurons.size} neurons"
+        if times.size == 0:
+            continue
+        if not np.isfinite(times).all():
+            return f"{label} has spikes at times that are no finite numbers"
+        begin, end = min(begin, times[0]), max(end, times[-1])
+        lowest, highest = min(lowest, neurons.min()), max(highest, neurons.max())
+        if step is not None and step > 1e-6:
+            off = max(off, np.abs(times / step - np.rint(times / step)).max())
+    if begin > end:
         return ""
-    if (
-        not np.isfinite(times).all()
-        or times[0] <= recording.t_start - 1e-6
-        or times[-1] > recording.t_stop + 1e-6
-    ):
+    if begin <= recording.t_start - 1e-6 or end > recording.t_stop + 1e-6:
         return (
-            f"{label} has spikes outside of the recording: from {times[0]:g} to {times[-1]:g} ms, "
+            f"{label} has spikes outside of the recording: from {begin:g} to {end:g} ms, "
             f"expected {recording.t_start:g} to {recording.t_stop:g} ms"
         )
-    if neurons.min() < 0 or neurons.max() >= recording.n_neurons[label]:
+    if lowest < 0 or highest >= n:
         return (
-            f"{label} has spikes of neurons that it does not have: {neurons.min()} to "
-            f"{neurons.max()}, expected 0 to {recording.n_neurons[label] - 1}"
+            f"{label} has spikes of neurons that it does not have: {lowest} to "
+            f"{highest}, expected 0 to {n - 1}"
         )
     if _has_sources(recording):
         return ""
-    step, points = time_step(recording.metadata), times
-    if step is not None and step > 1e-6:
-        steps = np.rint(times / step)
-        if np.abs(times / step - steps).max() < 0.1:  # the times are on the grid that is stated
-            points = steps
-    order = np.lexsort((points, neurons))
-    twice = (np.diff(points[order]) == 0) & (np.diff(neurons[order]) == 0)
-    if twice.any():
-        first = order[np.flatnonzero(twice)[0]]
-        return (
-            f"neuron {neurons[first]} of {label} has two spikes at {times[first]:g} ms, in one "
-            f"time step; so have {twice.sum()} spikes in all"
-        )
-    return ""
+    on_grid = step is not None and step > 1e-6 and off < 0.1
+    return _twice(recording, label, step if on_grid else None)
+
+
+def _twice(recording: Recording, label: str, step: float | None) -> str:
+    """Which neuron has two spikes at one time, or in one time step (ms); empty if none has."""
+    last = LastValues(recording.n_neurons[label])
+    found: list[tuple[int, float]] = []
+    total = 0
+    for times, neurons in recording.pieces(label):
+        points = times if step is None else np.rint(times / step)
+        order = np.argsort(neurons, kind="stable")
+        again = np.flatnonzero(points[order] == last.before(points[order], neurons[order]))
+        if again.size:
+            total += again.size
+            first = order[again[0]]
+            found.append((int(neurons[first]), float(times[first])))
+    if not found:
+        return ""
+    neuron, time = min(found)
+    return (
+        f"neuron {neuron} of {label} has two spikes at {time:g} ms, in one time step; so have "
+        f"{total} spikes in all"
+    )
 
 
 def _has_sources(recording: Recording) -> bool:
@@ -147,7 +165,7 @@ def _contradiction(recording: Recording) -> str:
     texts = metadata.get("warnings", [])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return f"'warnings' is {printable(repr(texts), 60)}: expected a list of texts"
-    n = sum(spikes.times.size for spikes in recording.spike_trains.values())
+    n = sum(map(recording.count, recording.spike_trains))
     stated = metadata.get("n_spikes")
     if stated is None and (trouble := _silent_end(recording, n)):
         return trouble
@@ -169,10 +187,11 @@ def _contradiction(recording: Recording) -> str:
 
 def _silent_end(recording: Recording, n: int) -> str:
     """Whether a part at the beginning or the end is missing, where nothing says how many spikes."""
-    trains = [spikes.times for spikes in recording.spike_trains.values() if spikes.times.size]
-    if not trains:
+    if not n:
         return ""
-    first, last = min(times[0] for times in trains), max(times[-1] for times in trains)
+    pieces = (piece for label in recording.spike_trains for piece in recording.pieces(label))
+    ends = [(piece.times[0], piece.times[-1]) for piece in pieces if piece.times.size]
+    first, last = min(begin for begin, _ in ends), max(end for _, end in ends)
     silent = max(first - recording.t_start, recording.t_stop - last)
     few = n < MISSED or silent * n <= MISSED * (last - first)
     if few or silent <= 0.1 * (last - first):

@@ -199,7 +199,7 @@ def _spectrum(label: str, recordings: Sequence[Recording], duration: float) -> P
             continue
         t_start = recording.t_start
         n = recording.n_neurons[label]
-        spectrum = power_spectrum(recording.spikes(label), n, t_start, t_start + duration)
+        spectrum = power_spectrum(recording.pieces(label), n, t_start, t_start + duration)
         seen = (spectrum.frequencies >= LOWEST_FREQUENCY) & (spectrum.power > 0)
         curves.append((i, *_binned(np.log10(spectrum.frequencies[seen]), spectrum.power[seen])))
         if i == 0:

@@ -34,6 +34,7 @@ from .settings import (
 SHORTEST = 100.0  # ms: of less, no statistic is shown
 LONGEST = 100_000.0  # ms: of more, where no reference says how much to look at
 LONGEST_REFERENCE = 1e6  # ms: of runs in a folder
+PLANNED = "planned_duration_ms"  # of a run that was ended before it was over
 
 Progress = Callable[[str], None]
 """Told what is being done."""
@@ -193,10 +194,11 @@ def _qualified(validation: Validation, runs: Runs, named: str | None) -> Validat
     folder = Path(named if named is not None else runs.folders[0])
     rows, note = _package_statistics(folder, validation.activity)
     recordings = [*runs.recordings, *([validation.other] if validation.other else [])]
+    folders = [*runs.folders, *([str(named)] if validation.other else [])]
     return replace(
         validation,
         comparison=_doubted(validation.comparison, recordings),
-        notes=(*validation.notes, *note),
+        notes=(*_incomplete(folders, recordings), *validation.notes, *note),
         beside=rows,
     )
 
@@ -226,6 +228,21 @@ def _with_remarks(validation: Validation) -> Validation:
         if isinstance(remarks, list):
             notes += [str(remark) for remark in remarks if str(remark) not in notes]
     return replace(validation, notes=tuple(notes))
+
+
+def _incomplete(folders: Sequence[str], recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """What a reader has to know of runs that were ended before they were over."""
+    return tuple(
+        f"{printable(folder)} is incomplete: it ran for {recording.t_stop - recording.t_start:g} "
+        f"of {_plain(recording.metadata[PLANNED])} ms, and the statistics are of these"
+        for folder, recording in zip(folders, recordings, strict=True)
+        if PLANNED in recording.metadata
+    )
+
+
+def _plain(value: object) -> str:
+    """A number as it is shown elsewhere."""
+    return f"{value:g}" if isinstance(value, int | float) else printable(value)
 
 
 def _doubted(comparison: Comparison, recordings: Sequence[Recording]) -> Comparison:

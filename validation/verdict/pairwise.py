@@ -16,7 +16,7 @@ Two recordings of the same `shared` network are also compared neuron by neuron (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording, Spikes
 from portable_cortex.recording import model_of
+from portable_cortex.recording.stored import joined, neuron_counts
 
-from ..activity import STATISTICS, Activity
+from ..activity import STATISTICS, Activity, Until
 from .comparison import NAN, Comparison, Verdict, Yardstick, all_tests, judge
 from .reference import MAKE_ONE, Reference
 
@@ -180,7 +181,7 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     labels = [p for p in a.populations if p in a.spike_trains and p in b.spike_trains]
     t_stop = min(a.t_stop, b.t_stop)
     seconds = (t_stop - a.t_start) * 1e-3
-    trains = {p: (_until(a.spikes(p), t_stop), _until(b.spikes(p), t_stop)) for p in labels}
+    trains = {p: (Until(a.pieces(p), t_stop), Until(b.pieces(p), t_stop)) for p in labels}
     rates = tuple(_paired_rates(p, *trains[p], a.n_neurons[p], seconds) for p in labels)
     parameters = a.metadata.get("parameters")
     deterministic = (
@@ -191,7 +192,7 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     if not deterministic:
         return Pairing(rates, False, None)
     timestep = float(a.metadata["timestep_ms"])
-    firsts = [first_difference(*trains[p], timestep) for p in labels]
+    firsts = [_first_difference(*trains[p], timestep) for p in labels]
     return Pairing(rates, True, min((t for t in firsts if t is not None), default=None))
 
 
@@ -217,11 +218,16 @@ def identical(a: Recording, b: Recording, duration: float) -> bool:
     if a.spike_trains.keys() != b.spike_trains.keys():
         return False
     t_stop = a.t_start + duration
-    trains = [(_until(a.spikes(p), t_stop), _until(b.spikes(p), t_stop)) for p in a.spike_trains]
-    return any(first.times.size for first, _ in trains) and all(
-        first.times.size == second.times.size and first_difference(first, second, FINEST) is None
-        for first, second in trains
-    )
+    some = False
+    for p in a.spike_trains:
+        trains = (Until(a.pieces(p), t_stop), Until(b.pieces(p), t_stop))
+        for first, second in _together(*trains, FINEST):
+            some |= first.times.size > 0
+            if first.times.size != second.times.size:
+                return False
+            if first_difference(first, second, FINEST) is not None:
+                return False
+    return some
 
 
 def first_difference(a: Spikes, b: Spikes, timestep: float) -> float | None:
@@ -244,14 +250,41 @@ def first_difference(a: Spikes, b: Spikes, timestep: float) -> float | None:
     return round(float(only[0] // stride) * timestep, 9) if only.size else None
 
 
-def _until(spikes: Spikes, t_stop: float) -> Spikes:
-    last = int(np.searchsorted(spikes.times, t_stop + 1e-6, side="right"))
-    return Spikes(spikes.times[:last], spikes.neurons[:last])
+def _first_difference(a: Iterable[Spikes], b: Iterable[Spikes], timestep: float) -> float | None:
+    """See `first_difference`."""
+    found = (first_difference(*both, timestep) for both in _together(a, b, timestep))
+    return next((time for time in found if time is not None), None)
 
 
-def _paired_rates(population: str, a: Spikes, b: Spikes, n: int, seconds: float) -> PairedRates:
-    rates_a = np.bincount(a.neurons, minlength=n) / seconds
-    rates_b = np.bincount(b.neurons, minlength=n) / seconds
+def _together(
+    a: Iterable[Spikes], b: Iterable[Spikes], timestep: float
+) -> Iterator[tuple[Spikes, Spikes]]:
+    """Spikes of two trains in the same parts of time, which end between two points of the grid."""
+    sources, rest, open_ = (iter(a), iter(b)), [joined([]), joined([])], [True, True]
+    while any(open_) or any(spikes.times.size for spikes in rest):
+        steps = [np.rint(spikes.times / timestep) for spikes in rest]
+        # more may come in the last step of what is there
+        ends = [steps[k][-1] if steps[k].size else -np.inf for k in (0, 1) if open_[k]]
+        end = min(ends, default=np.inf)
+        n = [int(np.searchsorted(steps[k], end)) for k in (0, 1)]
+        if any(n):
+            yield _slice(rest[0], 0, n[0]), _slice(rest[1], 0, n[1])
+        for k in (0, 1):
+            rest[k] = _slice(rest[k], n[k], None)
+            if open_[k] and (not steps[k].size or steps[k][-1] == end):
+                more = next(sources[k], None)
+                open_[k] = more is not None
+                rest[k] = joined([rest[k], *([] if more is None else [more])])
+
+
+def _slice(spikes: Spikes, begin: int, end: int | None) -> Spikes:
+    return Spikes(spikes.times[begin:end], spikes.neurons[begin:end])
+
+
+def _paired_rates(
+    population: str, a: Iterable[Spikes], b: Iterable[Spikes], n: int, seconds: float
+) -> PairedRates:
+    rates_a, rates_b = neuron_counts(a, n) / seconds, neuron_counts(b, n) / seconds
     difference = rates_a - rates_b
     varies = rates_a.std() > 0 and rates_b.std() > 0
     return PairedRates(
