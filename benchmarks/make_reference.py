@@ -47,14 +47,15 @@ def make(arguments: argparse.Namespace) -> None:
         folder = arguments.work / arguments.name / f"seed{seed}"
         if not (folder / "run.json").exists():
             print(f"{folder} ...", flush=True)
-            recording = portable_cortex.run(
+            portable_cortex.run(
                 backend=arguments.backend,
                 warmup=500.0,
                 duration=max(arguments.durations),
                 seed=seed,
+                output=folder,
+                overwrite=True,
                 **parameters,
             )
-            recording.save(folder)
         recordings.append(Recording.load(folder))
     runs = {d: [measure(recording, d) for recording in recordings] for d in arguments.durations}
     about = recordings[0].metadata
