@@ -337,6 +337,45 @@ def test_results_do_not_depend_on_the_instruction_set(program, tmp_path):
     assert len(set(said.values())) == 1, said
 
 
+SHORT_RUNS = """
+import sys
+import numpy as np
+import portable_cortex
+
+sim = portable_cortex.simulator("builtin", options={"threads": sys.argv[1]})
+sim.setup(timestep=0.1, rng_seed=3)
+cells = sim.Population(300, sim.IF_curr_exp(i_offset=np.linspace(0.9, 1.3, 300)))
+synapse = sim.StaticSynapse(weight=0.05, delay=0.3)
+sim.Projection(cells, cells, sim.FixedProbabilityConnector(0.1), synapse)
+cells.record("spikes")
+for _ in range(3000):
+    sim.run(0.2)
+print([train.magnitude.tolist() for train in cells.get_data().segments[0].spiketrains])
+"""
+
+
+@pytest.mark.slow
+def test_many_short_runs_beside_busy_programs():
+    """Threads come and go while others use what is theirs."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        said = [
+            subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", SHORT_RUNS, threads],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for threads in ("1", "2", "3")
+        ]
+    finally:
+        for program in busy:
+            program.kill()
+            program.wait()
+    assert len(said[0]) > 1000
+    assert len(set(said)) == 1
+
+
 @pytest.mark.slow  # another precision is compiled first
 @pytest.mark.parametrize("celltype", ["IF_curr_exp", "IF_cond_alpha", "Izhikevich"])
 def test_single_precision_is_near_double(celltype):

@@ -174,12 +174,15 @@ def tell(lines: Any, part: int, what: int, n_tasks: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _look(lines: Any, thread: int, n_tasks: int, foreign: bool) -> int:
-    """Take a part whose next task may begin, the thread's own if possible."""
+    """Take a part whose next task may begin, the thread's own if possible.
+
+    A thread stays until its own part is at the end: another may be using what it lent.
+    """
     n_parts = lines.size // CACHE_LINE - 1
     written = n_tasks
     for part in range(n_parts):
         written = min(written, _load(lines, part * CACHE_LINE + WRITTEN))
-    waits = False
+    waits = _load(lines, thread * CACHE_LINE + DONE) < n_tasks
     for k in range(n_parts):
         part = (thread + k) % n_parts
         at = part * CACHE_LINE
