@@ -372,11 +372,12 @@ def _draw(begin: int, end: int, recipe: Any, space: Any) -> Any:
 def _draw_all(recipe: Any, targets: Any, delays: Any, weights: Any) -> None:
     space = _space()
     for begin in range(0, targets.size, BATCH):
-        own = targets[begin : begin + BATCH]
-        drawn = _draw(begin, begin + own.size, recipe, space)
-        own[:] = drawn[0][: own.size]
-        delays[begin : begin + BATCH] = drawn[1][: own.size]
-        weights[begin : begin + BATCH] = drawn[2][: own.size]
+        size = min(BATCH, targets.size - begin)
+        drawn = _draw(begin, begin + size, recipe, space)
+        for i in range(size):
+            targets[begin + i] = drawn[0][i]
+            delays[begin + i] = drawn[1][i]
+            weights[begin + i] = drawn[2][i]
 
 
 @njit(cache=True, nogil=True)

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding
-from numba import njit
 
-from ._llvm import common, signs
+from ._llvm import common, compiled, signs
 from ._models import eif_cond_exp, if_cond_alpha, if_cond_exp, if_curr_alpha, izhikevich
 
 # The loops read and write several arrays; LLVM must be allowed to check at run time, in more than
@@ -29,7 +28,7 @@ IF_CURR_EXP, IF_CURR_ALPHA, IF_COND_EXP, IF_COND_ALPHA, EIF_COND_EXP, IZHIKEVICH
 U16, U64, I32 = np.uint16, np.uint64, np.int32
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add(into: Any, begin: int, codes: Any, weight: float) -> None:
     """Add the weight of Poisson events to synaptic variables, from neuron `begin` on."""
     own = into.dtype.type(weight)
@@ -38,7 +37,7 @@ def add(into: Any, begin: int, codes: Any, weight: float) -> None:
         into[U64(begin + i)] += own * into.dtype.type(count)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _equal_neurons(
     v: Any, exc: Any, inh: Any, refractory: Any, begin: int, end: int, leak: Any, by_exc: Any,
     by_inh: Any, keep_exc: Any, keep_inh: Any, constant: Any, threshold: Any,
@@ -69,7 +68,7 @@ def _equal_neurons(
     return below >= 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _different_neurons(
     v: Any, exc: Any, inh: Any, refractory: Any, drive: Any, begin: int, end: int, c: Any,
 ) -> Any:  # fmt: skip
@@ -92,7 +91,7 @@ def _different_neurons(
     return below >= 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _n_above(v: Any, begin: int, end: int, threshold: Any) -> Any:
     n = I32(0)
     for number in range(begin, end):
@@ -100,7 +99,7 @@ def _n_above(v: Any, begin: int, end: int, threshold: Any) -> Any:
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def if_curr_exp(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, begin: int, end: int,
     codes: Any, weight: float, log: Any, total: int,
@@ -150,7 +149,7 @@ def if_curr_exp(
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def advance(
     g: Any, neurons: Any, begin: int, end: int, step: float, poisson: Any, log: Any, total: int
 ) -> int:

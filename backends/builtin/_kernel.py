@@ -20,8 +20,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ._integrate import add, advance
-from ._llvm import borrowed, denormals_to_zero, float_of, lend, prefetch, set_float_control
+from ._llvm import (
+    borrowed,
+    compiled,
+    denormals_to_zero,
+    float_of,
+    lend,
+    prefetch,
+    set_float_control,
+)
 from ._poisson import PIECE, events, events_of_one
+from ._poisson import space as poisson_space
 from ._turns import CACHE_LINE, DONE, TAKEN, WRITTEN, next_part, tell
 
 I64 = NDArray[np.int64]
@@ -139,6 +148,7 @@ class Shared(NamedTuple):
     step_ms: F64
 
 
+ZERO, ONE = np.int64(0), np.int64(1)  # numba compiles a function once more for a literal
 SEGMENTS = 512  # of the table of synapses that are looked up together
 LISTED = 1 << 17  # that are listed beforehand for one receptor
 AHEAD = 32  # segments that are on their way to the cache
@@ -146,13 +156,13 @@ TARGET_LINES, WEIGHT_LINES = 3, 5  # of them, as far as the cache is asked for t
 WORD_LINES = 5
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _piece_end(group: Any, begin: int) -> Any:
     """Where the piece of its population ends that neuron `begin` of a group is in."""
     return min(group.size, (group.index + begin) // PIECE * PIECE + PIECE - group.index)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _background(
     sources: Any, b: int, group: Any, begin: int, end: int, step: int, rates: Any, space: Any
 ) -> Any:
@@ -161,26 +171,25 @@ def _background(
         source = sources[b]
         sent = step - source.delay
         if source.start < sent <= source.stop:
-            codes = events(
-                group.index + begin, end - begin, sent, np.uint64(source.key0),
-                np.uint64(source.key1), rates, source.table, space,
-            )  # fmt: skip
-            return codes, source.receptor, source.weight
-    return space[2][:0], 0, 0.0
+            first, size = group.index + begin, end - begin
+            key0, key1 = np.uint64(source.key0), np.uint64(source.key1)
+            events(first, size, sent, key0, key1, rates, source.table, space)
+            return space[2][first % PIECE : first % PIECE + size], source.receptor, source.weight
+    return space[2][:0], ZERO, 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _neurons(
-    late: bool, neurons: Any, sources: Any, step: int, step_ms: float, rates: Any, space: Any,
+    late: Any, neurons: Any, sources: Any, step: int, step_ms: float, rates: Any, space: Any,
     log: Any, total: int,
 ) -> int:  # fmt: skip
     """Advance some of the groups, and add their Poisson input, a piece at a time."""
     groups, arrivals = neurons[0], neurons[1]
     for g in range(groups.size):
         group = groups[g]
-        if (group.late != 0) != late:
+        if group.late != late:
             continue
-        begin = 0
+        begin = ZERO
         while begin < group.size:
             end = _piece_end(group, begin)
             b = group.input
@@ -195,29 +204,32 @@ def _neurons(
                 add(arrivals[receptor], group.neuron + begin, codes, weight)
                 b += 1
             if late:
-                nothing = space[2][:0], 0, 0.0
+                nothing = space[2][:0], ZERO, 0.0
                 total = advance(group, neurons, begin, end, step_ms, nothing, log, total)
             begin = end
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space: Any,
           log: Any, total: int) -> int:  # fmt: skip
     """Write down the spikes of Poisson sources: the same draws as of `_background`."""
     key0, key1 = np.uint64(senders.key0), np.uint64(senders.key1)
-    _, draws, _ = space
-    begin = 0
+    _, draws, codes = space
+    begin = ZERO
     while begin < senders.size:
         end = _piece_end(senders, begin)
         first = senders.index + begin
-        codes = events(first, end - begin, step, key0, key1, rates, tables[begin], space)
+        common = np.int64(tables[begin])
+        events(first, end - begin, step, key0, key1, rates, common, space)
         for i in range(begin, end):
             if windows[i, 0] < step <= windows[i, 1]:
-                n: Any = np.int64(codes[i - begin] >> np.uint16(1))
-                if tables[i] != tables[begin]:
-                    draw = draws[(senders.index + i) % PIECE]
-                    n = events_of_one(senders.index + i, step, draw, key0, key1, rates, tables[i])
+                place = (senders.index + i) % PIECE
+                n: Any = np.int64(codes[place] >> np.uint16(1))
+                if tables[i] != common:
+                    draw = draws[place]
+                    own = np.int64(tables[i])
+                    n = events_of_one(senders.index + i, step, draw, key0, key1, rates, own)
                 for _ in range(n):
                     log[total] = senders.cell + i
                     total += 1
@@ -225,7 +237,12 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=True)  # numba's sort makes a list
+def _order(cells: Any) -> None:
+    cells.sort()
+
+
+@compiled
 def _remember(step: int, relative: int, offsets: Any, mine: Any, shared: Any) -> None:
     """Take the spikes of all threads of one step into this thread's history, in order."""
     cells = mine.scratch
@@ -244,7 +261,7 @@ def _remember(step: int, relative: int, offsets: Any, mine: Any, shared: Any) ->
                 cells[at] = cell
             n += 1
     if n > 64 or n_threads == 1:
-        cells[:n].sort()
+        _order(cells[:n])
     slot = step % mine.history.shape[1]
     for receptor in range(shared.rows.shape[0]):
         k = 0
@@ -259,7 +276,7 @@ def _remember(step: int, relative: int, offsets: Any, mine: Any, shared: Any) ->
         _list(mine.history[receptor, slot, :k], slot, offsets, shared.steps[:used], lists)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _list(rows: Any, slot: int, offsets: Any, steps: Any, lists: Any) -> None:
     """List the segments of spikes of one step where they arrive, as far as there is room."""
     listed, begins, ends = lists
@@ -283,7 +300,7 @@ def _list(rows: Any, slot: int, offsets: Any, steps: Any, lists: Any) -> None:
             listed[arrival] = n + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _deliver(into: Any, begins: Any, ends: Any, n: int, targets: Any, weights: Any) -> None:
     """Add segments of the table, which are far apart in memory: ask for them in time."""
     for j in range(n + AHEAD):
@@ -308,7 +325,7 @@ def _deliver(into: Any, begins: Any, ends: Any, n: int, targets: Any, weights: A
                     into[np.uint64(targets[at])] += weights[at]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _receive(
     into: Any, receptor: int, step: int, space: Any, offsets: Any, mine: Any, shared: Any,
 ) -> None:  # fmt: skip
@@ -338,16 +355,20 @@ def _receive(
     _deliver(into, begins, ends, n, shared.targets, shared.weights)
 
 
-@njit(cache=True, nogil=True)
-def run(thread: int, start: int, n_steps: int, mine: Any, shared: Any) -> None:
+def run(thread: int, start: int, n_steps: int, mine: Mine, shared: Shared) -> None:
     """Advance by `n_steps` from step `start`, together with the other threads.
 
     The last task of a part takes notice of the spikes of the last step.
     """
+    found = np.empty((2, SEGMENTS), mine.begins.dtype)
+    _run(thread, start, n_steps, mine, shared, poisson_space(), (found[0], found[1]))
+
+
+@compiled
+def _run(
+    thread: int, start: int, n_steps: int, mine: Any, shared: Any, space: Any, found: Any
+) -> None:
     float_control = denormals_to_zero()
-    found = np.empty(SEGMENTS, mine.begins.dtype), np.empty(SEGMENTS, mine.begins.dtype)
-    words = np.empty(PIECE // 4, np.uint64)
-    space = words, words.view(np.uint16), np.empty(PIECE, np.uint16)
     lend(shared.places, thread, mine)
     tell(shared.turns, thread, TAKEN, 0)
     part = next_part(shared.turns, thread, n_steps + 1)
@@ -361,7 +382,7 @@ def run(thread: int, start: int, n_steps: int, mine: Any, shared: Any) -> None:
     set_float_control(float_control)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _task(
     part: int, start: int, n_steps: int, mine: Any, shared: Any, space: Any, found: Any
 ) -> None:
@@ -391,7 +412,7 @@ def _task(
     # 1. neurons, and the spikes of sources
     if mine.waves.shape[0]:
         _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
-    total = _neurons(False, neurons, mine.background, step, step_ms, rates, space, log, total)
+    total = _neurons(ZERO, neurons, mine.background, step, step_ms, rates, space, log, total)
     for p in range(mine.sources.shape[0]):
         senders = mine.sources[p]
         rows = slice(senders.row, senders.row + senders.size)
@@ -415,7 +436,7 @@ def _task(
     for receptor in range(shared.rows.shape[0]):
         _receive(mine.arrivals[receptor], receptor, step, found, offsets, mine, shared)
     if any_late:
-        total = _neurons(True, neurons, mine.background, step, step_ms, rates, space, log, total)
+        total = _neurons(ONE, neurons, mine.background, step, step_ms, rates, space, log, total)
         log_ends[relative + 1] = total
         tell(shared.turns, part, WRITTEN, relative + 1)
 
@@ -424,7 +445,7 @@ def _task(
     tell(shared.turns, part, DONE, relative + 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _inject(drive: Any, waves: Any, relative: int, begins: Any, targets: Any) -> None:
     """Set the injected currents of this step, where they change."""
     changed = relative == 0
@@ -440,7 +461,7 @@ def _inject(drive: Any, waves: Any, relative: int, begins: Any, targets: Any) ->
             drive[targets[i]] += waves[w, relative]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sample(step: int, start: int, mine: Any) -> None:
     """Copy the variables that are recorded in this step."""
     for p in range(mine.probe_groups.shape[0]):

@@ -16,6 +16,16 @@ declared: Any = cgutils.get_or_insert_function  # numba leaves both untyped
 allocated: Any = cgutils.alloca_once
 
 
+def compiled(code: Callable[..., Any]) -> Any:
+    """Numba's `njit` for the time loop: nothing counts how many use an array.
+
+    Numba counts by atomic operations, for each slice and each array of a tuple, which took half of
+    a step of a small network. So who calls holds all arrays; a function makes none, and returns
+    none to Python.
+    """
+    return njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(code)
+
+
 def intrinsic(code: Callable[..., Any]) -> Any:
     """Numba's `intrinsic`; what it makes is called without the typing context, so it is Any."""
     return extending.intrinsic(code)
@@ -99,9 +109,7 @@ def borrowed(typingctx: Any, places: Any, number: Any, like: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _place(context, builder, signature, arguments)
         kind = context.get_value_type(like)
-        value = builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1)
-        context.nrt.incref(builder, like, value)
-        return value
+        return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1)
 
     return like(places, types.intp, like), code
 
@@ -177,7 +185,7 @@ def float_of(typingctx: Any, bits: Any) -> Any:
     return types.float32(types.uint32), code
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def denormals_to_zero() -> int:
     """Let this thread take denormal numbers, which are slow, as zero; what it did before."""
     before = _float_control()

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from ._llvm import common, compiled, signs
+
+U64 = np.uint64
 PARTS = 8  # of a step, in the exponential model
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def if_curr_alpha(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, begin: int, end: int,
     log: Any, total: int,
@@ -47,14 +50,14 @@ def if_curr_alpha(
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _slope(v: float, exc: float, inh: float, current: float, c: Any, p: int) -> Any:
     """dv/dt of a membrane with two conductances, mV/ms."""
     leak, e_exc, e_inh = c[1, p] * (c[2, p] - v), c[3, p] - v, c[4, p] - v
     return (leak + exc * e_exc + inh * e_inh + current) / c[0, p]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _rk4(
     v: float, h: float, exc0: float, exc1: float, exc2: float, inh0: float, inh1: float,
     inh2: float, current: float, c: Any, p: int,
@@ -67,7 +70,7 @@ def _rk4(
     return v + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _threshold(s: Any, refractory: Any, c: Any, p: int, i: int, v: float) -> Any:
     """Refractoriness and threshold of the models without an exponential."""
     if refractory[i] > 0:
@@ -81,7 +84,7 @@ def _threshold(s: Any, refractory: Any, c: Any, p: int, i: int, v: float) -> Any
     return fires
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def if_cond_exp(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, h: float, begin: int,
     end: int, log: Any, total: int,
@@ -102,7 +105,7 @@ def if_cond_exp(
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def if_cond_alpha(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, h: float, begin: int,
     end: int, log: Any, total: int,
@@ -129,7 +132,7 @@ def if_cond_alpha(
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _adex(v: float, w: float, current: float, c: Any, p: int) -> Any:
     """dv/dt and dw/dt of the adaptive exponential model (Brette & Gerstner 2005)."""
     v = min(v, c[6, p])
@@ -138,7 +141,7 @@ def _adex(v: float, w: float, current: float, c: Any, p: int) -> Any:
     return dv, (c[13, p] * (v - c[2, p]) - w) / c[14, p]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def eif_cond_exp(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, h: float, begin: int,
     end: int, log: Any, total: int,
@@ -188,24 +191,51 @@ def eif_cond_exp(
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(forceinline=True)
+def _izhikevich(v: Any, u: Any, current: Any, a: Any, b: Any, h: float) -> Any:
+    """The state a step later, without threshold."""
+    return v + h * (0.04 * v * v + 5.0 * v + 140.0 - u + current), u + h * a * (b * v - u)
+
+
+@compiled
+def _izhikevich_neurons(
+    s: Any, exc: Any, inh: Any, drive: Any, c: Any, h: float, begin: int, end: int
+) -> Any:
+    """Advance neurons up to the threshold, as vector instructions; whether one has reached it."""
+    v, u, a, b, offset = s[0], s[1], c[0], c[1], c[4]
+    below = signs(v.dtype.type(-1))
+    if c.shape[1] > 1:
+        for number in range(begin, end):
+            i = U64(number)
+            new, u[i] = _izhikevich(v[i], u[i], offset[i] + 1e3 * drive[i], a[i], b[i], h)
+            v[i] = new + exc[i] + inh[i]
+            below = common(below, signs(v[i] - v.dtype.type(30.0)))
+            exc[i] = 0.0
+            inh[i] = 0.0
+    else:
+        a0, b0, offset0 = a[0], b[0], offset[0]
+        for number in range(begin, end):
+            i = U64(number)
+            new, u[i] = _izhikevich(v[i], u[i], offset0 + 1e3 * drive[i], a0, b0, h)
+            v[i] = new + exc[i] + inh[i]
+            below = common(below, signs(v[i] - v.dtype.type(30.0)))
+            exc[i] = 0.0
+            inh[i] = 0.0
+    return below >= 0
+
+
+@compiled
 def izhikevich(
     s: Any, exc: Any, inh: Any, drive: Any, c: Any, h: float, begin: int, end: int, log: Any,
     total: int,
 ) -> int:  # fmt: skip
     """Izhikevich's model (2003), forward Euler as in NEST; an input moves v by its weight."""
-    each = c.shape[1] > 1
-    for i in range(begin, end):
-        p = i if each else 0
-        v, u = s[0, i], s[1, i]
-        current = c[4, p] + 1e3 * drive[i]
-        s[0, i] = v + h * (0.04 * v * v + 5.0 * v + 140.0 - u + current) + exc[i] + inh[i]
-        s[1, i] = u + h * c[0, p] * (c[1, p] * v - u)
-        exc[i] = 0.0
-        inh[i] = 0.0
-        if s[0, i] >= 30.0:
-            s[0, i] = c[2, p]
-            s[1, i] += c[3, p]
-            log[total] = i
-            total += 1
+    if _izhikevich_neurons(s, exc, inh, drive, c, h, begin, end):
+        for i in range(begin, end):
+            if s[0, i] >= 30.0:
+                p = i if c.shape[1] > 1 else 0
+                s[0, i] = c[2, p]
+                s[1, i] += c[3, p]
+                log[total] = i
+                total += 1
     return total

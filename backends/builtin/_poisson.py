@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pyNN import errors
 
+from ._llvm import compiled
 from ._threefry import threefry
 
 assert sys.byteorder == "little"  # which quarter of a word is which neuron's
@@ -27,7 +28,7 @@ GROUP = 128  # neurons that are drawn together: eight counter values, four words
 COMPARED = 12  # limits that are compared at a time
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _draw(words: Any, first: int, last: int, piece: int, step: int, key0: Any, key1: Any) -> None:
     """Draws of the groups `first` to `last` (exclusive) of a piece."""
     for group in range(first, last):
@@ -47,7 +48,7 @@ def _twice(p: Any, limit: Any) -> Any:
     return min(U16(max(p, limit) - limit), U16(2))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count(draws: Any, begin: int, end: int, limits: Any, row: int, codes: Any) -> None:
     """Twice the number of limits that a draw exceeds, added to ``codes``.
 
@@ -68,14 +69,14 @@ def _count(draws: Any, begin: int, end: int, limits: Any, row: int, codes: Any) 
         codes[i] = U16(codes[i] + a + b + c)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _begin(draws: Any, begin: int, end: int, codes: Any) -> None:
     for number in range(begin, end):
         i = U64(number)
         codes[i] = U16(min(draws[i], U16(1)) ^ U16(1))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _any_odd(codes: Any, begin: int, end: int) -> Any:
     together = U16(0)
     for i in range(begin, end):
@@ -83,7 +84,7 @@ def _any_odd(codes: Any, begin: int, end: int) -> Any:
     return (together & U16(1)) != 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _decided(
     neuron: int, step: int, bits: Any, key0: Any, key1: Any, exact: Any, table: int
 ) -> Any:
@@ -97,11 +98,11 @@ def _decided(
     return k
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def events(
     first: int, size: int, step: int, key0: Any, key1: Any, tables: Any, table: int, space: Any,
-) -> Any:  # fmt: skip
-    """Twice the numbers of events of neurons of one piece.
+) -> None:  # fmt: skip
+    """Find twice the numbers of events of neurons of one piece, and put them into its codes.
 
     Parameters
     ----------
@@ -116,12 +117,7 @@ def events(
     table : int
         Which of them.
     space : tuple of arrays
-        From `space`.
-
-    Returns
-    -------
-    array of uint16
-        Code of each of the neurons.
+        From `space`; its codes belong to the neurons of the piece.
     """
     limits, exact = tables
     words, draws, codes = space
@@ -140,10 +136,9 @@ def events(
                 if codes[i] & U16(1):
                     neuron = piece * PIECE + i
                     codes[i] = U16(2 * _decided(neuron, step, draws[i], key0, key1, exact, table))
-    return codes[begin:end]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def events_of_one(
     neuron: int, step: int, draw: Any, key0: Any, key1: Any, tables: Any, table: int
 ) -> int:

@@ -18,41 +18,41 @@ U64 = np.uint64
 PARITY = U64(0x1BD11BDAA9FC1A22)
 
 
-@njit(inline="always")
-def _mix(a: Any, b: Any, bits: int) -> Any:
+@njit(forceinline=True)
+def _mix(a: Any, b: Any, bits: Any) -> Any:
     a += b
-    return a, ((b << U64(bits)) | (b >> U64(64 - bits))) ^ a
+    return a, ((b << bits) | (b >> (U64(64) - bits))) ^ a
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _even_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     """Rounds 0 to 3 of eight."""
-    x0, x1 = _mix(x0, x1, 14)
-    x2, x3 = _mix(x2, x3, 16)
-    x0, x3 = _mix(x0, x3, 52)
-    x2, x1 = _mix(x2, x1, 57)
-    x0, x1 = _mix(x0, x1, 23)
-    x2, x3 = _mix(x2, x3, 40)
-    x0, x3 = _mix(x0, x3, 5)
-    x2, x1 = _mix(x2, x1, 37)
+    x0, x1 = _mix(x0, x1, U64(14))
+    x2, x3 = _mix(x2, x3, U64(16))
+    x0, x3 = _mix(x0, x3, U64(52))
+    x2, x1 = _mix(x2, x1, U64(57))
+    x0, x1 = _mix(x0, x1, U64(23))
+    x2, x3 = _mix(x2, x3, U64(40))
+    x0, x3 = _mix(x0, x3, U64(5))
+    x2, x1 = _mix(x2, x1, U64(37))
     return x0, x1, x2, x3
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _odd_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     """Rounds 4 to 7 of eight."""
-    x0, x1 = _mix(x0, x1, 25)
-    x2, x3 = _mix(x2, x3, 33)
-    x0, x3 = _mix(x0, x3, 46)
-    x2, x1 = _mix(x2, x1, 12)
-    x0, x1 = _mix(x0, x1, 58)
-    x2, x3 = _mix(x2, x3, 22)
-    x0, x3 = _mix(x0, x3, 32)
-    x2, x1 = _mix(x2, x1, 32)
+    x0, x1 = _mix(x0, x1, U64(25))
+    x2, x3 = _mix(x2, x3, U64(33))
+    x0, x3 = _mix(x0, x3, U64(46))
+    x2, x1 = _mix(x2, x1, U64(12))
+    x0, x1 = _mix(x0, x1, U64(58))
+    x2, x3 = _mix(x2, x3, U64(22))
+    x0, x3 = _mix(x0, x3, U64(32))
+    x2, x1 = _mix(x2, x1, U64(32))
     return x0, x1, x2, x3
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def threefry(c0: Any, c1: Any, c2: Any, k0: Any, k1: Any) -> Any:
     """Four uint64 of counter (c0, c1, c2, 0) and key (k0, k1, 0, 0)."""
     k4 = PARITY ^ k0 ^ k1  # and k2 = k3 = 0

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
-from ._llvm import ARM, X86, allocated, declared, element, intrinsic
+from ._llvm import ARM, X86, allocated, compiled, declared, element, intrinsic
 
 CACHE_LINE = 8  # int64 numbers; what different threads write is as far apart
 TAKEN, WRITTEN, DONE = range(3)  # tasks of a part that were begun, have written their spikes, ended
@@ -162,7 +162,7 @@ def n_done(lines: NDArray[np.int64]) -> int:
     return int(lines.reshape(-1, CACHE_LINE)[:-1, DONE].min())
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def tell(lines: Any, part: int, what: int, n_tasks: int) -> None:
     """Say that a part has come so far, and wake who sleeps."""
     _store(lines, part * CACHE_LINE + what, n_tasks)
@@ -172,7 +172,7 @@ def tell(lines: Any, part: int, what: int, n_tasks: int) -> None:
         _futex(lines, bell, WAKE, 1 << 30)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _look(lines: Any, thread: int, n_tasks: int, foreign: bool) -> int:
     """Take a part whose next task may begin, the thread's own if possible.
 
@@ -194,7 +194,7 @@ def _look(lines: Any, thread: int, n_tasks: int, foreign: bool) -> int:
     return NOTHING if waits else NEVER
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _share(lines: Any, thread: int) -> None:
     """Give way between two tasks, before the thread is pushed off its core in the midst of one."""
     at = thread * CACHE_LINE
@@ -210,7 +210,7 @@ def _share(lines: Any, thread: int) -> None:
         lines[at + SHARED] = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def next_part(lines: Any, thread: int, n_tasks: int) -> int:
     """Wait for a task, and take it; a negative number after the last one.
 
@@ -244,6 +244,7 @@ def next_part(lines: Any, thread: int, n_tasks: int) -> int:
         if part == NOTHING:
             _futex(lines, bell, WAIT, seen & 0xFFFFFFFF)
     _add(lines, bell + SLEEPERS, -1)
+    until = _now() + WARY
     for other in range(lines.size // CACHE_LINE - 1):
-        lines[other * CACHE_LINE + SHARED] = _now() + WARY
+        lines[other * CACHE_LINE + SHARED] = until
     return part
