@@ -24,7 +24,7 @@ def _mix(a: Any, b: Any, bits: Any) -> Any:
     return a, ((b << bits) | (b >> (U64(64) - bits))) ^ a
 
 
-@njit(forceinline=True)
+@njit(inline="always")
 def _even_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     """Rounds 0 to 3 of eight."""
     x0, x1 = _mix(x0, x1, U64(14))
@@ -38,7 +38,7 @@ def _even_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     return x0, x1, x2, x3
 
 
-@njit(forceinline=True)
+@njit(inline="always")
 def _odd_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     """Rounds 4 to 7 of eight."""
     x0, x1 = _mix(x0, x1, U64(25))
@@ -52,7 +52,7 @@ def _odd_rounds(x0: Any, x1: Any, x2: Any, x3: Any) -> Any:
     return x0, x1, x2, x3
 
 
-@njit(forceinline=True)
+@njit(inline="always")
 def threefry(c0: Any, c1: Any, c2: Any, k0: Any, k1: Any) -> Any:
     """Four uint64 of counter (c0, c1, c2, 0) and key (k0, k1, 0, 0)."""
     k4 = PARITY ^ k0 ^ k1  # and k2 = k3 = 0
