@@ -251,11 +251,9 @@ def test_delays_go_to_the_nearest_point_a_half_up(sim):
 
 
 @row("delay-rounding")
-def test_numbers_matrices_functions_and_draws_are_rounded_alike(sim):
+def test_numbers_functions_and_draws_are_rounded_alike(sim):
     sim.setup(timestep=STEP)
     pre, post = resting(sim, 1), resting(sim, len(ROUNDED))
-    delays, expected = np.array(ROUNDED).T
-    close(rows_of(connect(sim, pre, post, 0.1, delays[np.newaxis]))[:, 3], expected)
     for delay, value in ROUNDED:
         close(rows_of(connect(sim, pre, post, 0.1, delay))[:, 3], value)
     line = sim.Population(5, sim.IF_curr_exp(), structure=Line(dx=0.05))
@@ -268,6 +266,16 @@ def test_numbers_matrices_functions_and_draws_are_rounded_alike(sim):
     assert len(np.unique(drawn.round(6))) > 3
 
 
+@pytest.mark.needs("matrices")
+@row("delay-rounding")
+def test_matrices_of_delays_are_rounded(sim):
+    sim.setup(timestep=STEP)
+    pre, post = resting(sim, 1), resting(sim, len(ROUNDED))
+    delays, expected = np.array(ROUNDED).T
+    close(rows_of(connect(sim, pre, post, 0.1, delays[np.newaxis]))[:, 3], expected)
+
+
+@pytest.mark.needs("set_synapses")
 @row("delay-rounding")
 def test_delays_that_are_set_are_rounded(sim):
     for by_matrix in (False, True):

@@ -96,6 +96,16 @@ def test_microcircuit_is_mapped(mapped):
     assert {"spinnaker_mapping", "spinnaker_data_generation"} <= set(about["phases_s"])
 
 
+@pytest.mark.parametrize("name", ["weight", "delay"])
+@pytest.mark.parametrize("values", [[1.0, 2.0], np.ones((2, 3))], ids=["list", "matrix"])
+def test_arrays_of_weights_and_delays_are_refused(name, values):
+    from portable_cortex.backends.spinnaker._connectors import StaticSynapse
+
+    sentence = f"cannot take an array as the {name} of a synapse type.*FromListConnector"
+    with pytest.raises(UnsupportedError, match=sentence):
+        StaticSynapse(**{"weight": 0.1, "delay": 1.0, name: values})
+
+
 def test_a_virtual_machine_simulates_nothing(mapped):
     assert mapped.spike_trains == {}
     assert mapped.metadata["real_time_factor"] is None

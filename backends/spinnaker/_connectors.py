@@ -13,6 +13,8 @@ import numpy as np
 import spynnaker.pyNN as spynnaker  # noqa: N813
 from pyNN.parameters import ParameterSpace
 
+from portable_cortex.support import refusal
+
 
 class AllToAllConnector(spynnaker.AllToAllConnector):  # type: ignore[misc]  # untyped
     __doc__ = spynnaker.AllToAllConnector.__doc__
@@ -118,11 +120,15 @@ class StaticSynapse(spynnaker.StaticSynapse):  # type: ignore[misc]
         if delay is None:
             delay = float(spynnaker.get_time_step())
         given = {"weight": weight, "delay": delay}
-        self.parameter_space = ParameterSpace(
-            {n: np.asarray(v, float) if isinstance(v, list | tuple) else v
-             for n, v in given.items()},
-            schema={"weight": float, "delay": float},
-        )  # fmt: skip
+        for name, value in given.items():
+            if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+                raise refusal(
+                    "spinnaker",
+                    "matrices",
+                    f"take an array as the {name} of a synapse type",
+                    "Give a FromListConnector a column of them",
+                )
+        self.parameter_space = ParameterSpace(given, schema={"weight": float, "delay": float})
         self._delay: Any = None
         super().__init__(weight=unseeded(weight), delay=unseeded(delay), **options)
 
