@@ -10,6 +10,9 @@ Numbers are in ms, mV, pA, pF, nS and what these make (`units`). A step goes lik
 5. convolutions take their new values, and what arrived is added to them;
 6. ``conditions``, one after the other, as each of them finds the variables;
 7. variables can be read.
+
+A timer is a variable whose derivative is -1. It is 0 where it comes within a millionth of a step of 0,
+lest rounding add a step to a refractory time: 1 ms is ten steps of 0.1 ms.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from .expressions import Expression, text
+from .expressions import ONE, Expression, Number, Unary, text
 
 STEP = "__h"  # length of a time step, ms
 PRIME = "__d"  # stands for a derivative in the name of a variable
@@ -57,9 +60,10 @@ class Port:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A kernel with the spikes of a port: each adds to its variables."""
+    """A kernel with the spikes of a port, and what each spike adds to its variables."""
 
     port: str
+    variables: tuple[str, ...]
     jumps: tuple[tuple[str, Expression], ...]  # variables, what a weight of 1 adds to each
 
 
@@ -163,7 +167,13 @@ class Neuron:
     @property
     def convolved(self) -> frozenset[str]:
         """Variables of convolutions."""
-        return frozenset(name for c in self.convolutions for name, _ in c.jumps)
+        return frozenset(name for c in self.convolutions for name in c.variables)
+
+    @property
+    def timers(self) -> frozenset[str]:
+        """Variables that count time down."""
+        down = {Unary("-", ONE), Number(Fraction(-1))}
+        return frozenset(e.variable for e in self.equations if e.derivative in down)
 
     @property
     def is_exact(self) -> bool:

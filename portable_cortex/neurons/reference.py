@@ -20,6 +20,7 @@ from .propagation import factor_name, factors, rows
 
 Values = NDArray[np.float64]
 PARTS = 64  # of a step, in the solver
+ALMOST = 1e-6  # of a step: where a timer has ended
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "log10": np.log10, "sin": np.sin,
@@ -216,6 +217,8 @@ class Reference:
         value = self._factors[factor_name(name)]
         for source in (*row.sources, *row.inputs):
             value = value + self._factors[factor_name(name, source)] * self.values[source]
+        if name in self._neuron.timers:
+            value = np.where(np.abs(value) < ALMOST * self.values[STEP], 0.0, value)
         return self._each(value)
 
     def _integrate(self, variables: Sequence[str], mask: NDArray[np.bool_]) -> None:

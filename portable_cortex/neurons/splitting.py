@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from .expressions import (
+    ONE,
     ZERO,
     Binary,
     Call,
@@ -22,6 +23,7 @@ from .expressions import (
     Name,
     Unary,
     calls,
+    folded,
     names,
     parsed,
     parts,
@@ -66,7 +68,7 @@ class Split:
     @property
     def integrated(self) -> tuple[str, ...]:
         """Variables that `Integrate` advances."""
-        convolved = {name for c in self.convolutions for name, _ in c.jumps}
+        convolved = {name for c in self.convolutions for name in c.variables}
         return tuple(e.variable for e in self.equations if e.variable not in convolved)
 
 
@@ -101,27 +103,28 @@ def split_equations(
         last = e.variable + PRIME * (e.order - 1)
         moving[last], jumps[last] = _without_pulses(e.value, pulses, ports)
     solved = _solved([entry for k, port in lasting for entry in _entries(k, port, initial)])
-    moving |= {n: parsed(value) for n, value in solved.get("update_expressions", {}).items()}
+    moving |= {
+        n: folded(parsed(value)) for n, value in solved.get("update_expressions", {}).items()
+    }
     others = {q.name for q in state} - set(moving)
     linear = _linear(moving, others)
     begin = {n: parsed(str(value)) for n, value in solved.get("initial_values", {}).items()}
+    begin = {n: folded(replaced(value, {"e": Call("exp", (ONE,))})) for n, value in begin.items()}
     return Split(
         state=_state(state, {g.variable for k, _ in lasting for g in k.given}, begin),
-        convolutions=tuple(
-            Convolution(
-                port,
-                tuple(
-                    (name, value)
-                    for name, value in begin.items()
-                    if bare(name) in {convolved(g.variable, port) for g in kernel.given}
-                ),
-            )
-            for kernel, port in lasting
-        ),
+        convolutions=tuple(_convolution(k, port, begin) for k, port in lasting),
         equations=tuple(
             Equation(name, value, name in linear, jumps.get(name, ()))
             for name, value in moving.items()
         ),
+    )
+
+
+def _convolution(kernel: Kernel, port: str, begin: Mapping[str, Expression]) -> Convolution:
+    own = {convolved(given.variable, port) for given in kernel.given}
+    variables = tuple(name for name in begin if bare(name) in own)
+    return Convolution(
+        port, variables, tuple((name, begin[name]) for name in variables if begin[name] != ZERO)
     )
 
 
