@@ -106,6 +106,7 @@ class Mine(NamedTuple):
     refractory: Any
     drive: Any
     constants: Any
+    held: tuple[NDArray[np.int32], Any]  # neurons that are refractory, and potentials, of a piece
     background: Records
     sources: Records
     source_tables: NDArray[np.int32]
@@ -404,6 +405,7 @@ def _task(
     # few arguments for calls that are frequent: numba passes each array of a tuple by value
     neurons = (
         mine.groups, mine.arrivals, mine.page, mine.refractory, mine.drive, mine.constants,
+        mine.held,
     )  # fmt: skip
     step_ms, rates = shared.step_ms[0], shared.rates
     any_late = False

@@ -77,6 +77,18 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def word(typingctx: Any, array: Any, index: Any) -> Any:
+    """The 64 bits from ``array[index]`` on."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = element(context, builder, signature, arguments)
+        wide = ir.IntType(64)
+        return builder.load(builder.bitcast(pointer, wide.as_pointer()), align=1)
+
+    return types.uint64(array, types.intp), code
+
+
+@intrinsic
 def signs(typingctx: Any, number: Any) -> Any:
     """The bits of a float32 or float64 as an integer as wide, negative where the number is."""
 
