@@ -38,7 +38,7 @@ def add(into: Any, begin: int, codes: Any, weight: float) -> None:
 
 
 @compiled
-def _hold(v: Any, refractory: Any, begin: int, end: int, held: Any) -> int:
+def _hold(v: Any, refractory: Any, begin: int, end: int, held: Any) -> Any:
     """Note which neurons are refractory and their potentials, and count down; how many they are.
 
     They are few: to advance all as if none were, and to set these back, is faster than to choose.
