@@ -83,9 +83,18 @@ def measure(*settings: object) -> dict[str, float]:
 
 
 def cell(runs: Sequence[Mapping[str, float]], what: str, unit: str) -> str:
-    """Median and range of one quantity."""
+    """Median and range of one quantity; nothing where a contestant does not tell it."""
+    if what not in runs[0]:
+        return ""
     waits = [run["waits"] for run in runs] if what in ON_THE_WALL else []
     return clock.cell([run[what] for run in runs], unit, waits)
+
+
+def ratio(
+    runs: Sequence[Mapping[str, float]], first: Sequence[Mapping[str, float]], what: str
+) -> str:
+    """Of medians; nothing where a contestant does not tell it."""
+    return f"{median(runs, what) / median(first, what):.2f}" if what in runs[0] else ""
 
 
 def median(runs: Iterable[Mapping[str, float]], what: str) -> float:
@@ -114,8 +123,7 @@ def compare(scale: float, duration: float, threads: int, repeats: int) -> None:
     )
     for what, unit in UNITS.items():
         cells = [cell(runs[name], what, unit) for name in names]
-        first, *others = (median(runs[name], what) for name in names)
-        ratios = [f"{other / first:.2f}" for other in others]
+        ratios = [ratio(runs[name], runs[names[0]], what) for name in names[1:]]
         print(f"| {' | '.join([what, *cells, *ratios])} |")
 
 
@@ -127,8 +135,8 @@ def full(duration: float, threads: int, repeats: int) -> None:
           f"{threads} threads, builtin: median of {repeats} [min, max], NEST once\n")  # fmt: skip
     print("| | builtin | nest | NEST / builtin |\n|---|---|---|---|")
     for what, unit in UNITS.items():
-        ratio = nest[what] / median(runs, what)
-        print(f"| {what} | {cell(runs, what, unit)} | {cell([nest], what, unit)} | {ratio:.1f} |")
+        cells = [cell(runs, what, unit), cell([nest], what, unit), ratio([nest], runs, what)]
+        print(f"| {' | '.join([what, *cells])} |")
 
 
 # --- growth ---

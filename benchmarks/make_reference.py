@@ -3,6 +3,8 @@ r"""Make the reference ensembles that come with the package: seeds that differ i
     python benchmarks/make_reference.py pd14-0.1-poisson --param scale=0.1
     python benchmarks/make_reference.py pd14-0.1-0.3-dc --drive dc --param n_scale=0.1 \
         --param k_scale=0.3
+    python benchmarks/make_reference.py pd14-1.0-poisson --backend builtin --param scale=1 \
+        --seeds 15 --long 10 --durations 2000 5000 10000 100000
 
 Thirty seeds of NEST at a tenth of the scale take about half an hour on two cores. Runs are kept in
 --work, so that an interrupted call goes on where it was.
@@ -31,6 +33,9 @@ def main() -> None:
     parser.add_argument("--param", action="append", default=[], help="NAME=NUMBER; repeatable")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--first-seed", type=int, default=101)
+    parser.add_argument(
+        "--long", type=int, help="seeds of the longest duration; the others have the second longest"
+    )
     parser.add_argument("--durations", type=float, nargs="*", default=[2e3, 5e3, 10e3])
     parser.add_argument("--work", type=Path, default=Path("results/reference"))
     arguments = parser.parse_args()
@@ -43,21 +48,27 @@ def make(arguments: argparse.Namespace) -> None:
     parameters = {k: float(v) for k, v in (text.split("=") for text in arguments.param)}
     parameters["drive"] = arguments.drive
     recordings = []
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+    *_, second, longest = sorted([min(arguments.durations), *arguments.durations])
+    for number in range(arguments.seeds):
+        seed = arguments.first_seed + number
+        is_long = arguments.long is None or number < arguments.long
         folder = arguments.work / arguments.name / f"seed{seed}"
         if not (folder / "run.json").exists():
             print(f"{folder} ...", flush=True)
             portable_cortex.run(
                 backend=arguments.backend,
                 warmup=500.0,
-                duration=max(arguments.durations),
+                duration=longest if is_long else second,
                 seed=seed,
                 output=folder,
                 overwrite=True,
                 **parameters,
             )
         recordings.append(Recording.load(folder))
-    runs = {d: [measure(recording, d) for recording in recordings] for d in arguments.durations}
+    runs = {
+        d: [measure(r, d) for r in recordings if r.metadata["duration_ms"] >= d]
+        for d in arguments.durations
+    }
     about = recordings[0].metadata
     provenance = {
         "conditions": conditions(about),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import portable_cortex
 from portable_cortex.errors import InvalidValueError, SimulationError, UnsupportedError
@@ -282,6 +284,31 @@ def test_a_run_leaves_denormal_numbers_as_they_were(sim):
     assert np.array([smallest])[0] * 0.5 > 0.0
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    steps_left=st.lists(st.sampled_from([0, 0, 0, 1, 2, 200]), min_size=1, max_size=200),
+    begin=st.integers(0, 199),
+    kind=st.sampled_from([np.uint8, np.int32]),
+)
+def test_refractory_neurons_are_found_counted_down_and_set_back(steps_left, begin, kind):
+    from portable_cortex.backends.builtin import _integrate
+
+    refractory, n = np.array(steps_left, kind), len(steps_left)
+    begin = min(begin, n - 1)
+    v = np.arange(n, dtype=float)
+    held = np.zeros(n, np.int32), np.zeros(n)
+    n_held = _integrate._hold(v, refractory, begin, n, held)
+    expected = np.array(steps_left)
+    expected[begin:] = np.maximum(expected[begin:] - 1, 0)
+    assert refractory.tolist() == expected.tolist()
+    assert held[0][:n_held].tolist() == [i for i in range(begin, n) if steps_left[i]]
+    v[begin:] = -1.0
+    still = np.array(steps_left) > 0
+    reached = _integrate._set_back(v, held, n_held, np.array([100.0]))
+    assert reached == still[begin:][np.arange(begin, n) >= 100].any()
+    assert v[begin:].tolist() == np.where(still, np.arange(n), -1.0)[begin:].tolist()
+
+
 INSTRUCTIONS = {"nehalem": "sse4.2", "haswell": "avx2", "skylake-avx512": "avx512f"}
 KERNELS = """
 import hashlib
@@ -294,13 +321,14 @@ digest = hashlib.sha256()
 n, log = 1000, np.zeros(1000, np.int32)
 s, exc, inh = np.full((1, n), 3.0), np.zeros(n), np.zeros(n)
 refractory, drive = np.zeros(n, np.uint8), np.zeros(n)
+held = np.zeros(n, np.int32), np.zeros(n)
 equal = np.array([[0.99, 0.3, 0.3, 0.8, 0.8, 0.1, 0.4, 15.0, 0.0, 20.0]]).T
 for columns in (equal, np.repeat(equal, n, axis=1)):
     for step in range(200):
         _poisson.events(24, n, step, np.uint64(1), np.uint64(2), tables, 1, space)
         codes = space[2][24 : 24 + n]
         n_fired = _integrate.if_curr_exp(
-            s, exc, inh, refractory, drive, columns, 0, n, codes, 0.13, log, 0
+            s, exc, inh, refractory, drive, columns, 0, n, codes, 0.13, held, log, 0
         )
         for array in (s, exc, refractory, log[:n_fired]):
             digest.update(array.tobytes())

@@ -99,11 +99,14 @@ def test_microcircuit_is_mapped(mapped):
 @pytest.mark.parametrize("name", ["weight", "delay"])
 @pytest.mark.parametrize("values", [[1.0, 2.0], np.ones((2, 3))], ids=["list", "matrix"])
 def test_arrays_of_weights_and_delays_are_refused(name, values):
-    from portable_cortex.backends.spinnaker._connectors import StaticSynapse
+    from portable_cortex.backends.spinnaker import _namespace as sim
 
+    given = {"weight": 0.1, "delay": 1.0, name: values}
     sentence = f"cannot take an array as the {name} of a synapse type.*FromListConnector"
     with pytest.raises(UnsupportedError, match=sentence):
-        StaticSynapse(**{"weight": 0.1, "delay": 1.0, name: values})
+        sim.StaticSynapse(**given)
+    with pytest.raises(UnsupportedError, match=sentence):
+        sim.STDPMechanism(None, None, **given)  # before it looks at the rules
 
 
 def test_a_virtual_machine_simulates_nothing(mapped):

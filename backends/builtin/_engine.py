@@ -25,7 +25,7 @@ from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
 from ._llvm import PLACE
 from ._philox import POISSON
-from ._poisson import tables
+from ._poisson import PIECE, tables
 
 LOG_CAPACITY = 1 << 25  # spikes of a thread between two looks of Python's; memory as they come
 SAMPLES_CAPACITY = 1 << 22
@@ -174,6 +174,7 @@ class Engine:
             refractory=refractory,
             drive=np.zeros(n_local, kind),
             constants=np.concatenate(constants).astype(kind),
+            held=(np.empty(PIECE, np.int32), np.empty(PIECE, kind)),
             background=np.array(inputs, _kernel.BACKGROUND),
             sources=sources,
             source_tables=source_tables,

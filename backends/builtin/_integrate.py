@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from llvmlite import binding
 
-from ._llvm import common, compiled, signs
+from ._llvm import common, compiled, signs, word
 from ._models import eif_cond_exp, if_cond_alpha, if_cond_exp, if_curr_alpha, izhikevich
 
 # The loops read and write several arrays; LLVM must be allowed to check at run time, in more than
@@ -38,27 +38,63 @@ def add(into: Any, begin: int, codes: Any, weight: float) -> None:
 
 
 @compiled
+def _hold(v: Any, refractory: Any, begin: int, end: int, held: Any) -> Any:
+    """Note which neurons are refractory and their potentials, and count down; how many they are.
+
+    They are few: to advance all as if none were, and to set these back, is faster than to choose.
+    """
+    numbers, values = held
+    n: Any = np.int64(0)
+    own = 8 // refractory.itemsize  # in a word of memory
+    first = begin
+    while first < end:
+        last = first + 4 * own
+        if last <= end:
+            some = word(refractory, first) | word(refractory, first + own)
+            some |= word(refractory, first + 2 * own) | word(refractory, first + 3 * own)
+            if some == U64(0):
+                first = last
+                continue
+        for number in range(first, min(last, end)):
+            i = U64(number)
+            left = refractory[i]
+            if left:
+                refractory[i] = refractory.dtype.type(left - refractory.dtype.type(1))
+                numbers[n] = number
+                values[n] = v[i]
+                n += 1
+        first = last
+    return n
+
+
+@compiled
+def _set_back(v: Any, held: Any, n: int, thresholds: Any) -> Any:
+    """Give these neurons their potentials back; whether one is at its threshold, as no reset is."""
+    numbers, values = held
+    reached = False
+    for k in range(n):
+        i = U64(numbers[k])
+        v[i] = values[k]
+        reached |= values[k] >= thresholds[i if thresholds.size > 1 else U64(0)]
+    return reached
+
+
+@compiled
 def _equal_neurons(
-    v: Any, exc: Any, inh: Any, refractory: Any, begin: int, end: int, leak: Any, by_exc: Any,
-    by_inh: Any, keep_exc: Any, keep_inh: Any, constant: Any, threshold: Any,
-    codes: Any, weight: Any,
+    v: Any, exc: Any, inh: Any, begin: int, end: int, leak: Any, by_exc: Any, by_inh: Any,
+    keep_exc: Any, keep_inh: Any, constant: Any, threshold: Any, codes: Any, weight: Any,
 ) -> Any:  # fmt: skip
     """`if_curr_exp` up to the threshold, as vector instructions; whether a neuron has reached it.
 
-    The signs of the distances tell: a boolean would need a conversion for each vector. Adding zero
-    keeps LLVM from storing v only where it changes: masked stores are slow without AVX-512.
+    The signs of the distances tell: a boolean would need a conversion for each vector.
     """
-    one = refractory.dtype.type(1)
-    zero = v.dtype.type(0)
     below = signs(v.dtype.type(-1))
     for number in range(begin, end):
         i = U64(number)
-        old, e, j, r = v[i], exc[i], inh[i], refractory[i]
-        moved = old * leak + e * by_exc + j * by_inh + constant
-        new = (moved if r < one else old) + zero
+        e, j = exc[i], inh[i]
+        new = v[i] * leak + e * by_exc + j * by_inh + constant
         below = common(below, signs(new - threshold))
         v[i] = new
-        refractory[i] = refractory.dtype.type(max(r, one) - one)
         if codes is None:
             exc[i] = e * keep_exc
         else:
@@ -69,23 +105,18 @@ def _equal_neurons(
 
 
 @compiled
-def _different_neurons(
-    v: Any, exc: Any, inh: Any, refractory: Any, drive: Any, begin: int, end: int, c: Any,
-) -> Any:  # fmt: skip
+def _different_neurons(v: Any, exc: Any, inh: Any, drive: Any, begin: int, end: int, c: Any) -> Any:
     """The same for neurons of different constants, or with injected currents."""
     leak, by_exc, by_inh, keep_exc, keep_inh = c[0], c[1], c[2], c[3], c[4]
     constant, by_drive, threshold = c[5], c[6], c[7]
-    one = refractory.dtype.type(1)
-    zero = v.dtype.type(0)
     below = signs(v.dtype.type(-1))
     for number in range(begin, end):
         i = U64(number)
-        old, e, j, r = v[i], exc[i], inh[i], refractory[i]
-        moved = old * leak[i] + e * by_exc[i] + j * by_inh[i] + constant[i] + drive[i] * by_drive[i]
-        new = (moved if r < one else old) + zero
+        e, j = exc[i], inh[i]
+        moved = v[i] * leak[i] + e * by_exc[i] + j * by_inh[i] + constant[i]
+        new = moved + drive[i] * by_drive[i]
         below = common(below, signs(new - threshold[i]))
         v[i] = new
-        refractory[i] = refractory.dtype.type(max(r, one) - one)
         exc[i] = e * keep_exc[i]
         inh[i] = j * keep_inh[i]
     return below >= 0
@@ -102,7 +133,7 @@ def _n_above(v: Any, begin: int, end: int, threshold: Any) -> Any:
 @compiled
 def if_curr_exp(
     s: Any, exc: Any, inh: Any, refractory: Any, drive: Any, c: Any, begin: int, end: int,
-    codes: Any, weight: float, log: Any, total: int,
+    codes: Any, weight: float, held: Any, log: Any, total: int,
 ) -> int:  # fmt: skip
     """Leaky integrate-and-fire, exponential currents, exact integration.
 
@@ -110,6 +141,7 @@ def if_curr_exp(
     is added in the same pass through the neurons.
     """
     v = s[0]
+    n_held = _hold(v, refractory, begin, end, held)
     if c.shape[1] == 1 and v.size > 1:
         leak, by_exc, by_inh, keep_exc, keep_inh, constant = (
             c[0, 0], c[1, 0], c[2, 0], c[3, 0], c[4, 0], c[5, 0],
@@ -117,14 +149,15 @@ def if_curr_exp(
         threshold, reset, n_steps = c[7, 0], c[8, 0], refractory.dtype.type(c[9, 0])
         if codes.size:
             reached = _equal_neurons(
-                v, exc, inh, refractory, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh,
-                constant, threshold, codes, v.dtype.type(weight),
+                v, exc, inh, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh, constant,
+                threshold, codes, v.dtype.type(weight),
             )  # fmt: skip
         else:
             reached = _equal_neurons(
-                v, exc, inh, refractory, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh,
-                constant, threshold, None, None,
+                v, exc, inh, begin, end, leak, by_exc, by_inh, keep_exc, keep_inh, constant,
+                threshold, None, None,
             )  # fmt: skip
+        reached |= _set_back(v, held, n_held, c[7])
         if not reached:
             return total
         for first in range(begin, end, PART):
@@ -137,7 +170,8 @@ def if_curr_exp(
                         log[total] = i
                         total += 1
         return total
-    reached = _different_neurons(v, exc, inh, refractory, drive, begin, end, c)
+    reached = _different_neurons(v, exc, inh, drive, begin, end, c)
+    reached |= _set_back(v, held, n_held, c[7])
     add(exc, begin, codes, weight)
     if reached:
         for i in range(begin, end):
@@ -155,11 +189,11 @@ def advance(
 ) -> int:
     """Advance cells of a group, add Poisson input, and append those that fired to the log.
 
-    `neurons` are groups, arrivals, page, refractory, drive and constants of `_kernel.Mine`;
+    `neurons` are groups, arrivals, page, refractory, drive, constants and held of `_kernel.Mine`;
     `poisson` are codes of events, a receptor and a weight.
     """
     codes, receptor, weight = poisson
-    _, arrivals, page, all_refractory, all_drive, constants = neurons
+    _, arrivals, page, all_refractory, all_drive, constants, held = neurons
     own = slice(g.neuron, g.neuron + g.size)
     c = constants[g.constants : g.constants + g.rows * g.columns].reshape(g.rows, g.columns)
     s = page[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
@@ -169,7 +203,19 @@ def advance(
     if model == IF_CURR_EXP:
         n = codes.size if receptor == 0 else 0
         total = if_curr_exp(
-            s, exc, inh, refractory, drive, c, begin, end, codes[:n], weight, log, total
+            s,
+            exc,
+            inh,
+            refractory,
+            drive,
+            c,
+            begin,
+            end,
+            codes[:n],
+            weight,
+            held,
+            log,
+            total,
         )
         codes = codes[n:]
     elif model == IF_CURR_ALPHA:

@@ -16,13 +16,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ._integrate import add, advance
 from ._llvm import (
     borrowed,
     compiled,
+    counted,
     denormals_to_zero,
     float_of,
     lend,
@@ -106,6 +106,7 @@ class Mine(NamedTuple):
     refractory: Any
     drive: Any
     constants: Any
+    held: tuple[NDArray[np.int32], Any]  # neurons that are refractory, and potentials, of a piece
     background: Records
     sources: Records
     source_tables: NDArray[np.int32]
@@ -148,7 +149,8 @@ class Shared(NamedTuple):
     step_ms: F64
 
 
-ZERO, ONE = np.int64(0), np.int64(1)  # numba compiles a function once more for a literal
+ZERO: Any = np.int64(0)  # numba would compile a function once more for a literal
+ONE: Any = np.int64(1)
 SEGMENTS = 512  # of the table of synapses that are looked up together
 LISTED = 1 << 17  # that are listed beforehand for one receptor
 AHEAD = 32  # segments that are on their way to the cache
@@ -220,7 +222,7 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
     while begin < senders.size:
         end = _piece_end(senders, begin)
         first = senders.index + begin
-        common = np.int64(tables[begin])
+        common: Any = np.int64(tables[begin])
         events(first, end - begin, step, key0, key1, rates, common, space)
         for i in range(begin, end):
             if windows[i, 0] < step <= windows[i, 1]:
@@ -228,7 +230,7 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
                 n: Any = np.int64(codes[place] >> np.uint16(1))
                 if tables[i] != common:
                     draw = draws[place]
-                    own = np.int64(tables[i])
+                    own: Any = np.int64(tables[i])
                     n = events_of_one(senders.index + i, step, draw, key0, key1, rates, own)
                 for _ in range(n):
                     log[total] = senders.cell + i
@@ -237,7 +239,7 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
     return total
 
 
-@njit(cache=True, nogil=True, _nrt=True)  # numba's sort makes a list
+@counted  # numba's sort makes a list
 def _order(cells: Any) -> None:
     cells.sort()
 
@@ -403,6 +405,7 @@ def _task(
     # few arguments for calls that are frequent: numba passes each array of a tuple by value
     neurons = (
         mine.groups, mine.arrivals, mine.page, mine.refractory, mine.drive, mine.constants,
+        mine.held,
     )  # fmt: skip
     step_ms, rates = shared.step_ms[0], shared.rates
     any_late = False

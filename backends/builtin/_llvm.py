@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from llvmlite import ir
 from numba import extending, njit, types
@@ -16,14 +16,25 @@ declared: Any = cgutils.get_or_insert_function  # numba leaves both untyped
 allocated: Any = cgutils.alloca_once
 
 
-def compiled(code: Callable[..., Any]) -> Any:
+_njit: Any = njit  # whose types do not know `_nrt`
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(code: Function) -> Function:
     """Numba's `njit` for the time loop: nothing counts how many use an array.
 
     Numba counts by atomic operations, for each slice and each array of a tuple, which took half of
     a step of a small network. So who calls holds all arrays; a function makes none, and returns
     none to Python.
     """
-    return njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(code)
+    made: Function = _njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(code)
+    return made
+
+
+def counted(code: Function) -> Function:
+    """The same for what makes arrays or lists of its own."""
+    made: Function = _njit(cache=True, nogil=True, error_model="numpy", _nrt=True)(code)
+    return made
 
 
 def intrinsic(code: Callable[..., Any]) -> Any:
@@ -63,6 +74,18 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp), code
+
+
+@intrinsic
+def word(typingctx: Any, array: Any, index: Any) -> Any:
+    """The 64 bits from ``array[index]`` on."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = element(context, builder, signature, arguments)
+        wide = ir.IntType(64)
+        return builder.load(builder.bitcast(pointer, wide.as_pointer()), align=1)
+
+    return types.uint64(array, types.intp), code
 
 
 @intrinsic

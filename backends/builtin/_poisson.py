@@ -199,7 +199,8 @@ def tables(means: NDArray[np.float64]) -> tuple[NDArray[np.uint16], NDArray[np.f
     limits = np.full((means.size, rows * COMPARED), 65535, np.uint16)
     for table, own in enumerate(bits):
         limits[table, : own.size] = own
-    return limits.reshape(means.size, rows, COMPARED), exact
+    # contiguous, as are those of no source: numba compiles the loop for each layout
+    return limits.reshape(means.size, rows, COMPARED), np.ascontiguousarray(exact)
 
 
 def _first_bits(distribution: NDArray[np.float64]) -> NDArray[np.float64]:

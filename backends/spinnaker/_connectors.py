@@ -120,14 +120,7 @@ class StaticSynapse(spynnaker.StaticSynapse):  # type: ignore[misc]
         if delay is None:
             delay = float(spynnaker.get_time_step())
         given = {"weight": weight, "delay": delay}
-        for name, value in given.items():
-            if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
-                raise refusal(
-                    "spinnaker",
-                    "matrices",
-                    f"take an array as the {name} of a synapse type",
-                    "Give a FromListConnector a column of them",
-                )
+        _refuse_arrays(**given)
         self.parameter_space = ParameterSpace(given, schema={"weight": float, "delay": float})
         self._delay: Any = None
         super().__init__(weight=unseeded(weight), delay=unseeded(delay), **options)
@@ -146,6 +139,25 @@ class StaticSynapse(spynnaker.StaticSynapse):  # type: ignore[misc]
         other = copy(self)
         other._delay = shifted(super().delay, by)
         return other
+
+
+class STDPMechanism(spynnaker.STDPMechanism):  # type: ignore[misc]
+    __doc__ = spynnaker.STDPMechanism.__doc__
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        _refuse_arrays(**{n: v for n, v in options.items() if n in ("weight", "delay")})
+        super().__init__(*arguments, **options)
+
+
+def _refuse_arrays(**values: Any) -> None:
+    for name, value in values.items():
+        if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+            raise refusal(
+                "spinnaker",
+                "matrices",
+                f"take an array as the {name} of a synapse type",
+                "Give a FromListConnector a column of them",
+            )
 
 
 def unseeded(value: Any) -> Any:

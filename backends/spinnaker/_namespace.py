@@ -45,6 +45,7 @@ from ._connectors import (  # noqa: F401  # names of the namespace
     FixedTotalNumberConnector,
     FromListConnector,
     StaticSynapse,
+    STDPMechanism,
     unseeded,
 )
 from ._mapping import Mapper

@@ -224,9 +224,14 @@ def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fitting_reference(metadata: Mapping[str, Any]) -> Reference | None:
-    """The reference that was made under the conditions of a run, if there is one."""
-    for name in reference_names():
-        reference = load_reference(name)
-        if reference.provenance["conditions"] == conditions(metadata):
-            return reference
-    return None
+    """The reference that was made under the conditions of a run, if there is one.
+
+    Of several, the one with the most seeds: it sees the smallest changes.
+    """
+    own = conditions(metadata)
+    fitting = [
+        reference
+        for reference in map(load_reference, reference_names())
+        if reference.provenance["conditions"] == own
+    ]
+    return max(fitting, key=lambda one: len(one.provenance["seeds"]), default=None)
