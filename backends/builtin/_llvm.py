@@ -199,6 +199,16 @@ def bits_of(typingctx: Any, number: Any) -> Any:
 
 
 @intrinsic
+def bits_of_double(typingctx: Any, number: Any) -> Any:
+    """The 64 bits of a float64."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.uint64(types.float64), code
+
+
+@intrinsic
 def float_of(typingctx: Any, bits: Any) -> Any:
     """The float32 that has these 32 bits."""
 

@@ -1,17 +1,43 @@
-"""The statements of a step as one run of expressions, without branches.
+"""The statements of a step in forms that compiled loops can take.
 
 Backends that advance many neurons at once choose between two values where a model branches: vector
-instructions cannot do one thing for some neurons and another for others.
+instructions cannot do one thing for some neurons and another for others. So statements become one
+run of expressions (`straightened`). Refractoriness is an exception: few neurons are refractory, so
+it is cheaper to advance all as if none were, and some once more (`Refractoriness`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
-from .expressions import Binary, Choice, Expression, Name, Number, replaced
-from .form import Assign, Branch, Integrate, Neuron, Statement
-from .propagation import Row, factor_name, rows
+from .expressions import (
+    ONE,
+    ZERO,
+    Binary,
+    Call,
+    Choice,
+    Expression,
+    Name,
+    Number,
+    Unary,
+    folded,
+    mapped,
+    names,
+    parts,
+    replaced,
+    walk,
+)
+from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
+from .propagation import factor_name, rows
+from .splitting import RANDOM, degree
+
+FIRED = "__fired"  # a variable that a spike makes 1
+TEMPORARY, CONSTANT = "__t", "__c"  # what names of temporaries and constants begin with
+
+
+# --- statements without branches ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -23,11 +49,29 @@ class Straight:
     temporaries : tuple of (name, Expression)
         In order; each is of names that stand before it, of variables as they were, and constants.
     results : dict
-        Variables that change: the names of their new values.
+        Variables that change: their new values, names or numbers.
     """
 
     temporaries: tuple[tuple[str, Expression], ...]
-    results: dict[str, Expression]
+    results: Mapping[str, Expression]
+
+    def of(self, variables: Set[str]) -> Straight:
+        """What some of the variables need."""
+        results = {name: value for name, value in self.results.items() if name in variables}
+        needed = {n for value in results.values() for n in names(value)}
+        kept = []
+        for name, value in reversed(self.temporaries):
+            if name in needed:
+                kept.append((name, value))
+                needed |= names(value)
+        return Straight(tuple(reversed(kept)), results)
+
+    @property
+    def read(self) -> frozenset[str]:
+        """Names that are not temporaries of it."""
+        own = {name for name, _ in self.temporaries}
+        values = [value for _, value in self.temporaries] + list(self.results.values())
+        return frozenset(n for value in values for n in names(value)) - own
 
 
 @dataclass
@@ -42,33 +86,32 @@ class _Run:
         if isinstance(value, Name | Number):
             return value
         if value not in self.known:
-            name = f"t{len(self.temporaries)}"
+            name = f"{TEMPORARY}{len(self.temporaries)}"
             self.temporaries.append((name, value))
             self.known[value] = Name(name)
         return self.known[value]
 
 
-def straightened(neuron: Neuron) -> Straight:
-    """What `update` does, and how convolutions advance.
+def straightened(neuron: Neuron, statements: Sequence[Statement], advances: bool) -> Straight:
+    """Statements as a run of expressions.
 
-    Raises
-    ------
-    NotImplementedError
-        For equations that need a solver.
+    Parameters
+    ----------
+    neuron : Neuron
+    statements : sequence of Statement
+    advances : bool
+        Whether convolutions advance, too.
     """
-    run, sums = _Run(), {row.variable: row for row in rows(neuron)}
-    after = _carried_out(neuron.update, {}, neuron, sums, run)
-    for name in sorted(neuron.convolved):
-        after[name] = run.named(_sum(sums[name], {}))
+    run = _Run()
+    after = _carried_out(statements, {}, neuron, run)
+    if advances:
+        for name in sorted(neuron.convolved):
+            after[name] = run.named(total(neuron, name, {}))
     return Straight(tuple(run.temporaries), after)
 
 
 def _carried_out(
-    statements: Sequence[Statement],
-    before: Mapping[str, Expression],
-    neuron: Neuron,
-    sums: Mapping[str, Row],
-    run: _Run,
+    statements: Sequence[Statement], before: Mapping[str, Expression], neuron: Neuron, run: _Run
 ) -> dict[str, Expression]:
     """New values of variables, given those that have some."""
     now = dict(before)
@@ -77,48 +120,425 @@ def _carried_out(
             case Assign(name, value):
                 now[name] = run.named(replaced(value, now))
             case Integrate(variables):
-                now |= _integrated(variables, now, neuron, sums, run)
+                new = {}
+                for name in variables:
+                    value = total(neuron, name, now)
+                    for port, factor in neuron.equation(name).jumps:
+                        value = Binary("+", value, Binary("*", replaced(factor, now), Name(port)))
+                    new[name] = run.named(value)
+                now |= new
+            case Spike():
+                now[FIRED] = ONE
             case Branch(condition, yes, no):
                 holds = run.named(replaced(condition, now))
-                one = _carried_out(yes, now, neuron, sums, run)
-                other = _carried_out(no, now, neuron, sums, run)
+                one, other = (_carried_out(branch, now, neuron, run) for branch in (yes, no))
                 for name in [*one, *(n for n in other if n not in one)]:
-                    first, second = one.get(name, Name(name)), other.get(name, Name(name))
+                    absent = ZERO if name == FIRED else Name(name)
+                    first, second = one.get(name, absent), other.get(name, absent)
                     same = first == second
                     now[name] = first if same else run.named(Choice(holds, first, second))
-            case _:
-                raise NotImplementedError(f"{statement} in update")
     return now
 
 
-def _integrated(
-    variables: Sequence[str],
-    now: Mapping[str, Expression],
-    neuron: Neuron,
-    sums: Mapping[str, Row],
-    run: _Run,
-) -> dict[str, Expression]:
-    new = {}
-    for name in variables:
-        equation = neuron.equation(name)
-        if not equation.is_linear:
-            raise NotImplementedError(f"{name} needs a solver")
-        value = _sum(sums[name], now)
-        for port, factor in equation.jumps:
-            value = Binary("+", value, Binary("*", replaced(factor, now), Name(port)))
-        new[name] = run.named(value)
-    return new
+def total(
+    neuron: Neuron, name: str, now: Mapping[str, Expression], prefix: str = ""
+) -> Expression:
+    """A variable a step later: the sum that is its exact solution.
 
-
-def _sum(row: Row, now: Mapping[str, Expression]) -> Expression:
-    """A variable a step later."""
+    Parameters
+    ----------
+    neuron : Neuron
+    name : str
+        Its equation is linear.
+    now : dict
+        Variables that have other values than their names say.
+    prefix : str, optional
+        Of the names of factors: `HALF` for half a part of a step.
+    """
+    (row,) = (row for row in rows(neuron) if row.variable == name)
     terms: list[Expression] = [
-        Binary("*", now.get(source, Name(source)), Name(factor_name(row.variable, source)))
-        for source in (row.variable, *(s for s in row.sources if s != row.variable), *row.inputs)
+        Binary("*", now.get(source, Name(source)), Name(prefix + factor_name(name, source)))
+        for source in (name, *(s for s in row.sources if s != name), *row.inputs)
     ]
     if row.is_shifted:
-        terms.append(Name(factor_name(row.variable)))
-    total, *others = terms
+        terms.append(Name(prefix + factor_name(name)))
+    value, *others = terms
     for term in others:
-        total = Binary("+", total, term)
-    return total
+        value = Binary("+", value, term)
+    return value
+
+
+PARTS = 8  # of a step, in which equations without an exact solution are advanced
+HALF = "__half"  # what names of factors for half of such a part begin with
+
+
+def part(neuron: Neuron, variables: Sequence[str]) -> Straight:
+    """A part of a step of some variables, by the classical Runge-Kutta method.
+
+    Linear variables among them, and convolutions, take their exact course, so that the others see
+    it at the begin, the middle and the end.
+    """
+    run = _Run()
+    moving = [*variables, *(n for n in sorted(neuron.convolved) if n not in variables)]
+    exact = [n for n in moving if neuron.equation(n).is_linear]
+    others = [n for n in moving if n not in exact]
+    middle: dict[str, Expression] = {n: run.named(total(neuron, n, {}, HALF)) for n in exact}
+    end: dict[str, Expression] = {n: run.named(total(neuron, n, middle, HALF)) for n in exact}
+    length = Binary("/", Name(STEP), Number(Fraction(PARTS)))
+
+    def slopes(at: Mapping[str, Expression]) -> dict[str, Expression]:
+        return {n: run.named(replaced(neuron.equation(n).derivative, at)) for n in others}
+
+    def moved(by: Mapping[str, Expression], share: Fraction) -> dict[str, Expression]:
+        factor = Binary("*", length, Number(share))
+        return {n: run.named(Binary("+", Name(n), Binary("*", by[n], factor))) for n in others}
+
+    k1 = slopes({})
+    k2 = slopes({**middle, **moved(k1, Fraction(1, 2))})
+    k3 = slopes({**middle, **moved(k2, Fraction(1, 2))})
+    k4 = slopes({**end, **moved(k3, Fraction(1))})
+    inner = {n: Binary("*", Number(Fraction(2)), Binary("+", k2[n], k3[n])) for n in others}
+    mean = {n: Binary("+", Binary("+", k1[n], inner[n]), k4[n]) for n in others}
+    new = moved(mean, Fraction(1, 6))
+    return Straight(tuple(run.temporaries), {**end, **new})
+
+
+# --- constants ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Constants:
+    """Parts of expressions that do not change, which are computed before the first step.
+
+    Attributes
+    ----------
+    known : set of str
+        Names that stand for such.
+    values : dict of Expression to str
+        Each of them and what it is called.
+    """
+
+    known: Set[str]
+    values: dict[Expression, str] = field(default_factory=dict)
+
+    def taken(self, expression: Expression) -> Expression:
+        """The expression with its constant parts as names."""
+        if self._is_constant(expression):
+            name = self.values.setdefault(expression, f"{CONSTANT}{len(self.values)}")
+            return Name(name)
+        match expression:
+            case Call(function, arguments):
+                return Call(function, tuple(map(self.taken, arguments)))
+            case Unary(operator, operand):
+                return Unary(operator, self.taken(operand))
+            case Binary("**", left, Number() as power):
+                return Binary("**", self.taken(left), power)
+            case Binary("/", left, right) if self._is_constant(right):
+                return Binary("*", self.taken(left), self.taken(Binary("/", ONE, right)))
+            case Binary(operator, left, right):
+                return Binary(operator, self.taken(left), self.taken(right))
+            case Choice(condition, yes, no):
+                return Choice(self.taken(condition), self.taken(yes), self.taken(no))
+        return expression
+
+    def _is_constant(self, expression: Expression) -> bool:
+        return all(
+            part.name in self.known
+            if isinstance(part, Name)
+            else not (isinstance(part, Call) and part.function in RANDOM)
+            for part in walk(expression)
+        )
+
+
+def constant_names(neuron: Neuron) -> frozenset[str]:
+    """Names of what does not change in a step: parameters, internals, factors, the step."""
+    own = [q.name for q in (*neuron.parameters, *neuron.internals)]
+    factors = [
+        prefix + factor_name(row.variable, source)
+        for row in rows(neuron)
+        for source in ("", *row.sources, *row.inputs)
+        for prefix in ("", HALF)
+    ]
+    return frozenset((STEP, *own, *factors))
+
+
+# --- where spikes arrive --------------------------------------------------------------------------
+
+
+def landings(neuron: Neuron) -> dict[str, tuple[str, Expression]] | None:
+    """For each port the one variable that its spikes move, and how far a weight of 1 does.
+
+    None where something else happens: the spikes of a port move several variables, or one together
+    with another port, or not in proportion, or a condition looks at what they move: then they have
+    to be there before the conditions are looked at.
+    """
+    constant, watched = constant_names(neuron), _watched(neuron)
+    moved: dict[str, list[tuple[str, Expression]]] = {port.name: [] for port in neuron.ports}
+    for convolution in neuron.convolutions:
+        moved[convolution.port] += convolution.jumps
+    for equation in neuron.equations:
+        if equation.jumps:
+            return None
+    for port, statements in neuron.receive:
+        for statement in statements:
+            if not isinstance(statement, Assign):
+                return None
+            jump = _proportional(statement, port, constant)
+            if jump is None:
+                return None
+            moved[port].append((statement.name, jump))
+    ports = {port.name for port in neuron.ports}
+    if any(names(value) & ports for value in values_of(neuron.update)):
+        return None
+    variables = [name for jumps in moved.values() for name, _ in jumps]
+    if len(set(variables)) < len(variables) or set(variables) & watched:
+        return None
+    if any(len(jumps) != 1 for jumps in moved.values()):
+        return None
+    return {port: jumps[0] for port, jumps in moved.items()}
+
+
+def _proportional(statement: Assign, port: str, constant: Set[str]) -> Expression | None:
+    """How far a weight of 1 moves a variable by ``x = x + factor * weight``."""
+    name, value = statement.name, statement.value
+    if names(value) - constant != {name, port} or degree(value, {name, port}) != 1:
+        return None
+    without = folded(replaced(value, {port: ZERO}))
+    alone = folded(replaced(value, {name: ZERO}))
+    one = folded(replaced(alone, {port: ONE}))
+    if not _is(without, Name(name)):
+        return None
+    return one
+
+
+def _is(value: Expression, wanted: Expression) -> bool:
+    """Whether an expression is a name, but for zeros that are added."""
+    match value:
+        case Binary("+" | "-", left, right) if _vanishes(right):
+            return _is(left, wanted)
+        case Binary("+", left, right) if _vanishes(left):
+            return _is(right, wanted)
+    return value == wanted
+
+
+def _vanishes(value: Expression) -> bool:
+    match value:
+        case Number(number):
+            return number == 0
+        case Unary("-", operand):
+            return _vanishes(operand)
+        case Binary("*", left, right):
+            return _vanishes(left) or _vanishes(right)
+        case Binary("/", left, _):
+            return _vanishes(left)
+        case Binary("+" | "-", left, right):
+            return _vanishes(left) and _vanishes(right)
+    return False
+
+
+def _watched(neuron: Neuron) -> frozenset[str]:
+    """Variables that conditions and what follows from them use."""
+    used = [condition for condition, _ in neuron.conditions]
+    written = set()
+    for _, statements in neuron.conditions:
+        used += values_of(statements)
+        written |= assigned(statements)
+    return frozenset(n for value in used for n in names(value)) | written
+
+
+def values_of(statements: Sequence[Statement]) -> list[Expression]:
+    """All expressions in statements."""
+    values: list[Expression] = []
+    for statement in statements:
+        match statement:
+            case Assign(_, value):
+                values.append(value)
+            case Branch(condition, yes, no):
+                values += [condition, *values_of(yes), *values_of(no)]
+    return values
+
+
+def assigned(statements: Sequence[Statement]) -> frozenset[str]:
+    """Variables that statements change."""
+    changed: set[str] = set()
+    for statement in statements:
+        match statement:
+            case Assign(name, _):
+                changed.add(name)
+            case Integrate(variables):
+                changed |= set(variables)
+            case Branch(_, yes, no):
+                changed |= assigned(yes) | assigned(no)
+    return frozenset(changed)
+
+
+# --- refractoriness -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Refractoriness:
+    """A timer that statements only set, and compare with 0: a number of steps can stand for it.
+
+    Attributes
+    ----------
+    timer : str
+    running, over : tuple of Statement
+        What ``update`` does while it is above 0, and when it is not; without the timer.
+    """
+
+    timer: str
+    running: tuple[Statement, ...]
+    over: tuple[Statement, ...]
+
+
+def refractoriness(neuron: Neuron) -> Refractoriness | None:
+    """The refractory timer of a model, if it has one that a number of steps can stand for."""
+    for timer in sorted(neuron.timers):
+        running, over = (_decided(neuron.update, timer, above) for above in (True, False))
+        if not _counts(running, timer) or timer in assigned(over):
+            continue
+        rest = tuple(_without(running, timer))
+        others = [e.derivative for e in neuron.equations if e.variable != timer]
+        others += [q.value for q in neuron.inlines if q.value is not None]
+        others += [compared(value, timer, True) for value in values_of((*rest, *over))]
+        for condition, statements in neuron.conditions:
+            others.append(compared(condition, timer, True))
+            others += [compared(value, timer, True) for value in values_of(statements)]
+        for _, statements in neuron.receive:
+            others += values_of(statements)
+            others += [Name(name) for name in assigned(statements)]
+        if not any(timer in names(value) for value in others):
+            return Refractoriness(timer, rest, over)
+    return None
+
+
+def _counts(statements: Sequence[Statement], timer: str) -> bool:
+    """Whether a timer is integrated once, whatever happens."""
+    n = sum(isinstance(s, Integrate) and timer in s.variables for s in statements)
+    branches = [s for s in statements if isinstance(s, Branch)]
+    hidden = any(timer in assigned(branch.yes + branch.no) for branch in branches)
+    plain = any(isinstance(s, Assign) and s.name == timer for s in statements)
+    return n == 1 and not hidden and not plain
+
+
+def _without(statements: Sequence[Statement], timer: str) -> list[Statement]:
+    """Statements that do not integrate a timer."""
+    kept: list[Statement] = []
+    for statement in statements:
+        if isinstance(statement, Integrate):
+            statement = Integrate(tuple(v for v in statement.variables if v != timer))
+            if not statement.variables:
+                continue
+        kept.append(statement)
+    return kept
+
+
+def _decided(statements: Sequence[Statement], timer: str, above: bool) -> tuple[Statement, ...]:
+    """Statements, knowing whether a timer is above 0."""
+    kept: list[Statement] = []
+    for statement in statements:
+        match statement:
+            case Branch(condition, yes, no):
+                known = compared(condition, timer, above)
+                yes, no = _decided(yes, timer, above), _decided(no, timer, above)
+                if known == ONE:
+                    kept += yes
+                elif known == ZERO:
+                    kept += no
+                else:
+                    kept.append(Branch(known, yes, no))
+            case Assign(name, value):
+                kept.append(Assign(name, compared(value, timer, above)))
+            case _:
+                kept.append(statement)
+    return tuple(kept)
+
+
+def compared(expression: Expression, timer: str, above: bool | Expression) -> Expression:
+    """An expression, knowing whether a timer is above 0, or at it.
+
+    Parameters
+    ----------
+    expression : Expression
+    timer : str
+    above : bool or Expression
+        An expression that says it, where it is not known.
+    """
+    yes: Expression
+    no: Expression
+    if isinstance(above, bool):
+        yes, no = (ONE, ZERO) if above else (ZERO, ONE)
+    else:
+        yes, no = above, Unary("not", above)
+
+    def decided(part: Expression) -> Expression:
+        match part:
+            case Binary(">" | "!=", Name(name), right) if name == timer and _vanishes(right):
+                return yes
+            case Binary("<=" | "==", Name(name), right) if name == timer and _vanishes(right):
+                return no
+            case Binary("and", left, right) if ONE in (left, right):
+                return right if left == ONE else left
+            case Binary("and", left, right) if ZERO in (left, right):
+                return ZERO
+            case Binary("or", left, right) if ZERO in (left, right):
+                return right if left == ZERO else left
+            case Binary("or", left, right) if ONE in (left, right):
+                return ONE
+            case Unary("not", Number(value)):
+                return ZERO if value else ONE
+        return part
+
+    return mapped(expression, decided)
+
+
+# --- other units ----------------------------------------------------------------------------------
+
+
+def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
+    """The same neuron with some variables in other units: a variable is the new one times a factor.
+
+    Factors are of constants.
+    """
+    by: dict[str, Expression] = {
+        name: Binary("*", Name(name), factor) for name, factor in factors.items()
+    }
+
+    def new(value: Expression) -> Expression:
+        return replaced(value, by)
+
+    def of(name: str, value: Expression) -> Expression:
+        return Binary("/", value, factors[name]) if name in factors else value
+
+    def changed(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+        return tuple(map(statement, statements))
+
+    def statement(one: Statement) -> Statement:
+        match one:
+            case Assign(name, value):
+                return Assign(name, of(name, new(value)))
+            case Branch(condition, yes, no):
+                return Branch(new(condition), changed(yes), changed(no))
+        return one
+
+    return replace(
+        neuron,
+        inlines=tuple(
+            replace(q, value=None if q.value is None else new(q.value)) for q in neuron.inlines
+        ),
+        convolutions=tuple(
+            replace(c, jumps=tuple((name, of(name, jump)) for name, jump in c.jumps))
+            for c in neuron.convolutions
+        ),
+        equations=tuple(
+            replace(
+                e,
+                derivative=of(e.variable, new(e.derivative)),
+                jumps=tuple((port, of(e.variable, new(jump))) for port, jump in e.jumps),
+            )
+            for e in neuron.equations
+        ),
+        update=changed(neuron.update),
+        receive=tuple((port, changed(statements)) for port, statements in neuron.receive),
+        conditions=tuple((new(c), changed(statements)) for c, statements in neuron.conditions),
+    )

@@ -1,0 +1,74 @@
+"""Functions that become vector instructions: the system's are called for one number at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import extending, types
+
+from ._llvm import bits_of, bits_of_double, float_of, from_bits
+
+# shifts that bring the integer part of a number into its last bits
+MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52, np.float32(1.5 * 2.0**23)
+LOG2E = 1.0 / math.log(2.0)
+LN2_HIGH, LN2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
+SERIES = tuple(1.0 / math.factorial(k) for k in range(14))
+SINGLE = tuple(np.float32(x) for x in SERIES[:8])
+LOG2E_SINGLE = np.float32(LOG2E)
+LN2_HIGH_SINGLE, LN2_LOW_SINGLE = np.float32(0.693359375), np.float32(-2.12194440e-4)
+U32, U64, F32 = np.uint32, np.uint64, np.float32
+
+
+def exp(x: Any) -> Any:
+    """The exponential function, exact to a unit or two in the last place.
+
+    Arguments beyond +-708 (+-87 in single precision) are taken as that.
+    """
+    raise NotImplementedError("it is for compiled code")
+
+
+@extending.overload(exp, inline="always")
+def _exp(x: Any) -> Any:
+    if x == types.float32:
+
+        def single(x: Any) -> Any:
+            x = min(max(x, F32(-87.0)), F32(88.0))
+            shifted = x * LOG2E_SINGLE + MAGIC_SINGLE
+            k = shifted - MAGIC_SINGLE
+            r = x - k * LN2_HIGH_SINGLE - k * LN2_LOW_SINGLE
+            p = SINGLE[7]
+            p = p * r + SINGLE[6]
+            p = p * r + SINGLE[5]
+            p = p * r + SINGLE[4]
+            p = p * r + SINGLE[3]
+            p = p * r + SINGLE[2]
+            p = p * r + SINGLE[1]
+            p = p * r + SINGLE[0]
+            return float_of(U32(bits_of(p) + U32(bits_of(shifted) << U32(23))))
+
+        return single
+
+    def double(x: Any) -> Any:
+        x = min(max(x, -708.0), 709.0)
+        shifted = x * LOG2E + MAGIC
+        k = shifted - MAGIC
+        r = x - k * LN2_HIGH - k * LN2_LOW
+        p = SERIES[13]
+        p = p * r + SERIES[12]
+        p = p * r + SERIES[11]
+        p = p * r + SERIES[10]
+        p = p * r + SERIES[9]
+        p = p * r + SERIES[8]
+        p = p * r + SERIES[7]
+        p = p * r + SERIES[6]
+        p = p * r + SERIES[5]
+        p = p * r + SERIES[4]
+        p = p * r + SERIES[3]
+        p = p * r + SERIES[2]
+        p = p * r + SERIES[1]
+        p = p * r + SERIES[0]
+        return from_bits(bits_of_double(p) + (bits_of_double(shifted) << U64(52)))
+
+    return double
