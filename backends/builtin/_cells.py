@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyNN.standardmodels import cells
 
+from portable_cortex.neurons import celltype, library
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.population import same_names
 
-from . import _integrate, _models
+from . import _generated, _integrate, _models
 
 F64 = NDArray[np.float64]
 Parameters = Mapping[str, F64]
@@ -42,6 +44,10 @@ class Model:
     constants: Callable[[Parameters, float], list[F64]]
     inputs: tuple[str, ...] = ()
     relative_to_rest: bool = False
+
+    def address(self, real: Any, counter: Any) -> int:
+        """None: the function is in `_integrate`."""
+        return 0
 
     def places(self) -> list[tuple[bool, int]]:
         """For each variable, whether it is an input, and its number among those that are or not."""
@@ -232,3 +238,30 @@ CELL_TYPES = {
         SpikeSourceArray,
     )
 }
+
+
+def nestml_cell_type(name: str, nestml_description: Any) -> Any:
+    """A cell type for a neuron model in NESTML.
+
+    Parameters
+    ----------
+    name : str
+        Of the class.
+    nestml_description : str or Path
+        A file, a text in NESTML, or a name of the catalogue.
+
+    Raises
+    ------
+    InvalidValueError, UnsupportedError
+        For a mistake in the model: its line and column; for what the engine has no loop for.
+
+    Examples
+    --------
+    >>> import portable_cortex
+    >>> sim = portable_cortex.simulator("builtin")
+    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
+    -51.0
+    """
+    made = celltype.cell_type(name, library.load(nestml_description))
+    made.model = _generated.model(made.neuron)
+    return made

@@ -26,11 +26,11 @@ from ._layout import Layout
 from ._llvm import PLACE
 from ._philox import POISSON
 from ._poisson import PIECE, tables
+from ._writing import KEPT
 
 LOG_CAPACITY = 1 << 25  # spikes of a thread between two looks of Python's; memory as they come
 SAMPLES_CAPACITY = 1 << 22
 SLICE = 0.2  # s of wall clock between two looks of Python's, at most
-N_RECEPTORS = 2
 CELL_BITS, GROUP_SHIFT = 32, 46  # of a key by which recorded spikes are ordered; steps between
 
 
@@ -54,6 +54,8 @@ class Engine:
         self._populations = list(state.populations)
         self._neurons = [p for p in self._populations if not p.is_source]
         self._n_threads = state.threads
+        receptors = [len(p.celltype.receptor_types) for p in self._neurons]
+        self._n_receptors = max(2, *receptors, 0)
         self._layout = Layout.of(
             [p.size for p in self._populations],
             [not p.is_source for p in self._populations],
@@ -92,7 +94,7 @@ class Engine:
             self._state.n_cells,
             self._n_threads,
             int(self._layout.n_local.max(initial=0)),
-            N_RECEPTORS,
+            self._n_receptors,
             self._state.weight_format,
         )
         _memory.check(plan.nbytes, plan.n_synapses)
@@ -119,14 +121,15 @@ class Engine:
         """Everything that belongs to one thread."""
         state, layout = self._state, self._layout
         groups, constants, values = [], [np.empty(0)], [np.empty(0)]
+        loops: list[int] = []
         inputs: list[Any] = []
         n_local = int(layout.n_local[thread])
-        n_constants, n_values = 0, N_RECEPTORS * n_local
+        n_constants, n_values = 0, self._n_receptors * n_local
         longest = max((int(p.refractory_steps(state.dt)) for p in self._neurons), default=0)
         refractory = np.zeros(n_local, np.uint8 if longest < 256 else np.int32)
         injected = {int(cell) for source in state.current_sources for cell in source.cells}
         kind = state.kind
-        arrivals = np.zeros((N_RECEPTORS, n_local))
+        arrivals = np.zeros((self._n_receptors, n_local))
         for population in self._neurons:
             number = population.number
             begin, end = layout.cuts[number][thread : thread + 2]
@@ -147,6 +150,7 @@ class Engine:
                 else:
                     values.append(row)
                     n_own += 1
+            loops.append(model.address(kind, refractory.dtype))
             rows = self._background(population, background)
             where = (model.code, end - begin, first + begin, neuron, begin, not model.inputs)
             ends = len(inputs), len(inputs) + len(rows)
@@ -163,7 +167,7 @@ class Engine:
         sources, source_tables, source_windows = self._sources(thread, direct)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
-        lists = N_RECEPTORS, n_slots, max(1, _kernel.LISTED // n_slots)
+        lists = self._n_receptors, n_slots, max(1, _kernel.LISTED // n_slots)
         page = _memory.one_page(n_values, kind)
         page[: arrivals.size] = arrivals.ravel()
         page[arrivals.size :] = np.concatenate(values)
@@ -174,7 +178,8 @@ class Engine:
             refractory=refractory,
             drive=np.zeros(n_local, kind),
             constants=np.concatenate(constants).astype(kind),
-            held=(np.empty(PIECE, np.int32), np.empty(PIECE, kind)),
+            held=(np.empty(PIECE, np.int32), np.empty((KEPT, PIECE), kind)),
+            loops=np.array(loops, np.int64),
             background=np.array(inputs, _kernel.BACKGROUND),
             sources=sources,
             source_tables=source_tables,
@@ -192,9 +197,9 @@ class Engine:
             probes=probes,
             probe_groups=probe_groups,
             samples=np.empty(0),
-            history=_memory.sparse((N_RECEPTORS, n_slots, n_rows), np.int32),
-            history_sizes=np.zeros((N_RECEPTORS, n_slots), np.int64),
-            listed=np.full((N_RECEPTORS, n_slots), -1),
+            history=_memory.sparse((self._n_receptors, n_slots, n_rows), np.int32),
+            history_sizes=np.zeros((self._n_receptors, n_slots), np.int64),
+            listed=np.full((self._n_receptors, n_slots), -1),
             begins=np.empty(lists, state.synapses.offsets.dtype),
             ends=np.empty(lists, state.synapses.offsets.dtype),
             scratch=np.empty(n_rows, np.int32),
@@ -488,16 +493,17 @@ class Engine:
         """Spikes that have not arrived yet, by the step in which they were sent."""
         rows, mine, now = self._shared.rows, self._threads[0], self._state.step
         n_slots = mine.history.shape[1]
-        # the cell of each row; a cell with rows for both receptors is found by its first
+        # the cell of each row; a cell with rows for several receptors is found by its first
         cell_of = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
-        first = rows[0] >= 0
-        cell_of[rows[0, first]] = np.flatnonzero(first)
-        second = (rows[1] >= 0) & ~first
-        cell_of[rows[1, second]] = np.flatnonzero(second)
+        earlier = np.zeros(rows.shape[1], bool)
+        for own in rows:
+            first = (own >= 0) & ~earlier
+            cell_of[own[first]] = np.flatnonzero(first)
+            earlier |= first
         on_way = []
         for step in range(max(0, now - n_slots + 2), now + 1):
             slot = step % n_slots
-            sent = [mine.history[r, slot, : mine.history_sizes[r, slot]] for r in (0, 1)]
+            sent = [h[slot, : n[slot]] for h, n in zip(mine.history, mine.history_sizes, strict=True)]
             cells = cell_of[np.concatenate(sent)]
             on_way.append((step, np.sort(cells[cells >= 0])))
         return on_way

@@ -17,8 +17,10 @@ from numba import types
 from numpy.typing import NDArray
 
 from portable_cortex.host.cache import writable_cache
+from portable_cortex.neurons.celltype import in_form
+from portable_cortex.neurons.expressions import names
 from portable_cortex.neurons.form import STEP, Neuron
-from portable_cortex.neurons.lowering import HALF, PARTS
+from portable_cortex.neurons.lowering import HALF, PARTS, assigned_values
 from portable_cortex.neurons.propagation import factors
 from portable_cortex.neurons.reference import evaluate
 
@@ -46,30 +48,85 @@ SIGNATURES = {
 
 
 @dataclass(frozen=True)
-class Loop:
-    """The compiled step of a model.
+class Model:
+    """How the engine advances a neuron model: see `_cells.Model`, which it stands for.
 
     Attributes
     ----------
+    neuron : Neuron
+        As its cell type has it.
     plan : Plan
     text : str
-        Of the module.
+        Of the module that was written.
     """
 
+    neuron: Neuron
     plan: _writing.Plan
     text: str
     _constants: tuple[Any, ...]
+    relative_to_rest = False
 
-    def address(self, kind: tuple[str, str]) -> int:
-        """Where the step for some types of numbers is; see `SIGNATURES`."""
-        return int(_compiled(self.text, self.plan.neuron.name, kind).address)
+    @property
+    def code(self) -> int:
+        """A number for the text."""
+        return int(hashlib.sha256(self.text.encode()).hexdigest()[:15], 16)
 
-    def constants(self, values: Mapping[str, F64], step: float) -> F64:
-        """All constants, from parameters in the units of `form`; shape (constants, neurons or 1)."""
-        known = everything(self.plan.neuron, values, step)
-        rows = [np.atleast_1d(evaluate(c, known)).astype(float) for c in self._constants]
-        n = max((row.size for row in rows), default=1)
-        return np.array([np.broadcast_to(row, n) for row in rows]).reshape(len(rows), n)
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Variables that inputs are added to after each step."""
+        return self.plan.inputs if self.plan.is_early else ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """State variables in the engine's order."""
+        return (*self.inputs, *self.plan.others)
+
+    def places(self) -> list[tuple[bool, int]]:
+        """For each variable, whether it is an input, and its number among those that are or not."""
+        n = len(self.inputs)
+        return [(k < n, k if k < n else k - n) for k in range(len(self.variables))]
+
+    def address(self, real: Any, counter: Any) -> int:
+        """Where the compiled step is, for types of numbers and of steps of refractoriness."""
+        kind = np.dtype(real).name, np.dtype(counter).name
+        return int(_compiled(self.text, self.neuron.name, kind).address)
+
+    def constants(self, parameters: Mapping[str, F64], step: float) -> list[F64]:
+        """Rows of constants, from parameters in the model's units."""
+        known = everything(self.plan.neuron, in_form(self.neuron, parameters), step)
+        return [np.atleast_1d(np.asarray(evaluate(c, known), float)) for c in self._constants]
+
+    def scales(self, parameters: Mapping[str, F64]) -> list[F64]:
+        """A variable in the model's unit is that of the engine times this."""
+        known = in_form(self.neuron, parameters)
+        units = {q.name: float(q.factor) for q in self.neuron.state}
+        scales = {n: evaluate(e, known) for n, e in self.plan.factors.items()}
+        return [np.asarray(scales.get(n, 1.0), float) / units[n] for n in self.variables]
+
+    def longest(self, parameters: Mapping[str, F64], step: float) -> int:
+        """The most steps that the refractory time has, as far as is known beforehand."""
+        timer = self.plan.refractoriness.timer if self.plan.refractoriness else None
+        known = everything(self.plan.neuron, in_form(self.neuron, parameters), step)
+        most = 0
+        for _, statements in self.plan.neuron.conditions:
+            for value in assigned_values(statements, timer):
+                if not names(value) <= set(known):
+                    return 1 << 30
+                most = max(most, int(np.max(np.ceil(evaluate(value, known) / step))))
+        return most
+
+
+def model(neuron: Neuron) -> Model:
+    """Write the loop of a model.
+
+    Raises
+    ------
+    UnsupportedError
+        For what has no loop.
+    """
+    plan = _writing.plan(neuron)
+    written = _writing.written(plan)
+    return Model(neuron, plan, written.text, written.constants)
 
 
 def everything(neuron: Neuron, values: Mapping[str, F64], step: float) -> dict[str, Any]:
@@ -79,13 +136,6 @@ def everything(neuron: Neuron, values: Mapping[str, F64], step: float) -> dict[s
         known[quantity.name] = np.atleast_1d(evaluate(quantity.value, known))
     half = factors(neuron, 0.5 * step / PARTS, known)
     return {**known, **factors(neuron, step, known), **{HALF + n: v for n, v in half.items()}}
-
-
-def loop(neuron: Neuron) -> Loop:
-    """Write the loop of a model."""
-    plan = _writing.plan(neuron)
-    written = _writing.written(plan)
-    return Loop(plan, written.text, written.constants)
 
 
 @functools.cache

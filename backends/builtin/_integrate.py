@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from llvmlite import binding
 
-from ._llvm import common, compiled, signs, word
+from ._llvm import call, common, compiled, signs, word
 from ._models import eif_cond_exp, if_cond_alpha, if_cond_exp, if_curr_alpha, izhikevich
 
 # The loops read and write several arrays; LLVM must be allowed to check at run time, in more than
@@ -43,7 +43,7 @@ def _hold(v: Any, refractory: Any, begin: int, end: int, held: Any) -> Any:
 
     They are few: to advance all as if none were, and to set these back, is faster than to choose.
     """
-    numbers, values = held
+    numbers, values = held[0], held[1][0]
     n: Any = np.int64(0)
     own = 8 // refractory.itemsize  # in a word of memory
     first = begin
@@ -70,7 +70,7 @@ def _hold(v: Any, refractory: Any, begin: int, end: int, held: Any) -> Any:
 @compiled
 def _set_back(v: Any, held: Any, n: int, thresholds: Any) -> Any:
     """Give these neurons their potentials back; whether one is at its threshold, as no reset is."""
-    numbers, values = held
+    numbers, values = held[0], held[1][0]
     reached = False
     for k in range(n):
         i = U64(numbers[k])
@@ -185,22 +185,34 @@ def if_curr_exp(
 
 @compiled
 def advance(
-    g: Any, neurons: Any, begin: int, end: int, step: float, poisson: Any, log: Any, total: int
-) -> int:
+    g: Any, loop: int, neurons: Any, begin: int, end: int, step: float, poisson: Any, log: Any,
+    total: int,
+) -> int:  # fmt: skip
     """Advance cells of a group, add Poisson input, and append those that fired to the log.
 
-    `neurons` are groups, arrivals, page, refractory, drive, constants and held of `_kernel.Mine`;
+    `loop` is the address of a loop that was written for the model (`_generated`), or 0.
+    `neurons` are groups, arrivals, page, refractory, drive, constants, held and loops of `_kernel.Mine`;
     `poisson` are codes of events, a receptor and a weight.
     """
     codes, receptor, weight = poisson
-    _, arrivals, page, all_refractory, all_drive, constants, held = neurons
+    _, arrivals, page, all_refractory, all_drive, constants, held, _ = neurons
     own = slice(g.neuron, g.neuron + g.size)
     c = constants[g.constants : g.constants + g.rows * g.columns].reshape(g.rows, g.columns)
     s = page[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
     refractory, drive = all_refractory[own], all_drive[own]
     exc, inh = arrivals[0, own], arrivals[1, own]
     model, before = g.model, total
-    if model == IF_CURR_EXP:
+    if loop != 0:
+        n = codes.size if receptor == 0 and not g.late and g.columns == 1 and g.size > 1 else 0
+        total = call(
+            loop,
+            (
+                exc, arrivals.shape[1], s, g.size, refractory, drive, c, g.rows, g.columns, begin,
+                end, codes, n, weight, held[0], held[1], log, total,
+            ),
+        )  # fmt: skip
+        codes = codes[n:]
+    elif model == IF_CURR_EXP:
         n = codes.size if receptor == 0 else 0
         total = if_curr_exp(
             s,

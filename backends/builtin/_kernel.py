@@ -106,7 +106,8 @@ class Mine(NamedTuple):
     refractory: Any
     drive: Any
     constants: Any
-    held: tuple[NDArray[np.int32], Any]  # neurons that are refractory, and potentials, of a piece
+    held: tuple[NDArray[np.int32], Any]  # neurons of a piece that are refractory, and variables
+    loops: I64  # for each group the address of its loop, or 0 (see `_integrate`)
     background: Records
     sources: Records
     source_tables: NDArray[np.int32]
@@ -186,7 +187,7 @@ def _neurons(
     log: Any, total: int,
 ) -> int:  # fmt: skip
     """Advance some of the groups, and add their Poisson input, a piece at a time."""
-    groups, arrivals = neurons[0], neurons[1]
+    groups, arrivals, loops = neurons[0], neurons[1], neurons[7]
     for g in range(groups.size):
         group = groups[g]
         if group.late != late:
@@ -197,7 +198,7 @@ def _neurons(
             b = group.input
             if not late:  # the first is added in the same pass through the neurons
                 poisson = _background(sources, b, group, begin, end, step, rates, space)
-                total = advance(group, neurons, begin, end, step_ms, poisson, log, total)
+                total = advance(group, loops[g], neurons, begin, end, step_ms, poisson, log, total)
                 b += 1
             while b < group.input_end:
                 codes, receptor, weight = _background(
@@ -207,7 +208,7 @@ def _neurons(
                 b += 1
             if late:
                 nothing = space[2][:0], ZERO, 0.0
-                total = advance(group, neurons, begin, end, step_ms, nothing, log, total)
+                total = advance(group, loops[g], neurons, begin, end, step_ms, nothing, log, total)
             begin = end
     return total
 
@@ -405,7 +406,7 @@ def _task(
     # few arguments for calls that are frequent: numba passes each array of a tuple by value
     neurons = (
         mine.groups, mine.arrivals, mine.page, mine.refractory, mine.drive, mine.constants,
-        mine.held,
+        mine.held, mine.loops,
     )  # fmt: skip
     step_ms, rates = shared.step_ms[0], shared.rates
     any_late = False

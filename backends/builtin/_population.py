@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.pynn import population as floor
 from portable_cortex.pynn.grid import whole_steps
 
@@ -66,9 +67,12 @@ class Population(floor.Population):
 
     def refractory_steps(self, step: float) -> int:
         """The longest refractory time."""
-        times = self.parameters.get("tau_refrac", 0.0)
-        steps = whole_steps(times, step)
-        return max(int(np.max(steps, initial=0)), int(np.max(self.refractory, initial=0)))
+        if isinstance(self.celltype, NeuronType):
+            longest = self.celltype.model.longest(self.parameters, step)
+        else:
+            steps = whole_steps(self.parameters.get("tau_refrac", 0.0), step)
+            longest = int(np.max(steps, initial=0))
+        return max(longest, int(np.max(self.refractory, initial=0)))
 
     def _offset(self) -> Any:
         """What the engine subtracts from v."""
@@ -78,16 +82,23 @@ class Population(floor.Population):
         """What is to be added to the engine's values of a variable."""
         return np.broadcast_to(np.asarray(self._offset() if variable == 0 else 0.0), self.size)
 
+    def scale(self, variable: int) -> F64:
+        """What the engine's values of a variable are to be multiplied with, before that."""
+        scale = 1.0
+        if isinstance(self.celltype, NeuronType):
+            scale = self.celltype.model.scales(self.parameters)[variable]
+        return np.broadcast_to(np.asarray(scale), self.size)
+
     def engine_state(self) -> F64:
         """State variables in the engine's form, shape (variables, size)."""
-        block = np.array(list(self.state.values()), float)
-        block[0] -= self._offset()
-        return block
+        return np.array(
+            [(v - self.offset(k)) / self.scale(k) for k, v in enumerate(self.state.values())]
+        )
 
     def take_state(self, own: slice, block: F64, refractory: NDArray[np.int32]) -> None:
         """Take back what the engine changed."""
         for number, name in enumerate(self.state):
-            self.state[name][own] = block[number] + self.offset(number)[own]
+            self.state[name][own] = block[number] * self.scale(number)[own] + self.offset(number)[own]
         self.refractory[own] = refractory
 
     def restore_initial_values(self) -> None:

@@ -55,7 +55,8 @@ class Probe:
 
     def add(self, values: F64) -> None:
         """Take samples in the engine's form, shape (samples, neurons)."""
-        self.chunks.append(values + self.population.offset(self.variable)[self.indices])
+        scale, offset = self.population.scale(self.variable), self.population.offset(self.variable)
+        self.chunks.append(values * scale[self.indices] + offset[self.indices])
 
     def drop(self, step: int) -> None:
         """Forget the samples until a step, which have been read."""
@@ -139,10 +140,9 @@ class Recorder(floor.Recorder):
     def _take_present(self, probes: list[Probe]) -> None:
         """The first sample; before a run, the engine takes it, of what is initial then."""
         if _simulator.state.running:
-            state = list(self.population.state.values())
+            state = self.population.engine_state()
             for probe in probes:
-                values = state[probe.variable] - self.population.offset(probe.variable)
-                probe.begin(_simulator.state.step, values[probe.indices])
+                probe.begin(_simulator.state.step, state[probe.variable, probe.indices])
 
     def _reset(self) -> None:
         super()._reset()

@@ -286,7 +286,7 @@ class _Writer:
         body = ["i = U64(number)", *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read)]
         if each:
             body += [f"{name} = a_{name}[i]" for name in used]
-            body += [f"m_{name} = drive[i]" for name in self.currents if name in read]
+            body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]  # nA
         body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
         for name in self.plan.rows:
             value = run.results.get(name)
@@ -365,7 +365,7 @@ def hold({kept}left, begin, end, numbers, values):
         lines = ["i = U64(numbers[k])", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{name} = values[{k}, k]" for k, name in enumerate(self.kept)]
         read = {n for run in runs.values() for n in run.read}
-        lines += [f"m_{name} = drive[i]" for name in self.currents if name in read]
+        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]
         lines += [f"{name} = c[{name[1:]}, p]" for name in used]
         for kind, run in runs.items():
             body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]

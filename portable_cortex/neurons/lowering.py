@@ -358,6 +358,18 @@ def values_of(statements: Sequence[Statement]) -> list[Expression]:
     return values
 
 
+def assigned_values(statements: Sequence[Statement], variable: str | None) -> list[Expression]:
+    """What statements give a variable."""
+    values: list[Expression] = []
+    for statement in statements:
+        match statement:
+            case Assign(name, value) if name == variable:
+                values.append(value)
+            case Branch(_, yes, no):
+                values += assigned_values((*yes, *no), variable)
+    return values
+
+
 def assigned(statements: Sequence[Statement]) -> frozenset[str]:
     """Variables that statements change."""
     changed: set[str] = set()

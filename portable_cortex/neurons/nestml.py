@@ -49,7 +49,7 @@ FUNCTIONS = {"ln": "log", "pow": "**", "exp": "exp"} | {
 }  # fmt: skip
 
 
-def read(path: str | Path, name: str | None = None) -> Neuron:
+def read(path: str | Path, name: str | None = None, origin: str = "") -> Neuron:
     """Read a neuron model.
 
     Parameters
@@ -58,6 +58,8 @@ def read(path: str | Path, name: str | None = None) -> Neuron:
         A file of NESTML.
     name : str, optional
         Of the model, where the file has several.
+    origin : str, optional
+        What errors call the file.
 
     Raises
     ------
@@ -66,16 +68,17 @@ def read(path: str | Path, name: str | None = None) -> Neuron:
     UnsupportedError
         For what has no neutral form: its line and column, and what helps.
     """
-    models = {model.get_name(): model for model in _parse(Path(path))}
+    origin = origin or str(path)
+    models = {model.get_name(): model for model in _parse(Path(path), origin)}
     if name is None and len(models) == 1:
         (name,) = models
     if name not in models:
         wanted = "" if name is None else f", and none of them is {name!r}"
-        raise InvalidValueError(f"{path} has the models {', '.join(models)}{wanted}")
-    return _Reader(Path(path), models[name]).neuron()
+        raise InvalidValueError(f"{origin} has the models {', '.join(models)}{wanted}")
+    return _Reader(origin, models[name]).neuron()
 
 
-def _parse(path: Path) -> list[Any]:
+def _parse(path: Path, origin: str) -> list[Any]:
     from pynestml.cocos.co_cos_manager import CoCosManager
     from pynestml.frontend.pynestml_frontend import init_predefined
     from pynestml.utils.logger import Logger, LoggingLevel
@@ -94,7 +97,7 @@ def _parse(path: Path) -> list[Any]:
     errors = [entry[4:] for entry in Logger.get_log().values() if entry[2] == LoggingLevel.ERROR]
     if errors or not models:
         position, message = errors[0] if errors else (None, "it has no model")
-        raise InvalidValueError(f"{path}{_place(position)}: {message}")
+        raise InvalidValueError(f"{origin}{_place(position)}: {message}")
     return models
 
 
@@ -115,7 +118,7 @@ class _Function:
 class _Reader:
     """Makes the neutral form of one parsed model."""
 
-    def __init__(self, path: Path, model: Any) -> None:
+    def __init__(self, path: str, model: Any) -> None:
         self._path, self._model = path, model
         self._ports = {
             port.get_name(): port
@@ -149,7 +152,12 @@ class _Reader:
             internals=blocks["internals"],
             state=split.state,
             inlines=inlines,
-            ports=tuple(self._port(port) for port in self._ports.values() if port.is_spike()),
+            ports=tuple(
+                sorted(
+                    (self._port(port) for port in self._ports.values() if port.is_spike()),
+                    key=lambda port: -port.sign,
+                )
+            ),
             currents=tuple(
                 self._input(port) for port in self._ports.values() if port.is_continuous()
             ),

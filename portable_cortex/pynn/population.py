@@ -12,6 +12,7 @@ from pyNN.parameters import ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import build_translations
 
 from ..errors import UnsupportedError
+from ..neurons.celltype import NeuronType
 from ..registry import load_backend
 from ..support import missing_type
 from .grid import whole_steps
@@ -374,8 +375,10 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
         defaults = self.celltype.default_initial_values
+        if isinstance(self.celltype, NeuronType):
+            defaults = self.celltype.initial_values(self.parameters)
         self.initial: dict[str, NDArray[np.float64]] = {
-            name: np.full(self.size, float(defaults.get(name, 0.0)))
+            name: np.array(np.broadcast_to(np.asarray(defaults.get(name, 0.0), float), self.size))
             for name in self.state_variables()
         }
         self.made()

@@ -1,0 +1,172 @@
+"""Cell types of PyNN from neuron models: names, units and defaults are those of the model's file.
+
+A spike port is a receptor type. It gets the weight of a synapse as a number: what a weight of 1 does,
+the model says. Ports for spikes of one sign are called ``excitatory`` and ``inhibitory`` where there
+is one of each; an inhibitory one gets the magnitude.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyNN.standardmodels import StandardCellType, build_translations
+
+from portable_cortex.errors import UnsupportedError
+
+from .expressions import Expression, Name, Unary, replaced
+from .form import Assign, Branch, Neuron, Quantity, Statement
+from .reference import evaluate
+
+F64 = NDArray[np.float64]
+SIGNED = {1: "excitatory", -1: "inhibitory"}
+
+
+class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
+    """A cell type that stands for a neuron model.
+
+    Attributes
+    ----------
+    neuron : Neuron
+        Its ports get weights as synapses have them.
+    """
+
+    neuron: Neuron
+
+    @classmethod
+    def initial_values(cls, parameters: Mapping[str, F64]) -> dict[str, F64]:
+        """Of the state variables, in the model's units, where parameters have these values."""
+        values = in_form(cls.neuron, parameters)
+        found = {}
+        for quantity in cls.neuron.state:
+            value = 0.0 if quantity.value is None else evaluate(quantity.value, values)
+            values[quantity.name] = value
+            found[quantity.name] = np.asarray(value, float) / float(quantity.factor)
+        return {name: found[name] for name in state_names(cls.neuron)}
+
+
+def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
+    """The cell type of a model.
+
+    Parameters
+    ----------
+    name : str
+        Of the class.
+    neuron : Neuron
+    **attributes
+        What a backend wants it to have.
+
+    Raises
+    ------
+    UnsupportedError
+        For a model with several continuous inputs.
+    """
+    if len(neuron.currents) > 1:
+        raise UnsupportedError(
+            f"{neuron.name} has the continuous inputs {', '.join(q.name for q in neuron.currents)}: "
+            "PyNN's current sources know one; make the others parameters"
+        )
+    is_conductance_based = any("S" in q.unit for q in (*neuron.state, *neuron.inlines))
+    defaults = {
+        q.name: float(_default(q, neuron) / float(q.factor)) for q in neuron.parameters
+    }
+    state = [q for q in neuron.state if q.name in state_names(neuron)]
+    recordable = [q for q in (*state, *neuron.inlines)]
+    own = {
+        "__doc__": f"The neuron model {neuron.name}.",
+        "neuron": neuron if is_conductance_based else _with_magnitudes(neuron),
+        "default_parameters": defaults,
+        "default_initial_values": {q.name: 0.0 for q in state},
+        "translations": build_translations(*((name, name) for name in defaults)),
+        "recordable": ["spikes", *(q.name for q in recordable)],
+        "units": {q.name: q.unit or "dimensionless" for q in recordable},
+        "receptor_types": receptors(neuron),
+        "conductance_based": is_conductance_based,
+        "injectable": True,
+        **attributes,
+    }
+    made = type(name, (NeuronType,), own)
+    own_defaults = {n: np.array([v]) for n, v in defaults.items()}
+    made.default_initial_values = {  # type: ignore[attr-defined]
+        n: float(v.ravel()[0]) for n, v in made.initial_values(own_defaults).items()
+    }
+    return made
+
+
+def receptors(neuron: Neuron) -> tuple[str, ...]:
+    """What PyNN calls the ports, in their order.
+
+    Examples
+    --------
+    >>> from portable_cortex.neurons.library import load
+    >>> receptors(load("lif_curr_exp"))
+    ('excitatory', 'inhibitory')
+    """
+    signs = [port.sign for port in neuron.ports]
+    return tuple(
+        SIGNED[port.sign] if port.sign and signs.count(port.sign) == 1 else port.name
+        for port in neuron.ports
+    )
+
+
+def state_names(neuron: Neuron) -> tuple[str, ...]:
+    """State variables that can be initialised and recorded: all but timers and convolutions."""
+    hidden = neuron.timers | neuron.convolved
+    return tuple(q.name for q in neuron.state if q.name not in hidden)
+
+
+def in_form(neuron: Neuron, parameters: Mapping[str, F64]) -> dict[str, Any]:
+    """Parameters in the units of `form`, from those of the model."""
+    return {
+        q.name: np.asarray(parameters[q.name], float) * float(q.factor) for q in neuron.parameters
+    }
+
+
+def _default(quantity: Quantity, neuron: Neuron) -> float:
+    known: dict[str, Any] = {}
+    for one in neuron.parameters:
+        known[one.name] = 0.0 if one.value is None else float(evaluate(one.value, known))
+        if one is quantity:
+            break
+    return float(known[quantity.name])
+
+
+def _with_magnitudes(neuron: Neuron) -> Neuron:
+    """The same for weights that are negative where a port is inhibitory."""
+    by: dict[str, Expression] = {
+        port.name: Unary("-", Name(port.name)) for port in neuron.ports if port.sign < 0
+    }
+
+    def new(value: Expression) -> Expression:
+        return replaced(value, by)
+
+    def changed(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        return tuple(map(statement, statements))
+
+    def statement(one: Statement) -> Statement:
+        match one:
+            case Assign(name, value):
+                return Assign(name, new(value))
+            case Branch(condition, yes, no):
+                return Branch(new(condition), changed(yes), changed(no))
+        return one
+
+    def jumps(found: tuple[tuple[str, Expression], ...]) -> tuple[tuple[str, Expression], ...]:
+        return tuple((port, Unary("-", jump) if port in by else jump) for port, jump in found)
+
+    return replace(
+        neuron,
+        update=changed(neuron.update),
+        receive=tuple((port, changed(statements)) for port, statements in neuron.receive),
+        conditions=tuple((new(c), changed(s)) for c, s in neuron.conditions),
+        equations=tuple(replace(e, jumps=jumps(e.jumps)) for e in neuron.equations),
+        convolutions=tuple(
+            replace(c, jumps=tuple((n, Unary("-", jump)) for n, jump in c.jumps))
+            if c.port in by
+            else c
+            for c in neuron.convolutions
+        ),
+    )
