@@ -38,7 +38,9 @@ leaves = st.one_of(
 expressions = st.recursive(
     leaves,
     lambda inner: st.one_of(
-        st.builds(Binary, st.sampled_from(["+", "-", "*", "/", "**", "<", ">=", "and"]), inner, inner),
+        st.builds(
+            Binary, st.sampled_from(["+", "-", "*", "/", "**", "<", ">=", "and"]), inner, inner
+        ),
         st.builds(Unary, st.sampled_from(["-", "not"]), inner),
         st.builds(lambda a, b: Call("max", (a, b)), inner, inner),
         st.builds(Choice, inner, inner, inner),

@@ -503,7 +503,9 @@ class Engine:
         on_way = []
         for step in range(max(0, now - n_slots + 2), now + 1):
             slot = step % n_slots
-            sent = [h[slot, : n[slot]] for h, n in zip(mine.history, mine.history_sizes, strict=True)]
+            sent = [
+                h[slot, : n[slot]] for h, n in zip(mine.history, mine.history_sizes, strict=True)
+            ]
             cells = cell_of[np.concatenate(sent)]
             on_way.append((step, np.sort(cells[cells >= 0])))
         return on_way

@@ -98,7 +98,9 @@ class Population(floor.Population):
     def take_state(self, own: slice, block: F64, refractory: NDArray[np.int32]) -> None:
         """Take back what the engine changed."""
         for number, name in enumerate(self.state):
-            self.state[name][own] = block[number] * self.scale(number)[own] + self.offset(number)[own]
+            self.state[name][own] = (
+                block[number] * self.scale(number)[own] + self.offset(number)[own]
+            )
         self.refractory[own] = refractory
 
     def restore_initial_values(self) -> None:

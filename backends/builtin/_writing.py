@@ -305,7 +305,9 @@ class _Writer:
         lines += [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
         lines.append("return below >= 0")
-        rest = ["drive", "begin", "end", "c"] if each else ["begin", "end", "codes", "weight", *used]
+        rest = (
+            ["drive", "begin", "end", "c"] if each else ["begin", "end", "codes", "weight", *used]
+        )
         name = f"{kind}_of_{'different' if each else 'equal'}"
         return f"@compiled\ndef {name}({self.rows}{', '.join(rest)}):\n{_lines(lines, 1)}"
 
@@ -409,9 +411,7 @@ def again({self.rows}left, drive, c, numbers, values, n):
             *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read), *running,
         ]  # fmt: skip
         block: list[str] = []
-        for condition, (_, statements) in zip(
-            self.conditions, self.neuron.conditions, strict=True
-        ):
+        for condition, (_, statements) in zip(self.conditions, self.neuron.conditions, strict=True):
             block += [f"if {code(condition)}:", *("    " + s for s in self._block(statements))]
         used = self._constants(also=[*self.conditions, *values])
         body += [f"{n} = c[{n[1:]}, p]" for n in [*used, *self._lengths()]]

@@ -70,9 +70,7 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
             "PyNN's current sources know one; make the others parameters"
         )
     is_conductance_based = any("S" in q.unit for q in (*neuron.state, *neuron.inlines))
-    defaults = {
-        q.name: float(_default(q, neuron) / float(q.factor)) for q in neuron.parameters
-    }
+    defaults = {q.name: float(_default(q, neuron) / float(q.factor)) for q in neuron.parameters}
     state = [q for q in neuron.state if q.name in state_names(neuron)]
     recordable = [q for q in (*state, *neuron.inlines)]
     own = {

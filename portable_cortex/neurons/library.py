@@ -80,8 +80,9 @@ def _read(text: str, origin: str, name: str | None) -> Neuron:
 def _version(text: str, name: str | None) -> str:
     """Of a text and of all that reads it."""
     own = [file.read_text() for file in sorted(Path(__file__).parent.glob("*.py"))]
-    versions = [metadata.version(package) for package in ("nestml", "odetoolbox")] \
-        if _has_nestml() else []
+    versions = (
+        [metadata.version(package) for package in ("nestml", "odetoolbox")] if _has_nestml() else []
+    )
     return hashlib.sha256("\n".join([text, name or "", *versions, *own]).encode()).hexdigest()[:16]
 
 

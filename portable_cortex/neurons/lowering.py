@@ -140,9 +140,7 @@ def _carried_out(
     return now
 
 
-def total(
-    neuron: Neuron, name: str, now: Mapping[str, Expression], prefix: str = ""
-) -> Expression:
+def total(neuron: Neuron, name: str, now: Mapping[str, Expression], prefix: str = "") -> Expression:
     """A variable a step later: the sum that is its exact solution.
 
     Parameters

@@ -6,6 +6,7 @@ without an exact solution are solved by the classical Runge-Kutta method in many
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
 from .propagation import factor_name, factors, rows
 
 Values = NDArray[np.float64]
-PARTS = 64  # of a step, in the solver
+PARTS = 32  # of a step, in the solver
 ALMOST = 1e-6  # of a step: where a timer has ended
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -28,11 +29,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "erf": special.erf, "erfc": special.erfc, "abs": np.abs, "ceil": np.ceil, "floor": np.floor,
     "round": np.round, "min": np.minimum, "max": np.maximum, "sqrt": np.sqrt,
 }  # fmt: skip
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "//": np.floor_divide,
-    "%": np.mod, "**": np.power, "<": np.less, "<=": np.less_equal, "==": np.equal,
-    "!=": np.not_equal, ">=": np.greater_equal, ">": np.greater, "and": np.logical_and,
-    "or": np.logical_or,
+DIVISIONS = {"/": "divide", "//": "floor_divide", "%": "mod", "**": "power"}
+FUNCTIONS |= {
+    "where": np.where, "logical_and": np.logical_and, "logical_or": np.logical_or,
+    "logical_not": np.logical_not, "divide": np.divide, "floor_divide": np.floor_divide,
+    "mod": np.mod, "power": np.power, "len_of": lambda values: next(iter(values.values())).shape,
 }  # fmt: skip
 
 
@@ -47,32 +48,40 @@ def evaluate(
     >>> float(evaluate(parsed("a + 2 * exp(0) if a < 3 else a"), {"a": 1.0}))
     3.0
     """
+    return function(expression)(values, rng)[0]
+
+
+def function(*expressions: Expression) -> Callable[..., tuple[Any, ...]]:
+    """Several expressions as a Python function of a dictionary of values and a generator."""
+    said = ", ".join(map(_said, expressions))
+    made: Callable[..., tuple[Any, ...]] = eval(f"lambda v, rng: ({said},)", dict(FUNCTIONS))
+    return made
+
+
+def _said(expression: Expression) -> str:
+    """An expression in terms of NumPy's functions."""
     match expression:
         case Number(value):
-            return float(value)
+            return f"float('{float(value)}')" if math.isinf(value) else repr(float(value))
         case Name(name):
-            return values[name]
-        case Unary(operator, operand):
-            value = evaluate(operand, values, rng)
-            return -value if operator == "-" else np.logical_not(value)
+            return f"v[{name!r}]"
+        case Unary("-", operand):
+            return f"(-{_said(operand)})"
+        case Unary(_, operand):
+            return f"logical_not({_said(operand)})"
+        case Binary("and" | "or" as operator, left, right):
+            return f"logical_{operator}({_said(left)}, {_said(right)})"
+        case Binary("//" | "%" | "/" | "**" as operator, left, right):  # as NumPy does by zero
+            return f"{DIVISIONS[operator]}({_said(left)}, {_said(right)})"
         case Binary(operator, left, right):
-            sides = evaluate(left, values, rng), evaluate(right, values, rng)
-            return OPERATORS[operator](*sides)
+            return f"({_said(left)} {operator} {_said(right)})"
         case Choice(condition, yes, no):
-            return np.where(
-                evaluate(condition, values, rng),
-                evaluate(yes, values, rng),
-                evaluate(no, values, rng),
-            )
-        case Call("random_uniform" | "random_normal" as function, arguments):
-            assert rng is not None
-            first, second = (evaluate(a, values, rng) for a in arguments)
-            n = next(iter(values.values())).shape
-            if function == "random_normal":
-                return first + second * rng.standard_normal(n)
-            return first + second * rng.random(n)
-        case Call(function, arguments):
-            return FUNCTIONS[function](*(evaluate(a, values, rng) for a in arguments))
+            return f"where({_said(condition)}, {_said(yes)}, {_said(no)})"
+        case Call("random_uniform" | "random_normal" as name, (first, second)):
+            draw = "random" if name == "random_uniform" else "standard_normal"
+            return f"({_said(first)} + {_said(second)} * rng.{draw}(len_of(v)))"
+        case Call(name, arguments):
+            return f"{name}({', '.join(map(_said, arguments))})"
 
 
 @dataclass(frozen=True)
@@ -131,14 +140,27 @@ class Reference:
         self._factors = factors(neuron, step, constants)
         self._rows = {row.variable: row for row in rows(neuron)}
         self._t = 0.0
+        self._functions: dict[tuple[int, ...], Callable[..., tuple[Any, ...]]] = {}
+        self._slopes: dict[tuple[str, ...], Callable[..., tuple[Any, ...]]] = {}
+        self._convolved, self._timers = neuron.convolved, neuron.timers
 
     def _define(self, name: str, value: Expression | None, given: Any) -> None:
         if given is None:
             given = 0.0 if value is None else evaluate(value, self.values, self._rng)
         self.values[name] = self._each(given)
 
+    def _value(self, *expressions: Expression) -> Any:
+        """Values of expressions of the model, which are made functions once."""
+        key = tuple(map(id, expressions))
+        if key not in self._functions:
+            self._functions[key] = function(*expressions)
+        values = self._functions[key](self.values, self._rng)
+        return values if len(values) > 1 else values[0]
+
     def _each(self, value: Any) -> Values:
-        return np.array(np.broadcast_to(np.asarray(value, float), (self._n,)))
+        values = np.empty(self._n)
+        values[:] = value
+        return values
 
     def run(
         self,
@@ -171,7 +193,7 @@ class Reference:
             spikes[k] = self._advance()
             for name in record:
                 own = inlines.get(name)
-                courses[name][k] = self.values[name] if own is None else evaluate(own, self.values)
+                courses[name][k] = self.values[name] if own is None else self._value(own)
         return Course(courses, spikes)
 
     def _advance(self) -> NDArray[np.bool_]:
@@ -179,7 +201,7 @@ class Reference:
         fired = np.zeros(self._n, bool)
         self._t += float(self.values[STEP][0])
         self.values["t"] = self._each(self._t)
-        convolved = {name: self._stepped(name) for name in neuron.convolved}
+        convolved = {name: self._stepped(name) for name in self._convolved}
         self._carry_out(neuron.update, everyone, fired)
         for port, statements in neuron.receive:
             self._carry_out(statements, self.values[port] != 0.0, fired)
@@ -187,24 +209,26 @@ class Reference:
         for convolution in neuron.convolutions:
             for name, jump in convolution.jumps:
                 self.values[name] = self.values[name] + (
-                    evaluate(jump, self.values) * self.values[convolution.port]
+                    self._value(jump) * self.values[convolution.port]
                 )
         for condition, statements in neuron.conditions:
-            holds = np.broadcast_to(evaluate(condition, self.values, self._rng), (self._n,))
+            holds = np.broadcast_to(self._value(condition), (self._n,))
             self._carry_out(statements, holds, fired)
         return fired
 
     def _carry_out(
         self, statements: Sequence[Statement], mask: NDArray[np.bool_], fired: NDArray[np.bool_]
     ) -> None:
+        if not mask.any():
+            return
         for statement in statements:
             match statement:
                 case Assign(name, value):
-                    new = self._each(evaluate(value, self.values, self._rng))
+                    new = self._each(self._value(value))
                     old = self.values.get(name, new)
                     self.values[name] = np.where(mask, new, old)
                 case Branch(condition, yes, no):
-                    holds = np.asarray(evaluate(condition, self.values, self._rng), bool)
+                    holds = np.asarray(self._value(condition), bool)
                     self._carry_out(yes, mask & holds, fired)
                     self._carry_out(no, mask & ~holds, fired)
                 case Integrate(variables):
@@ -217,7 +241,7 @@ class Reference:
         value = self._factors[factor_name(name)]
         for source in (*row.sources, *row.inputs):
             value = value + self._factors[factor_name(name, source)] * self.values[source]
-        if name in self._neuron.timers:
+        if name in self._timers:
             value = np.where(np.abs(value) < ALMOST * self.values[STEP], 0.0, value)
         return self._each(value)
 
@@ -230,32 +254,32 @@ class Reference:
             new = solved | new
         for equation in equations:
             for port, factor in equation.jumps:
-                jump = evaluate(factor, self.values) * self.values[port]
+                jump = self._value(factor) * self.values[port]
                 new[equation.variable] = new[equation.variable] + jump
         for name, value in new.items():
             self.values[name] = np.where(mask, value, self.values[name])
 
     def _solved(self, variables: Sequence[str]) -> dict[str, Values]:
         """By Runge and Kutta's method; convolutions move, too."""
-        neuron = self._neuron
-        moving = [*variables, *sorted(neuron.convolved)]
+        moving = (*variables, *sorted(self._convolved))
+        if moving not in self._slopes:
+            formulas = [self._neuron.equation(name).derivative for name in moving]
+            self._slopes[moving] = function(*formulas)
+        derivatives, values = self._slopes[moving], dict(self.values)
         h = float(self.values[STEP][0]) / PARTS
-        y = {name: self.values[name] for name in moving}
+        y = np.array([self.values[name] for name in moving])
 
-        def slope(at: dict[str, Values]) -> dict[str, Values]:
-            values = self.values | at
-            return {
-                name: self._each(evaluate(neuron.equation(name).derivative, values))
-                for name in moving
-            }
-
-        def moved(k: dict[str, Values], by: float) -> dict[str, Values]:
-            return {name: y[name] + by * k[name] for name in moving}
+        def slope(at: Values) -> Values:
+            values.update(zip(moving, at, strict=True))
+            slopes = np.empty_like(at)
+            for k, derivative in enumerate(derivatives(values, self._rng)):
+                slopes[k] = derivative
+            return slopes
 
         for _ in range(PARTS):
             k1 = slope(y)
-            k2 = slope(moved(k1, h / 2))
-            k3 = slope(moved(k2, h / 2))
-            k4 = slope(moved(k3, h))
-            y = {n: y[n] + h / 6 * (k1[n] + 2 * k2[n] + 2 * k3[n] + k4[n]) for n in moving}
-        return {name: y[name] for name in variables}
+            k2 = slope(y + (h / 2) * k1)
+            k3 = slope(y + (h / 2) * k2)
+            k4 = slope(y + h * k3)
+            y = y + (h / 6) * (k1 + 2 * (k2 + k3) + k4)
+        return dict(zip(variables, y, strict=False))
