@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import extending, types
+from numba import extending, njit, types
 
 from ._llvm import bits_of, bits_of_double, float_of, from_bits
+from ._threefry import threefry
 
 # shifts that bring the integer part of a number into its last bits
 MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52, np.float32(1.5 * 2.0**23)
@@ -72,3 +73,18 @@ def _exp(x: Any) -> Any:
         return from_bits(bits_of_double(p) + (bits_of_double(shifted) << U64(52)))
 
     return double
+
+
+@njit(inline="always")
+def uniform(neuron: Any, step: Any, number: Any, key0: Any, key1: Any) -> Any:
+    """A number from 0 to 1: a neuron's draw of some number in a step."""
+    bits = threefry(U64(neuron), U64(step), U64(number), U64(key0), U64(key1))[0]
+    return np.float64(bits >> U64(12)) * 2.0**-52 + 2.0**-53
+
+
+@njit(inline="always")
+def normal(neuron: Any, step: Any, number: Any, key0: Any, key1: Any) -> Any:
+    """A number of the standard normal distribution, by Box and Muller's method."""
+    x0, x1, _, _ = threefry(U64(neuron), U64(step), U64(number), U64(key0), U64(key1))
+    radius = np.sqrt(-2.0 * np.log(np.float64(x0 >> U64(12)) * 2.0**-52 + 2.0**-53))
+    return radius * np.cos(2.0 * np.pi * np.float64(x1 >> U64(12)) * 2.0**-52)

@@ -24,7 +24,7 @@ from portable_cortex.neurons.lowering import HALF, PARTS, assigned_values
 from portable_cortex.neurons.propagation import factors
 from portable_cortex.neurons.reference import evaluate
 
-from . import _functions, _llvm, _writing
+from . import _functions, _llvm, _threefry, _writing
 
 F64 = NDArray[np.float64]
 _INTEGER = types.int64
@@ -35,7 +35,8 @@ def _signature(real: Any, counter: Any) -> Any:
     return _INTEGER(
         numbers, _INTEGER, numbers, _INTEGER, types.CPointer(counter), numbers, numbers, _INTEGER,
         _INTEGER, _INTEGER, _INTEGER, types.CPointer(types.uint16), _INTEGER, types.float64,
-        types.CPointer(types.int32), numbers, types.CPointer(types.int32), _INTEGER,
+        types.CPointer(types.int32), numbers, types.CPointer(types.int32), _INTEGER, _INTEGER,
+        _INTEGER, _INTEGER, _INTEGER,
     )  # fmt: skip
 
 
@@ -146,7 +147,7 @@ def _compiled(text: str, name: str, kind: tuple[str, str]) -> Any:
 @functools.cache
 def _module(text: str, name: str) -> ModuleType:
     """The module of a text, in a file, so that numba can keep what it compiles."""
-    used = [Path(module.__file__ or "").read_text() for module in (_llvm, _functions)]
+    used = [Path(module.__file__ or "").read_text() for module in (_llvm, _threefry, _functions)]
     version = hashlib.sha256("".join([text, *used]).encode()).hexdigest()[:16]
     path = Path(writable_cache("neurons")) / f"{name}_{version}.py"
     if not path.exists():

@@ -42,7 +42,7 @@ import math
 import numpy as np
 from numba import carray, cfunc
 
-from portable_cortex.backends.builtin._functions import exp
+from portable_cortex.backends.builtin._functions import exp, normal, uniform
 from portable_cortex.backends.builtin._generated import SIGNATURES
 from portable_cortex.backends.builtin._llvm import common, compiled, signs, word
 
@@ -99,6 +99,7 @@ class Plan:
 
 def plan(neuron: Neuron) -> Plan:
     """Decide how a model is held in memory."""
+    neuron = lowering.numbered(neuron)
     landings = lowering.landings(neuron)
     factors: dict[str, Expression] = {}
     inputs = tuple(port.name for port in neuron.ports)
@@ -143,6 +144,9 @@ def code(expression: Expression) -> str:
             return repr(float(value))
         case Name(name):
             return _local(name)
+        case Call("random_uniform" | "random_normal" as function, (first, second, Number(number))):
+            draw = f"{function[7:]}(index + i, now, {int(number)}, key0, key1)"
+            return f"({code(first)} + {code(second)} * {draw})"
         case Call("max" | "min" | "abs" | "exp" as function, arguments):
             return f"{function}({', '.join(map(code, arguments))})"
         case Call(function, arguments):
@@ -186,6 +190,7 @@ class _Writer:
         self.plan, self.neuron = plan, plan.neuron
         self.constants = lowering.Constants(lowering.constant_names(plan.neuron))
         self.currents = [q.name for q in plan.neuron.currents]
+        self.draws = ", index, now, key0, key1" if lowering.is_random(self.neuron) else ""
         self.timer = plan.refractoriness.timer if plan.refractoriness else None
         self.rows = "".join(f"r_{name}, " for name in plan.rows)
         self.over, self.running = self._course(False), self._course(True)
@@ -309,7 +314,9 @@ class _Writer:
             ["drive", "begin", "end", "c"] if each else ["begin", "end", "codes", "weight", *used]
         )
         name = f"{kind}_of_{'different' if each else 'equal'}"
-        return f"@compiled\ndef {name}({self.rows}{', '.join(rest)}):\n{_lines(lines, 1)}"
+        return (
+            f"@compiled\ndef {name}({self.rows}{', '.join(rest)}{self.draws}):\n{_lines(lines, 1)}"
+        )
 
     def _body(self, kind: str, each: bool) -> tuple[Straight, list[Expression]]:
         """What a loop computes, and the conditions that it looks at; equal neurons get no current."""
@@ -382,7 +389,7 @@ def hold({kept}left, begin, end, numbers, values):
         lines.append("running = left[i] != 0")
         lines += [f"reached |= {code(condition)}" for condition in self.conditions]
         return f"""@compiled
-def again({self.rows}left, drive, c, numbers, values, n):
+def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
     reached = False
     for k in range(n):
 {_lines(lines, 2)}
@@ -419,7 +426,7 @@ def again({self.rows}left, drive, c, numbers, values, n):
         body += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in changed]
         body += ["if fired:", "    log[total] = i", "    total += 1"]
         return f"""@compiled
-def fire({self.rows}left, c, begin, end, log, total):
+def fire({self.rows}left, c, begin, end, log, total{self.draws}):
     each = c.shape[1] > 1
     for first in range(begin, end, PART):
         last = min(first + PART, end)
@@ -489,30 +496,32 @@ def fire({self.rows}left, c, begin, end, log, total):
             lines += [
                 f"for _ in range({PARTS}):",
                 "    if columns > 1 or size == 1:",
-                f"        part_of_different({self.rows}drive, begin, end, c)",
+                f"        part_of_different({self.rows}drive, begin, end, c{self.draws})",
                 "    else:",
-                f"        part_of_equal({self.rows}begin, end, None, None{equal['part']})",
+                f"        part_of_equal({self.rows}begin, end, None, None{equal['part']}{self.draws})",
             ]
         first = self.plan.rows[0]
         lines += [
             "if columns > 1 or size == 1:",
-            f"    reached = rest_of_different({self.rows}drive, begin, end, c)",
+            f"    reached = rest_of_different({self.rows}drive, begin, end, c{self.draws})",
             "elif n_codes:",
             f"    own = r_{first}.dtype.type(weight)",
-            f"    reached = rest_of_equal({self.rows}begin, end, codes, own{equal['rest']})",
+            f"    reached = rest_of_equal({self.rows}begin, end, codes, own{equal['rest']}{self.draws})",
             "else:",
-            f"    reached = rest_of_equal({self.rows}begin, end, None, None{equal['rest']})",
+            f"    reached = rest_of_equal({self.rows}begin, end, None, None{equal['rest']}{self.draws})",
         ]
         if self.timer:
-            lines.append(f"reached |= again({self.rows}left, drive, c, numbers, values, n)")
+            lines.append(
+                f"reached |= again({self.rows}left, drive, c, numbers, values, n{self.draws})"
+            )
         lines += [
             "if reached:",
-            f"    total = fire({self.rows}left, c, begin, end, log, total)",
+            f"    total = fire({self.rows}left, c, begin, end, log, total{self.draws})",
             "return total",
         ]
         return f"""def step(
     p_arrivals, n_local, p_state, size, p_left, p_drive, p_constants, n_constants, columns, begin,
-    end, p_codes, n_codes, weight, p_numbers, p_values, p_log, total,
+    end, p_codes, n_codes, weight, p_numbers, p_values, p_log, total, index, now, key0, key1,
 ):
 {_lines(lines, 1)}
 

@@ -17,8 +17,9 @@ from pyNN.standardmodels import StandardCellType, build_translations
 
 from portable_cortex.errors import UnsupportedError
 
-from .expressions import Expression, Name, Unary, replaced
-from .form import Assign, Branch, Neuron, Quantity, Statement
+from .expressions import Expression, Name, Unary, names, replaced
+from .form import Neuron, Quantity
+from .lowering import changed
 from .reference import evaluate
 
 F64 = NDArray[np.float64]
@@ -47,6 +48,31 @@ class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
             found[quantity.name] = np.asarray(value, float) / float(quantity.factor)
         return {name: found[name] for name in state_names(cls.neuron)}
 
+    @classmethod
+    def sources(cls, variable: str) -> tuple[str, ...]:
+        """State variables that a recordable variable is computed from: itself, or an inline's."""
+        if variable in {q.name for q in cls.neuron.state}:
+            return (variable,)
+        value = _inlines(cls.neuron)[variable].value
+        assert value is not None
+        used = names(value)
+        return tuple(q.name for q in cls.neuron.state if q.name in used)
+
+    @classmethod
+    def computed(
+        cls, variable: str, parameters: Mapping[str, F64], state: Mapping[str, F64]
+    ) -> F64:
+        """A recordable variable, from its `sources`; all in the model's units."""
+        if variable in state:
+            return state[variable]
+        values = in_form(cls.neuron, parameters)
+        for quantity in cls.neuron.internals:
+            values[quantity.name] = evaluate(quantity.value, values)
+        factors = {q.name: float(q.factor) for q in cls.neuron.state}
+        values |= {name: value * factors[name] for name, value in state.items()}
+        inline = _inlines(cls.neuron)[variable]
+        return np.asarray(evaluate(inline.value, values), float) / float(inline.factor)
+
 
 def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
     """The cell type of a model.
@@ -72,7 +98,7 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
     is_conductance_based = any("S" in q.unit for q in (*neuron.state, *neuron.inlines))
     defaults = {q.name: float(_default(q, neuron) / float(q.factor)) for q in neuron.parameters}
     state = [q for q in neuron.state if q.name in state_names(neuron)]
-    recordable = [q for q in (*state, *neuron.inlines)]
+    recordable = [*state, *_inlines(neuron).values()]
     own = {
         "__doc__": f"The neuron model {neuron.name}.",
         "neuron": neuron if is_conductance_based else _with_magnitudes(neuron),
@@ -116,6 +142,13 @@ def state_names(neuron: Neuron) -> tuple[str, ...]:
     return tuple(q.name for q in neuron.state if q.name not in hidden)
 
 
+def _inlines(neuron: Neuron) -> dict[str, Quantity]:
+    """Inlines that can be recorded: of parameters, internals and variables that are no timers."""
+    known = {q.name for q in (*neuron.parameters, *neuron.internals, *neuron.state)}
+    known -= neuron.timers
+    return {q.name: q for q in neuron.inlines if q.value is not None and names(q.value) <= known}
+
+
 def in_form(neuron: Neuron, parameters: Mapping[str, F64]) -> dict[str, Any]:
     """Parameters in the units of `form`, from those of the model."""
     return {
@@ -138,28 +171,12 @@ def _with_magnitudes(neuron: Neuron) -> Neuron:
         port.name: Unary("-", Name(port.name)) for port in neuron.ports if port.sign < 0
     }
 
-    def new(value: Expression) -> Expression:
-        return replaced(value, by)
-
-    def changed(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        return tuple(map(statement, statements))
-
-    def statement(one: Statement) -> Statement:
-        match one:
-            case Assign(name, value):
-                return Assign(name, new(value))
-            case Branch(condition, yes, no):
-                return Branch(new(condition), changed(yes), changed(no))
-        return one
-
     def jumps(found: tuple[tuple[str, Expression], ...]) -> tuple[tuple[str, Expression], ...]:
         return tuple((port, Unary("-", jump) if port in by else jump) for port, jump in found)
 
+    neuron = changed(neuron, lambda value: replaced(value, by))
     return replace(
         neuron,
-        update=changed(neuron.update),
-        receive=tuple((port, changed(statements)) for port, statements in neuron.receive),
-        conditions=tuple((new(c), changed(s)) for c, s in neuron.conditions),
         equations=tuple(replace(e, jumps=jumps(e.jumps)) for e in neuron.equations),
         convolutions=tuple(
             replace(c, jumps=tuple((n, Unary("-", jump)) for n, jump in c.jumps))

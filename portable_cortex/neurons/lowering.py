@@ -8,7 +8,7 @@ it is cheaper to advance all as if none were, and some once more (`Refractorines
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -22,10 +22,10 @@ from .expressions import (
     Name,
     Number,
     Unary,
+    calls,
     folded,
     mapped,
     names,
-    parts,
     replaced,
     walk,
 )
@@ -225,6 +225,8 @@ class Constants:
             name = self.values.setdefault(expression, f"{CONSTANT}{len(self.values)}")
             return Name(name)
         match expression:
+            case Call(function, (*arguments, number)) if function in RANDOM:
+                return Call(function, (*map(self.taken, arguments), number))
             case Call(function, arguments):
                 return Call(function, tuple(map(self.taken, arguments)))
             case Unary(operator, operand):
@@ -502,6 +504,39 @@ def compared(expression: Expression, timer: str, above: bool | Expression) -> Ex
     return mapped(expression, decided)
 
 
+# --- chance ---------------------------------------------------------------------------------------
+
+
+def numbered(neuron: Neuron) -> Neuron:
+    """The same neuron with a number as last argument of each function that draws.
+
+    What is written alike is computed once; draws are not, and a condition that is looked at twice
+    must find the same ones.
+    """
+    n = 0
+
+    def new(value: Expression) -> Expression:
+        return mapped(value, drawn)
+
+    def drawn(part: Expression) -> Expression:
+        nonlocal n
+        if isinstance(part, Call) and part.function in RANDOM:
+            n += 1
+            return Call(part.function, (*part.arguments, Number(Fraction(n))))
+        return part
+
+    return changed(neuron, new)
+
+
+def is_random(neuron: Neuron) -> bool:
+    """Whether a step draws random numbers."""
+    values = [e.derivative for e in neuron.equations] + values_of(neuron.update)
+    for condition, statements in neuron.conditions:
+        values += [condition, *values_of(statements)]
+    values += [value for _, statements in neuron.receive for value in values_of(statements)]
+    return any(calls(value) & set(RANDOM) for value in values)
+
+
 # --- other units ----------------------------------------------------------------------------------
 
 
@@ -520,7 +555,26 @@ def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
     def of(name: str, value: Expression) -> Expression:
         return Binary("/", value, factors[name]) if name in factors else value
 
-    def changed(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    return changed(neuron, new, of)
+
+
+def changed(
+    neuron: Neuron,
+    new: Callable[[Expression], Expression],
+    of: Callable[[str, Expression], Expression] = lambda name, value: value,
+) -> Neuron:
+    """A neuron with other expressions.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    new : callable
+        From an expression to what stands for it.
+    of : callable, optional
+        From a variable and what it is given, or moved by, to what stands for the latter.
+    """
+
+    def block(statements: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple(map(statement, statements))
 
     def statement(one: Statement) -> Statement:
@@ -528,7 +582,7 @@ def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
             case Assign(name, value):
                 return Assign(name, of(name, new(value)))
             case Branch(condition, yes, no):
-                return Branch(new(condition), changed(yes), changed(no))
+                return Branch(new(condition), block(yes), block(no))
         return one
 
     return replace(
@@ -548,7 +602,7 @@ def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
             )
             for e in neuron.equations
         ),
-        update=changed(neuron.update),
-        receive=tuple((port, changed(statements)) for port, statements in neuron.receive),
-        conditions=tuple((new(c), changed(statements)) for c, statements in neuron.conditions),
+        update=block(neuron.update),
+        receive=tuple((port, block(statements)) for port, statements in neuron.receive),
+        conditions=tuple((new(c), block(statements)) for c, statements in neuron.conditions),
     )
