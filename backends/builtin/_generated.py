@@ -20,7 +20,7 @@ from portable_cortex.host.cache import writable_cache
 from portable_cortex.neurons.celltype import in_form
 from portable_cortex.neurons.expressions import names
 from portable_cortex.neurons.form import STEP, Neuron
-from portable_cortex.neurons.lowering import HALF, PARTS, assigned_values
+from portable_cortex.neurons.lowering import PARTS, assigned_values, half
 from portable_cortex.neurons.propagation import factors
 from portable_cortex.neurons.reference import evaluate
 
@@ -135,8 +135,12 @@ def everything(neuron: Neuron, values: Mapping[str, F64], step: float) -> dict[s
     known: dict[str, Any] = {STEP: np.array([step]), **values}
     for quantity in neuron.internals:
         known[quantity.name] = np.atleast_1d(evaluate(quantity.value, known))
-    half = factors(neuron, 0.5 * step / PARTS, known)
-    return {**known, **factors(neuron, step, known), **{HALF + n: v for n, v in half.items()}}
+    lengths = {"": step, **{half(n): 0.5 * step / n for n in (1, PARTS)}}
+    return known | {
+        prefix + name: value
+        for prefix, length in lengths.items()
+        for name, value in factors(neuron, length, known).items()
+    }
 
 
 @functools.cache
