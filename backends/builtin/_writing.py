@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
 from portable_cortex.neurons.expressions import (
     ZERO,
@@ -111,8 +112,11 @@ def plan(neuron: Neuron) -> Plan:
         neuron = lowering.rescaled(neuron, factors)
     refractoriness = lowering.refractoriness(neuron)
     timer = refractoriness.timer if refractoriness else None
-    others = tuple(q.name for q in neuron.state if q.name not in (*inputs, timer))
-    return Plan(neuron, inputs, others, factors, landings is not None, refractoriness)
+    others = [q.name for q in neuron.state if q.name not in (*inputs, timer)]
+    if not neuron.is_exact:  # what statements note before a solver is needed behind it
+        own = lowering.assigned(neuron.update)
+        others += sorted(own - {*inputs, *others} - {timer})
+    return Plan(neuron, inputs, tuple(others), factors, landings is not None, refractoriness)
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,12 @@ class _Writer:
         ]
         self.changed, self.kept = self._held()
 
+    def _refusal(self, what: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"{self.neuron.name}: {what}, which the built-in engine has no loop for; call "
+            "integrate_odes once, in the update block, or under an if that asks for a refractory timer"
+        )
+
     def module(self) -> str:
         """The text."""
         functions = [
@@ -228,14 +238,19 @@ class _Writer:
     def _course(self, is_running: bool) -> dict[str, Straight]:
         """A step: the parts that a solver takes, if there are some, and the rest."""
         statements = self.plan.update(is_running)
+        if any(isinstance(s, Branch) and self._solves((*s.yes, *s.no)) for s in statements):
+            raise self._refusal("equations that need a solver are integrated under a condition")
         solved = [s for s in statements if isinstance(s, Integrate) and not self._is_exact(s)]
         if not solved:
             rest = lowering.straightened(self.neuron, statements, advances=True)
             return {"rest": self._as_held(self._arrived(rest))}
-        if statements[0] is not solved[0] or len(solved) > 1:
-            raise NotImplementedError("equations that need a solver behind other statements")
-        rest = lowering.straightened(self.neuron, statements[1:], advances=False)
+        if len(solved) > 1:
+            raise self._refusal("equations that need a solver are integrated twice in a step")
+        at = statements.index(solved[0])
+        before = lowering.straightened(self.neuron, statements[:at], advances=False)
+        rest = lowering.straightened(self.neuron, statements[at + 1 :], advances=False)
         return {
+            **({"before": self._as_held(before)} if at else {}),
             "whole": self._as_held(lowering.part(self.neuron, solved[0].variables, 1, True)),
             "part": self._as_held(lowering.part(self.neuron, solved[0].variables)),
             "rest": self._as_held(self._arrived(rest)),
@@ -243,6 +258,15 @@ class _Writer:
 
     def _is_exact(self, statement: Integrate) -> bool:
         return all(self.neuron.equation(name).is_linear for name in statement.variables)
+
+    def _solves(self, statements: Sequence[Statement]) -> bool:
+        """Whether equations that need a solver are integrated somewhere in statements."""
+        return any(
+            self._solves((*s.yes, *s.no))
+            if isinstance(s, Branch)
+            else isinstance(s, Integrate) and not self._is_exact(s)
+            for s in statements
+        )
 
     def _arrived(self, run: Straight) -> Straight:
         """Convolutions get what arrived, and sums of weights begin anew, where these are there."""
@@ -412,7 +436,7 @@ def hold({kept}left, begin, end, numbers, values):
         """Refractory neurons a step further, from the variables that were kept."""
         course = self.running
         if "part" in course:
-            runs = {kind: course[kind] for kind in ("part", "rest")}
+            runs = {kind: course[kind] for kind in ("before", "part", "rest") if kind in course}
         else:
             runs = {"rest": course["rest"].of(self.changed)}
         used = self._constants(*runs.values(), also=self.conditions)
@@ -511,7 +535,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
                     if no:
                         lines += ["else:", *("    " + line for line in self._block(no))]
                 case Integrate():
-                    raise NotImplementedError("integration in a condition")
+                    raise self._refusal("equations are integrated in an onCondition block")
         return lines or ["pass"]
 
     def _step(self) -> str:
@@ -539,6 +563,13 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
             run, conditions = self._body(kind, each=False)
             used = self._constants(run, also=conditions)
             equal[kind] = "".join(f", c[{name[1:]}, 0]" for name in used)
+        if "before" in self.over:
+            lines += [
+                "if columns > 1 or size == 1:",
+                f"    before_of_different({self.rows}drive, begin, end, c{self.draws})",
+                "else:",
+                f"    before_of_equal({self.rows}begin, end, None, None{equal['before']}{self.draws})",
+            ]
         if "whole" in self.over:
             lines += [
                 "if columns > 1 or size == 1:",
