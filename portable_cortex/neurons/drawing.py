@@ -145,6 +145,7 @@ def _spikes(neuron: Neuron, backend: str, potential: str) -> tuple[F64, Response
     for number in range(len(names)):
         response = _arrival(neuron, backend, potential, [number] * tried.size, tried)
         change = np.abs(response.potential - response.potential[0]).max(axis=0)
+        change[~np.isfinite(change)] = np.inf  # too much for the model
         chosen.append(tried[int(np.argmin(np.abs(np.log((change + 1e-12) / DEFLECTION))))])
     weights = np.array(chosen)
     response = _arrival(neuron, backend, potential, list(range(len(names))), weights)
