@@ -18,7 +18,9 @@ from portable_cortex.neurons.form import STEP, Neuron
 from portable_cortex.neurons.lowering import HALF, PARTS
 from portable_cortex.neurons.propagation import factor_name, factors, rows
 from portable_cortex.neurons.reference import evaluate
+from portable_cortex.support import refusal
 
+from . import _simulator
 from ._functions import FUNCTIONS
 from ._groups import Array, Cells, common
 from ._handover import initial_values
@@ -52,6 +54,13 @@ def nestml_cell_type(name: str, nestml_description: Any) -> Any:
     >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
     -51.0
     """
+    if _simulator.state.options.mode == "cuda_standalone":
+        raise refusal(
+            "brian2",
+            "neurons in NESTML: in mode cuda_standalone",
+            "have neurons in NESTML in mode cuda_standalone",
+            "Take mode cpp_standalone",
+        )
     neuron = library.load(nestml_description)
     statements(neuron)  # refuses what there is no code for
     ports = (PREFIX + port.name for port in neuron.ports)
@@ -76,16 +85,16 @@ def neurons(
     step = written(neuron, injected, inlines)
     model = Model(cells.size)
     known = numbers(neuron, {n: cells.values(n) for n in _parameters(cells)}, state.dt)
-    for number, constant in enumerate(step.constants):
-        model.add(f"c{number}", "1", np.atleast_1d(np.asarray(evaluate(constant, known), float)))
+    for constant, value in step.constants:
+        model.add(constant, "1", np.atleast_1d(np.asarray(evaluate(value, known), float)))
     actions = driven(model, cells, drives, state)
     variables = (*(q.name for q in neuron.state), *inlines)
     text = [f"{PREFIX}{n} : 1" for n in (*variables, *(p.name for p in neuron.ports))]
-    text += [f"{SPIKES} : boolean", *([f"{INJECTED} : amp"] if injected else [])]
+    text += [f"{SPIKES} : 1", *([f"{INJECTED} : amp"] if injected else [])]
     group = brian2.NeuronGroup(
         cells.size,
         model.text + "\n".join(text),
-        threshold=SPIKES,
+        threshold=f"{SPIKES} > 0",
         clock=clock,
         name=name,
         namespace={"events": events, **FUNCTIONS},
@@ -136,6 +145,7 @@ def numbers(neuron: Neuron, parameters: Mapping[str, Array], step: float) -> dic
     own = dict(zip((q.name for q in neuron.parameters), kinds, strict=True))
     known: dict[str, Any] = {STEP: np.array([step]), **celltype.in_form(neuron, own)}
     for quantity in neuron.internals:
+        assert quantity.value is not None  # an internal is what it is computed from
         known[quantity.name] = np.atleast_1d(evaluate(quantity.value, known))
     given = dict(known)
     known |= factors(neuron, step, given)

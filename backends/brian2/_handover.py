@@ -185,7 +185,7 @@ def _drawn(drive: Any, since: int, state: State) -> Iterator[Arrivals]:
 
 
 def initial_values(population: Any, state: State) -> dict[str, Array]:
-    """Variables of a population's cells at the network's begin, in SI, or as `neurons.form` says."""
+    """Variables of a population's cells when its network begins: SI, or as `neurons.form` says."""
     celltype, handover = population.celltype, state.handover
     scales = celltype.scales
     if handover is not None and id(population) in handover.variables:

@@ -164,9 +164,9 @@ class Population(floor.Population):
 
     def take_parameters(self, changed: Mapping[str, Any]) -> None:
         """Alpha-shaped synapses keep their slope."""
-        is_kept = state.handover is not None and id(self) in state.handover.variables
-        if is_kept and not isinstance(self.celltype, NeuronType):
-            floor.keep_slopes(state.handover.variables[id(self)], self.parameters, changed)
+        kept = {} if state.handover is None else state.handover.variables.get(id(self), {})
+        if not isinstance(self.celltype, NeuronType):
+            floor.keep_slopes(kept, self.parameters, changed)
         super().take_parameters(changed)
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:

@@ -49,12 +49,12 @@ class Step:
     ----------
     code : str
         In Brian2's language.
-    constants : tuple of Expression
-        ``c0``, ``c1`` ..., of parameters, internals and factors.
+    constants : tuple of (name, Expression)
+        Of parameters, internals and factors.
     """
 
     code: str
-    constants: tuple[Expression, ...]
+    constants: tuple[tuple[str, Expression], ...]
 
 
 @functools.cache
@@ -78,22 +78,31 @@ def written(neuron: Neuron, is_injected: bool, inlines: tuple[str, ...]) -> Step
     run = lowering.straightened(neuron, statements(neuron, inlines), advances=False)
     kept = {q.name for q in neuron.state} | {p.name for p in neuron.ports} | {*inlines, FIRED}
     run = run.of(kept & set(run.results))
-    constants = lowering.Constants(lowering.constant_names(neuron))
+    constants = _Constants(lowering.constant_names(neuron))
     absent = frozenset() if is_injected else frozenset(q.name for q in neuron.currents)
     writer = _Writer({q.name for q in neuron.currents})
     for name, value in run.temporaries:
-        writer.assign(_own(name), constants.taken(_without(value, absent)))
+        writer.assign(name, constants.taken(_without(value, absent)))
     # a new value that is the old one of another variable must outlive it
     results = {n: v for n, v in run.results.items() if v != Name(n)}
     for n, value in results.items():
         if isinstance(value, Name) and value.name in results:
             results[n] = Name(f"{TEMPORARY}_{value.name}")
-            writer.assign(_own(f"{TEMPORARY}_{value.name}"), value)
+            writer.assign(f"{TEMPORARY}_{value.name}", value)
     fired = results.pop(FIRED, ZERO)
     for name, value in results.items():
         writer.lines.append(f"{PREFIX}{name} = {writer.number(constants.taken(value))}")
-    writer.lines.append(f"{SPIKES} = {writer.truth(fired)}")
-    return Step("\n".join(writer.lines), tuple(constants.values))
+    writer.lines.append(f"{SPIKES} = {writer.number(fired)}")
+    named = ((_own(name), value) for value, name in constants.values.items())
+    return Step("\n".join(writer.lines), tuple(named))
+
+
+class _Constants(lowering.Constants):
+    """Constants, of which numbers stay: the compiler is to know them."""
+
+    def taken(self, expression: Expression) -> Expression:
+        """The expression with its constant parts as names."""
+        return expression if isinstance(expression, Number) else super().taken(expression)
 
 
 # --- what a step does -----------------------------------------------------------------------------
@@ -109,6 +118,7 @@ def statements(neuron: Neuron, inlines: Sequence[str] = ()) -> tuple[Statement, 
     """
     _check(neuron)
     convolved = sorted(neuron.convolved)
+    is_certain = lowering.landings(neuron) is not None  # nothing happens where nothing arrives
     jumps: dict[str, Expression] = {name: Name(f"{_OWN}_{name}") for name in convolved}
     for convolution in neuron.convolutions:
         for name, jump in convolution.jumps:
@@ -117,12 +127,20 @@ def statements(neuron: Neuron, inlines: Sequence[str] = ()) -> tuple[Statement, 
     return (
         *(Assign(f"{_OWN}_{name}", lowering.total(neuron, name, {})) for name in convolved),
         *_Solver(neuron).block(neuron.update),
-        *(Branch(Binary("!=", Name(port), ZERO), block, ()) for port, block in neuron.receive),
+        *(
+            statement
+            for port, block in neuron.receive
+            for statement in (block if is_certain else (Branch(_some(port), block, ()),))
+        ),
         *(Assign(name, value) for name, value in jumps.items()),
         *(Branch(condition, block, ()) for condition, block in neuron.conditions),
         *(Assign(name, value) for name in inlines if (value := values[name]) is not None),
         *(Assign(port.name, ZERO) for port in neuron.ports),
     )
+
+
+def _some(port: str) -> Expression:
+    return Binary("!=", Name(port), ZERO)
 
 
 def _check(neuron: Neuron) -> None:
@@ -224,23 +242,29 @@ def _own(name: str) -> str:
 
 
 class _Writer:
-    """Writes assignments, and knows which of the temporaries are truth values."""
+    """Writes assignments.
+
+    Truth values have no temporaries, of which Brian2 would make branches that do not vectorise:
+    comparisons stand where they are needed.
+    """
 
     def __init__(self, currents: Set[str]) -> None:
         self.lines: list[str] = []
-        self._currents, self._truths = currents, set[str]()
+        self._currents = currents
+        self._truths: dict[str, str] = {}  # temporaries that are comparisons, and what they say
 
     def assign(self, name: str, value: Expression) -> None:
         """Give a temporary its value."""
         said, is_true = self._said(value)
-        if is_true:
-            self._truths.add(name)
-        self.lines.append(f"{name} = {said}")
+        if is_true and not calls(value):
+            self._truths[name] = said
+        else:
+            self.lines.append(f"{_own(name)} = {self.number(value)}")
 
     def number(self, value: Expression) -> str:
         """An expression as a number."""
         said, is_true = self._said(value)
-        return f"(1.0*int({said}))" if is_true else said
+        return f"choice({said}, 1.0, 0.0)" if is_true else said
 
     def truth(self, value: Expression) -> str:
         """An expression as a truth value."""
@@ -277,9 +301,10 @@ class _Writer:
                 return f"choice({said})", False
 
     def _name(self, name: str) -> tuple[str, bool]:
+        if name in self._truths:
+            return self._truths[name], True
         if name.startswith((TEMPORARY, CONSTANT)):
-            own = _own(name)
-            return own, own in self._truths
+            return _own(name), False
         if name == "t":  # of the end of the step
             return "(t + dt)/ms", False
         if name in self._currents:
