@@ -63,6 +63,8 @@ class Brian2Backend(Backend):
         "parameters-between-runs": "in its compiled modes the network is a program of its own, "
         "which is not changed while time goes on",
         "current source: in mode cuda_standalone": "Brian2CUDA has no part that injects them",
+        "neurons in NESTML: in mode cuda_standalone": "functions that their code needs are written "
+        "for the other modes",
     }
 
     def __init__(self) -> None:

@@ -66,8 +66,10 @@ class _Neuron:
 
     synapses: ClassVar[str]
     receptors: ClassVar[dict[str, str]]
+    weight_unit: ClassVar[str] = "amp"
     weight_scale: ClassVar[float] = 1e-9  # nA or uS in SI, times what makes the peak 1
     scales: ClassVar[dict[str, float]]  # recorded variables: PyNN's unit in SI
+    prefix: ClassVar[str] = ""  # of variables' names in Brian2
     starts_at_zero: ClassVar[tuple[str, ...]] = ()
 
 
@@ -94,6 +96,7 @@ class IF_cond_exp(cells.IF_cond_exp, _Neuron):  # type: ignore[misc]  # noqa: N8
     __doc__ = cells.IF_cond_exp.__doc__
     translations = _unchanged(cells.IF_cond_exp.default_parameters)
     synapses = CONDUCTANCE_EXP
+    weight_unit = "siemens"
     receptors: ClassVar = {"excitatory": "gsyn_exc", "inhibitory": "gsyn_inh"}
     weight_scale = 1e-6
     scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}
@@ -103,6 +106,7 @@ class IF_cond_alpha(cells.IF_cond_alpha, _Neuron):  # type: ignore[misc]  # noqa
     __doc__ = cells.IF_cond_alpha.__doc__
     translations = _unchanged(cells.IF_cond_alpha.default_parameters)
     synapses = CONDUCTANCE_ALPHA
+    weight_unit = "siemens"
     receptors: ClassVar = {"excitatory": "rise_exc", "inhibitory": "rise_inh"}
     weight_scale = 1e-6 * E
     scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}

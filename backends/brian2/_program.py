@@ -84,11 +84,12 @@ class Program(ABC):
         monitor, index = cells.signals[variable, interval]
         offset = cells.offsets[id(population)]
         own = (index >= offset) & (index < offset + population.size)
-        times, samples = self.values(monitor, "t"), self.values(monitor, variable)
+        called = cells.called(variable)
+        times, samples = self.values(monitor, "t"), self.values(monitor, called)
         steps = np.round(times / (self.dt * MS)).astype(np.int64)
         samples = samples.reshape(steps.size, index.size)[:, own]
         if self.steps % interval == 0:
-            now = self.values(cells.group, variable)[index[own]]
+            now = self.values(cells.group, called)[index[own]]
             steps, samples = np.append(steps, self.steps), np.vstack([samples, now])
         return steps, index[own] - offset, samples / population.celltype.scales[variable]
 

@@ -228,7 +228,8 @@ def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
         if cells.spikes is not None:
             wanted += [(cells.spikes, "i"), (cells.spikes, "t")]
         for (variable, _), (monitor, _) in cells.signals.items():
-            wanted += [(monitor, "t"), (monitor, variable), (cells.group, variable)]
+            called = cells.called(variable)
+            wanted += [(monitor, "t"), (monitor, called), (cells.group, called)]
     return list(dict.fromkeys(wanted))
 
 

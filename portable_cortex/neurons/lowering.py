@@ -85,11 +85,12 @@ class _Run:
         """A name or number for a value."""
         if isinstance(value, Name | Number):
             return value
-        if value not in self.known:
-            name = f"{TEMPORARY}{len(self.temporaries)}"
-            self.temporaries.append((name, value))
-            self.known[value] = Name(name)
-        return self.known[value]
+        if value in self.known and not calls(value) & set(RANDOM):  # what is drawn is drawn anew
+            return self.known[value]
+        name = Name(f"{TEMPORARY}{len(self.temporaries)}")
+        self.temporaries.append((name.name, value))
+        self.known[value] = name
+        return name
 
 
 def straightened(neuron: Neuron, statements: Sequence[Statement], advances: bool) -> Straight:
