@@ -6,12 +6,13 @@ import importlib
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 
-from ._mechanisms import compiled
+from ._mechanisms import compiled, sources
 
 
 def _import_pynn_neuron() -> Any:
@@ -22,7 +23,7 @@ def _import_pynn_neuron() -> Any:
     here only where this process has been started as one of several.
     """
     os.environ.setdefault("NEURON_MODULE_OPTIONS", "-nogui -nobanner")
-    folder = str(compiled())
+    folder = str(compiled(sources()))
     with quiet():
         if parallel.processes() > 1:
             parallel.communicator()  # NEURON joins the MPI that it finds started
@@ -46,6 +47,12 @@ def _import_pynn_neuron() -> Any:
                 del sys.modules["mpi4py"]
     logging.getLogger("PyNN").setLevel(logging.WARNING)
     return pyNN.neuron
+
+
+def load_mechanisms(folder: Path) -> None:
+    """Let NEURON have compiled mechanisms."""
+    with quiet():
+        importlib.import_module("neuron").load_mechanisms(str(folder))
 
 
 pynn_neuron: Any = _import_pynn_neuron()

@@ -94,11 +94,10 @@ class _State(State):
             change()
 
     def _start(self) -> None:
-        is_stated = h.min_delay >= 0
+        stated, h.min_delay = h.min_delay, -1  # PyNN would compare it with what NEURON is told
         simulator.state.cvode.queue_mode(not self._watches, 0)
         simulator.state._pre_run()
-        if not is_stated:
-            h.min_delay = -1  # PyNN would take it for the default of later synapses
+        h.min_delay = stated  # and take the smallest for the default of later synapses
         for recorder in self.recorders:
             recorder.begin()
         self.complete()
