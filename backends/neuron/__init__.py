@@ -70,7 +70,7 @@ class NeuronBackend(Backend):
         "delays-between-runs: of spikes on their way": "NEURON sends the spikes of a source with "
         "one delay for all its targets together",
         "nestml: currents": "the model has no continuous input",
-        "nestml: plastic synapses": "PyNN's deliver spikes a step later than such neurons take them",
+        "nestml: plastic synapses": "PyNN's deliver spikes a step after such neurons take them",
         "nestml: delays of a step among processes": "NEURON exchanges spikes once a step at most, "
         "and such neurons take them as the step begins",
         "TsodyksMarkramSynapse: onto IF_curr_exp": "it needs a synapse of its own on its target, "

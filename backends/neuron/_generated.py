@@ -1,4 +1,4 @@
-"""Cell types for neuron models in NESTML: each has a mechanism of its own, compiled into the cache."""
+"""Cell types for neuron models in NESTML: each has a mechanism of its own, kept in the cache."""
 
 from __future__ import annotations
 

@@ -28,21 +28,25 @@ from portable_cortex.host.provenance import cores
 OWN = Path(__file__).parent / "mod"
 
 
-def sources() -> dict[str, bytes]:
-    """The mechanisms of PyNN and of this backend, by name of file."""
+def sources() -> list[Path]:
+    """The mechanisms of PyNN and of this backend."""
     found = importlib.util.find_spec("pyNN")
     assert found is not None
     assert found.origin is not None
     pynn = Path(found.origin).parent / "neuron" / "nmodl"
-    files = sorted(pynn.glob("*.mod")) + sorted(OWN.glob("*.mod"))
-    return {file.name: file.read_bytes() for file in files}
+    return sorted(pynn.glob("*.mod")) + sorted(OWN.glob("*.mod"))
 
 
-def compiled(files: Mapping[str, bytes]) -> Path:
+def compiled(texts: Mapping[str, bytes] | None = None) -> Path:
     """The folder that holds compiled mechanisms, after compiling them if they are not there.
 
     Of several processes one compiles and the others wait. It does so in a folder of its own, which
     gets the name under which all look for it when it is complete.
+
+    Parameters
+    ----------
+    texts : dict of str to bytes, optional
+        By name of file; `sources` if left out.
 
     Raises
     ------
@@ -51,6 +55,7 @@ def compiled(files: Mapping[str, bytes]) -> Path:
     OutputError
         Where the cache cannot be written.
     """
+    files = {file.name: file.read_bytes() for file in sources()} if texts is None else texts
     target = cache_folder("neuron") / _key(files)
     if target.is_dir():
         return target

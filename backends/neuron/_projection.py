@@ -81,8 +81,6 @@ class Projection(projection.Projection):
     def make(self, connector: Any) -> None:
         """Draw the synapses, and have them made; or let the sources be the targets' drive."""
         self.store(self.checked(self.draw(connector)))
-        if parallel.processes() > 1:
-            self._check_exchange(self._edges)
         if self._can_drive(connector):
             edges = self._edges
             for index, cell, _ in self.drive_targets():
@@ -111,6 +109,8 @@ class Projection(projection.Projection):
 
     def _change(self, edges: Edges) -> None:
         """Keep other weights and delays."""
+        if simulator.state.num_processes > 1 and self._is_early.any():
+            self._check_exchange(edges)
         before = self._edges if self._list is not None and simulator.state.running else None
         if before is not None:
             self._check_delays(before, edges)

@@ -12,7 +12,7 @@ from typing import Any
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 
-from ._mechanisms import compiled, sources
+from ._mechanisms import compiled
 
 
 def _import_pynn_neuron() -> Any:
@@ -23,7 +23,7 @@ def _import_pynn_neuron() -> Any:
     here only where this process has been started as one of several.
     """
     os.environ.setdefault("NEURON_MODULE_OPTIONS", "-nogui -nobanner")
-    folder = str(compiled(sources()))
+    folder = str(compiled())
     with quiet():
         if parallel.processes() > 1:
             parallel.communicator()  # NEURON joins the MPI that it finds started

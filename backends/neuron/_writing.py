@@ -1,8 +1,8 @@
 """Writes the mechanism of a neuron model in NMODL.
 
-What is written advances one neuron by one step, as `portable_cortex.neurons.form` says, at the end
-of a step of NEURON's. Weights are summed by port as they arrive; NEURON delivers what arrives at the
-end of a step as the step begins (see `_projection`). What does not change in a step is computed by
+What is written advances a neuron by one step, as `portable_cortex.neurons.form` says, at the end of
+a step of NEURON's. Weights are summed by port as they arrive; NEURON delivers what arrives at the
+end of a step as it begins (see `_projection`). What does not change in a step is computed by
 `Mechanism.values`, and set in each instance.
 
 Names of a model begin with ``m_`` in what is written, and so collide with none of NEURON's: ``m_v``
@@ -146,7 +146,8 @@ class Mechanism:
         with np.errstate(all="ignore"):
             known: dict[str, Any] = {STEP: np.array([step]), **in_form(self.neuron, parameters)}
             for quantity in self.neuron.internals:
-                known[quantity.name] = np.atleast_1d(evaluate(quantity.value, known))
+                value = ZERO if quantity.value is None else quantity.value
+                known[quantity.name] = np.atleast_1d(evaluate(value, known))
             half = factors(self.neuron, 0.5 * step / PARTS, known)
             known |= factors(self.neuron, step, known) | {HALF + n: v for n, v in half.items()}
             if not all(np.all(np.isfinite(known[HALF + name])) for name in half):
@@ -214,7 +215,8 @@ class _Writer:
         begin, advance, observe = self._begin(), self._advance(), self._observe()
         visible = state_names(neuron)
         state = [local(q.name) for q in neuron.state]
-        inputs = [local(one.name) for one in (*neuron.ports, *neuron.currents)]
+        inputs = [local(port.name) for port in neuron.ports]
+        inputs += [local(current.name) for current in neuron.currents]
         inlines = [local(name) for name in self.observed]
         initial = [f"i_{name}" for name in visible]
         fields = [*state, *inputs, *inlines, STIMULUS]
