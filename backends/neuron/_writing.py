@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,7 @@ FUNCTIONS = {
     "round": ("x", "rint(_lx)"),
 }
 """What is not written as C++ has it: arguments and value. Others are C++'s, of one argument."""
+LINE = 100
 OPERATORS = {"and": "&&", "or": "||"}
 CALLED = {"//": "floor_divide", "%": "mod", "**": "pow"}
 
@@ -63,7 +65,7 @@ TEXT = """TITLE The neuron {model}, written by portable-cortex
 
 NEURON {{
     POINT_PROCESS {name}
-    RANGE {ranges}
+{ranges}
     RANDOM stream
 }}
 
@@ -188,7 +190,16 @@ def local(name: str) -> str:
 
 
 def _indented(lines: Iterable[str], depth: int = 1) -> str:
-    return "\n".join("    " * depth + line for line in lines)
+    """Lines, broken where they are long: NMODL takes only so many characters."""
+    return "\n".join(broken for line in lines for broken in _broken(line, "    " * depth))
+
+
+def _broken(line: str, indent: str) -> list[str]:
+    own = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line.strip(), LINE, initial_indent=indent + own, subsequent_indent=indent + own + "  ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 class _Writer:
@@ -222,6 +233,7 @@ class _Writer:
         fields = [*state, *inputs, *inlines, STIMULUS]
         set_ = [*initial, "observed", *self.constants()]
         locals_ = f"LOCAL {', '.join(['fired', *self._locals])}"
+        ranges = f"RANGE {', '.join([*fields, *set_])}"
         receive = [
             f"if (port == {k}) {{ {local(p.name)} = {local(p.name)} + w }}"
             for k, p in enumerate(neuron.ports)
@@ -229,7 +241,7 @@ class _Writer:
         return TEXT.format(
             model=neuron.name,
             name="{name}",
-            ranges=", ".join([*fields, *set_]),
+            ranges=_indented([ranges]),
             parameters=_indented(f"{name} = 0" for name in set_),
             assigned=_indented(fields),
             begin=_indented([*begin, *(f"{name} = 0" for name in [*inputs, STIMULUS])]),
