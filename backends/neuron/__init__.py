@@ -71,8 +71,6 @@ class NeuronBackend(Backend):
         "one delay for all its targets together",
         "nestml: currents": "the model has no continuous input",
         "nestml: plastic synapses": "PyNN's deliver spikes a step after such neurons take them",
-        "nestml: delays of a step among processes": "NEURON exchanges spikes once a step at most, "
-        "and such neurons take them as the step begins",
         "TsodyksMarkramSynapse: onto IF_curr_exp": "it needs a synapse of its own on its target, "
         "which IF_curr_exp does not have here",
     }

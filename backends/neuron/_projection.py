@@ -109,8 +109,6 @@ class Projection(projection.Projection):
 
     def _change(self, edges: Edges) -> None:
         """Keep other weights and delays."""
-        if simulator.state.num_processes > 1 and self._is_early.any():
-            self._check_exchange(edges)
         before = self._edges if self._list is not None and simulator.state.running else None
         if before is not None:
             self._check_delays(before, edges)
@@ -131,16 +129,6 @@ class Projection(projection.Projection):
         if self._list is not None:
             h.portable_set_weights(self._list, _vector(index), _vector(weights))
 
-    def _check_exchange(self, edges: Edges) -> None:
-        """Refuse delays that are too short among processes."""
-        if parallel.total(int(np.any(self._delays_of(edges) < 0.5 * state.dt))):
-            raise refusal(
-                "neuron",
-                "nestml: delays of a step among processes",
-                f"have a delay of a step in projection {self.label} on several processes",
-                f"Let delays be {2 * state.dt:g} ms at least, or use one process",
-            )
-
     def _check_delays(self, before: Edges, edges: Edges) -> None:
         """Refuse delays that would change those of spikes on their way, too.
 
@@ -160,6 +148,12 @@ class Projection(projection.Projection):
                 "Set them before the first run, or after reset(); and weights in a call of their "
                 "own, before delays",
             )
+
+    def tell_delays(self, *, as_stated: bool) -> None:
+        """Tell NEURON the delays as they are stated, or those by which spikes are in time."""
+        if self._list is not None and self._is_early.any():
+            delays = self._edges.delays if as_stated else self._delays_of(self._edges)
+            h.portable_set_delays(self._list, _vector(delays))
 
     def stored_here(self) -> Edges | None:
         """Static synapses that NEURON has, of this process."""
