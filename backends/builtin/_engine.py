@@ -26,7 +26,7 @@ from ._layout import Layout
 from ._llvm import PLACE
 from ._philox import NEURON, POISSON
 from ._poisson import PIECE, tables
-from ._writing import KEPT
+from ._writing import SPACE
 
 LOG_CAPACITY = 1 << 25  # spikes of a thread between two looks of Python's; memory as they come
 SAMPLES_CAPACITY = 1 << 22
@@ -186,7 +186,7 @@ class Engine:
             refractory=refractory,
             drive=np.zeros(n_local, kind),
             constants=np.concatenate(constants).astype(kind),
-            held=(np.empty(PIECE, np.int32), np.empty((KEPT, PIECE), kind)),
+            held=(np.empty(PIECE, np.int32), np.empty((SPACE, PIECE), kind)),
             loops=np.array(loops, np.int64),
             background=np.array(inputs, _kernel.BACKGROUND),
             sources=sources,

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from portable_cortex.host.cache import writable_cache
 from portable_cortex.neurons.celltype import in_form
 from portable_cortex.neurons.expressions import names
-from portable_cortex.neurons.form import STEP, Neuron
-from portable_cortex.neurons.lowering import HALF, PARTS, assigned_values
+from portable_cortex.neurons.form import Neuron
+from portable_cortex.neurons.lowering import PARTS, assigned_values, half
 from portable_cortex.neurons.propagation import factors
-from portable_cortex.neurons.reference import evaluate
+from portable_cortex.neurons.reference import evaluate, resolved
 
 from . import _functions, _llvm, _threefry, _writing
 
@@ -102,7 +102,7 @@ class Model:
         known = in_form(self.neuron, parameters)
         units = {q.name: float(q.factor) for q in self.neuron.state}
         scales = {n: evaluate(e, known) for n, e in self.plan.factors.items()}
-        return [np.asarray(scales.get(n, 1.0), float) / units[n] for n in self.variables]
+        return [np.asarray(scales.get(n, 1.0), float) / units.get(n, 1.0) for n in self.variables]
 
     def longest(self, parameters: Mapping[str, F64], step: float) -> int:
         """The most steps that the refractory time has, as far as is known beforehand."""
@@ -132,11 +132,14 @@ def model(neuron: Neuron) -> Model:
 
 def everything(neuron: Neuron, values: Mapping[str, F64], step: float) -> dict[str, Any]:
     """Parameters, internals and factors of a model, by name."""
-    known: dict[str, Any] = {STEP: np.array([step]), **values}
-    for quantity in neuron.internals:
-        known[quantity.name] = np.atleast_1d(evaluate(quantity.value, known))
-    half = factors(neuron, 0.5 * step / PARTS, known)
-    return {**known, **factors(neuron, step, known), **{HALF + n: v for n, v in half.items()}}
+    known = resolved(neuron, step, values)
+    known = {name: np.atleast_1d(np.asarray(value, float)) for name, value in known.items()}
+    lengths = {"": step, **{half(n): 0.5 * step / n for n in (1, PARTS)}}
+    return known | {
+        prefix + name: value
+        for prefix, length in lengths.items()
+        for name, value in factors(neuron, length, known).items()
+    }
 
 
 @functools.cache

@@ -91,7 +91,8 @@ class Population(floor.Population):
         if not self.is_generated:
             return state[variable]
         parameters = {name: values[own] for name, values in self.parameters.items()}
-        return np.asarray(self.celltype.computed(variable, parameters, state))
+        step = self._simulator.state.dt
+        return np.asarray(self.celltype.computed(variable, parameters, step, state))
 
     @property
     def is_generated(self) -> bool:
