@@ -98,7 +98,7 @@ def nestml_cell_type(name: str, nestml_description: Any) -> Any:
     Raises
     ------
     InvalidValueError, UnsupportedError
-        For a mistake in the model: its line and column; for what no mechanism can do.
+        For a mistake in the model: its line and column; for what PyNN has no name for.
     BackendUnavailableError
         Where there is no compiler, or it fails.
 

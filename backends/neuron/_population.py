@@ -273,7 +273,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         columns = {name: each_value(value, self.size) for name, value in parameters.items()}
         self.set_generated(columns, np.arange(self.size))
         # PyNN's are those of default parameters
-        self.celltype.default_initial_values = self.celltype.initial_values(columns)
+        self.celltype.default_initial_values = self.celltype.initial_values(columns, state.dt)
         if simulator.state.running:
             for cell in self.all_cells[self._mask_local]:
                 cell._cell.source.begin()

@@ -17,16 +17,13 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
 from portable_cortex.neurons.celltype import in_form, state_names
 from portable_cortex.neurons.expressions import (
-    ZERO,
     Binary,
     Call,
     Choice,
@@ -34,12 +31,11 @@ from portable_cortex.neurons.expressions import (
     Name,
     Number,
     Unary,
-    names,
 )
 from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
-from portable_cortex.neurons.lowering import CONSTANT, HALF, PARTS, TEMPORARY
+from portable_cortex.neurons.lowering import CONSTANT, PARTS, TEMPORARY, half
 from portable_cortex.neurons.propagation import factors
-from portable_cortex.neurons.reference import ALMOST, evaluate
+from portable_cortex.neurons.reference import ALMOST, evaluate, resolved
 from portable_cortex.neurons.splitting import RANDOM
 
 F64 = NDArray[np.float64]
@@ -129,7 +125,8 @@ class Mechanism:
         What NEURON calls it: another text has another name.
     text : str
     constants : dict of str to Expression
-        Of parameters, internals and factors, by the names under which they are set.
+        Of parameters, internals and factors, and initial values of timers and convolutions, by the
+        names under which they are set.
     """
 
     neuron: Neuron
@@ -146,14 +143,13 @@ class Mechanism:
             Where the equations have no solution with these parameters.
         """
         with np.errstate(all="ignore"):
-            known: dict[str, Any] = {STEP: np.array([step]), **in_form(self.neuron, parameters)}
-            for quantity in self.neuron.internals:
-                value = ZERO if quantity.value is None else quantity.value
-                known[quantity.name] = np.atleast_1d(evaluate(value, known))
-            half = factors(self.neuron, 0.5 * step / PARTS, known)
-            known |= factors(self.neuron, step, known) | {HALF + n: v for n, v in half.items()}
-            if not all(np.all(np.isfinite(known[HALF + name])) for name in half):
-                raise ValueError("infinite factors")
+            known = resolved(self.neuron, step, in_form(self.neuron, parameters))
+            known = {name: np.atleast_1d(np.asarray(v, float)) for name, v in known.items()}
+            for prefix, length in (("", step), (half(PARTS), 0.5 * step / PARTS)):
+                own = factors(self.neuron, length, known)
+                if not all(np.all(np.isfinite(value)) for value in own.values()):
+                    raise ValueError("infinite factors")
+                known |= {prefix + name: value for name, value in own.items()}
             return {
                 name: np.atleast_1d(np.asarray(evaluate(value, known), float))
                 for name, value in self.constants.items()
@@ -169,16 +165,13 @@ def mechanism(neuron: Neuron, observed: Sequence[str] = ()) -> Mechanism:
         As its cell type has it.
     observed : sequence of str
         Inlines that can be recorded.
-
-    Raises
-    ------
-    UnsupportedError
-        For what no mechanism can do.
     """
     writer = _Writer(lowering.numbered(neuron), observed)
     text = writer.text()
     name = f"Nestml{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    return Mechanism(neuron, name, text.replace("{name}", name), writer.constants())
+    return Mechanism(
+        neuron, name, text.replace("{name}", name), writer.constants() | writer.initial()
+    )
 
 
 def local(name: str) -> str:
@@ -220,16 +213,20 @@ class _Writer:
             if not _is_literal(value)
         }
 
+    def initial(self) -> dict[str, Expression]:
+        """Of variables that PyNN does not know, such as timers."""
+        visible = state_names(self.neuron)
+        return {f"i_{q.name}": Name(q.name) for q in self.neuron.state if q.name not in visible}
+
     def text(self) -> str:
         """The text, but for the name of the mechanism."""
         neuron = self.neuron
-        begin, advance, observe = self._begin(), self._advance(), self._observe()
-        visible = state_names(neuron)
+        advance, observe = self._advance(), self._observe()
         state = [local(q.name) for q in neuron.state]
         inputs = [local(port.name) for port in neuron.ports]
         inputs += [local(current.name) for current in neuron.currents]
         inlines = [local(name) for name in self.observed]
-        initial = [f"i_{name}" for name in visible]
+        initial = [f"i_{quantity.name}" for quantity in neuron.state]
         fields = [*state, *inputs, *inlines, STIMULUS]
         set_ = [*initial, "observed", *self.constants()]
         locals_ = f"LOCAL {', '.join(['fired', *self._locals])}"
@@ -244,7 +241,12 @@ class _Writer:
             ranges=_indented([ranges]),
             parameters=_indented(f"{name} = 0" for name in set_),
             assigned=_indented(fields),
-            begin=_indented([*begin, *(f"{name} = 0" for name in [*inputs, STIMULUS])]),
+            begin=_indented(
+                [
+                    *(f"{local(q.name)} = i_{q.name}" for q in neuron.state),
+                    *(f"{name} = 0" for name in [*inputs, STIMULUS]),
+                ]
+            ),
             advance=_indented([locals_, *advance]),
             observe=_indented(observe),
             receive=_indented(receive, 2),
@@ -290,24 +292,6 @@ class _Writer:
         return name
 
     # --- blocks -----------------------------------------------------------------------------------
-
-    def _begin(self) -> list[str]:
-        visible, lines = state_names(self.neuron), []
-        for quantity in self.neuron.state:
-            if quantity.name in visible:
-                value = f"i_{quantity.name}"
-            else:
-                formula = quantity.value or ZERO
-                unknown = names(formula) - lowering.constant_names(self.neuron)
-                if unknown:
-                    raise UnsupportedError(
-                        f"{self.neuron.name}: {quantity.name} begins with a value that depends on "
-                        f"{', '.join(sorted(unknown))}; on backend 'neuron' that of a timer or a "
-                        "convolution can depend on parameters"
-                    )
-                value = self.code(formula)
-            lines.append(f"{local(quantity.name)} = {value}")
-        return lines
 
     def _advance(self) -> list[str]:
         neuron = self.neuron
