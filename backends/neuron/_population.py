@@ -401,6 +401,8 @@ def _check(celltype: Any, native_parameters: Any) -> None:
     space.evaluate(simplify=False)
     for name, values in space.items():
         array = np.atleast_1d(values)
+        if isinstance(celltype, NeuronType):
+            array = array[~np.isinf(array)]  # such as a bound that is none
         if name == "spike_times" or array.dtype != object:
             check_parameter(name, array)
 
