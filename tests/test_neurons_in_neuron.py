@@ -135,7 +135,7 @@ def test_each_neuron_has_parameters_of_its_own(sim):
     assert found["v"][0].tolist() == given["v_rest"].tolist()
     np.testing.assert_allclose(found["v"][1:], course.variables["v"], atol=1e-2)
     np.testing.assert_allclose(found["w"][1:], course.variables["w"] * 1e-3, atol=1e-5)
-    np.testing.assert_allclose(found["upstroke"][1:], course.variables["upstroke"], atol=1e-2)
+    np.testing.assert_allclose(found["upstroke"][1:], course.variables["upstroke"], rtol=1e-2)
 
 
 def test_ports_and_names_that_neuron_has_too(sim):

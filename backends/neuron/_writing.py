@@ -33,13 +33,14 @@ from portable_cortex.neurons.expressions import (
     Unary,
 )
 from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
-from portable_cortex.neurons.lowering import CONSTANT, PARTS, TEMPORARY, half
+from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight, half
 from portable_cortex.neurons.propagation import factors
 from portable_cortex.neurons.reference import ALMOST, evaluate, resolved
 from portable_cortex.neurons.splitting import RANDOM
 
 F64 = NDArray[np.float64]
 STIMULUS = "i_stim"  # of electrodes, for one step, nA
+TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced in parts of a step
 PICOAMPERES = 1e3  # in a nA
 
 FUNCTIONS = {
@@ -145,7 +146,8 @@ class Mechanism:
         with np.errstate(all="ignore"):
             known = resolved(self.neuron, step, in_form(self.neuron, parameters))
             known = {name: np.atleast_1d(np.asarray(v, float)) for name, v in known.items()}
-            for prefix, length in (("", step), (half(PARTS), 0.5 * step / PARTS)):
+            lengths = {"": step} | {half(n): 0.5 * step / n for n in (1, PARTS)}
+            for prefix, length in lengths.items():
                 own = factors(self.neuron, length, known)
                 if not all(np.all(np.isfinite(value)) for value in own.values()):
                     raise ValueError("infinite factors")
@@ -371,17 +373,34 @@ class _Writer:
         return lines + moved
 
     def _solved(self, variables: Sequence[str]) -> list[str]:
-        """Advance variables in parts of a step; convolutions move, and are put back."""
+        """Advance variables by a step, in parts of it where that would be rough.
+
+        Convolutions move, too, and are put back.
+        """
+        whole = lowering.part(self.neuron, variables, 1, tells_error=True)
         part = lowering.part(self.neuron, variables)
         convolved = sorted(self.neuron.convolved)
-        lines = [f"{self._local(f'k_{name}')} = {local(name)}" for name in convolved]
-        body = [f"{self._local(local(n))} = {self.code(value)}" for n, value in part.temporaries]
-        body += [f"{local(name)} = {self.code(value)}" for name, value in part.results.items()]
         number = self._local("number")
-        body.append(f"{number} = {number} + 1")
-        lines += [f"{number} = 0", f"while ({number} < {PARTS}) {{"]
-        lines += [*("    " + line for line in body), "}"]
-        return lines + [f"{local(name)} = k_{name}" for name in convolved]
+        return [
+            *(f"{self._local(f'k_{name}')} = {local(name)}" for name in convolved),
+            *self._temporaries(whole),
+            f"if ({self.code(whole.results[ERROR])} < {TOLERANCE!r}) {{",
+            *("    " + line for line in self._results(whole)),
+            "} else {",
+            f"    {number} = 0",
+            f"    while ({number} < {PARTS}) {{",
+            *("        " + line for line in (*self._temporaries(part), *self._results(part))),
+            f"        {number} = {number} + 1",
+            "    }",
+            "}",
+            *(f"{local(name)} = k_{name}" for name in convolved),
+        ]
+
+    def _temporaries(self, run: Straight) -> list[str]:
+        return [f"{self._local(local(n))} = {self.code(value)}" for n, value in run.temporaries]
+
+    def _results(self, run: Straight) -> list[str]:
+        return [f"{local(n)} = {self.code(v)}" for n, v in run.results.items() if n != ERROR]
 
 
 def _is_literal(value: Expression) -> bool:
