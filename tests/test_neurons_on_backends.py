@@ -10,7 +10,7 @@ from neuron_runs import INPUTS, in_reference, on_backend
 
 import portable_cortex
 
-BACKENDS = ("builtin", "brian2")
+BACKENDS = ("builtin", "nest", "brian2", "neuron")
 OPTIONS = {"brian2": {"mode": "runtime", "target": "numpy"}}  # compiling takes longer than running
 DURATION, STEP = 200.0, 0.1
 # mV; beside the exact solution what solvers differ by
