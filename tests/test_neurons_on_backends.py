@@ -8,7 +8,7 @@ from neuron_runs import INPUTS, in_reference, on_backend
 
 import portable_cortex
 
-BACKENDS = ("builtin",)
+BACKENDS = ("builtin", "nest")
 DURATION, STEP = 200.0, 0.1
 # mV; beside the exact solution what solvers differ by
 TOLERANCE = {"lif_cond_exp": 1e-6, "adex_curr_exp": 1e-2}
