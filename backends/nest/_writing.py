@@ -35,7 +35,7 @@ from portable_cortex.neurons.form import (
     Statement,
 )
 from portable_cortex.neurons.lowering import CONSTANT, HALF, PARTS, TEMPORARY
-from portable_cortex.neurons.propagation import factor_name, rows
+from portable_cortex.neurons.propagation import factor_name
 from portable_cortex.neurons.reference import ALMOST
 from portable_cortex.neurons.splitting import RANDOM
 

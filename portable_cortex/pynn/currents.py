@@ -16,7 +16,8 @@ from pyNN import errors
 from pyNN.parameters import ParameterSpace, Sequence
 from pyNN.standardmodels import electrodes
 
-from ..errors import ModelError
+from ..errors import ModelError, UnsupportedError
+from ..neurons.celltype import NeuronType
 from .draws import Stream
 from .grid import nearest_steps
 from .population import same_names
@@ -96,6 +97,13 @@ class CurrentSource:
         cells = list(cells)
         if not all(cell.celltype.injectable for cell in cells):
             raise TypeError("Can't inject current into a spike source.")
+        for celltype in {type(cell.celltype) for cell in cells}:
+            if issubclass(celltype, NeuronType) and not celltype.neuron.currents:
+                raise UnsupportedError(
+                    f"a current is injected into {celltype.__name__}, whose model, "
+                    f"{celltype.neuron.name}, has no continuous input: give it one in its block "
+                    "input, 'i_inject nA <- continuous', and use it in an equation"
+                )
         self.state.check_alive(*{id(c.parent): c.parent for c in cells}.values())
         self.state.touch("a current source")
         self.cells = sorted({*self.cells, *map(int, cells)})
