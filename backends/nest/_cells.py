@@ -23,7 +23,7 @@ class ModelledType(NeuronType):
 
     def get_receptor_type(self, name: str) -> int:
         """NEST's number of a port."""
-        return self.receptor_types.index(name) + 1
+        return int(self.receptor_types.index(name)) + 1
 
 
 def nestml_cell_type(name: str, nestml_description: Any) -> Any:

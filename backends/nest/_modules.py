@@ -14,6 +14,7 @@ from pathlib import Path
 from portable_cortex.errors import BackendUnavailableError, OutputError
 from portable_cortex.host.cache import writable_cache
 from portable_cortex.host.children import run_program
+from portable_cortex.host.quiet import quiet
 
 from ._pynn import nest
 
@@ -53,7 +54,8 @@ def install_again() -> None:
     known = set(nest.node_models) if _installed else set()
     for model, module in _installed.items():
         if model not in known:
-            nest.Install(str(module.with_suffix("")))
+            with quiet():
+                nest.Install(str(module.with_suffix("")))
 
 
 def _compiled(model: str, text: str) -> Path:

@@ -129,9 +129,9 @@ class _Writer:
         self.neuron, self.name = neuron, name
         self.constants = lowering.Constants(lowering.constant_names(neuron))
         self.recorded = recordable(neuron)
-        places = (*neuron.state, *neuron.ports, *neuron.currents)
-        self.places = {q.name: k for k, q in enumerate(places)}
-        self.places[TIME] = len(places)
+        inputs = [*(port.name for port in neuron.ports), *(q.name for q in neuron.currents)]
+        own = [q.name for q in neuron.state]
+        self.places = {name: k for k, name in enumerate((*own, *inputs, TIME))}
 
     def lines(self) -> Iterator[str]:
         """All of them."""

@@ -315,14 +315,16 @@ public:
     {
       nest::update_value_param( d, nest::names::I_e, own_current, this );
     }
+    const auto constants = is_other ? constants_of( parameters ) : constants_;
+    if ( is_other and not constants->is_possible )
+    {
+      throw nest::BadProperty( "with these parameters its equations have no solution that is finite" );
+    }
     ArchivingNode::set_status( d ); // throws, if it does, before anything has changed
     parameters_ = parameters;
     state_ = state;
     own_current_ = own_current;
-    if ( is_other )
-    {
-      constants_.reset();
-    }
+    constants_ = constants;
   }
 
 private:
@@ -347,24 +349,30 @@ private:
     return nest::Time::get_resolution().get_ms();
   }
 
-  // Computed from the parameters; neurons that have the same, one after another, share them.
+  // Neurons that have the same parameters, one after another, share what is computed from them.
+  static std::shared_ptr< const Constants >
+  constants_of( const std::array< double, Model::n_parameters >& parameters )
+  {
+    static thread_local std::weak_ptr< const Constants > last;
+    const auto known = last.lock();
+    if ( known and known->step == resolution() and known->parameters == parameters )
+    {
+      return known;
+    }
+    auto made = std::make_shared< Constants >();
+    made->parameters = parameters;
+    made->step = resolution();
+    made->is_possible = Model::constants( parameters.data(), made->step, made->values.data() );
+    last = made;
+    return made;
+  }
+
   const Constants&
   constants() const
   {
-    static thread_local std::weak_ptr< const Constants > last;
-    if ( constants_ and constants_->step == resolution() )
+    if ( not constants_ or constants_->step != resolution() )
     {
-      return *constants_;
-    }
-    constants_ = last.lock();
-    if ( not constants_ or constants_->step != resolution() or constants_->parameters != parameters_ )
-    {
-      auto made = std::make_shared< Constants >();
-      made->parameters = parameters_;
-      made->step = resolution();
-      made->is_possible = Model::constants( parameters_.data(), made->step, made->values.data() );
-      constants_ = made;
-      last = constants_;
+      constants_ = constants_of( parameters_ );
     }
     return *constants_;
   }
@@ -418,11 +426,6 @@ private:
   pre_run_hook() override
   {
     logger_.init();
-    if ( not constants().is_possible )
-    {
-      throw nest::BadProperty( "With these parameters the equations of " + get_name()
-        + " have no solution that is finite." );
-    }
   }
 
   void
