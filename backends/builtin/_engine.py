@@ -24,9 +24,9 @@ from . import _checkpoint, _kernel, _memory, _synapses, _turns
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
 from ._llvm import PLACE
-from ._philox import POISSON
+from ._philox import NEURON, POISSON
 from ._poisson import PIECE, tables
-from ._writing import KEPT
+from ._writing import SPACE
 
 LOG_CAPACITY = 1 << 25  # spikes of a thread between two looks of Python's; memory as they come
 SAMPLES_CAPACITY = 1 << 22
@@ -81,7 +81,7 @@ class Engine:
         self._share(most)
         self._remember(state.history)
         for probe in self._probes:
-            probe.begin(state.step, self._read(probe))
+            probe.begin(state.step, probe.population.engine_state())
         self._pool = ThreadPoolExecutor(max(1, self._n_threads - 1))
         self._run_slice(0)  # compiled now, not in the first step
 
@@ -152,9 +152,17 @@ class Engine:
                     n_own += 1
             loops.append(model.address(kind, refractory.dtype))
             rows = self._background(population, background)
-            where = (model.code, end - begin, first + begin, neuron, begin, not model.inputs)
+            where: tuple[Any, ...] = (
+                model.code,
+                end - begin,
+                first + begin,
+                neuron,
+                begin,
+                not model.inputs,
+            )
             ends = len(inputs), len(inputs) + len(rows)
-            groups.append((*where, n_own, n_values, *own.shape, n_constants, *ends))
+            where += (n_own, n_values, *own.shape, n_constants, *ends)
+            groups.append((*where, *self._key(population, NEURON)))
             inputs += rows
             constants.append(own.ravel())
             n_constants += own.size
@@ -178,7 +186,7 @@ class Engine:
             refractory=refractory,
             drive=np.zeros(n_local, kind),
             constants=np.concatenate(constants).astype(kind),
-            held=(np.empty(PIECE, np.int32), np.empty((KEPT, PIECE), kind)),
+            held=(np.empty(PIECE, np.int32), np.empty((SPACE, PIECE), kind)),
             loops=np.array(loops, np.int64),
             background=np.array(inputs, _kernel.BACKGROUND),
             sources=sources,
@@ -224,8 +232,8 @@ class Engine:
         steps = np.stack([start, start + duration], axis=1) / self._state.dt
         return np.asarray(np.rint(np.minimum(steps, 2.0**60)), np.int64)
 
-    def _key(self, population: Any) -> tuple[int, int]:
-        return self._state.seed, 2 * population.number * 16 + POISSON
+    def _key(self, population: Any, quantity: int = POISSON) -> tuple[int, int]:
+        return self._state.seed, 2 * population.number * 16 + quantity
 
     def _background(self, population: Any, projections: list[Any]) -> list[Any]:
         """The Poisson input of a population, as rows of `BACKGROUND`."""
@@ -313,7 +321,8 @@ class Engine:
             if own.size:
                 group = by_first[int(probe.population.first_id) + int(begin)]
                 offsets = self._offsets(group, thread, probe.population.celltype.model)
-                table.extend((offsets[probe.variable] + own - begin).tolist())
+                for number in probe.sources:
+                    table.extend((offsets[number] + own - begin).tolist())
             ranges.append((at, len(table), probe.interval, probe.phase, 0))
         return np.array(table, np.int64), np.array(ranges, _kernel.PROBE)
 
@@ -438,17 +447,13 @@ class Engine:
                         ((own >> CELL_BITS) + start + 1).astype(np.int32), fired.astype(np.int32)
                     )
         for number, probe in enumerate(self._probes):
-            parts = []
+            parts, n_sources = [], len(probe.sources)
             for mine in ready:
                 group = mine.probe_groups[number]
                 n, width = _n_samples(group, start, state.step), group["end"] - group["begin"]
-                parts.append(mine.samples[group["sample"] :][: n * width].reshape(n, width))
-            probe.add(np.concatenate(parts, axis=1))
-
-    def _read(self, probe: Any) -> NDArray[np.float64]:
-        """The present values of a probe."""
-        block = probe.population.engine_state()
-        return np.asarray(block[probe.variable, probe.indices])
+                samples = mine.samples[group["sample"] :][: n * width]
+                parts.append(samples.reshape(n, n_sources, width // n_sources))
+            probe.add(np.concatenate(parts, axis=2))
 
     def release(self) -> list[tuple[int, NDArray[np.int64]]]:
         """Give the state back to the populations, and the spikes that are on their way."""

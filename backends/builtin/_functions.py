@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import extending, types
+from numba import extending, njit, types
 
 from ._llvm import bits_of, bits_of_double, float_of, from_bits
+from ._threefry import threefry
 
 # shifts that bring the integer part of a number into its last bits
 MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52, np.float32(1.5 * 2.0**23)
@@ -38,14 +39,10 @@ def _exp(x: Any) -> Any:
             shifted = x * LOG2E_SINGLE + MAGIC_SINGLE
             k = shifted - MAGIC_SINGLE
             r = x - k * LN2_HIGH_SINGLE - k * LN2_LOW_SINGLE
-            p = SINGLE[7]
-            p = p * r + SINGLE[6]
-            p = p * r + SINGLE[5]
-            p = p * r + SINGLE[4]
-            p = p * r + SINGLE[3]
-            p = p * r + SINGLE[2]
-            p = p * r + SINGLE[1]
-            p = p * r + SINGLE[0]
+            r2 = r * r
+            p0 = (SINGLE[0] + SINGLE[1] * r) + (SINGLE[2] + SINGLE[3] * r) * r2
+            p1 = (SINGLE[4] + SINGLE[5] * r) + (SINGLE[6] + SINGLE[7] * r) * r2
+            p = p0 + p1 * (r2 * r2)
             return float_of(U32(bits_of(p) + U32(bits_of(shifted) << U32(23))))
 
         return single
@@ -55,20 +52,29 @@ def _exp(x: Any) -> Any:
         shifted = x * LOG2E + MAGIC
         k = shifted - MAGIC
         r = x - k * LN2_HIGH - k * LN2_LOW
-        p = SERIES[13]
-        p = p * r + SERIES[12]
-        p = p * r + SERIES[11]
-        p = p * r + SERIES[10]
-        p = p * r + SERIES[9]
-        p = p * r + SERIES[8]
-        p = p * r + SERIES[7]
-        p = p * r + SERIES[6]
-        p = p * r + SERIES[5]
-        p = p * r + SERIES[4]
-        p = p * r + SERIES[3]
-        p = p * r + SERIES[2]
-        p = p * r + SERIES[1]
-        p = p * r + SERIES[0]
+        r2 = r * r
+        r4 = r2 * r2
+        # sums that do not wait for each other
+        p0 = (SERIES[0] + SERIES[1] * r) + (SERIES[2] + SERIES[3] * r) * r2
+        p1 = (SERIES[4] + SERIES[5] * r) + (SERIES[6] + SERIES[7] * r) * r2
+        p2 = (SERIES[8] + SERIES[9] * r) + (SERIES[10] + SERIES[11] * r) * r2
+        p3 = SERIES[12] + SERIES[13] * r
+        p = (p0 + p1 * r4) + (p2 + p3 * r4) * (r4 * r4)
         return from_bits(bits_of_double(p) + (bits_of_double(shifted) << U64(52)))
 
     return double
+
+
+@njit(inline="always")
+def uniform(neuron: Any, step: Any, number: Any, key0: Any, key1: Any) -> Any:
+    """A number from 0 to 1: a neuron's draw of some number in a step."""
+    bits = threefry(U64(neuron), U64(step), U64(number), U64(key0), U64(key1))[0]
+    return np.float64(bits >> U64(12)) * 2.0**-52 + 2.0**-53
+
+
+@njit(inline="always")
+def normal(neuron: Any, step: Any, number: Any, key0: Any, key1: Any) -> Any:
+    """A number of the standard normal distribution, by Box and Muller's method."""
+    x0, x1, _, _ = threefry(U64(neuron), U64(step), U64(number), U64(key0), U64(key1))
+    radius = np.sqrt(-2.0 * np.log(np.float64(x0 >> U64(12)) * 2.0**-52 + 2.0**-53))
+    return radius * np.cos(2.0 * np.pi * np.float64(x1 >> U64(12)) * 2.0**-52)

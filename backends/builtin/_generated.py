@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from portable_cortex.host.cache import writable_cache
 from portable_cortex.neurons.celltype import in_form
 from portable_cortex.neurons.expressions import names
-from portable_cortex.neurons.form import STEP, Neuron
-from portable_cortex.neurons.lowering import HALF, PARTS, assigned_values
+from portable_cortex.neurons.form import Neuron
+from portable_cortex.neurons.lowering import PARTS, assigned_values, half
 from portable_cortex.neurons.propagation import factors
-from portable_cortex.neurons.reference import evaluate
+from portable_cortex.neurons.reference import evaluate, resolved
 
-from . import _functions, _llvm, _writing
+from . import _functions, _llvm, _threefry, _writing
 
 F64 = NDArray[np.float64]
 _INTEGER = types.int64
@@ -35,7 +35,8 @@ def _signature(real: Any, counter: Any) -> Any:
     return _INTEGER(
         numbers, _INTEGER, numbers, _INTEGER, types.CPointer(counter), numbers, numbers, _INTEGER,
         _INTEGER, _INTEGER, _INTEGER, types.CPointer(types.uint16), _INTEGER, types.float64,
-        types.CPointer(types.int32), numbers, types.CPointer(types.int32), _INTEGER,
+        types.CPointer(types.int32), numbers, types.CPointer(types.int32), _INTEGER, _INTEGER,
+        _INTEGER, _INTEGER, _INTEGER,
     )  # fmt: skip
 
 
@@ -101,7 +102,7 @@ class Model:
         known = in_form(self.neuron, parameters)
         units = {q.name: float(q.factor) for q in self.neuron.state}
         scales = {n: evaluate(e, known) for n, e in self.plan.factors.items()}
-        return [np.asarray(scales.get(n, 1.0), float) / units[n] for n in self.variables]
+        return [np.asarray(scales.get(n, 1.0), float) / units.get(n, 1.0) for n in self.variables]
 
     def longest(self, parameters: Mapping[str, F64], step: float) -> int:
         """The most steps that the refractory time has, as far as is known beforehand."""
@@ -131,11 +132,14 @@ def model(neuron: Neuron) -> Model:
 
 def everything(neuron: Neuron, values: Mapping[str, F64], step: float) -> dict[str, Any]:
     """Parameters, internals and factors of a model, by name."""
-    known: dict[str, Any] = {STEP: np.array([step]), **values}
-    for quantity in neuron.internals:
-        known[quantity.name] = np.atleast_1d(evaluate(quantity.value, known))
-    half = factors(neuron, 0.5 * step / PARTS, known)
-    return {**known, **factors(neuron, step, known), **{HALF + n: v for n, v in half.items()}}
+    known = resolved(neuron, step, values)
+    known = {name: np.atleast_1d(np.asarray(value, float)) for name, value in known.items()}
+    lengths = {"": step, **{half(n): 0.5 * step / n for n in (1, PARTS)}}
+    return known | {
+        prefix + name: value
+        for prefix, length in lengths.items()
+        for name, value in factors(neuron, length, known).items()
+    }
 
 
 @functools.cache
@@ -146,7 +150,7 @@ def _compiled(text: str, name: str, kind: tuple[str, str]) -> Any:
 @functools.cache
 def _module(text: str, name: str) -> ModuleType:
     """The module of a text, in a file, so that numba can keep what it compiles."""
-    used = [Path(module.__file__ or "").read_text() for module in (_llvm, _functions)]
+    used = [Path(module.__file__ or "").read_text() for module in (_llvm, _threefry, _functions)]
     version = hashlib.sha256("".join([text, *used]).encode()).hexdigest()[:16]
     path = Path(writable_cache("neurons")) / f"{name}_{version}.py"
     if not path.exists():

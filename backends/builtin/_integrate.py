@@ -185,8 +185,8 @@ def if_curr_exp(
 
 @compiled
 def advance(
-    g: Any, loop: int, neurons: Any, begin: int, end: int, step: float, poisson: Any, log: Any,
-    total: int,
+    g: Any, loop: int, neurons: Any, begin: int, end: int, now: int, step: float, poisson: Any,
+    log: Any, total: int,
 ) -> int:  # fmt: skip
     """Advance cells of a group, add Poisson input, and append those that fired to the log.
 
@@ -208,7 +208,7 @@ def advance(
             loop,
             (
                 exc, arrivals.shape[1], s, g.size, refractory, drive, c, g.rows, g.columns, begin,
-                end, codes, n, weight, held[0], held[1], log, total,
+                end, codes, n, weight, held[0], held[1], log, total, g.index, now, g.key0, g.key1,
             ),
         )  # fmt: skip
         codes = codes[n:]

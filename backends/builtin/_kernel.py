@@ -56,6 +56,8 @@ GROUP = _record(
     "constants",
     "input",  # the first in `background`, and the end
     "input_end",
+    "key0",  # of what the neurons draw themselves
+    "key1",
 )
 """The neurons of a thread that belong to one population."""
 
@@ -198,7 +200,9 @@ def _neurons(
             b = group.input
             if not late:  # the first is added in the same pass through the neurons
                 poisson = _background(sources, b, group, begin, end, step, rates, space)
-                total = advance(group, loops[g], neurons, begin, end, step_ms, poisson, log, total)
+                total = advance(
+                    group, loops[g], neurons, begin, end, step, step_ms, poisson, log, total
+                )
                 b += 1
             while b < group.input_end:
                 codes, receptor, weight = _background(
@@ -208,7 +212,9 @@ def _neurons(
                 b += 1
             if late:
                 nothing = space[2][:0], ZERO, 0.0
-                total = advance(group, loops[g], neurons, begin, end, step_ms, nothing, log, total)
+                total = advance(
+                    group, loops[g], neurons, begin, end, step, step_ms, nothing, log, total
+                )
             begin = end
     return total
 

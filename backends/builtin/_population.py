@@ -67,7 +67,7 @@ class Population(floor.Population):
 
     def refractory_steps(self, step: float) -> int:
         """The longest refractory time."""
-        if isinstance(self.celltype, NeuronType):
+        if self.is_generated:
             longest = self.celltype.model.longest(self.parameters, step)
         else:
             steps = whole_steps(self.parameters.get("tau_refrac", 0.0), step)
@@ -82,10 +82,27 @@ class Population(floor.Population):
         """What is to be added to the engine's values of a variable."""
         return np.broadcast_to(np.asarray(self._offset() if variable == 0 else 0.0), self.size)
 
+    def sources(self, variable: str) -> tuple[str, ...]:
+        """State variables that one which can be recorded is computed from."""
+        return self.celltype.sources(variable) if self.is_generated else (variable,)
+
+    def computed(self, variable: str, own: Any, state: dict[str, F64]) -> F64:
+        """Such a variable of some cells, from those."""
+        if not self.is_generated:
+            return state[variable]
+        parameters = {name: values[own] for name, values in self.parameters.items()}
+        step = self._simulator.state.dt
+        return np.asarray(self.celltype.computed(variable, parameters, step, state))
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the loop was written for a neuron model in NESTML."""
+        return isinstance(self.celltype, NeuronType)
+
     def scale(self, variable: int) -> F64:
         """What the engine's values of a variable are to be multiplied with, before that."""
         scale = 1.0
-        if isinstance(self.celltype, NeuronType):
+        if self.is_generated:
             scale = self.celltype.model.scales(self.parameters)[variable]
         return np.broadcast_to(np.asarray(scale), self.size)
 

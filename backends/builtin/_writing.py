@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
 from portable_cortex.neurons.expressions import (
     ZERO,
@@ -28,10 +29,12 @@ from portable_cortex.neurons.expressions import (
     replaced,
 )
 from portable_cortex.neurons.form import Assign, Branch, Integrate, Neuron, Spike, Statement
-from portable_cortex.neurons.lowering import CONSTANT, PARTS, TEMPORARY, Straight
+from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 
 PIECE = 1024  # neurons that are advanced together
-KEPT = 16  # variables of refractory neurons that are kept, at most
+KEPT = 16  # variables that are kept, at most: of refractory neurons, and of all before a solver
+SPACE = 2 * KEPT + 1  # rows for those, and for errors of the solver
+TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced again, in parts of a step
 RUNNING = Name("__running")  # whether the refractory time is
 VECTORS = {"exp"}  # functions of `_functions`
 
@@ -42,7 +45,7 @@ import math
 import numpy as np
 from numba import carray, cfunc
 
-from portable_cortex.backends.builtin._functions import exp
+from portable_cortex.backends.builtin._functions import exp, normal, uniform
 from portable_cortex.backends.builtin._generated import SIGNATURES
 from portable_cortex.backends.builtin._llvm import common, compiled, signs, word
 
@@ -99,6 +102,7 @@ class Plan:
 
 def plan(neuron: Neuron) -> Plan:
     """Decide how a model is held in memory."""
+    neuron = lowering.numbered(neuron)
     landings = lowering.landings(neuron)
     factors: dict[str, Expression] = {}
     inputs = tuple(port.name for port in neuron.ports)
@@ -108,8 +112,11 @@ def plan(neuron: Neuron) -> Plan:
         neuron = lowering.rescaled(neuron, factors)
     refractoriness = lowering.refractoriness(neuron)
     timer = refractoriness.timer if refractoriness else None
-    others = tuple(q.name for q in neuron.state if q.name not in (*inputs, timer))
-    return Plan(neuron, inputs, others, factors, landings is not None, refractoriness)
+    others = [q.name for q in neuron.state if q.name not in (*inputs, timer)]
+    if not neuron.is_exact:  # what statements note before a solver is needed behind it
+        own = lowering.assigned(neuron.update)
+        others += sorted(own - {*inputs, *others} - {timer})
+    return Plan(neuron, inputs, tuple(others), factors, landings is not None, refractoriness)
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,9 @@ def code(expression: Expression) -> str:
             return repr(float(value))
         case Name(name):
             return _local(name)
+        case Call("random_uniform" | "random_normal" as function, (first, second, Number(number))):
+            draw = f"{function[7:]}(index + i, now, {int(number)}, key0, key1)"
+            return f"({code(first)} + {code(second)} * {draw})"
         case Call("max" | "min" | "abs" | "exp" as function, arguments):
             return f"{function}({', '.join(map(code, arguments))})"
         case Call(function, arguments):
@@ -186,6 +196,7 @@ class _Writer:
         self.plan, self.neuron = plan, plan.neuron
         self.constants = lowering.Constants(lowering.constant_names(plan.neuron))
         self.currents = [q.name for q in plan.neuron.currents]
+        self.draws = ", index, now, key0, key1" if lowering.is_random(self.neuron) else ""
         self.timer = plan.refractoriness.timer if plan.refractoriness else None
         self.rows = "".join(f"r_{name}, " for name in plan.rows)
         self.over, self.running = self._course(False), self._course(True)
@@ -194,10 +205,22 @@ class _Writer:
         ]
         self.changed, self.kept = self._held()
 
+    def _refusal(self, what: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"{self.neuron.name}: {what}, which the built-in engine has no loop for; call "
+            "integrate_odes once, in the update block, or under an if that asks for a refractory timer"
+        )
+
     def module(self) -> str:
         """The text."""
         functions = [
-            *(self._loop(kind, each) for kind in self.over for each in (False, True)),
+            *(
+                self._loop(kind, each)
+                for kind in self.over
+                if kind != "part"
+                for each in (False, True)
+            ),
+            *([self._refine()] if "part" in self.over else []),
             *([self._hold(), self._again()] if self.timer else []),
             self._fire(),
             self._step(),
@@ -215,18 +238,35 @@ class _Writer:
     def _course(self, is_running: bool) -> dict[str, Straight]:
         """A step: the parts that a solver takes, if there are some, and the rest."""
         statements = self.plan.update(is_running)
+        if any(isinstance(s, Branch) and self._solves((*s.yes, *s.no)) for s in statements):
+            raise self._refusal("equations that need a solver are integrated under a condition")
         solved = [s for s in statements if isinstance(s, Integrate) and not self._is_exact(s)]
         if not solved:
             rest = lowering.straightened(self.neuron, statements, advances=True)
             return {"rest": self._as_held(self._arrived(rest))}
-        if statements[0] is not solved[0] or len(solved) > 1:
-            raise NotImplementedError("equations that need a solver behind other statements")
-        part = lowering.part(self.neuron, solved[0].variables)
-        rest = lowering.straightened(self.neuron, statements[1:], advances=False)
-        return {"part": self._as_held(part), "rest": self._as_held(self._arrived(rest))}
+        if len(solved) > 1:
+            raise self._refusal("equations that need a solver are integrated twice in a step")
+        at = statements.index(solved[0])
+        before = lowering.straightened(self.neuron, statements[:at], advances=False)
+        rest = lowering.straightened(self.neuron, statements[at + 1 :], advances=False)
+        return {
+            **({"before": self._as_held(before)} if at else {}),
+            "whole": self._as_held(lowering.part(self.neuron, solved[0].variables, 1, True)),
+            "part": self._as_held(lowering.part(self.neuron, solved[0].variables)),
+            "rest": self._as_held(self._arrived(rest)),
+        }
 
     def _is_exact(self, statement: Integrate) -> bool:
         return all(self.neuron.equation(name).is_linear for name in statement.variables)
+
+    def _solves(self, statements: Sequence[Statement]) -> bool:
+        """Whether equations that need a solver are integrated somewhere in statements."""
+        return any(
+            self._solves((*s.yes, *s.no))
+            if isinstance(s, Branch)
+            else isinstance(s, Integrate) and not self._is_exact(s)
+            for s in statements
+        )
 
     def _arrived(self, run: Straight) -> Straight:
         """Convolutions get what arrived, and sums of weights begin anew, where these are there."""
@@ -245,7 +285,7 @@ class _Writer:
 
     def _as_held(self, run: Straight) -> Straight:
         """The run with constants, and what is not a variable in memory dropped."""
-        results = {n: v for n, v in run.results.items() if n in self.plan.rows}
+        results = {n: v for n, v in run.results.items() if n in (*self.plan.rows, ERROR)}
         run = Straight(run.temporaries, results).of(set(results))
         temporaries = tuple((name, self._taken(value)) for name, value in run.temporaries)
         return Straight(temporaries, {n: self._taken(v) for n, v in run.results.items()})
@@ -256,7 +296,7 @@ class _Writer:
             return frozenset(), ()
         if "part" in self.over or "part" in self.running:
             runs = (*self.over.values(), *self.running.values())
-            changed = frozenset(n for run in runs for n in run.results)
+            changed = frozenset(n for run in runs for n in run.results if n != ERROR)
             read = {n for run in self.running.values() for n in run.read}
             return changed, tuple(n for n in self.plan.rows if n in changed | read)
         running, over = (
@@ -280,6 +320,7 @@ class _Writer:
         """Neurons a step further, or a part of it, as if none were refractory."""
         run, conditions = self._body(kind, each)
         adds = kind == "rest" and self.plan.is_early and not each
+        one = f"r_{self.plan.rows[0]}.dtype.type(1)"
         read = run.read | {n for c in conditions for n in names(c)}
         read |= {self.plan.inputs[0]} if adds else set()
         used = self._constants(run, also=conditions)
@@ -288,6 +329,15 @@ class _Writer:
             body += [f"{name} = a_{name}[i]" for name in used]
             body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]  # nA
         body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+        if kind == "whole":
+            before = [n for n in self.plan.rows if n in run.results]
+            body += [f"old[{k}, U64(number - begin)] = m_{n}" for k, n in enumerate(before)]
+            error = code(run.results[ERROR])
+            body += [
+                f"rough = {one} if not ({error} < {TOLERANCE}) else -{one}",
+                f"old[{KEPT}, U64(number - begin)] = rough",
+                "below = common(below, signs(rough))",
+            ]
         for name in self.plan.rows:
             value = run.results.get(name)
             if adds and name == self.plan.inputs[0]:
@@ -299,17 +349,18 @@ class _Writer:
                 ]
             elif value is not None:
                 body.append(f"r_{name}[i] = {code(value)}")
-        one = f"r_{self.plan.rows[0]}.dtype.type(1)"
         body += [f"below = common(below, signs({_sign(c, one)}))" for c in conditions]
         lines = [f"below = signs(-{one})"]
         lines += [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
         lines.append("return below >= 0")
-        rest = (
-            ["drive", "begin", "end", "c"] if each else ["begin", "end", "codes", "weight", *used]
-        )
+        extra = ["old"] if kind == "whole" else [] if each else ["codes", "weight"]
+        drive, constants = (["drive"], ["c"]) if each else ([], used)
+        rest = [*drive, "begin", "end", *extra, *constants]
         name = f"{kind}_of_{'different' if each else 'equal'}"
-        return f"@compiled\ndef {name}({self.rows}{', '.join(rest)}):\n{_lines(lines, 1)}"
+        return (
+            f"@compiled\ndef {name}({self.rows}{', '.join(rest)}{self.draws}):\n{_lines(lines, 1)}"
+        )
 
     def _body(self, kind: str, each: bool) -> tuple[Straight, list[Expression]]:
         """What a loop computes, and the conditions that it looks at; equal neurons get no current."""
@@ -327,6 +378,32 @@ class _Writer:
             known = lowering.compared(condition, self.timer, False) if self.timer else condition
             found.append(self._taken(known))
         return found
+
+    def _refine(self) -> str:
+        """Neurons that a whole step is too rough for, in parts of a step."""
+        run = self.over["part"]
+        before = [n for n in self.plan.rows if n in self.over["whole"].results]
+        others = [n for n in self.plan.rows if n in run.read and n not in before]
+        lines = ["i = U64(number)", "p = i if c.shape[1] > 1 else U64(0)"]
+        lines += [f"m_{n} = old[{k}, U64(number - begin)]" for k, n in enumerate(before)]
+        lines += [f"m_{n} = r_{n}[i]" for n in others]
+        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in run.read]
+        lines += [f"{name} = c[{name[1:]}, p]" for name in self._constants(run)]
+        body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+        body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
+        lines += [f"for _ in range({PARTS}):", *("    " + line for line in body)]
+        lines += [f"r_{n}[i] = m_{n}" for n in before]
+        return f"""@compiled
+def refine({self.rows}drive, begin, end, old, c{self.draws}):
+    for first in range(begin, end, PART):
+        last = min(first + PART, end)
+        n = I32(0)
+        for number in range(first, last):
+            n = I32(n + (I32(1) if old[{KEPT}, U64(number - begin)] > 0.0 else I32(0)))
+        if n:
+            for number in range(first, last):
+                if old[{KEPT}, U64(number - begin)] > 0.0:
+{_lines(lines, 5)}"""
 
     def _hold(self) -> str:
         """Note refractory neurons, and some of their variables, and count down."""
@@ -359,7 +436,7 @@ def hold({kept}left, begin, end, numbers, values):
         """Refractory neurons a step further, from the variables that were kept."""
         course = self.running
         if "part" in course:
-            runs = dict(course)
+            runs = {kind: course[kind] for kind in ("before", "part", "rest") if kind in course}
         else:
             runs = {"rest": course["rest"].of(self.changed)}
         used = self._constants(*runs.values(), also=self.conditions)
@@ -382,7 +459,7 @@ def hold({kept}left, begin, end, numbers, values):
         lines.append("running = left[i] != 0")
         lines += [f"reached |= {code(condition)}" for condition in self.conditions]
         return f"""@compiled
-def again({self.rows}left, drive, c, numbers, values, n):
+def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
     reached = False
     for k in range(n):
 {_lines(lines, 2)}
@@ -419,7 +496,7 @@ def again({self.rows}left, drive, c, numbers, values, n):
         body += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in changed]
         body += ["if fired:", "    log[total] = i", "    total += 1"]
         return f"""@compiled
-def fire({self.rows}left, c, begin, end, log, total):
+def fire({self.rows}left, c, begin, end, log, total{self.draws}):
     each = c.shape[1] > 1
     for first in range(begin, end, PART):
         last = min(first + PART, end)
@@ -458,7 +535,7 @@ def fire({self.rows}left, c, begin, end, log, total):
                     if no:
                         lines += ["else:", *("    " + line for line in self._block(no))]
                 case Integrate():
-                    raise NotImplementedError("integration in a condition")
+                    raise self._refusal("equations are integrated in an onCondition block")
         return lines or ["pass"]
 
     def _step(self) -> str:
@@ -467,7 +544,8 @@ def fire({self.rows}left, c, begin, end, log, total):
             f"state = carray(p_state, {max(len(self.plan.others), 1)} * size)",
             "left, drive = carray(p_left, size), carray(p_drive, size)",
             "c = carray(p_constants, (n_constants, columns))",
-            f"numbers, values = carray(p_numbers, {PIECE}), carray(p_values, ({KEPT}, {PIECE}))",
+            f"numbers, space = carray(p_numbers, {PIECE}), carray(p_values, ({SPACE}, {PIECE}))",
+            f"values, old = space[:{KEPT}], space[{KEPT}:]",
             "log, codes = carray(p_log, total + size), carray(p_codes, n_codes)",
         ]
         lines += [
@@ -481,38 +559,48 @@ def fire({self.rows}left, c, begin, end, log, total):
         if self.timer:
             lines.append(f"n = hold({kept}left, begin, end, numbers, values)")
         equal = {}
-        for kind in self.over:
+        for kind in (k for k in self.over if k != "part"):
             run, conditions = self._body(kind, each=False)
             used = self._constants(run, also=conditions)
             equal[kind] = "".join(f", c[{name[1:]}, 0]" for name in used)
-        if "part" in self.over:
+        if "before" in self.over:
             lines += [
-                f"for _ in range({PARTS}):",
-                "    if columns > 1 or size == 1:",
-                f"        part_of_different({self.rows}drive, begin, end, c)",
-                "    else:",
-                f"        part_of_equal({self.rows}begin, end, None, None{equal['part']})",
+                "if columns > 1 or size == 1:",
+                f"    before_of_different({self.rows}drive, begin, end, c{self.draws})",
+                "else:",
+                f"    before_of_equal({self.rows}begin, end, None, None{equal['before']}{self.draws})",
+            ]
+        if "whole" in self.over:
+            lines += [
+                "if columns > 1 or size == 1:",
+                f"    rough = whole_of_different({self.rows}drive, begin, end, old, c{self.draws})",
+                "else:",
+                f"    rough = whole_of_equal({self.rows}begin, end, old{equal['whole']}{self.draws})",
+                "if rough:",
+                f"    refine({self.rows}drive, begin, end, old, c{self.draws})",
             ]
         first = self.plan.rows[0]
         lines += [
             "if columns > 1 or size == 1:",
-            f"    reached = rest_of_different({self.rows}drive, begin, end, c)",
+            f"    reached = rest_of_different({self.rows}drive, begin, end, c{self.draws})",
             "elif n_codes:",
             f"    own = r_{first}.dtype.type(weight)",
-            f"    reached = rest_of_equal({self.rows}begin, end, codes, own{equal['rest']})",
+            f"    reached = rest_of_equal({self.rows}begin, end, codes, own{equal['rest']}{self.draws})",
             "else:",
-            f"    reached = rest_of_equal({self.rows}begin, end, None, None{equal['rest']})",
+            f"    reached = rest_of_equal({self.rows}begin, end, None, None{equal['rest']}{self.draws})",
         ]
         if self.timer:
-            lines.append(f"reached |= again({self.rows}left, drive, c, numbers, values, n)")
+            lines.append(
+                f"reached |= again({self.rows}left, drive, c, numbers, values, n{self.draws})"
+            )
         lines += [
             "if reached:",
-            f"    total = fire({self.rows}left, c, begin, end, log, total)",
+            f"    total = fire({self.rows}left, c, begin, end, log, total{self.draws})",
             "return total",
         ]
         return f"""def step(
     p_arrivals, n_local, p_state, size, p_left, p_drive, p_constants, n_constants, columns, begin,
-    end, p_codes, n_codes, weight, p_numbers, p_values, p_log, total,
+    end, p_codes, n_codes, weight, p_numbers, p_values, p_log, total, index, now, key0, key1,
 ):
 {_lines(lines, 1)}
 

@@ -17,12 +17,14 @@ from pyNN.standardmodels import StandardCellType, build_translations
 
 from portable_cortex.errors import UnsupportedError
 
-from .expressions import Expression, Name, Unary, replaced
-from .form import Assign, Branch, Neuron, Quantity, Statement
-from .reference import evaluate
+from .expressions import Expression, Name, Unary, names, replaced
+from .form import Neuron, Quantity
+from .lowering import changed
+from .reference import evaluate, resolved
 
 F64 = NDArray[np.float64]
 SIGNED = {1: "excitatory", -1: "inhibitory"}
+USUAL_STEP = 0.1  # ms, for defaults that depend on it
 
 
 class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
@@ -37,15 +39,38 @@ class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
     neuron: Neuron
 
     @classmethod
-    def initial_values(cls, parameters: Mapping[str, F64]) -> dict[str, F64]:
+    def initial_values(cls, parameters: Mapping[str, F64], step: float) -> dict[str, F64]:
         """Of the state variables, in the model's units, where parameters have these values."""
-        values = in_form(cls.neuron, parameters)
-        found = {}
-        for quantity in cls.neuron.state:
-            value = 0.0 if quantity.value is None else evaluate(quantity.value, values)
-            values[quantity.name] = value
-            found[quantity.name] = np.asarray(value, float) / float(quantity.factor)
-        return {name: found[name] for name in state_names(cls.neuron)}
+        values = resolved(cls.neuron, step, in_form(cls.neuron, parameters))
+        visible = state_names(cls.neuron)
+        return {
+            q.name: np.asarray(values[q.name], float) / float(q.factor)
+            for q in cls.neuron.state
+            if q.name in visible
+        }
+
+    @classmethod
+    def sources(cls, variable: str) -> tuple[str, ...]:
+        """State variables that a recordable variable is computed from: itself, or an inline's."""
+        if variable in {q.name for q in cls.neuron.state}:
+            return (variable,)
+        value = _inlines(cls.neuron)[variable].value
+        assert value is not None
+        used = names(value)
+        return tuple(q.name for q in cls.neuron.state if q.name in used)
+
+    @classmethod
+    def computed(
+        cls, variable: str, parameters: Mapping[str, F64], step: float, state: Mapping[str, F64]
+    ) -> F64:
+        """A recordable variable, from its `sources`; all in the model's units."""
+        if variable in state:
+            return state[variable]
+        values = resolved(cls.neuron, step, in_form(cls.neuron, parameters))
+        factors = {q.name: float(q.factor) for q in cls.neuron.state}
+        values |= {name: value * factors[name] for name, value in state.items()}
+        inline = _inlines(cls.neuron)[variable]
+        return np.asarray(evaluate(inline.value, values), float) / float(inline.factor)
 
 
 def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
@@ -70,14 +95,15 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
             "PyNN's current sources know one; make the others parameters"
         )
     is_conductance_based = any("S" in q.unit for q in (*neuron.state, *neuron.inlines))
-    defaults = {q.name: float(_default(q, neuron) / float(q.factor)) for q in neuron.parameters}
+    values = resolved(neuron, USUAL_STEP, {})
+    defaults = {q.name: float(values[q.name] / float(q.factor)) for q in neuron.parameters}
     state = [q for q in neuron.state if q.name in state_names(neuron)]
-    recordable = [q for q in (*state, *neuron.inlines)]
+    recordable = [*state, *_inlines(neuron).values()]
     own = {
         "__doc__": f"The neuron model {neuron.name}.",
         "neuron": neuron if is_conductance_based else _with_magnitudes(neuron),
         "default_parameters": defaults,
-        "default_initial_values": {q.name: 0.0 for q in state},
+        "default_initial_values": {q.name: float(values[q.name] / float(q.factor)) for q in state},
         "translations": build_translations(*((name, name) for name in defaults)),
         "recordable": ["spikes", *(q.name for q in recordable)],
         "units": {q.name: q.unit or "dimensionless" for q in recordable},
@@ -86,12 +112,7 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
         "injectable": True,
         **attributes,
     }
-    made = type(name, (NeuronType,), own)
-    own_defaults = {n: np.array([v]) for n, v in defaults.items()}
-    made.default_initial_values = {  # type: ignore[attr-defined]
-        n: float(v.ravel()[0]) for n, v in made.initial_values(own_defaults).items()
-    }
-    return made
+    return type(name, (NeuronType,), own)
 
 
 def receptors(neuron: Neuron) -> tuple[str, ...]:
@@ -116,20 +137,18 @@ def state_names(neuron: Neuron) -> tuple[str, ...]:
     return tuple(q.name for q in neuron.state if q.name not in hidden)
 
 
+def _inlines(neuron: Neuron) -> dict[str, Quantity]:
+    """Inlines that can be recorded: of parameters, internals and variables that are no timers."""
+    known = {q.name for q in (*neuron.parameters, *neuron.internals, *neuron.state)}
+    known -= neuron.timers
+    return {q.name: q for q in neuron.inlines if q.value is not None and names(q.value) <= known}
+
+
 def in_form(neuron: Neuron, parameters: Mapping[str, F64]) -> dict[str, Any]:
     """Parameters in the units of `form`, from those of the model."""
     return {
         q.name: np.asarray(parameters[q.name], float) * float(q.factor) for q in neuron.parameters
     }
-
-
-def _default(quantity: Quantity, neuron: Neuron) -> float:
-    known: dict[str, Any] = {}
-    for one in neuron.parameters:
-        known[one.name] = 0.0 if one.value is None else float(evaluate(one.value, known))
-        if one is quantity:
-            break
-    return float(known[quantity.name])
 
 
 def _with_magnitudes(neuron: Neuron) -> Neuron:
@@ -138,28 +157,12 @@ def _with_magnitudes(neuron: Neuron) -> Neuron:
         port.name: Unary("-", Name(port.name)) for port in neuron.ports if port.sign < 0
     }
 
-    def new(value: Expression) -> Expression:
-        return replaced(value, by)
-
-    def changed(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        return tuple(map(statement, statements))
-
-    def statement(one: Statement) -> Statement:
-        match one:
-            case Assign(name, value):
-                return Assign(name, new(value))
-            case Branch(condition, yes, no):
-                return Branch(new(condition), changed(yes), changed(no))
-        return one
-
     def jumps(found: tuple[tuple[str, Expression], ...]) -> tuple[tuple[str, Expression], ...]:
         return tuple((port, Unary("-", jump) if port in by else jump) for port, jump in found)
 
+    neuron = changed(neuron, lambda value: replaced(value, by))
     return replace(
         neuron,
-        update=changed(neuron.update),
-        receive=tuple((port, changed(statements)) for port, statements in neuron.receive),
-        conditions=tuple((new(c), changed(s)) for c, s in neuron.conditions),
         equations=tuple(replace(e, jumps=jumps(e.jumps)) for e in neuron.equations),
         convolutions=tuple(
             replace(c, jumps=tuple((n, Unary("-", jump)) for n, jump in c.jumps))

@@ -8,7 +8,7 @@ it is cheaper to advance all as if none were, and some once more (`Refractorines
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -22,10 +22,10 @@ from .expressions import (
     Name,
     Number,
     Unary,
+    calls,
     folded,
     mapped,
     names,
-    parts,
     replaced,
     walk,
 )
@@ -151,7 +151,7 @@ def total(neuron: Neuron, name: str, now: Mapping[str, Expression], prefix: str 
     now : dict
         Variables that have other values than their names say.
     prefix : str, optional
-        Of the names of factors: `HALF` for half a part of a step.
+        Of the names of factors: see `half`.
     """
     (row,) = (row for row in rows(neuron) if row.variable == name)
     terms: list[Expression] = [
@@ -167,22 +167,40 @@ def total(neuron: Neuron, name: str, now: Mapping[str, Expression], prefix: str 
 
 
 PARTS = 8  # of a step, in which equations without an exact solution are advanced
-HALF = "__half"  # what names of factors for half of such a part begin with
+ERROR = "__error"  # how far a whole step can be wrong, about: see `part`
 
 
-def part(neuron: Neuron, variables: Sequence[str]) -> Straight:
+def half(parts: int = PARTS) -> str:
+    """What names of factors for half of one of so many parts of a step begin with."""
+    return f"__half{parts}_"
+
+
+def part(
+    neuron: Neuron, variables: Sequence[str], parts: int = PARTS, tells_error: bool = False
+) -> Straight:
     """A part of a step of some variables, by the classical Runge-Kutta method.
 
     Linear variables among them, and convolutions, take their exact course, so that the others see
     it at the begin, the middle and the end.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    variables : sequence of str
+        What is integrated.
+    parts : int, optional
+        In which a step is cut.
+    tells_error : bool, optional
+        Whether `ERROR` is a result, too: how far the two slopes in the middle move a variable
+        apart, the largest of all. What the method is wrong by is far less, while this is small.
     """
-    run = _Run()
+    run, prefix = _Run(), half(parts)
     moving = [*variables, *(n for n in sorted(neuron.convolved) if n not in variables)]
     exact = [n for n in moving if neuron.equation(n).is_linear]
     others = [n for n in moving if n not in exact]
-    middle: dict[str, Expression] = {n: run.named(total(neuron, n, {}, HALF)) for n in exact}
-    end: dict[str, Expression] = {n: run.named(total(neuron, n, middle, HALF)) for n in exact}
-    length = Binary("/", Name(STEP), Number(Fraction(PARTS)))
+    middle: dict[str, Expression] = {n: run.named(total(neuron, n, {}, prefix)) for n in exact}
+    end: dict[str, Expression] = {n: run.named(total(neuron, n, middle, prefix)) for n in exact}
+    length = Binary("/", Name(STEP), Number(Fraction(parts)))
 
     def slopes(at: Mapping[str, Expression]) -> dict[str, Expression]:
         return {n: run.named(replaced(neuron.equation(n).derivative, at)) for n in others}
@@ -197,8 +215,14 @@ def part(neuron: Neuron, variables: Sequence[str]) -> Straight:
     k4 = slopes({**end, **moved(k3, Fraction(1))})
     inner = {n: Binary("*", Number(Fraction(2)), Binary("+", k2[n], k3[n])) for n in others}
     mean = {n: Binary("+", Binary("+", k1[n], inner[n]), k4[n]) for n in others}
-    new = moved(mean, Fraction(1, 6))
-    return Straight(tuple(run.temporaries), {**end, **new})
+    results = {**end, **moved(mean, Fraction(1, 6))}
+    if tells_error:
+        first, *more = (Call("abs", (Binary("-", k3[n], k2[n]),)) for n in others)
+        largest: Expression = first
+        for one in more:
+            largest = Call("max", (largest, one))
+        results[ERROR] = run.named(Binary("*", largest, length))
+    return Straight(tuple(run.temporaries), results)
 
 
 # --- constants ------------------------------------------------------------------------------------
@@ -225,6 +249,8 @@ class Constants:
             name = self.values.setdefault(expression, f"{CONSTANT}{len(self.values)}")
             return Name(name)
         match expression:
+            case Call(function, (*arguments, number)) if function in RANDOM:
+                return Call(function, (*map(self.taken, arguments), number))
             case Call(function, arguments):
                 return Call(function, tuple(map(self.taken, arguments)))
             case Unary(operator, operand):
@@ -255,7 +281,7 @@ def constant_names(neuron: Neuron) -> frozenset[str]:
         prefix + factor_name(row.variable, source)
         for row in rows(neuron)
         for source in ("", *row.sources, *row.inputs)
-        for prefix in ("", HALF)
+        for prefix in ("", half(1), half(PARTS))
     ]
     return frozenset((STEP, *own, *factors))
 
@@ -502,6 +528,39 @@ def compared(expression: Expression, timer: str, above: bool | Expression) -> Ex
     return mapped(expression, decided)
 
 
+# --- chance ---------------------------------------------------------------------------------------
+
+
+def numbered(neuron: Neuron) -> Neuron:
+    """The same neuron with a number as last argument of each function that draws.
+
+    What is written alike is computed once; draws are not, and a condition that is looked at twice
+    must find the same ones.
+    """
+    n = 0
+
+    def new(value: Expression) -> Expression:
+        return mapped(value, drawn)
+
+    def drawn(part: Expression) -> Expression:
+        nonlocal n
+        if isinstance(part, Call) and part.function in RANDOM:
+            n += 1
+            return Call(part.function, (*part.arguments, Number(Fraction(n))))
+        return part
+
+    return changed(neuron, new)
+
+
+def is_random(neuron: Neuron) -> bool:
+    """Whether a step draws random numbers."""
+    values = [e.derivative for e in neuron.equations] + values_of(neuron.update)
+    for condition, statements in neuron.conditions:
+        values += [condition, *values_of(statements)]
+    values += [value for _, statements in neuron.receive for value in values_of(statements)]
+    return any(calls(value) & set(RANDOM) for value in values)
+
+
 # --- other units ----------------------------------------------------------------------------------
 
 
@@ -520,7 +579,26 @@ def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
     def of(name: str, value: Expression) -> Expression:
         return Binary("/", value, factors[name]) if name in factors else value
 
-    def changed(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    return changed(neuron, new, of)
+
+
+def changed(
+    neuron: Neuron,
+    new: Callable[[Expression], Expression],
+    of: Callable[[str, Expression], Expression] = lambda name, value: value,
+) -> Neuron:
+    """A neuron with other expressions.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    new : callable
+        From an expression to what stands for it.
+    of : callable, optional
+        From a variable and what it is given, or moved by, to what stands for the latter.
+    """
+
+    def block(statements: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple(map(statement, statements))
 
     def statement(one: Statement) -> Statement:
@@ -528,7 +606,7 @@ def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
             case Assign(name, value):
                 return Assign(name, of(name, new(value)))
             case Branch(condition, yes, no):
-                return Branch(new(condition), changed(yes), changed(no))
+                return Branch(new(condition), block(yes), block(no))
         return one
 
     return replace(
@@ -548,7 +626,7 @@ def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
             )
             for e in neuron.equations
         ),
-        update=changed(neuron.update),
-        receive=tuple((port, changed(statements)) for port, statements in neuron.receive),
-        conditions=tuple((new(c), changed(statements)) for c, statements in neuron.conditions),
+        update=block(neuron.update),
+        receive=tuple((port, block(statements)) for port, statements in neuron.receive),
+        conditions=tuple((new(c), block(statements)) for c, statements in neuron.conditions),
     )

@@ -37,6 +37,7 @@ from .form import (
     Spike,
     Statement,
 )
+from .lowering import changed
 from .splitting import Given, Kernel, bare, convolved, split_equations
 from .units import factor
 
@@ -144,9 +145,10 @@ class _Reader:
         }
         kernels = self._kernels()
         spikes = [name for name, port in self._ports.items() if port.is_spike()]
-        given = self._derivatives({q.name: q.value for q in inlines if q.value is not None})
+        known = {q.name: q.value for q in inlines if q.value is not None}
+        given = self._derivatives(known)
         split = split_equations(blocks["state"], given, tuple(self._convolutions), kernels, spikes)
-        return Neuron(
+        neuron = Neuron(
             name=model.get_name(),
             parameters=blocks["parameters"],
             internals=blocks["internals"],
@@ -180,6 +182,7 @@ class _Reader:
                 for block in model.get_on_condition_blocks()
             ),
         )
+        return changed(neuron, lambda value: replaced(value, known))
 
     def _refuse(self, node: Any, what: str, remedy: str) -> UnsupportedError:
         place = _place(node.get_source_position())

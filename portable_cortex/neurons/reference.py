@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from .expressions import Binary, Call, Choice, Expression, Name, Number, Unary
+from portable_cortex.errors import InvalidValueError
+
+from .expressions import Binary, Call, Choice, Expression, Name, Number, Unary, names
 from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
 from .propagation import factor_name, factors, rows
 
@@ -49,6 +51,47 @@ def evaluate(
     3.0
     """
     return function(expression)(values, rng)[0]
+
+
+def resolved(
+    neuron: Neuron, step: float, given: Mapping[str, Any], rng: np.random.Generator | None = None
+) -> dict[str, Any]:
+    """Values of parameters and internals, and initial ones of variables, in the units of `form`.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    step : float
+        ms.
+    given : dict
+        Parameters that do not have their defaults.
+
+    Raises
+    ------
+    InvalidValueError
+        For values that are computed from each other in a circle, or from what is not known.
+    """
+    values: dict[str, Any] = {STEP: step, **given}
+    quantities = {
+        q.name: q for q in (*neuron.inlines, *neuron.parameters, *neuron.internals, *neuron.state)
+    }
+
+    def resolve(name: str, asking: tuple[str, ...]) -> None:
+        if name in values:
+            return
+        if name in asking or name not in quantities:
+            raise InvalidValueError(
+                f"{neuron.name}: {asking[-1]} is computed from {name}, which has no value before it"
+            )
+        value = quantities[name].value
+        for other in sorted(names(value)) if value is not None else ():
+            resolve(other, (*asking, name))
+        values[name] = 0.0 if value is None else evaluate(value, values, rng)
+
+    wanted = (*neuron.parameters, *neuron.internals, *neuron.state)
+    for quantity in wanted:
+        resolve(quantity.name, (quantity.name + " ",))
+    return {STEP: step} | {q.name: values[q.name] for q in wanted}
 
 
 def function(*expressions: Expression) -> Callable[..., tuple[Any, ...]]:
@@ -125,14 +168,9 @@ class Reference:
         self._neuron, self._n = neuron, n
         self._rng = np.random.default_rng(seed)
         self.values: dict[str, Values] = {STEP: self._each(step)}
-        for quantity in neuron.parameters:
-            given = (parameters or {}).get(quantity.name)
-            self._define(quantity.name, quantity.value, given)
-        for quantity in neuron.internals:
-            self._define(quantity.name, quantity.value, None)
-        constants = dict(self.values)
-        for quantity in neuron.state:
-            self._define(quantity.name, quantity.value, None)
+        values = resolved(neuron, step, parameters or {}, self._rng)
+        constants = {q.name: values[q.name] for q in (*neuron.parameters, *neuron.internals)}
+        self.values |= {name: self._each(value) for name, value in values.items()}
         for port in neuron.ports:
             self.values[port.name] = self._each(0.0)
         for current in neuron.currents:
@@ -143,11 +181,6 @@ class Reference:
         self._functions: dict[tuple[int, ...], Callable[..., tuple[Any, ...]]] = {}
         self._slopes: dict[tuple[str, ...], Callable[..., tuple[Any, ...]]] = {}
         self._convolved, self._timers = neuron.convolved, neuron.timers
-
-    def _define(self, name: str, value: Expression | None, given: Any) -> None:
-        if given is None:
-            given = 0.0 if value is None else evaluate(value, self.values, self._rng)
-        self.values[name] = self._each(given)
 
     def _value(self, *expressions: Expression) -> Any:
         """Values of expressions of the model, which are made functions once."""

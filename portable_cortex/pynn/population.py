@@ -376,7 +376,7 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         self.first_id = self.all_cells[0]
         defaults = self.celltype.default_initial_values
         if isinstance(self.celltype, NeuronType):
-            defaults = self.celltype.initial_values(self.parameters)
+            defaults = self.celltype.initial_values(self.parameters, state.dt)
         self.initial: dict[str, NDArray[np.float64]] = {
             name: np.array(np.broadcast_to(np.asarray(defaults.get(name, 0.0), float), self.size))
             for name in self.state_variables()
