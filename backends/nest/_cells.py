@@ -52,10 +52,10 @@ def nestml_cell_type(name: str, nestml_description: Any) -> Any:
     """
     made = celltype.cell_type(name, library.load(nestml_description))
     neuron = made.neuron
-    recorded = _writing.recordable(neuron)
-    text = _writing.written(neuron, neuron.name)
+    recorded = _writing.recordable(made)
+    text = _writing.written(neuron, neuron.name, recorded)
     model = f"{neuron.name}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    _modules.install(model, _writing.written(neuron, model))
+    _modules.install(model, _writing.written(neuron, model, recorded))
     own = {
         "nest_name": dict.fromkeys(("on_grid", "off_grid"), model),
         "translations": build_translations(

@@ -213,7 +213,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
             celltype.parameter_space = ParameterSpace(
                 values, celltype.get_schema(), shape=(self.size,)
             )
-            celltype.default_initial_values = celltype.initial_values(values)
+            celltype.default_initial_values = celltype.initial_values(values, state.dt)
         parameters = build_params(
             self._take_trains(celltype.native_parameters, np.arange(self.size)),
             None,

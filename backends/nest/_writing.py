@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from portable_cortex.neurons import lowering
-from portable_cortex.neurons.celltype import state_names
+from portable_cortex.neurons.celltype import USUAL_STEP, NeuronType, state_names
 from portable_cortex.neurons.expressions import (
     Binary,
     Call,
@@ -34,9 +34,9 @@ from portable_cortex.neurons.form import (
     Spike,
     Statement,
 )
-from portable_cortex.neurons.lowering import CONSTANT, HALF, PARTS, TEMPORARY
+from portable_cortex.neurons.lowering import CONSTANT, PARTS, TEMPORARY
 from portable_cortex.neurons.propagation import factor_name
-from portable_cortex.neurons.reference import ALMOST
+from portable_cortex.neurons.reference import ALMOST, resolved
 from portable_cortex.neurons.splitting import RANDOM
 
 TIME = "t"  # NESTML's name of the time
@@ -49,17 +49,23 @@ def native(name: str) -> str:
     return f"m_{name}"
 
 
-def recordable(neuron: Neuron) -> tuple[Quantity, ...]:
+def recordable(celltype: type[NeuronType]) -> tuple[Quantity, ...]:
     """What can be recorded: variables that can be set, then inlines that draw no random numbers."""
+    neuron, all_names = celltype.neuron, celltype.recordable
     state = {q.name: q for q in neuron.state}
-    inlines = [q for q in neuron.inlines if q.value is not None]
-    still = [q for q in inlines if q.value is not None and not calls(q.value) & set(RANDOM)]
-    return (*(state[name] for name in state_names(neuron)), *still)
+    return (
+        *(state[name] for name in state_names(neuron)),
+        *(q for q in neuron.inlines if q.name in all_names and not _draws(q)),
+    )
 
 
-def written(neuron: Neuron, name: str) -> str:
+def _draws(quantity: Quantity) -> bool:
+    return quantity.value is not None and bool(calls(quantity.value) & set(RANDOM))
+
+
+def written(neuron: Neuron, name: str, recorded: Sequence[Quantity]) -> str:
     """The file of a model; NEST knows it under `name`."""
-    return "\n".join(_Writer(neuron, name).lines()) + "\n"
+    return "\n".join(_Writer(lowering.numbered(neuron), name, recorded).lines()) + "\n"
 
 
 # --- expressions ----------------------------------------------------------------------------------
@@ -72,7 +78,7 @@ def code(expression: Expression) -> str:
             return _number(float(value))
         case Name(name):
             return _local(name)
-        case Call("random_uniform" | "random_normal" as function, (first, second)):
+        case Call("random_uniform" | "random_normal" as function, (first, second, _)):
             draw = function.removeprefix("random_")
             return f"({code(first)} + {code(second)} * draw.{draw}())"
         case Call("min" | "max" as function, arguments):
@@ -125,10 +131,9 @@ def _texts(values: Iterable[str]) -> str:
 class _Writer:
     """Writes one model."""
 
-    def __init__(self, neuron: Neuron, name: str) -> None:
-        self.neuron, self.name = neuron, name
+    def __init__(self, neuron: Neuron, name: str, recorded: Sequence[Quantity]) -> None:
+        self.neuron, self.name, self.recorded = neuron, name, recorded
         self.constants = lowering.Constants(lowering.constant_names(neuron))
-        self.recorded = recordable(neuron)
         inputs = [*(port.name for port in neuron.ports), *(q.name for q in neuron.currents)]
         own = [q.name for q in neuron.state]
         self.places = {name: k for k, name in enumerate((*own, *inputs, TIME))}
@@ -172,34 +177,41 @@ class _Writer:
     # --- parameters and constants -----------------------------------------------------------------
 
     def defaults(self) -> Iterator[str]:
-        """Of parameters; one may be made of those before it."""
-        n = len(self.neuron.parameters)
-        yield f"static inline const std::array< double, {n} > defaults = []"
-        yield "{"
-        for q in self.neuron.parameters:
-            value = "0.0" if q.value is None else code(q.value)
-            yield f"[[maybe_unused]] const double {native(q.name)} = {value};"
-        own = ", ".join(native(q.name) for q in self.neuron.parameters)
-        yield f"return std::array< double, {n} > {{ {own} }};"
-        yield "}();"
+        """Of parameters."""
+        values = resolved(self.neuron, USUAL_STEP, {})
+        own = [_number(float(values[q.name])) for q in self.neuron.parameters]
+        yield from _table("double", "defaults", f"{{ {', '.join(own)} }}", len(own))
 
-    def known(self) -> Iterator[str]:
-        """Parameters and what is computed from them, by name."""
-        for k, q in enumerate(self.neuron.parameters):
+    def known(self, wanted: Iterable[Quantity]) -> Iterator[str]:
+        """Parameters and what is computed from them, by name, in an order that is possible."""
+        n = self.neuron
+        for k, q in enumerate(n.parameters):
             yield f"[[maybe_unused]] const double {native(q.name)} = p[ {k} ];"
         yield f"[[maybe_unused]] const double {native(STEP)} = step;"
-        for q in self.neuron.internals:
-            if q.value is not None:
-                yield f"[[maybe_unused]] const double {native(q.name)} = {code(q.value)};"
+        others = {q.name: q for q in (*n.inlines, *n.internals, *n.state)}
+        order: dict[str, None] = {}
+
+        def need(name: str) -> None:
+            if name in order or name not in others:
+                return
+            value = others[name].value
+            for other in sorted(names(value)) if value is not None else ():
+                need(other)
+            order[name] = None
+
+        for q in wanted:
+            need(q.name)
+        for name in order:
+            value = others[name].value
+            said = "0.0" if value is None else code(value)
+            yield f"[[maybe_unused]] const double {native(name)} = {said};"
 
     def initial(self) -> Iterator[str]:
         """The state as it begins."""
         yield "static void initial( const double* p, const double step, double* s )"
         yield "{"
-        yield from self.known()
+        yield from self.known(self.neuron.state)
         for k, q in enumerate(self.neuron.state):
-            value = "0.0" if q.value is None else code(q.value)
-            yield f"[[maybe_unused]] const double {native(q.name)} = {value};"
             yield f"s[ {k} ] = {native(q.name)};"
         yield "}"
 
@@ -207,9 +219,9 @@ class _Writer:
         """Constants from parameters."""
         yield "static bool constants( const double* p, const double step, double* c )"
         yield "{"
-        yield from self.known()
+        yield from self.known(self.neuron.internals)
         used = {name for value in self.constants.values for name in names(value)}
-        for prefix, length in (("", "step"), (HALF, f"0.5 * step / {PARTS}")):
+        for prefix, length in (("", "step"), (lowering.half(), f"0.5 * step / {PARTS}")):
             yield from self.factors(prefix, length, used)
         for value, name in self.constants.values.items():
             yield f"{_local(name)} = {code(value)};"
