@@ -11,6 +11,7 @@ from portable_cortex.errors import BackendUnavailableError, UnsupportedError
 from portable_cortex.neurons import celltype, library
 from portable_cortex.neurons.reference import Reference
 
+pytestmark = pytest.mark.compiler
 pytest.importorskip("nest", reason="NEST is not installed: pip install portable-cortex[nest]")
 
 MODEL = """
@@ -192,6 +193,10 @@ def test_mistakes_are_said(sim):
     cells = sim.Population(2, kind())
     with pytest.raises(UnsupportedError, match="three_ports_neuron, has no continuous input"):
         cells.inject(sim.DCSource(amplitude=1.0))
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0]))
+    plastic = sim.TsodyksMarkramSynapse(weight=1.0, delay=1.0)
+    with pytest.raises(UnsupportedError, match="cannot make TsodyksMarkramSynapse onto a neuron"):
+        sim.Projection(source, cells, sim.AllToAllConnector(), plastic, receptor_type="fast")
 
 
 def test_no_compiler_is_said(sim, monkeypatch, tmp_path):

@@ -46,8 +46,8 @@ def nestml_cell_type(name: str, nestml_description: Any) -> Any:
     Examples
     --------
     >>> import portable_cortex
-    >>> sim = portable_cortex.simulator("nest")  # doctest: +SKIP
-    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]  # doctest: +SKIP
+    >>> sim = portable_cortex.simulator("nest")
+    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
     -51.0
     """
     made = celltype.cell_type(name, library.load(nestml_description))

@@ -20,9 +20,7 @@ from ._pynn import nest
 
 OWN = Path(__file__).parent / "cpp"
 COMPILERS = ("g++", "clang++", "c++")
-FLAGS = (
-    "-std=c++20", "-O2", "-fPIC", "-shared", "-fopenmp", "-ffp-contract=off", "-fno-gnu-unique",
-)  # fmt: skip
+FLAGS = ("-std=c++20", "-O2", "-fPIC", "-shared", "-fopenmp", "-ffp-contract=off")
 
 _installed: dict[str, Path] = {}
 """NEST's models in modules of this process, and the modules."""
@@ -54,8 +52,14 @@ def install_again() -> None:
     known = set(nest.node_models) if _installed else set()
     for model, module in _installed.items():
         if model not in known:
-            with quiet():
-                nest.Install(str(module.with_suffix("")))
+            try:
+                with quiet():
+                    nest.Install(str(module.with_suffix("")))
+            except nest.NESTError as error:
+                raise BackendUnavailableError(
+                    f"NEST does not load the neuron model {module}: {error}. Delete this file, so "
+                    "that it is compiled again"
+                ) from error
 
 
 def _compiled(model: str, text: str) -> Path:

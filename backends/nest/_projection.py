@@ -309,7 +309,16 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         return super().can_have(synapse_type) or hasattr(synapse_type, "_get_nest_synapse_model")
 
     def make_plastic(self, connector: Any) -> None:
-        """See the floor; in one process."""
+        """See the floor; in one process, and onto cells whose model is NEST's own."""
+        parts = getattr(self.post, "populations", [self.post])
+        if any(isinstance(part.celltype, ModelledType) for part in parts):
+            raise refusal(
+                "nest",
+                "nestml: plastic synapses",
+                f"make {type(self.synapse_type).__name__} onto a neuron model in NESTML "
+                f"(projection {self.label})",
+                "Use StaticSynapse, or a standard cell type",
+            )
         if parallel.processes() > 1:
             raise refusal(
                 "nest",

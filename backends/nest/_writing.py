@@ -34,11 +34,12 @@ from portable_cortex.neurons.form import (
     Spike,
     Statement,
 )
-from portable_cortex.neurons.lowering import CONSTANT, PARTS, TEMPORARY
+from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 from portable_cortex.neurons.propagation import factor_name
 from portable_cortex.neurons.reference import ALMOST, resolved
 from portable_cortex.neurons.splitting import RANDOM
 
+TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced in parts of a step
 TIME = "t"  # NESTML's name of the time
 INCLUDE = "neuron.h"
 FUNCTIONS = {"abs": "std::abs", "round": "std::nearbyint"}  # others have C++'s names
@@ -221,8 +222,9 @@ class _Writer:
         yield "{"
         yield from self.known(self.neuron.internals)
         used = {name for value in self.constants.values for name in names(value)}
-        for prefix, length in (("", "step"), (lowering.half(), f"0.5 * step / {PARTS}")):
-            yield from self.factors(prefix, length, used)
+        yield from self.factors("", "step", used)
+        for parts in (1, PARTS):
+            yield from self.factors(lowering.half(parts), f"0.5 * step / {parts}", used)
         for value, name in self.constants.values.items():
             yield f"{_local(name)} = {code(value)};"
         yield "return true;"
@@ -359,23 +361,45 @@ class _Writer:
         yield "}"
 
     def solved(self, variables: Sequence[str], solved: Sequence[str]) -> Iterator[str]:
-        """The same of those that need a solver, in parts of a step; others move with them."""
+        """The same of those that need a solver; others move with them.
+
+        By a whole step where that is exact enough, else in parts.
+        """
+        whole = lowering.part(self.neuron, variables, 1, tells_error=True)
         part = lowering.part(self.neuron, variables)
         yield "{"
         for name in part.results:  # under the same names
             yield f"double start_{name} = {native(name)};"
-        yield f"for ( int part = 0; part < {PARTS}; ++part )"
+        yield "bool is_rough = true;"
+        yield "{"
+        yield from self.temporaries(whole)
+        yield f"is_rough = not ( {self.taken(whole.results[ERROR])} < {TOLERANCE!r} );"
+        yield "if ( not is_rough )"
+        yield "{"
+        yield from self.results(whole)
+        yield "}"
+        yield "}"
+        yield f"for ( int part = 0; is_rough and part < {PARTS}; ++part )"
         yield "{"
         for name in part.results:
             yield f"const double {native(name)} = start_{name};"
-        for name, value in part.temporaries:
-            yield f"const double {_local(name)} = {self.taken(value)};"
-        for name, value in part.results.items():
-            yield f"start_{name} = {self.taken(value)};"
+        yield from self.temporaries(part)
+        yield from self.results(part)
         yield "}"
         for name in solved:
             yield f"next_{name} = start_{name};"
         yield "}"
+
+    def temporaries(self, run: Straight) -> Iterator[str]:
+        """What is computed on the way."""
+        for name, value in run.temporaries:
+            yield f"const double {_local(name)} = {self.taken(value)};"
+
+    def results(self, run: Straight) -> Iterator[str]:
+        """What comes out."""
+        for name, value in run.results.items():
+            if name != ERROR:
+                yield f"start_{name} = {self.taken(value)};"
 
     # --- what is recorded -------------------------------------------------------------------------
 
