@@ -179,16 +179,15 @@ factors( const Slope& slope, const double step )
 // A node of NEST from a model:
 //
 // n_parameters, n_state, n_visible, n_recorded, n_ports, n_currents, n_constants, has_time
-// parameter_names, recorded_names: those recorded are the first of the state, and more
+// parameter_names, recorded_names: of the latter the first are variables, the visible ones
 // defaults: of parameters
-// places: of what is recorded in the state
-// constants( parameters, step, constants ): whether it can be done
+// places: of the visible variables in the state
+// constants( parameters, step, constants ): whether equations have a solution that is finite
 // initial( parameters, step, state )
 // step( state, constants, draw ): whether there is a spike
-// recorded( k, state, constants ): what is recorded beside the state
+// recorded( k, state, constants ): what is recorded beside variables
 //
-// The state has the variables, those that can be set first; then sums of weights that arrive at
-// ports, currents, and the time.
+// The state has the variables, then sums of weights that arrive at ports, currents, and the time.
 template < typename Model >
 class Neuron : public nest::ArchivingNode
 {
