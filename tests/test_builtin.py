@@ -296,7 +296,7 @@ def test_refractory_neurons_are_found_counted_down_and_set_back(steps_left, begi
     refractory, n = np.array(steps_left, kind), len(steps_left)
     begin = min(begin, n - 1)
     v = np.arange(n, dtype=float)
-    held = np.zeros(n, np.int32), np.zeros(n)
+    held = np.zeros(n, np.int32), np.zeros((1, n))
     n_held = _integrate._hold(v, refractory, begin, n, held)
     expected = np.array(steps_left)
     expected[begin:] = np.maximum(expected[begin:] - 1, 0)
@@ -321,7 +321,7 @@ digest = hashlib.sha256()
 n, log = 1000, np.zeros(1000, np.int32)
 s, exc, inh = np.full((1, n), 3.0), np.zeros(n), np.zeros(n)
 refractory, drive = np.zeros(n, np.uint8), np.zeros(n)
-held = np.zeros(n, np.int32), np.zeros(n)
+held = np.zeros(n, np.int32), np.zeros((1, n))
 equal = np.array([[0.99, 0.3, 0.3, 0.8, 0.8, 0.1, 0.4, 15.0, 0.0, 20.0]]).T
 for columns in (equal, np.repeat(equal, n, axis=1)):
     for step in range(200):

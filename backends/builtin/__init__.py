@@ -61,6 +61,14 @@ class BuiltinBackend(Backend):
     )
     cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
 
+    takes_neurons = True
+
+    def neuron_code(self, neuron: Any) -> str:
+        """The loop in Python that numba compiles."""
+        from . import _generated
+
+        return _generated.model(neuron).text
+
     def simulator(self, options: BuiltinOptions) -> Any:
         """`_namespace`, with the options set."""
         from . import _namespace

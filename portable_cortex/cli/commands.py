@@ -43,6 +43,7 @@ from ..registry import (
 )
 from ..support import summary
 from .entry import TRACEBACK, status_of
+from .neuron_commands import neurons
 from .options import (
     DRIVE_HELP,
     OPTION_HELP,
@@ -432,6 +433,7 @@ def benchmark(
 
 app.command()(submit)
 app.add_typer(jobs, name="jobs")
+app.add_typer(neurons, name="neurons")
 
 
 @app.command()

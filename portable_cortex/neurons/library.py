@@ -31,13 +31,29 @@ def _folder() -> resources.abc.Traversable:
     return resources.files(__package__) / "catalogue"
 
 
-def load(description: str | Path, name: str | None = None) -> Neuron:
+def about(name: str) -> str:
+    """What a model of the catalogue is: the first sentence of its file.
+
+    Examples
+    --------
+    >>> about("lif_curr_exp")
+    'Leaky integrate-and-fire neuron with exponential synaptic currents'
+    """
+    said = []
+    for line in (_folder() / f"{name}{SUFFIX}").read_text().splitlines():
+        if not line.removeprefix("#").strip():
+            break
+        said.append(line.removeprefix("#").strip())
+    return " ".join(said).partition(". ")[0].removesuffix(".")
+
+
+def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
     """The model of a description.
 
     Parameters
     ----------
-    description : str or Path
-        A name of the catalogue, a file, or a text in NESTML.
+    description : str, Path or Neuron
+        A name of the catalogue, a file, or a text in NESTML; a model is returned as it is.
     name : str, optional
         Of the model, where the description has several.
 
@@ -46,6 +62,8 @@ def load(description: str | Path, name: str | None = None) -> Neuron:
     InvalidValueError, UnsupportedError
         For what is no such thing, and for mistakes in it (`nestml.read`).
     """
+    if isinstance(description, Neuron):
+        return description
     said = str(description)
     if said in catalogue():
         return _read((_folder() / f"{said}{SUFFIX}").read_text(), said, name)
