@@ -82,6 +82,7 @@ class NestBackend(Backend):
         "reset: under mpirun": "NEST was seen to crash in the second network of the same processes",
         "second-setup: under mpirun": "NEST was seen to crash in the second network of the same "
         "processes",
+        "nestml: plastic synapses": "PyNN gives the weights and their bounds other units in NEST",
         "mpirun: plastic synapses": "PyNN makes those of a process apart, NEST all at once",
         "mpirun: projections after a run, or after synapses were read": "NEST would deliver spikes "
         "to the wrong synapses",
