@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portable_cortex.errors import InvalidValueError, UnsupportedError
 from portable_cortex.neurons.expressions import (
     Binary,
     Call,

@@ -15,6 +15,7 @@ from fractions import Fraction
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
 from portable_cortex.neurons.expressions import (
+    RANDOM,
     ZERO,
     Binary,
     Call,
@@ -31,7 +32,6 @@ from portable_cortex.neurons.expressions import (
 from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Statement
 from portable_cortex.neurons.lowering import CONSTANT, FIRED, PARTS, TEMPORARY
 from portable_cortex.neurons.reference import ALMOST
-from portable_cortex.neurons.splitting import RANDOM
 
 from ._functions import NAMES
 

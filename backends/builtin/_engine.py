@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
+from portable_cortex.errors import SimulationError
 from portable_cortex.host.interruption import shielded
 from portable_cortex.pynn.values import members
 
@@ -24,7 +25,7 @@ from . import _checkpoint, _kernel, _memory, _synapses, _turns
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
 from ._llvm import PLACE
-from ._philox import NEURON, POISSON
+from ._philox import POISSON
 from ._poisson import PIECE, tables
 from ._writing import SPACE
 
@@ -162,7 +163,7 @@ class Engine:
             )
             ends = len(inputs), len(inputs) + len(rows)
             where += (n_own, n_values, *own.shape, n_constants, *ends)
-            groups.append((*where, *self._key(population, NEURON)))
+            groups.append((*where, *self._key(population)))
             inputs += rows
             constants.append(own.ravel())
             n_constants += own.size
@@ -232,8 +233,9 @@ class Engine:
         steps = np.stack([start, start + duration], axis=1) / self._state.dt
         return np.asarray(np.rint(np.minimum(steps, 2.0**60)), np.int64)
 
-    def _key(self, population: Any, quantity: int = POISSON) -> tuple[int, int]:
-        return self._state.seed, 2 * population.number * 16 + quantity
+    def _key(self, population: Any) -> tuple[int, int]:
+        """Of what Poisson sources draw, or neurons."""
+        return self._state.seed, 2 * population.number * 16 + POISSON
 
     def _background(self, population: Any, projections: list[Any]) -> list[Any]:
         """The Poisson input of a population, as rows of `BACKGROUND`."""
@@ -418,6 +420,7 @@ class Engine:
                 _kernel.run(0, start, n_steps, ready[0], shared)
             for other in others:
                 other.result()
+            self._check_state()
         finally:
             for other in others:  # the threads end their slice together
                 other.result()
@@ -425,6 +428,20 @@ class Engine:
                 self._collect(start, n_steps, ready)
                 for source, wave in zip(self._state.current_sources, waves, strict=True):
                     source.take(wave)
+
+    def _check_state(self) -> None:
+        """Raise an error for neurons whose equations have run away."""
+        if all(np.isfinite(mine.page.sum()) for mine in self._threads):
+            return
+        for population, cells, variables, _ in self.blocks():
+            for name, values in zip(population.state, variables, strict=True):
+                wrong = np.flatnonzero(~np.isfinite(values))
+                if wrong.size:
+                    raise SimulationError(
+                        f"{name} of cell {cells.start + wrong[0]} of population {population.label} "
+                        f"became {values[wrong[0]]} soon after {self._state.t:g} ms: its "
+                        "equations ran away; the input is too strong, or the time step too large"
+                    )
 
     def _collect(self, start: int, n_steps: int, ready: list[_kernel.Mine]) -> None:
         """Take over what a slice recorded."""

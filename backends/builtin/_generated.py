@@ -1,4 +1,4 @@
-"""Loops that were written for neuron models: kept in the cache, compiled once, called by address."""
+"""Loops that were written for neuron models: compiled once, cached, called by address."""
 
 from __future__ import annotations
 
@@ -159,7 +159,8 @@ def _module(text: str, name: str) -> ModuleType:
         part.write_text(text)
         part.replace(path)
     spec = importlib.util.spec_from_file_location(f"portable_cortex_neurons.{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -191,7 +191,8 @@ def advance(
     """Advance cells of a group, add Poisson input, and append those that fired to the log.
 
     `loop` is the address of a loop that was written for the model (`_generated`), or 0.
-    `neurons` are groups, arrivals, page, refractory, drive, constants, held and loops of `_kernel.Mine`;
+    `neurons` are groups, arrivals, page, refractory, drive, constants, held and loops of
+    `_kernel.Mine`;
     `poisson` are codes of events, a receptor and a weight.
     """
     codes, receptor, weight = poisson

@@ -47,7 +47,8 @@ class Population(floor.Population):
 
     def take_parameters(self, changed: Any) -> None:
         """Alpha-shaped synapses keep their slope."""
-        floor.keep_slopes(self.state, self.parameters, changed)
+        if not self.is_generated:  # whose variables have units of their own
+            floor.keep_slopes(self.state, self.parameters, changed)
         super().take_parameters(changed)
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:

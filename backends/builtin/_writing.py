@@ -208,7 +208,8 @@ class _Writer:
     def _refusal(self, what: str) -> UnsupportedError:
         return UnsupportedError(
             f"{self.neuron.name}: {what}, which the built-in engine has no loop for; call "
-            "integrate_odes once, in the update block, or under an if that asks for a refractory timer"
+            "integrate_odes once in the update block, or under an if that asks for a refractory "
+            "timer"
         )
 
     def module(self) -> str:
@@ -344,7 +345,8 @@ class _Writer:
                 body += [
                     f"new = {code(Name(name) if value is None else value)}",
                     "if codes is not None:",
-                    f"    new += weight * r_{name}.dtype.type(I32(codes[U64(number - begin)] >> U16(1)))",
+                    "    count = I32(codes[U64(number - begin)] >> U16(1))",
+                    f"    new += weight * r_{name}.dtype.type(count)",
                     f"r_{name}[i] = new",
                 ]
             elif value is not None:
@@ -363,7 +365,7 @@ class _Writer:
         )
 
     def _body(self, kind: str, each: bool) -> tuple[Straight, list[Expression]]:
-        """What a loop computes, and the conditions that it looks at; equal neurons get no current."""
+        """What a loop computes, and conditions that it looks at; equal neurons get no current."""
         run = self.over[kind]
         conditions = [replaced(c, run.results) for c in self._not_running()]
         if not each:
@@ -562,20 +564,20 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
         for kind in (k for k in self.over if k != "part"):
             run, conditions = self._body(kind, each=False)
             used = self._constants(run, also=conditions)
-            equal[kind] = "".join(f", c[{name[1:]}, 0]" for name in used)
+            equal[kind] = "".join(f", c[{name[1:]}, 0]" for name in used) + self.draws
         if "before" in self.over:
             lines += [
                 "if columns > 1 or size == 1:",
                 f"    before_of_different({self.rows}drive, begin, end, c{self.draws})",
                 "else:",
-                f"    before_of_equal({self.rows}begin, end, None, None{equal['before']}{self.draws})",
+                f"    before_of_equal({self.rows}begin, end, None, None{equal['before']})",
             ]
         if "whole" in self.over:
             lines += [
                 "if columns > 1 or size == 1:",
                 f"    rough = whole_of_different({self.rows}drive, begin, end, old, c{self.draws})",
                 "else:",
-                f"    rough = whole_of_equal({self.rows}begin, end, old{equal['whole']}{self.draws})",
+                f"    rough = whole_of_equal({self.rows}begin, end, old{equal['whole']})",
                 "if rough:",
                 f"    refine({self.rows}drive, begin, end, old, c{self.draws})",
             ]
@@ -585,9 +587,9 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
             f"    reached = rest_of_different({self.rows}drive, begin, end, c{self.draws})",
             "elif n_codes:",
             f"    own = r_{first}.dtype.type(weight)",
-            f"    reached = rest_of_equal({self.rows}begin, end, codes, own{equal['rest']}{self.draws})",
+            f"    reached = rest_of_equal({self.rows}begin, end, codes, own{equal['rest']})",
             "else:",
-            f"    reached = rest_of_equal({self.rows}begin, end, None, None{equal['rest']}{self.draws})",
+            f"    reached = rest_of_equal({self.rows}begin, end, None, None{equal['rest']})",
         ]
         if self.timer:
             lines.append(

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from portable_cortex.neurons import lowering
 from portable_cortex.neurons.celltype import USUAL_STEP, NeuronType, state_names
 from portable_cortex.neurons.expressions import (
+    RANDOM,
     Binary,
     Call,
     Choice,
@@ -37,7 +38,6 @@ from portable_cortex.neurons.form import (
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 from portable_cortex.neurons.propagation import factor_name
 from portable_cortex.neurons.reference import ALMOST, resolved
-from portable_cortex.neurons.splitting import RANDOM
 
 TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced in parts of a step
 TIME = "t"  # NESTML's name of the time

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from portable_cortex.neurons import lowering
 from portable_cortex.neurons.celltype import in_form, state_names
 from portable_cortex.neurons.expressions import (
+    RANDOM,
     Binary,
     Call,
     Choice,
@@ -36,7 +37,6 @@ from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight, half
 from portable_cortex.neurons.propagation import factors
 from portable_cortex.neurons.reference import ALMOST, evaluate, resolved
-from portable_cortex.neurons.splitting import RANDOM
 
 F64 = NDArray[np.float64]
 STIMULUS = "i_stim"  # of electrodes, for one step, nA

@@ -1,4 +1,4 @@
-"""``portable-cortex neurons ...``: the catalogue of neuron models, and what backends make of them."""
+"""``portable-cortex neurons ...``: neuron models, and what backends make of them."""
 
 from __future__ import annotations
 

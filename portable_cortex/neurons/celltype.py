@@ -1,8 +1,8 @@
 """Cell types of PyNN from neuron models: names, units and defaults are those of the model's file.
 
-A spike port is a receptor type. It gets the weight of a synapse as a number: what a weight of 1 does,
-the model says. Ports for spikes of one sign are called ``excitatory`` and ``inhibitory`` where there
-is one of each; an inhibitory one gets the magnitude.
+A spike port is a receptor type. It gets the weight of a synapse as a number: what a weight of 1
+does, the model says. Ports for spikes of one sign are called ``excitatory`` and ``inhibitory``
+where there is one of each; an inhibitory one gets the magnitude.
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
     """
     if len(neuron.currents) > 1:
         raise UnsupportedError(
-            f"{neuron.name} has the continuous inputs {', '.join(q.name for q in neuron.currents)}: "
-            "PyNN's current sources know one; make the others parameters"
+            f"{neuron.name} has several continuous inputs, "
+            f"{', '.join(q.name for q in neuron.currents)}: PyNN's current sources know one; make "
+            "the others parameters"
         )
     is_conductance_based = any("S" in q.unit for q in (*neuron.state, *neuron.inlines))
     values = resolved(neuron, USUAL_STEP, {})

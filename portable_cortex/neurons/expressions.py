@@ -87,6 +87,7 @@ FUNCTIONS = (
     "exp", "expm1", "log", "log10", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc",
     "abs", "ceil", "floor", "round", "min", "max", "sqrt", "random_uniform", "random_normal",
 )  # fmt: skip
+RANDOM = ("random_uniform", "random_normal")
 PRECEDENCE = {
     "or": 1, "and": 2, "not": 3,
     "<": 4, "<=": 4, "==": 4, "!=": 4, ">=": 4, ">": 4,

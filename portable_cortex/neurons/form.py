@@ -11,8 +11,8 @@ Numbers are in ms, mV, pA, pF, nS and what these make (`units`). A step goes lik
 6. ``conditions``, one after the other, as each of them finds the variables;
 7. variables can be read.
 
-A timer is a variable whose derivative is -1. It is 0 where it comes within a millionth of a step of 0,
-lest rounding add a step to a refractory time: 1 ms is ten steps of 0.1 ms.
+A timer is a variable whose derivative is -1. It is 0 where it comes within a millionth of a step
+of 0, lest rounding add a step to a refractory time: 1 ms is ten steps of 0.1 ms.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from .expressions import (
     ONE,
+    RANDOM,
     ZERO,
     Binary,
     Call,
@@ -31,7 +32,7 @@ from .expressions import (
 )
 from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
 from .propagation import factor_name, rows
-from .splitting import RANDOM, degree
+from .splitting import degree
 
 FIRED = "__fired"  # a variable that a spike makes 1
 TEMPORARY, CONSTANT = "__t", "__c"  # what names of temporaries and constants begin with

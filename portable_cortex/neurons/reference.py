@@ -15,9 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from portable_cortex.errors import InvalidValueError
+from portable_cortex.errors import InvalidValueError, UnsupportedError
 
-from .expressions import Binary, Call, Choice, Expression, Name, Number, Unary, names
+from .expressions import (
+    RANDOM,
+    Binary,
+    Call,
+    Choice,
+    Expression,
+    Name,
+    Number,
+    Unary,
+    calls,
+    names,
+)
 from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
 from .propagation import factor_name, factors, rows
 
@@ -84,6 +95,11 @@ def resolved(
                 f"{neuron.name}: {asking[-1]} is computed from {name}, which has no value before it"
             )
         value = quantities[name].value
+        if rng is None and value is not None and calls(value) & set(RANDOM):
+            raise UnsupportedError(
+                f"{neuron.name}: {name} begins with a random number; draw it in PyNN, with a "
+                "RandomDistribution for the parameter or in initialize()"
+            )
         for other in sorted(names(value)) if value is not None else ():
             resolve(other, (*asking, name))
         values[name] = 0.0 if value is None else evaluate(value, values, rng)

@@ -15,6 +15,7 @@ from typing import Any
 
 from .expressions import (
     ONE,
+    RANDOM,
     ZERO,
     Binary,
     Call,
@@ -32,7 +33,6 @@ from .expressions import (
 )
 from .form import PRIME, Convolution, Equation, Quantity
 
-RANDOM = ("random_uniform", "random_normal")
 NOT_LINEAR = 2
 
 

@@ -392,6 +392,8 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
     def check(self, parameters: Mapping[str, NDArray[Any]]) -> None:
         """Raise an error for values that no cell of this backend can have."""
         for name, values in parameters.items():
+            if isinstance(self.celltype, NeuronType):
+                values = values[~np.isinf(values)]  # such as a bound that is none
             check_parameter(name, values)
 
     def state_variables(self) -> tuple[str, ...]:
