@@ -13,7 +13,7 @@ import tempfile
 from importlib import metadata, resources
 from pathlib import Path
 
-from portable_cortex.errors import InvalidValueError
+from portable_cortex.errors import InvalidValueError, UnsupportedError
 from portable_cortex.host.cache import writable_cache
 
 from .form import Neuron
@@ -83,6 +83,10 @@ def _read(text: str, origin: str, name: str | None) -> Neuron:
         kept = pickle.loads(place.read_bytes())
         assert isinstance(kept, Neuron)
         return kept
+    if not _has_nestml():
+        raise UnsupportedError(
+            f"{origin} is in NESTML, which pynestml reads: pip install 'portable-cortex[nestml]'"
+        )
     from . import nestml
 
     with tempfile.TemporaryDirectory() as folder:
