@@ -6,23 +6,21 @@ after that, and the threshold looked at after the step, since conditions may dep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import brian2
 import numpy as np
 
-from portable_cortex.errors import InvalidValueError
 from portable_cortex.neurons import celltype, library
-from portable_cortex.neurons.form import STEP, Neuron
-from portable_cortex.neurons.lowering import HALF, PARTS
-from portable_cortex.neurons.propagation import factor_name, factors, rows
+from portable_cortex.neurons.form import Neuron
+from portable_cortex.neurons.numbers import numbers
+from portable_cortex.neurons.propagation import factor_name, rows
 from portable_cortex.neurons.reference import evaluate
 from portable_cortex.support import refusal
 
 from . import _simulator
 from ._functions import FUNCTIONS
-from ._groups import Array, Cells, common
+from ._groups import Cells, common
 from ._handover import initial_values
 from ._neurons import Model, driven
 from ._poisson import events
@@ -121,46 +119,7 @@ def _parameters(cells: Cells) -> list[str]:
     return list(cells.populations[0].celltype.default_parameters)
 
 
-# --- numbers --------------------------------------------------------------------------------------
-
-
-def numbers(neuron: Neuron, parameters: Mapping[str, Array], step: float) -> dict[str, Array]:
-    """Parameters, internals and factors in the units of `form`: one for all cells, or for each.
-
-    Parameters
-    ----------
-    neuron : Neuron
-    parameters : dict
-        In the units of the model, one for each cell.
-    step : float
-        ms.
-
-    Raises
-    ------
-    InvalidValueError
-        For parameters that make a factor no number.
-    """
-    table = np.array([parameters[q.name] for q in neuron.parameters], float)
-    kinds, kind = np.unique(table, axis=1, return_inverse=True) if table.size else (table, None)
-    own = dict(zip((q.name for q in neuron.parameters), kinds, strict=True))
-    known: dict[str, Any] = {STEP: np.array([step]), **celltype.in_form(neuron, own)}
-    for quantity in neuron.internals:
-        assert quantity.value is not None  # an internal is what it is computed from
-        known[quantity.name] = np.atleast_1d(evaluate(quantity.value, known))
-    given = dict(known)
-    known |= factors(neuron, step, given)
-    if not neuron.is_exact:
-        half = factors(neuron, 0.5 * step / PARTS, given)
-        known |= {HALF + name: values for name, values in half.items()}
-    for name in known.keys() - given.keys():
-        if not np.all(np.isfinite(known[name])):
-            raise InvalidValueError(
-                f"with these parameters {neuron.name} has no solution: is a time constant, or what "
-                "it divides by, 0?"
-            )
-    if kind is None or kinds.shape[1] == 1:
-        return known
-    return {n: v if np.size(v) == 1 else np.asarray(v)[kind.ravel()] for n, v in known.items()}
+# --- what cells have in common --------------------------------------------------------------------
 
 
 def coefficients(population: Any, step: float) -> tuple[float | None, ...]:

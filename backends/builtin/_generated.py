@@ -20,9 +20,9 @@ from portable_cortex.host.cache import writable_cache
 from portable_cortex.neurons.celltype import in_form
 from portable_cortex.neurons.expressions import names
 from portable_cortex.neurons.form import Neuron
-from portable_cortex.neurons.lowering import PARTS, assigned_values, half
-from portable_cortex.neurons.propagation import factors
-from portable_cortex.neurons.reference import evaluate, resolved
+from portable_cortex.neurons.lowering import assigned_values
+from portable_cortex.neurons.numbers import numbers
+from portable_cortex.neurons.reference import evaluate
 
 from . import _functions, _llvm, _threefry, _writing
 
@@ -31,12 +31,12 @@ _INTEGER = types.int64
 
 
 def _signature(real: Any, counter: Any) -> Any:
-    numbers = types.CPointer(real)
+    pointer: Any = types.CPointer
+    reals, words, counts = pointer(real), pointer(types.int32), pointer(counter)
     return _INTEGER(
-        numbers, _INTEGER, numbers, _INTEGER, types.CPointer(counter), numbers, numbers, _INTEGER,
-        _INTEGER, _INTEGER, _INTEGER, types.CPointer(types.uint16), _INTEGER, types.float64,
-        types.CPointer(types.int32), numbers, types.CPointer(types.int32), _INTEGER, _INTEGER,
-        _INTEGER, _INTEGER, _INTEGER,
+        reals, _INTEGER, reals, _INTEGER, counts, reals, reals, _INTEGER, _INTEGER, _INTEGER,
+        _INTEGER, pointer(types.uint16), _INTEGER, types.float64, words, reals, words, _INTEGER,
+        _INTEGER, _INTEGER, _INTEGER, _INTEGER,
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ class Model:
 
     def constants(self, parameters: Mapping[str, F64], step: float) -> list[F64]:
         """Rows of constants, from parameters in the model's units."""
-        known = everything(self.plan.neuron, in_form(self.neuron, parameters), step)
+        known = numbers(self.plan.neuron, parameters, step)
         return [np.atleast_1d(np.asarray(evaluate(c, known), float)) for c in self._constants]
 
     def scales(self, parameters: Mapping[str, F64]) -> list[F64]:
@@ -107,7 +107,7 @@ class Model:
     def longest(self, parameters: Mapping[str, F64], step: float) -> int:
         """The most steps that the refractory time has, as far as is known beforehand."""
         timer = self.plan.refractoriness.timer if self.plan.refractoriness else None
-        known = everything(self.plan.neuron, in_form(self.neuron, parameters), step)
+        known = numbers(self.plan.neuron, parameters, step)
         most = 0
         for _, statements in self.plan.neuron.conditions:
             for value in assigned_values(statements, timer):
@@ -128,18 +128,6 @@ def model(neuron: Neuron) -> Model:
     plan = _writing.plan(neuron)
     written = _writing.written(plan)
     return Model(neuron, plan, written.text, written.constants)
-
-
-def everything(neuron: Neuron, values: Mapping[str, F64], step: float) -> dict[str, Any]:
-    """Parameters, internals and factors of a model, by name."""
-    known = resolved(neuron, step, values)
-    known = {name: np.atleast_1d(np.asarray(value, float)) for name, value in known.items()}
-    lengths = {"": step, **{half(n): 0.5 * step / n for n in (1, PARTS)}}
-    return known | {
-        prefix + name: value
-        for prefix, length in lengths.items()
-        for name, value in factors(neuron, length, known).items()
-    }
 
 
 @functools.cache

@@ -69,7 +69,7 @@ class Population(floor.Population):
     def refractory_steps(self, step: float) -> int:
         """The longest refractory time."""
         if self.is_generated:
-            longest = self.celltype.model.longest(self.parameters, step)
+            longest = int(self.celltype.model.longest(self.parameters, step))
         else:
             steps = whole_steps(self.parameters.get("tau_refrac", 0.0), step)
             longest = int(np.max(steps, initial=0))

@@ -307,7 +307,7 @@ class _Writer:
         changed = frozenset(
             n for n in self.plan.rows if running.get(n, Name(n)) != over.get(n, Name(n))
         )
-        read = self.running["rest"].of(changed).read | (changed - set(running))
+        read = {*self.running["rest"].of(changed).read, *(changed - set(running))}
         return changed, tuple(n for n in self.plan.rows if n in read)
 
     # --- functions --------------------------------------------------------------------------------

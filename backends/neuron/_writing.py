@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.neurons import lowering
-from portable_cortex.neurons.celltype import in_form, state_names
+from portable_cortex.neurons.celltype import state_names
 from portable_cortex.neurons.expressions import (
     RANDOM,
     Binary,
@@ -34,9 +34,9 @@ from portable_cortex.neurons.expressions import (
     Unary,
 )
 from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
-from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight, half
-from portable_cortex.neurons.propagation import factors
-from portable_cortex.neurons.reference import ALMOST, evaluate, resolved
+from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
+from portable_cortex.neurons.numbers import numbers
+from portable_cortex.neurons.reference import ALMOST, evaluate
 
 F64 = NDArray[np.float64]
 STIMULUS = "i_stim"  # of electrodes, for one step, nA
@@ -143,19 +143,11 @@ class Mechanism:
         ValueError
             Where the equations have no solution with these parameters.
         """
-        with np.errstate(all="ignore"):
-            known = resolved(self.neuron, step, in_form(self.neuron, parameters))
-            known = {name: np.atleast_1d(np.asarray(v, float)) for name, v in known.items()}
-            lengths = {"": step} | {half(n): 0.5 * step / n for n in (1, PARTS)}
-            for prefix, length in lengths.items():
-                own = factors(self.neuron, length, known)
-                if not all(np.all(np.isfinite(value)) for value in own.values()):
-                    raise ValueError("infinite factors")
-                known |= {prefix + name: value for name, value in own.items()}
-            return {
-                name: np.atleast_1d(np.asarray(evaluate(value, known), float))
-                for name, value in self.constants.items()
-            }
+        known = numbers(self.neuron, parameters, step)
+        return {
+            name: np.atleast_1d(np.asarray(evaluate(value, known), float))
+            for name, value in self.constants.items()
+        }
 
 
 def mechanism(neuron: Neuron, observed: Sequence[str] = ()) -> Mechanism:

@@ -70,7 +70,9 @@ class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
         factors = {q.name: float(q.factor) for q in cls.neuron.state}
         values |= {name: value * factors[name] for name, value in state.items()}
         inline = _inlines(cls.neuron)[variable]
-        return np.asarray(evaluate(inline.value, values), float) / float(inline.factor)
+        assert inline.value is not None
+        found: F64 = np.asarray(evaluate(inline.value, values), float)
+        return found / float(inline.factor)
 
 
 def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:

@@ -19,7 +19,7 @@ from .form import Neuron
 F64 = NDArray[np.float64]
 STEP = 0.1  # ms
 REST, LONG = 200.0, 1000.0  # ms, before an input, and with a current
-STRONGEST = 2.0 ** np.arange(-12, 6)  # nA that are tried
+STRONGEST: F64 = 2.0 ** np.arange(-12.0, 6.0)  # nA that are tried
 WANTED = 60.0  # spikes in a second at the end of the f-I curve
 DEFLECTION = 0.5  # mV, of a postsynaptic potential, about
 
@@ -44,8 +44,9 @@ class Response:
     @property
     def rates(self) -> F64:
         """Spikes in a second after `REST`."""
-        seconds = (self.times[-1] - REST) * 1e-3
-        return np.array([np.sum(train > REST) for train in self.trains]) / seconds
+        seconds = float(self.times[-1] - REST) * 1e-3
+        counts: F64 = np.array([np.sum(train > REST) for train in self.trains], float)
+        return counts / seconds
 
 
 def draw(neuron: Neuron, backend: str, path: Path) -> None:
@@ -75,7 +76,7 @@ def draw(neuron: Neuron, backend: str, path: Path) -> None:
     rates = _currents(neuron, backend, STRONGEST, potential).rates
     enough = np.flatnonzero(rates >= WANTED)
     strongest = STRONGEST[enough[0]] if enough.size else STRONGEST[-1]
-    amplitudes = np.linspace(0.0, strongest, 25)
+    amplitudes: F64 = np.linspace(0.0, strongest, 25)
     curve = _currents(neuron, backend, amplitudes, potential)
     shown = int(np.argmin(np.abs(curve.rates - WANTED / 3)))
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -124,7 +125,8 @@ def _response(sim: Any, population: Any, potential: str, duration: float) -> Res
     trains = [np.asarray(train.magnitude, float) for train in segment.spiketrains]
     sim.end()
     values = np.asarray(signal.magnitude, float)
-    return Response(np.arange(len(values)) * STEP, values, trains)
+    times: F64 = np.arange(len(values)) * STEP
+    return Response(times, values, trains)
 
 
 def _currents(neuron: Neuron, backend: str, amplitudes: F64, potential: str) -> Response:
@@ -140,7 +142,7 @@ def _currents(neuron: Neuron, backend: str, amplitudes: F64, potential: str) -> 
 def _spikes(neuron: Neuron, backend: str, potential: str) -> tuple[F64, Response]:
     """A neuron for each receptor, which gets one spike at `REST`, and the weights."""
     names = receptors(neuron)
-    tried = 2.0 ** np.arange(-14, 8)
+    tried: F64 = 2.0 ** np.arange(-14.0, 8.0)
     chosen = []
     for number in range(len(names)):
         response = _arrival(neuron, backend, potential, [number] * tried.size, tried)

@@ -278,7 +278,9 @@ def _folded(expression: Expression) -> Expression:
 
 def _product(expression: Expression) -> Expression:
     """Numbers of a product become one factor, at the front; other factors keep their order."""
-    number, above, below = Fraction(1), [], []
+    number = Fraction(1)
+    above: list[Expression] = []
+    below: list[Expression] = []
     n_numbers = 0
 
     def take(part: Expression, inverse: bool) -> None:

@@ -365,7 +365,7 @@ def _vanishes(value: Expression) -> bool:
 def _watched(neuron: Neuron) -> frozenset[str]:
     """Variables that conditions and what follows from them use."""
     used = [condition for condition, _ in neuron.conditions]
-    written = set()
+    written: set[str] = set()
     for _, statements in neuron.conditions:
         used += values_of(statements)
         written |= assigned(statements)

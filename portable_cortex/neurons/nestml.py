@@ -252,7 +252,7 @@ class _Reader:
 
     def _kernels(self) -> dict[str, Kernel]:
         """All kernels: functions of time, or equations."""
-        found = {}
+        found: dict[str, Kernel] = {}
         for block in self._model.get_equations_blocks():
             for kernel in block.get_kernels():
                 variables = kernel.get_variables()
@@ -365,7 +365,7 @@ class _Reader:
             ]
         call = statement.get_function_call() if statement.is_function_call() else None
         name = None if call is None else call.get_name()
-        if name == "integrate_odes":
+        if call is not None and name == "integrate_odes":
             arguments = [_name(a.get_variable()) for a in call.get_args()]
             chosen = [v for v in integrated if not arguments or bare(v) in map(bare, arguments)]
             return [Integrate(tuple(chosen))]
@@ -488,7 +488,7 @@ def _plain(variable: Any) -> str:
 
 
 def _name(variable: Any) -> str:
-    return _plain(variable) + PRIME * variable.get_differential_order()
+    return _plain(variable) + PRIME * int(variable.get_differential_order())
 
 
 def _complete(variable: Any) -> str:
