@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN.standardmodels import cells
 
-from portable_cortex.neurons import celltype, library
+from portable_cortex.neurons.celltype import cell_type
+from portable_cortex.neurons.library import load
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.population import same_names
 
@@ -262,6 +263,6 @@ def nestml_cell_type(name: str, nestml_description: Any) -> Any:
     >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
     -51.0
     """
-    made = celltype.cell_type(name, library.load(nestml_description))
+    made = cell_type(name, load(nestml_description))
     made.model = _generated.model(made.neuron)
     return made

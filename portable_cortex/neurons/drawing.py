@@ -16,7 +16,7 @@ from portable_cortex.registry import load_backend
 from .celltype import NeuronType, receptors
 from .form import Neuron
 
-F64 = NDArray[np.float64]
+F64 = NDArray[np.floating[Any]]
 STEP = 0.1  # ms
 REST, LONG = 200.0, 1000.0  # ms, before an input, and with a current
 STRONGEST: F64 = 2.0 ** np.arange(-12.0, 6.0)  # nA that are tried
