@@ -185,8 +185,8 @@ class Backend(ABC):
     takes_neurons: ClassVar[bool] = False
     """Whether the namespace has ``nestml_cell_type``."""
 
-    def neuron_code(self, neuron: Any) -> str:
-        """What is written for a neuron model (`portable_cortex.neurons.form.Neuron`).
+    def neuron_code(self, celltype: Any) -> str:
+        """What is written for a neuron model, given its type (`portable_cortex.neurons.celltype`).
 
         Raises
         ------

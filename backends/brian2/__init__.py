@@ -70,6 +70,14 @@ class Brian2Backend(Backend):
     def __init__(self) -> None:
         self._phases: dict[str, float] = {}
 
+    takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The step in abstract code, of a group whose equations are all parameters."""
+        from . import _writing
+
+        return _writing.written(celltype.neuron, True, ()).code
+
     def simulator(self, options: Brian2Options) -> Any:
         """`_namespace`; networks are run as the options say."""
         from . import _namespace, _program  # noqa: F401  # Brian2 itself, in the phase "import"

@@ -63,11 +63,11 @@ class BuiltinBackend(Backend):
 
     takes_neurons = True
 
-    def neuron_code(self, neuron: Any) -> str:
+    def neuron_code(self, celltype: Any) -> str:
         """The loop in Python that numba compiles."""
         from . import _generated
 
-        return _generated.model(neuron).text
+        return _generated.model(celltype.neuron).text
 
     def simulator(self, options: BuiltinOptions) -> Any:
         """`_namespace`, with the options set."""

@@ -88,6 +88,15 @@ class NestBackend(Backend):
         "to the wrong synapses",
     }
 
+    takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The part in C++ that is the model's own, of a module of NEST."""
+        from . import _writing
+
+        recorded = _writing.recordable(celltype)
+        return _writing.written(celltype.neuron, celltype.neuron.name, recorded)
+
     def simulator(self, options: NestOptions) -> Any:
         """`_namespace`, with the number of threads set."""
         from . import _namespace

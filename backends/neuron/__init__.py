@@ -75,6 +75,14 @@ class NeuronBackend(Backend):
         "which IF_curr_exp does not have here",
     }
 
+    takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The mechanism in NMODL."""
+        from . import _writing
+
+        return _writing.mechanism(celltype.neuron, celltype.recordable).text
+
     def simulator(self, options: BackendOptions) -> Any:
         """`_namespace`; compiles NEURON's mechanisms where this has not been done."""
         from . import _namespace

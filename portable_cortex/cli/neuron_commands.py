@@ -42,7 +42,7 @@ def list_() -> None:
 
 def _solution(neuron: Neuron, backend: str) -> str:
     try:
-        load_backend(backend).neuron_code(cell_type("Neuron", neuron).neuron)
+        load_backend(backend).neuron_code(cell_type("Neuron", neuron))
     except PortableCortexError as error:
         return f"[red]no[/]: {escape(str(error))}"
     return "exact" if neuron.is_exact else "solver"
@@ -60,7 +60,7 @@ def show(
     if backend is None:
         out.print(str(neuron), markup=False, highlight=False)
         return
-    code = load_backend(backend).neuron_code(cell_type("Neuron", neuron).neuron)
+    code = load_backend(backend).neuron_code(cell_type("Neuron", neuron))
     out.print(code, markup=False, highlight=False, soft_wrap=True)
 
 
