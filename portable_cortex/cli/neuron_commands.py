@@ -71,8 +71,8 @@ def plot(
     to: Annotated[Path | None, typer.Option(help="The picture; NAME.png unless given.")] = None,
 ) -> None:
     """Draw a model's response to a current step, a single spike, and its f-I curve."""
-    from ..neurons.drawing import draw
+    from .neuron_drawing import draw
 
     path = to or Path(f"{Path(name).stem}.png")
-    draw(library.load(name), backend, path)
+    draw(library.load(name), load_backend(backend), path)
     out.print(f"{path} shows {name} on {backend}", highlight=False, markup=False)

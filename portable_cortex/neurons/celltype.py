@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN.standardmodels import StandardCellType, build_translations
 
-from portable_cortex.errors import UnsupportedError
-
+from ..errors import UnsupportedError
 from .expressions import Expression, Name, Unary, names, replaced
 from .form import Neuron, Quantity
 from .lowering import changed
+from .numbers import in_form
 from .reference import evaluate, resolved
 
 F64 = NDArray[np.float64]
@@ -145,13 +145,6 @@ def _inlines(neuron: Neuron) -> dict[str, Quantity]:
     known = {q.name for q in (*neuron.parameters, *neuron.internals, *neuron.state)}
     known -= neuron.timers
     return {q.name: q for q in neuron.inlines if q.value is not None and names(q.value) <= known}
-
-
-def in_form(neuron: Neuron, parameters: Mapping[str, F64]) -> dict[str, Any]:
-    """Parameters in the units of `form`, from those of the model."""
-    return {
-        q.name: np.asarray(parameters[q.name], float) * float(q.factor) for q in neuron.parameters
-    }
 
 
 def _with_magnitudes(neuron: Neuron) -> Neuron:

@@ -13,9 +13,8 @@ import tempfile
 from importlib import metadata, resources
 from pathlib import Path
 
-from portable_cortex.errors import InvalidValueError, UnsupportedError
-from portable_cortex.host.cache import writable_cache
-
+from ..errors import InvalidValueError, UnsupportedError
+from ..host.cache import writable_cache
 from .form import Neuron
 
 SUFFIX = ".nestml"

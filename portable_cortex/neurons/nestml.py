@@ -10,8 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from portable_cortex.errors import InvalidValueError, UnsupportedError
-
+from ..errors import InvalidValueError, UnsupportedError
 from .expressions import (
     ONE,
     ZERO,

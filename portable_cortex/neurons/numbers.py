@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_cortex.errors import InvalidValueError
-
-from .celltype import in_form
+from ..errors import InvalidValueError
 from .form import Neuron
 from .lowering import PARTS, half
 from .propagation import factors
@@ -65,3 +63,10 @@ def numbers(neuron: Neuron, parameters: Mapping[str, F64], step: float) -> dict[
         each: Any = np.ravel(kind)
         return {n: v if v.size == 1 else v[each] for n, v in (known | found).items()}
     return known | found
+
+
+def in_form(neuron: Neuron, parameters: Mapping[str, F64]) -> dict[str, Any]:
+    """Parameters in the units of `form`, from those of the model."""
+    return {
+        q.name: np.asarray(parameters[q.name], float) * float(q.factor) for q in neuron.parameters
+    }

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
 from .expressions import Binary, Expression, Name, Number, Unary, names
 from .form import Neuron
@@ -110,6 +109,8 @@ def factors(
     values : dict
         Parameters and internals, one value for each neuron, or one for all.
     """
+    from scipy.linalg import expm  # which a job at the portal need not have
+
     from .reference import evaluate
 
     linear = [e for e in neuron.equations if e.is_linear]

@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
-from portable_cortex.errors import InvalidValueError, UnsupportedError
-
+from ..errors import InvalidValueError, UnsupportedError
 from .expressions import (
     RANDOM,
     Binary,
@@ -36,10 +34,21 @@ Values = NDArray[np.float64]
 PARTS = 32  # of a step, in the solver
 ALMOST = 1e-6  # of a step: where a timer has ended
 
+
+def _erf(x: Any) -> Any:
+    from scipy import special  # which a job at the portal need not have
+
+    return special.erf(x)
+
+
+def _erfc(x: Any) -> Any:
+    return 1.0 - _erf(x)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "log10": np.log10, "sin": np.sin,
     "cos": np.cos, "tan": np.tan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "erf": special.erf, "erfc": special.erfc, "abs": np.abs, "ceil": np.ceil, "floor": np.floor,
+    "erf": _erf, "erfc": _erfc, "abs": np.abs, "ceil": np.ceil, "floor": np.floor,
     "round": np.round, "min": np.minimum, "max": np.maximum, "sqrt": np.sqrt,
 }  # fmt: skip
 DIVISIONS = {"/": "divide", "//": "floor_divide", "%": "mod", "**": "power"}

@@ -17,10 +17,9 @@ from pyNN.parameters import ParameterSpace, Sequence
 from pyNN.standardmodels import electrodes
 
 from ..errors import ModelError, UnsupportedError
-from ..neurons.celltype import NeuronType
 from .draws import Stream
 from .grid import nearest_steps
-from .population import same_names
+from .population import is_modelled, same_names
 
 F64 = NDArray[np.float64]
 NOISE = 15  # the quantity that is drawn, after those of `draws` and of the built-in engine
@@ -37,7 +36,7 @@ def check_injectable(celltype: Any) -> None:
     ------
     UnsupportedError
     """
-    if not issubclass(celltype, NeuronType):
+    if not is_modelled(celltype):
         return
     currents = celltype.neuron.currents
     if not currents or not currents[0].unit.endswith("A"):

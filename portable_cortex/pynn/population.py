@@ -12,7 +12,6 @@ from pyNN.parameters import ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import build_translations
 
 from ..errors import UnsupportedError
-from ..neurons.celltype import NeuronType
 from ..registry import load_backend
 from ..support import missing_type
 from .grid import whole_steps
@@ -22,6 +21,11 @@ from .values import lazy
 
 POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "tau_w"}
 NOT_NEGATIVE = {"tau_refrac", "delta_T", "rate", "start", "duration"}
+
+
+def is_modelled(celltype: Any) -> bool:
+    """Whether a cell type stands for a neuron model (`portable_cortex.neurons.celltype`)."""
+    return hasattr(celltype, "neuron")
 
 
 def times_of(train: Any) -> NDArray[np.float64]:
@@ -375,7 +379,7 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
         defaults = self.celltype.default_initial_values
-        if isinstance(self.celltype, NeuronType):
+        if is_modelled(self.celltype):
             defaults = self.celltype.initial_values(self.parameters, state.dt)
         self.initial: dict[str, NDArray[np.float64]] = {
             name: np.array(np.broadcast_to(np.asarray(defaults.get(name, 0.0), float), self.size))
@@ -392,7 +396,7 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
     def check(self, parameters: Mapping[str, NDArray[Any]]) -> None:
         """Raise an error for values that no cell of this backend can have."""
         for name, values in parameters.items():
-            if isinstance(self.celltype, NeuronType):
+            if is_modelled(self.celltype):
                 values = values[~np.isinf(values)]  # such as a bound that is none
             check_parameter(name, values)
 

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_cortex.errors import UnsupportedError
-from portable_cortex.host.output import whole
-from portable_cortex.registry import load_backend
-
-from .celltype import NeuronType, receptors
-from .form import Neuron
+from ..errors import UnsupportedError
+from ..host.output import whole
+from ..neurons.celltype import NeuronType, receptors
+from ..neurons.form import Neuron
 
 F64 = NDArray[np.floating[Any]]
 STEP = 0.1  # ms
@@ -49,13 +47,13 @@ class Response:
         return counts / seconds
 
 
-def draw(neuron: Neuron, backend: str, path: Path) -> None:
+def draw(neuron: Neuron, backend: Any, path: Path) -> None:
     """Draw the responses of a model.
 
     Parameters
     ----------
     neuron : Neuron
-    backend : str
+    backend : Backend
         Which simulates.
     path : Path
         ``.png``, ``.pdf`` or ``.svg``.
@@ -81,7 +79,7 @@ def draw(neuron: Neuron, backend: str, path: Path) -> None:
     shown = int(np.argmin(np.abs(curve.rates - WANTED / 3)))
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     step, spike, fi = figure.subplots(1, 3)
-    figure.suptitle(f"{neuron.name} on {backend}")
+    figure.suptitle(f"{neuron.name} on {backend.name}")
 
     step.plot(curve.times, curve.potential[:, shown], lw=0.8)
     for time in curve.trains[shown]:
@@ -108,12 +106,11 @@ def _potential(neuron: Neuron) -> str:
     return next((q.name for q in neuron.state if q.unit == "mV"), neuron.state[0].name)
 
 
-def _namespace(neuron: Neuron, backend: str) -> tuple[Any, type[NeuronType]]:
-    found = load_backend(backend)
-    if not found.takes_neurons:
-        raise UnsupportedError(f"backend {backend!r} takes no neuron models in NESTML")
-    sim = found.simulator(found.Options())
-    found.setup(sim, timestep=STEP, seed=1)
+def _namespace(neuron: Neuron, backend: Any) -> tuple[Any, type[NeuronType]]:
+    if not backend.takes_neurons:
+        raise UnsupportedError(f"backend {backend.name!r} takes no neuron models in NESTML")
+    sim = backend.simulator(backend.Options())
+    backend.setup(sim, timestep=STEP, seed=1)
     return sim, sim.nestml_cell_type("Neuron", neuron)
 
 
@@ -129,7 +126,7 @@ def _response(sim: Any, population: Any, potential: str, duration: float) -> Res
     return Response(times, values, trains)
 
 
-def _currents(neuron: Neuron, backend: str, amplitudes: F64, potential: str) -> Response:
+def _currents(neuron: Neuron, backend: Any, amplitudes: F64, potential: str) -> Response:
     """A neuron for each current, which begins after `REST`."""
     sim, cells = _namespace(neuron, backend)
     population = sim.Population(amplitudes.size, cells())
@@ -139,7 +136,7 @@ def _currents(neuron: Neuron, backend: str, amplitudes: F64, potential: str) -> 
     return _response(sim, population, potential, REST + LONG)
 
 
-def _spikes(neuron: Neuron, backend: str, potential: str) -> tuple[F64, Response]:
+def _spikes(neuron: Neuron, backend: Any, potential: str) -> tuple[F64, Response]:
     """A neuron for each receptor, which gets one spike at `REST`, and the weights."""
     names = receptors(neuron)
     tried: F64 = 2.0 ** np.arange(-14.0, 8.0)
@@ -155,7 +152,7 @@ def _spikes(neuron: Neuron, backend: str, potential: str) -> tuple[F64, Response
 
 
 def _arrival(
-    neuron: Neuron, backend: str, potential: str, ports: list[int], weights: F64
+    neuron: Neuron, backend: Any, potential: str, ports: list[int], weights: F64
 ) -> Response:
     sim, cells = _namespace(neuron, backend)
     population = sim.Population(weights.size, cells())
