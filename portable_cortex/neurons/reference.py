@@ -42,7 +42,9 @@ def _erf(x: Any) -> Any:
 
 
 def _erfc(x: Any) -> Any:
-    return 1.0 - _erf(x)
+    from scipy import special
+
+    return special.erfc(x)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
