@@ -216,20 +216,8 @@ def advance(
     elif model == IF_CURR_EXP:
         n = codes.size if receptor == 0 else 0
         total = if_curr_exp(
-            s,
-            exc,
-            inh,
-            refractory,
-            drive,
-            c,
-            begin,
-            end,
-            codes[:n],
-            weight,
-            held,
-            log,
-            total,
-        )
+            s, exc, inh, refractory, drive, c, begin, end, codes[:n], weight, held, log, total,
+        )  # fmt: skip
         codes = codes[n:]
     elif model == IF_CURR_ALPHA:
         total = if_curr_alpha(s, exc, inh, refractory, drive, c, begin, end, log, total)
