@@ -10,8 +10,10 @@ moves the potential as far, and constant currents such that they move it as fast
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -222,6 +224,8 @@ def _statement(
     name: str, neuron: Neuron, parameters: Values, weights: Mapping[str, F64], currents: F64
 ) -> str:
     units = {q.name: q.unit for q in neuron.parameters}
+    if Path(name).is_file():  # which may be another one tomorrow
+        name += f" (SHA-256 {hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]})"
     values = ", ".join(f"{n} {value:g} {units[n]}".strip() for n, value in parameters.items())
     return (
         f"{name} instead of {LIF}"
