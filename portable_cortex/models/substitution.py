@@ -150,27 +150,29 @@ def substitute(
     for parameter, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidValueError(f"{parameter} of {name} must be a number, not {value!r}")
+    neuron = None if name == LIF else load(name)  # now: a file may change
     return _substitute(
-        name, tuple(lif.items()), tuple(held), (*{**(usual or {}), **given}.items(),)
+        name, neuron, tuple(lif.items()), tuple(held), (*{**(usual or {}), **given}.items(),)
     )
 
 
 @functools.cache
 def _substitute(
     name: str,
+    neuron: Neuron | None,
     lif_items: tuple[tuple[str, float], ...],
     held: tuple[float, ...],
     given_items: tuple[tuple[str, float], ...],
 ) -> Substitute:
     lif, given = dict(lif_items), dict(given_items)
     own = {n: value for n, value in lif.items() if n in SYNAPSES or n in MEMBRANE}
-    if name == LIF:
+    if neuron is None:
         _check(name, given, own)
         ones = np.ones(len(held))
         factors = dict.fromkeys(RECEPTORS, ones)
         said = f"{LIF} with {', '.join(f'{n} {v:g}' for n, v in given.items())}" if given else ""
         return Substitute(LIF, {**own, **given}, "v", "i_offset", factors, ones, ones, said)
-    made, base = cell_type("Substitute", load(name)), cell_type("LIF", load("lif_curr_exp"))
+    made, base = cell_type("Substitute", neuron), cell_type("LIF", load("lif_curr_exp"))
     _check(name, given, made.default_parameters)
     potential = next((v for v in POTENTIALS if v in made.default_initial_values), None)
     if potential is None or made.units[potential] != "mV":
