@@ -15,7 +15,6 @@ import numpy as np
 from llvmlite import binding
 
 from ._llvm import call, common, compiled, signs, word
-from ._models import eif_cond_exp, if_cond_alpha, if_cond_exp, if_curr_alpha, izhikevich
 
 # The loops read and write several arrays; LLVM must be allowed to check at run time, in more than
 # its default of eight comparisons, that they do not overlap. Otherwise it does not vectorise.
@@ -23,7 +22,7 @@ binding.set_option("portable-cortex", "-runtime-memory-check-threshold=200")
 
 
 PART = 64  # neurons that are searched together for spikes
-IF_CURR_EXP, IF_CURR_ALPHA, IF_COND_EXP, IF_COND_ALPHA, EIF_COND_EXP, IZHIKEVICH = range(6)
+IF_CURR_EXP = 0
 
 U16, U64, I32 = np.uint16, np.uint64, np.int32
 
@@ -202,7 +201,7 @@ def advance(
     s = page[g.state : g.state + g.variables * g.size].reshape(g.variables, g.size)
     refractory, drive = all_refractory[own], all_drive[own]
     exc, inh = arrivals[0, own], arrivals[1, own]
-    model, before = g.model, total
+    before = total
     if loop != 0:
         n = codes.size if receptor == 0 and not g.late and g.columns == 1 and g.size > 1 else 0
         total = call(
@@ -213,22 +212,12 @@ def advance(
             ),
         )  # fmt: skip
         codes = codes[n:]
-    elif model == IF_CURR_EXP:
+    else:
         n = codes.size if receptor == 0 else 0
         total = if_curr_exp(
             s, exc, inh, refractory, drive, c, begin, end, codes[:n], weight, held, log, total,
         )  # fmt: skip
         codes = codes[n:]
-    elif model == IF_CURR_ALPHA:
-        total = if_curr_alpha(s, exc, inh, refractory, drive, c, begin, end, log, total)
-    elif model == IF_COND_EXP:
-        total = if_cond_exp(s, exc, inh, refractory, drive, c, step, begin, end, log, total)
-    elif model == IF_COND_ALPHA:
-        total = if_cond_alpha(s, exc, inh, refractory, drive, c, step, begin, end, log, total)
-    elif model == EIF_COND_EXP:
-        total = eif_cond_exp(s, exc, inh, refractory, drive, c, step, begin, end, log, total)
-    elif model == IZHIKEVICH:
-        total = izhikevich(s, exc, inh, drive, c, step, begin, end, log, total)
     add(arrivals[receptor, own], begin, codes, weight)
     for i in range(before, total):
         log[i] += np.int32(g.cell)

@@ -24,8 +24,8 @@ NOT_NEGATIVE = {"tau_refrac", "delta_T", "rate", "start", "duration"}
 
 
 def is_modelled(celltype: Any) -> bool:
-    """Whether a cell type stands for a neuron model (`portable_cortex.neurons.celltype`)."""
-    return hasattr(celltype, "neuron")
+    """Whether a cell type stands for a model of a user's (`portable_cortex.neurons.celltype`)."""
+    return hasattr(celltype, "neuron") and not celltype.is_standard
 
 
 def times_of(train: Any) -> NDArray[np.float64]:
