@@ -342,7 +342,6 @@ class Engine:
             log_ends=np.zeros((self._n_threads, self._slice_steps + 1), np.int64),
             turns=_turns.turns(self._n_threads),
             places=np.empty(self._n_threads * PLACE, np.uint8),
-            step_ms=np.array([state.dt]),
         )
 
     def _remember(self, history: Any) -> None:

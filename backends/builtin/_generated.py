@@ -50,7 +50,7 @@ SIGNATURES = {
 
 @dataclass(frozen=True)
 class Model:
-    """How the engine advances a neuron model: see `_cells.Model`, which it stands for.
+    """How the engine advances a neuron model.
 
     Attributes
     ----------
@@ -65,7 +65,6 @@ class Model:
     plan: _writing.Plan
     text: str
     _constants: tuple[Any, ...]
-    relative_to_rest = False
 
     @property
     def code(self) -> int:

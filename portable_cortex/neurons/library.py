@@ -132,7 +132,13 @@ def _laid_out(value: Any, depth: int = 0) -> str:
         (f"{json.dumps(key)}: " if key else "") + _laid_out(part, depth + 1) for key, part in pairs
     )
     begin, end = "{}" if isinstance(value, dict) else "[]"
-    return begin + ",".join("\n" + " " * (depth + 1) + line for line in lines) + "\n" + " " * depth + end
+    return (
+        begin
+        + ",".join("\n" + " " * (depth + 1) + line for line in lines)
+        + "\n"
+        + " " * depth
+        + end
+    )
 
 
 def _forms() -> resources.abc.Traversable:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from pyNN.parameters import ArrayParameter
-from pyNN.standardmodels import build_translations, cells
+from pyNN.standardmodels import build_translations
 
 from .celltype import NeuronType, receptors, with_magnitudes
 from .expressions import parsed
@@ -69,6 +69,7 @@ def neuron(standard: Any) -> Neuron:
 
     Examples
     --------
+    >>> from pyNN.standardmodels import cells
     >>> [q.name for q in neuron(cells.IF_facets_hardware1).internals]
     ['cm', 'tau_m', 'tau_refrac', 'e_rev_E']
     """
@@ -127,6 +128,7 @@ def standard_type(standard: Any, **attributes: Any) -> Any:
 
     Examples
     --------
+    >>> from pyNN.standardmodels import cells
     >>> standard_type(cells.HH_cond_exp).recordable
     ['spikes', 'v', 'gsyn_exc', 'gsyn_inh', 'm', 'h', 'n']
     """

@@ -47,9 +47,7 @@ def stored(neuron: Neuron) -> dict[str, Any]:
         "name": neuron.name,
         **quantities,
         "ports": [[port.name, port.sign] for port in neuron.ports],
-        "convolutions": [
-            [c.port, list(c.variables), _jumps(c.jumps)] for c in neuron.convolutions
-        ],
+        "convolutions": [[c.port, list(c.variables), _jumps(c.jumps)] for c in neuron.convolutions],
         "equations": [
             [e.variable, text(e.derivative), e.is_linear, _jumps(e.jumps)] for e in neuron.equations
         ],
