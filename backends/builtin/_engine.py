@@ -329,7 +329,7 @@ class Engine:
         return np.array(table, np.int64), np.array(ranges, _kernel.PROBE)
 
     def _share(self, most: int) -> None:
-        synapses, state = self._state.synapses, self._state
+        synapses = self._state.synapses
         self._shared = _kernel.Shared(
             rows=synapses.rows,
             steps=synapses.steps,

@@ -1,7 +1,7 @@
 """One step of the cells of a group: their loop was written for their model (`_generated`).
 
-Inputs are added to the variables that they move after the step, excitatory Poisson input in the same
-pass through the neurons.
+Inputs are added to the variables that they move after the step, excitatory Poisson input in the
+same pass through the neurons.
 """
 
 from __future__ import annotations

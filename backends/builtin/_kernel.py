@@ -7,8 +7,8 @@ A step that ends at time n (in steps) does, for the neurons of the thread:
    synaptic variables: the next step is the first that they have an effect in (NEST's order);
 3. sample what is recorded, and wait for the other threads.
 
-Neurons whose threshold looks at what arrives (`Izhikevich`) are advanced after 2. Sums have one order:
-Poisson input, then by the time of the spike, then by source, whatever the number of threads.
+Neurons whose threshold looks at what arrives (`Izhikevich`) are advanced after 2. Sums have one
+order: Poisson input, then by the time of the spike, then by source, whatever the number of threads.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def entry(name: str) -> dict[str, Any]:
 
 
 def write() -> None:
-    """Read the catalogue anew, and keep its forms: ``python -m portable_cortex.neurons.library``."""
+    """Keep the catalogue's forms anew; ``python -m portable_cortex.neurons.library`` does it."""
     entries = {name: entry(name) for name in catalogue()}
     Path(str(_forms())).write_text(_laid_out(entries) + "\n", "utf-8")
 
