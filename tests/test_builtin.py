@@ -291,22 +291,31 @@ def test_a_run_leaves_denormal_numbers_as_they_were(sim):
     kind=st.sampled_from([np.uint8, np.int32]),
 )
 def test_refractory_neurons_are_found_counted_down_and_set_back(steps_left, begin, kind):
-    from portable_cortex.backends.builtin import _integrate
-
+    loop = loop_of_lif()
     refractory, n = np.array(steps_left, kind), len(steps_left)
     begin = min(begin, n - 1)
     v = np.arange(n, dtype=float)
-    held = np.zeros(n, np.int32), np.zeros((1, n))
-    n_held = _integrate._hold(v, refractory, begin, n, held)
+    numbers, values = np.zeros(n, np.int32), np.zeros((1, n))
+    n_held = loop.hold(v, refractory, begin, n, numbers, values)
     expected = np.array(steps_left)
     expected[begin:] = np.maximum(expected[begin:] - 1, 0)
     assert refractory.tolist() == expected.tolist()
-    assert held[0][:n_held].tolist() == [i for i in range(begin, n) if steps_left[i]]
+    assert numbers[:n_held].tolist() == [i for i in range(begin, n) if steps_left[i]]
     v[begin:] = -1.0
     still = np.array(steps_left) > 0
-    reached = _integrate._set_back(v, held, n_held, np.array([100.0]))
-    assert reached == still[begin:][np.arange(begin, n) >= 100].any()
+    constants = np.full((20, 1), 100.0)  # the threshold is one of them
+    reached = loop.again(v, v, v, refractory, v, constants, numbers, values, n_held)
+    over = still & (expected == 0) & (np.arange(n) >= 100)  # that may fire again
+    assert reached == over[begin:].any()
     assert v[begin:].tolist() == np.where(still, np.arange(n), -1.0)[begin:].tolist()
+
+
+def loop_of_lif():
+    """The module that advances IF_curr_exp."""
+    from portable_cortex.backends.builtin import _cells, _generated
+
+    model = _cells.CELL_TYPES["IF_curr_exp"].model
+    return _generated._module(model.text, model.neuron.name)
 
 
 INSTRUCTIONS = {"nehalem": "sse4.2", "haswell": "avx2", "skylake-avx512": "avx512f"}
@@ -314,25 +323,34 @@ KERNELS = """
 import hashlib
 import sys
 import numpy as np
-from portable_cortex.backends.builtin import _integrate, _kernel, _poisson
+from portable_cortex.backends.builtin import _cells, _generated, _kernel, _poisson
 
+model = _cells.CELL_TYPES["IF_curr_exp"].model
+loop = _generated._module(model.text, model.neuron.name)
 tables, space = _poisson.tables(np.array([0.02, 2.3, 48.0])), _poisson.space()
 digest = hashlib.sha256()
 n, log = 1000, np.zeros(1000, np.int32)
-s, exc, inh = np.full((1, n), 3.0), np.zeros(n), np.zeros(n)
-refractory, drive = np.zeros(n, np.uint8), np.zeros(n)
-held = np.zeros(n, np.int32), np.zeros((1, n))
-equal = np.array([[0.99, 0.3, 0.3, 0.8, 0.8, 0.1, 0.4, 15.0, 0.0, 20.0]]).T
+v, exc, inh = np.full(n, -60.0), np.zeros(n), np.zeros(n)
+left, drive = np.zeros(n, np.uint8), np.zeros(n)
+numbers, values = np.zeros(n, np.int32), np.zeros((1, n))
+kind = {name: np.array([value]) for name, value in _cells.cells.IF_curr_exp.default_parameters.items()}
+equal = np.array(model.constants(kind, 0.1))
 for columns in (equal, np.repeat(equal, n, axis=1)):
     for step in range(200):
         _poisson.events(24, n, step, np.uint64(1), np.uint64(2), tables, 1, space)
         codes = space[2][24 : 24 + n]
-        n_fired = _integrate.if_curr_exp(
-            s, exc, inh, refractory, drive, columns, 0, n, codes, 0.13, held, log, 0
-        )
-        for array in (s, exc, refractory, log[:n_fired]):
+        n_held = loop.hold(v, left, 0, n, numbers, values)
+        if columns is equal:
+            used = [equal[k, 0] for k in (0, 1, 2, 3, 4, 6, 7)]
+            reached = loop.rest_of_equal(exc, inh, v, 0, n, codes, 5.0, *used)
+        else:
+            reached = loop.rest_of_different(exc, inh, v, drive, 0, n, columns)
+            exc += 5.0 * (codes >> 1)
+        reached |= loop.again(exc, inh, v, left, drive, columns, numbers, values, n_held)
+        n_fired = loop.fire(exc, inh, v, left, columns, 0, n, log, 0) if reached else 0
+        for array in (v, exc, left, log[:n_fired]):
             digest.update(array.tobytes())
-code = _integrate.if_curr_exp.inspect_asm(_integrate.if_curr_exp.signatures[0])
+code = loop.rest_of_equal.inspect_asm(loop.rest_of_equal.signatures[0])
 assert ("ymm" in code) == (sys.argv[1] != "nehalem"), "not the instructions that were asked for"
 print(n_fired, digest.hexdigest())
 """
@@ -751,12 +769,14 @@ def test_plasticity_is_refused(sim):
 
 
 def test_unknown_cell_types_are_refused_with_the_backends_that_have_them(sim):
-    import pyNN.mock
+    from pyNN.standardmodels import cells
 
-    with pytest.raises(UnsupportedError, match=r"no cell type .HH_cond_exp.: it is on nest"):
-        sim.Population(2, pyNN.mock.HH_cond_exp())
-    with pytest.raises(AttributeError, match=r"HH_cond_exp.*it is on nest"):
-        sim.HH_cond_exp  # noqa: B018
+    from portable_cortex.pynn.population import cell_type
+
+    with pytest.raises(UnsupportedError, match=r"no cell type .SpikeSourceGamma.*it is on nest"):
+        sim.Population(2, cell_type(cells.SpikeSourceGamma)())
+    with pytest.raises(AttributeError, match=r"SpikeSourceGamma.*it is on nest"):
+        sim.SpikeSourceGamma  # noqa: B018
 
 
 def test_impossible_parameters_are_refused(sim):

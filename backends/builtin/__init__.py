@@ -13,6 +13,7 @@ from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Spikes
+from portable_cortex.support import CELL_TYPES_BEYOND_MODELS
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ class BuiltinBackend(Backend):
             "SpikeSourceArray",
         ),
     )
-    cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
+    cannot: ClassVar[Mapping[str, str]] = {
+        "off-grid": "spikes lie on the time grid",
+        **CELL_TYPES_BEYOND_MODELS,
+    }
 
     takes_neurons = True
 

@@ -135,12 +135,15 @@ def standard_type(standard: Any, **attributes: Any) -> Any:
     model = neuron(standard)
     if not standard.conductance_based:
         model = with_magnitudes(model)
+    state = {q.name for q in model.state}
+    initial = {n: v for n, v in standard.default_initial_values.items() if n in state}
     visible = [q.name for q in (*model.state, *model.inlines) if q.name in standard.units]
     recordable = [*standard.recordable, *(n for n in visible if n not in standard.recordable)]
     own = {
         "__doc__": standard.__doc__,
         "neuron": model,
         "translations": build_translations(*((n, n) for n in standard.default_parameters)),
+        "default_initial_values": initial,
         "recordable": recordable,
         "units": {name: unit or "dimensionless" for name, unit in standard.units.items()},
         "receptor_types": receptors(model),
