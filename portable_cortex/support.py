@@ -30,8 +30,7 @@ SYNAPSE_TYPES = (
 
 _DRAWN = "draw its spike times, and give them to a SpikeSourceArray"
 CELL_TYPES_BEYOND_MODELS = {
-    "PointNeuron": "cells are models with receptors that they have from the beginning; write one in "
-    "NESTML",
+    "PointNeuron": "a cell is a model, and has the receptors of that; write one in NESTML",
     "MultiCompartmentNeuron": "neurons are points",
     "SpikeSourcePoissonRefractory": _DRAWN,
     "SpikeSourceGamma": _DRAWN,
@@ -106,8 +105,8 @@ def missing_name(backend: Backend, name: str) -> str:
 
     Examples
     --------
-    >>> missing_name(load_backend("spinnaker"), "HH_cond_exp")
-    "backend 'spinnaker' has no cell type 'HH_cond_exp': it is on builtin, nest, brian2, neuron, mock"
+    >>> missing_name(load_backend("spinnaker"), "GIF_cond_exp")
+    "backend 'spinnaker' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron"
     """
     for kind, (standard, _) in KINDS.items():
         if name in standard:

@@ -333,7 +333,8 @@ n, log = 1000, np.zeros(1000, np.int32)
 v, exc, inh = np.full(n, -60.0), np.zeros(n), np.zeros(n)
 left, drive = np.zeros(n, np.uint8), np.zeros(n)
 numbers, values = np.zeros(n, np.int32), np.zeros((1, n))
-kind = {name: np.array([value]) for name, value in _cells.cells.IF_curr_exp.default_parameters.items()}
+standard = _cells.cells.IF_curr_exp.default_parameters
+kind = {name: np.array([value]) for name, value in standard.items()}
 equal = np.array(model.constants(kind, 0.1))
 for columns in (equal, np.repeat(equal, n, axis=1)):
     for step in range(200):
