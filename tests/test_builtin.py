@@ -498,51 +498,6 @@ def test_spikes_are_those_of_nest(duration):
         assert np.abs(difference).max() < 1e-9
 
 
-CELLS = {
-    "IF_curr_exp": ({"i_offset": 0.3, "tau_syn_I": 3.0}, 0.4, 1e-9),
-    "IF_curr_alpha": ({"i_offset": 0.3, "tau_syn_I": 3.0}, 0.4, 1e-9),
-    "IF_cond_exp": ({"i_offset": 0.3}, 0.01, 1e-3),
-    "IF_cond_alpha": ({"i_offset": 0.3}, 0.01, 1e-3),
-    "EIF_cond_exp_isfa_ista": ({"i_offset": 0.6}, 0.01, 0.2),
-    "Izhikevich": ({"i_offset": 0.006}, 1.0, 1e-9),
-}
-
-
-@pytest.mark.parametrize("celltype", CELLS)
-def test_cell_types_follow_nest(celltype):
-    """The same input spikes and constant current: potentials until the first spike, and spikes."""
-    pytest.importorskip("nest", reason="NEST is not installed: pip install nest-simulator")
-    parameters, weight, tolerance = CELLS[celltype]
-    found = {}
-    for name in ("nest", "builtin"):
-        sim = portable_cortex.simulator(name, options={"threads": "1"})
-        sim.setup(timestep=STEP, rng_seed=1)
-        cells = sim.Population(3, getattr(sim, celltype)(**parameters))
-        if celltype == "Izhikevich":
-            cells.initialize(v=-65.0, u=-13.0)
-        source = sim.Population(1, sim.SpikeSourceArray(spike_times=[5.0, 12.0, 12.5, 40.0]))
-        sign = -1.0 if "cond" not in celltype else 1.0
-        for receptor, factor in (("excitatory", 1.0), ("inhibitory", 0.3 * sign)):
-            sim.Projection(
-                source,
-                cells,
-                sim.AllToAllConnector(),
-                sim.StaticSynapse(weight=weight * factor, delay=1.3),
-                receptor_type=receptor,
-            )
-        cells.record(["v", "spikes"])
-        sim.run(100.0)
-        segment = cells.get_data().segments[0]
-        found[name] = segment.filter(name="v")[0].magnitude, spike_times(cells)
-        sim.end()
-    (v, spikes), (own_v, own_spikes) = found["nest"], found["builtin"]
-    first = int(min(spikes[0], default=100.0) / STEP) - 5
-    assert first > 50
-    np.testing.assert_allclose(own_v[:first], v[:first], atol=tolerance)
-    assert len(spikes[0]) == len(own_spikes[0])
-    np.testing.assert_allclose(own_spikes[0], spikes[0], atol=1e-6 if tolerance < 0.1 else 0.35)
-
-
 # --- PyNN -----------------------------------------------------------------------------------------
 
 
