@@ -135,7 +135,7 @@ needs_nestml = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name == "adex_cond_alpha" else pytest.mark.slow)
+        pytest.param(name, marks=[] if name == "lif_curr_exp" else pytest.mark.slow)
         for name in library.catalogue()
     ],
 )
@@ -161,12 +161,13 @@ for name in ("pynestml", "odetoolbox", "sympy", "astropy"):
 installed = metadata.version
 metadata.version = lambda name: installed("no-" * (name in ("nestml", "odetoolbox")) + name)
 import portable_cortex
+from portable_cortex.errors import UnsupportedError
 
 sim = portable_cortex.simulator("builtin")
 print(sim.nestml_cell_type("MAT", "mat2_curr_exp").default_parameters["omega"])
 try:
     sim.nestml_cell_type("Mine", "model mine_neuron:\\n    output:\\n        spike\\n")
-except portable_cortex.UnsupportedError as error:
+except UnsupportedError as error:
     print(error)
 """
 
