@@ -71,7 +71,7 @@ def neuron(standard: Any) -> Neuron:
     --------
     >>> from pyNN.standardmodels import cells
     >>> [q.name for q in neuron(cells.IF_facets_hardware1).internals]
-    ['cm', 'tau_m', 'tau_refrac', 'e_rev_E']
+    ['cm', 'tau_m', 'tau_refrac', 'e_rev_E', 'i_offset']
     """
     entry = STANDARD[standard.__name__]
     model = load(entry.model)
