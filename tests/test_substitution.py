@@ -61,6 +61,11 @@ def test_a_membrane_that_is_not_leaky_keeps_its_own_parameters():
     assert made.currents[0] == pytest.approx(0.1 / 0.25)  # capacitances
 
 
+def test_standard_neurons_are_those_of_the_catalogue():
+    (said,) = load_model("pd14").said({"neuron": "EIF_cond_exp_isfa_ista"})
+    assert said.startswith("adex_cond_exp instead of IF_curr_exp")
+
+
 def test_run_says_what_was_matched(tmp_path):
     recording = run(
         model="pd14",
@@ -88,7 +93,7 @@ def test_brunel2000_takes_other_neurons():
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ({"neuron": "mat2_curr_ex"}, InvalidValueError, "neither a file nor a model"),
+        ({"neuron": "mat2_curr_ex"}, UnknownNameError, "did you mean 'mat2_curr_exp'"),
         ({"neuron_parameters": {"tau": 3.0}}, UnknownNameError, "tau_m"),
         ({"neuron_parameters": 3}, InvalidValueError, "numbers by name"),
         ({"neuron_parameters": {"tau_m": "slow"}}, InvalidValueError, "must be a number"),

@@ -53,7 +53,7 @@ def build(
     eta : float
         External rate relative to the one that brings the mean potential to threshold.
     neuron : str
-        Neuron model, if it is another: a name of the catalogue, or a file in NESTML. Its synapses
+        Neuron model, if it is another: of the catalogue, of PyNN, or a file in NESTML. Its synapses
         move a potential that is half-way to the threshold as those of the paper do
         (`substitution`).
     neuron_parameters : dict of str to float, optional

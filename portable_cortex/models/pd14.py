@@ -76,7 +76,7 @@ def build(
     dc_transients : sequence of (population, onset, duration, amplitude)
         Constant currents (nA) into all neurons of a population from `onset` for `duration` ms.
     neuron : str
-        Neuron model, if it is another: a name of the catalogue, or a file in NESTML. Its synapses
+        Neuron model, if it is another: of the catalogue, of PyNN, or a file in NESTML. Its synapses
         move the potential as the published ones do (`substitution`).
     neuron_parameters : dict of str to float, optional
         Parameters of the neuron model that are others, in its units.

@@ -25,6 +25,7 @@ from ..neurons.celltype import cell_type
 from ..neurons.form import Neuron
 from ..neurons.library import load
 from ..neurons.numbers import in_form
+from ..neurons.standard import STANDARD
 
 F64 = NDArray[np.float64]
 Values = Mapping[str, float]
@@ -118,7 +119,7 @@ def substitute(
     Parameters
     ----------
     name : str
-        `LIF`, a name of the catalogue, or a file in NESTML.
+        A name of the catalogue, a standard neuron of PyNN's that is in it, or a file in NESTML.
     lif : dict of str to float
         Parameters of the network's neurons under PyNN's names, in PyNN's units: those of `LIF`, and
         of what it does not have, such as ``e_rev_I``.
@@ -150,6 +151,8 @@ def substitute(
     for parameter, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidValueError(f"{parameter} of {name} must be a number, not {value!r}")
+    if name in STANDARD and name != LIF:
+        name = STANDARD[name].model
     neuron = None if name == LIF else load(name)  # now: a file may change
     return _substitute(
         name, neuron, tuple(lif.items()), tuple(held), (*{**(usual or {}), **given}.items(),)

@@ -15,7 +15,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidValueError, UnsupportedError
+from ..errors import UnknownNameError, UnsupportedError
 from ..host.cache import writable_cache
 from .form import Neuron
 from .storage import restored, stored
@@ -62,8 +62,10 @@ def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
 
     Raises
     ------
+    UnknownNameError
+        For what is no such thing.
     InvalidValueError, UnsupportedError
-        For what is no such thing, and for mistakes in it (`nestml.read`).
+        For mistakes in it (`nestml.read`).
     """
     if isinstance(description, Neuron):
         return description
@@ -73,8 +75,8 @@ def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
     if "\n" in said:
         return _read(said, "the description", name)
     if not Path(said).is_file():
-        raise InvalidValueError(
-            f"{said} is neither a file nor a model of the catalogue: {', '.join(catalogue())}"
+        raise UnknownNameError(
+            "neuron model", said, catalogue(), "A model of your own is a file in NESTML"
         )
     return _read(Path(said).read_text("utf-8"), said, name)
 
