@@ -30,6 +30,7 @@ from portable_cortex.neurons.expressions import (
     calls,
     mapped,
     names,
+    parts,
     replaced,
 )
 from portable_cortex.neurons.form import Assign, Branch, Integrate, Neuron, Spike, Statement
@@ -41,6 +42,7 @@ CHUNK = 256  # neurons whose numbers stay in the nearest cache while a solver ad
 SPACE = 2 * KEPT + 1  # rows of pieces: those, what tells where a solver is rough, its numbers
 NUMBERS = KEPT * PIECE // CHUNK  # of those, rows of chunks
 WIDEST = 16  # neurons in a vector, at most
+LONG = 18  # operations that wait for each other in a loop of a solver, about
 TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced again, in parts of a step
 RUNNING = Name("__running")  # whether the refractory time is
 LOG2E = Fraction(1.0 / math.log(2.0))
@@ -412,15 +414,18 @@ class _Writer:
         they do not wait.
         """
         values = dict(run.temporaries)
-        depth: dict[str, int] = {}
+        ready: dict[str, int] = {}  # operations until then
+        first = set()
         for name, value in values.items():
-            before = max((depth[n] for n in names(value) if n in depth), default=0)
-            depth[name] = before + bool(calls(value) - {"min", "max", "abs"})
-        last = max(max(depth.values(), default=0) - 1, 0)
+            before = [ready[n] for n in names(value) if n in ready]
+            ready[name] = max(before, default=0) + _length(value)
+            if not before and not calls(value):
+                first.add(name)
+        last = max(ready.values(), default=0) // LONG
         stage: dict[str, int] = {}
         used: dict[str, int] = {n: last for v in run.results.values() for n in names(v)}
         for name in reversed(values):
-            stage[name] = depth[name] - 1 if depth[name] else used[name]
+            stage[name] = used[name] if name in first else ready[name] // LONG
             for n in names(values[name]):
                 used[n] = min(used.get(n, last), stage[name])
         stages = [[n for n in values if stage[n] == k] for k in range(last + 1)]
@@ -467,7 +472,9 @@ class _Writer:
             "begin", "end", "is_rough", "scratch", *used
         ]  # fmt: skip
         name = "whole_of_different" if each else f"whole_{number}"
-        return f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{_lines(lines, 1)}"
+        return (
+            f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{_lines(lines, 1)}"
+        )
 
     def _whole(self) -> str:
         """A whole step of equal neurons, chunk by chunk."""
@@ -807,6 +814,18 @@ def _dropped(value: Expression, absent: set[str]) -> Expression:
         case Choice(condition, yes, no):
             return Choice(*(_dropped(part, absent) for part in (condition, yes, no)))
     return value
+
+
+def _length(value: Expression) -> int:
+    """Operations that wait for each other, about."""
+    own = {"min": 1, "max": 1, "abs": 1, NEAR_EXP2: 10}
+    longest = max(map(_length, parts(value)), default=0)
+    match value:
+        case Call(function):
+            return longest + own.get(function, 20)
+        case Name() | Number():
+            return 0
+    return longest + 1
 
 
 def _sign(condition: Expression, one: str) -> str:

@@ -446,8 +446,10 @@ def whole(neuron: Neuron, variables: Sequence[str]) -> Straight:
             new[name] = run.named(value)
         return new
 
+    nearby = _Nearby(constant_names(neuron), run)
+
     def slopes(at: Mapping[str, Expression]) -> dict[str, Expression]:
-        return {n: run.named(replaced(value, at)) for n, value in system.slopes.items()}
+        return {n: run.named(nearby.value(value, at)) for n, value in system.slopes.items()}
 
     def first(name: str, slope: str) -> Expression:
         return Name(middle + factor_name(name, SLOPE + slope))
@@ -485,8 +487,70 @@ def whole(neuron: Neuron, variables: Sequence[str]) -> Straight:
     for value, limit in system.limits:
         top = _largest([value, *(replaced(value, at) for at in (at2, at3, at4))])
         error = Choice(Binary("<=", top, limit), error, Number(math.inf))
+    if nearby.squares:
+        near = Binary("<=", _largest(nearby.squares), Number(NEAR * NEAR))
+        error = Choice(near, error, Number(math.inf))
     results[ERROR] = run.named(error)
     return Straight(tuple(run.temporaries), results)
+
+
+NEAR = Fraction(1, 2)
+
+
+@dataclass
+class _Nearby:
+    """Exponential functions at points of a step, from those at its begin, by Taylor's series.
+
+    Attributes
+    ----------
+    constant : set of str
+    run : _Run
+    squares : list of Expression
+        Of distances from the begin; beyond `NEAR` the relative error is above 2e-5.
+    """
+
+    constant: Set[str]
+    run: _Run
+    squares: list[Expression] = field(default_factory=list)
+
+    def value(self, value: Expression, at: Mapping[str, Expression]) -> Expression:
+        """What an expression has where variables have some values."""
+
+        def there(part: Expression) -> Expression:
+            match part:
+                case Call("exp", (argument,)):
+                    return self._moved(part, argument, at)
+            return part
+
+        match value:
+            case Binary("*", factor, Call("exp", (argument,))) if names(factor) <= self.constant:
+                return self._moved(value, argument, at)
+        # arguments are still those at the begin, wherever an exponential function is met
+        return replaced(mapped(value, there), at)
+
+    def _moved(
+        self, function: Expression, argument: Expression, at: Mapping[str, Expression]
+    ) -> Expression:
+        """A function that is in proportion to the exponential one of an argument."""
+        begin = self.run.named(function)
+        ways = [
+            (sign, Binary("-", replaced(rest, at), rest), factor)
+            for sign, factor, rest in _terms(argument, self.constant)
+            if not names(rest) <= self.constant
+        ]
+        if not at:
+            return begin
+        x = self.run.named(_sum(ways))
+        x2 = self.run.named(Binary("*", x, x))
+        if x2 not in self.squares:
+            self.squares.append(x2)
+        c = [Number(Fraction(1, math.factorial(k))) for k in range(6)]
+        low, middle, high = (
+            Binary("+", c[k], Binary("*", x, c[k + 1])) if k else Binary("+", ONE, x)
+            for k in (0, 2, 4)
+        )
+        tail = Binary("*", x2, Binary("+", middle, Binary("*", x2, high)))
+        return Binary("*", begin, Binary("+", low, tail))
 
 
 # --- constants ------------------------------------------------------------------------------------
