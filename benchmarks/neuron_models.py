@@ -1,7 +1,7 @@
 """What a step of a neuron costs, for the models of the catalogue.
 
 A population of each, with Poisson input to its receptors, on one thread: processor time by neurons
-and steps, with everything that a step has. `--beside nest` adds NEST, with the same cells and input.
+and steps, with all that a step has. `--beside nest` adds NEST, with the same cells and input.
 The first run of a model on a backend compiles it, which is not counted.
 
     python benchmarks/neuron_models.py --beside nest

@@ -722,6 +722,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
             f"values, is_rough = space[:{KEPT}], space[{KEPT}, : end - begin]",
             f"scratch = space[{KEPT + 1}:].reshape({KEPT * PIECE})",
             "log, codes = carray(p_log, total + size), carray(p_codes, n_codes)",
+            "each = columns > 1 or size == 1",
         ]
         lines += [
             f"r_{n} = arrivals[{k} * n_local : {k} * n_local + size]"
@@ -740,23 +741,24 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
             equal[kind] = "".join(f", c[{name[1:]}, 0]" for name in used) + self.draws
         if "before" in self.over:
             lines += [
-                "if columns > 1 or size == 1:",
+                "if each:",
                 f"    before_of_different({self.rows}drive, begin, end, c{self.draws})",
                 "else:",
                 f"    before_of_equal({self.rows}begin, end, None, None{equal['before']})",
             ]
         if "whole" in self.over:
+            where = "begin, end, is_rough"
             lines += [
-                "if columns > 1 or size == 1:",
-                f"    rough = whole_of_different({self.rows}drive, begin, end, is_rough, c{self.draws})",
+                "if each:",
+                f"    rough = whole_of_different({self.rows}drive, {where}, c{self.draws})",
                 "else:",
-                f"    rough = whole_of_equal({self.rows}begin, end, is_rough, scratch, c{self.draws})",
+                f"    rough = whole_of_equal({self.rows}{where}, scratch, c{self.draws})",
                 "if rough:",
-                f"    refine({self.rows}drive, begin, end, is_rough, scratch, c, columns > 1 or size == 1{self.draws})",
+                f"    refine({self.rows}drive, {where}, scratch, c, each{self.draws})",
             ]
         first = self.plan.rows[0]
         lines += [
-            "if columns > 1 or size == 1:",
+            "if each:",
             f"    reached = rest_of_different({self.rows}drive, begin, end, c{self.draws})",
             "elif n_codes:",
             f"    own = r_{first}.dtype.type(weight)",
