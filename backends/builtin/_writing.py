@@ -273,7 +273,9 @@ class _Writer:
         def near(part: Expression) -> Expression:
             match part:
                 case Call("exp", (argument,)):
-                    return Call(NEAR_EXP2, (lowering.scaled(self.neuron, argument, LOG2E),))
+                    return Call(
+                        NEAR_EXP2, (lowering.scaled(argument, LOG2E, self.constants.known),)
+                    )
             return part
 
         temporaries = tuple((name, mapped(value, near)) for name, value in run.temporaries)
@@ -446,14 +448,14 @@ class _Writer:
         is_last = number == len(stages) - 1
         part = Straight(tuple((n, values[n]) for n in own), run.results if is_last else {})
         changed = [n for n in self.plan.rows if n in part.results]
-        used = self._constants(part)
+        used, read = self._constants(part), part.read
         at = {name: f"scratch[at + U64({k * CHUNK})]" for k, name in enumerate(outlive)}
         body = ["i, at = U64(number), U64(number - begin)"]
-        body += [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in part.read or n in changed]
-        body += [f"{_local(n)} = {at[n]}" for n in outlive if n in part.read]
+        body += [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in changed]
+        body += [f"{_local(n)} = {at[n]}" for n in outlive if n in read]
         if each:
             body += [f"{name} = a_{name}[i]" for name in used]
-            body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in part.read]
+            body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]
         body += [f"{_local(name)} = {code(values[name])}" for name in own]
         body += [f"{at[n]} = {_local(n)}" for n in own if n in at]
         lines = [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
@@ -501,7 +503,8 @@ def whole_of_equal({self.rows}begin, end, is_rough, scratch, c{self.draws}):
     def _parts(self) -> str:
         """Some equal neurons a step further in parts of it, side by side in scratch memory."""
         run, _ = self._body("part", each=False)
-        moved = [n for n in self.plan.rows if n in run.results or n in run.read]
+        read = run.read
+        moved = [n for n in self.plan.rows if n in run.results or n in read]
         at = {n: f"scratch[at + U64({k * CHUNK})]" for k, n in enumerate(moved, 1)}
         used = self._constants(run)
         body = ["at = U64(k)", *(f"m_{n} = {at[n]}" for n in moved)]
@@ -559,10 +562,11 @@ def refine({self.rows}drive, begin, end, is_rough, scratch, c, each{self.draws})
     def _each_in_parts(self) -> str:
         """One neuron a step further in parts of it."""
         run = self.over["part"]
-        read = [n for n in self.plan.rows if n in run.read or n in run.results]
+        needed = run.read
+        read = [n for n in self.plan.rows if n in needed or n in run.results]
         lines = ["i = U64(number)", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{n} = r_{n}[i]" for n in read]
-        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in run.read]
+        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in needed]
         lines += [f"{name} = c[{name[1:]}, p]" for name in self._constants(run)]
         body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
         body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]

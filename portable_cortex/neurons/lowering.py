@@ -356,9 +356,8 @@ def _sum(terms: Sequence[Term]) -> Expression:
     return value
 
 
-def scaled(neuron: Neuron, value: Expression, by: Fraction) -> Expression:
+def scaled(value: Expression, by: Fraction, constant: Set[str]) -> Expression:
     """A sum times a number: factors and terms that are constant are put together."""
-    constant = constant_names(neuron)
     still: Expression = ZERO
     moving: list[Expression] = []
     for sign, factor, rest in _terms(value, constant):
@@ -612,12 +611,13 @@ def constant_names(neuron: Neuron) -> frozenset[str]:
         for start in ("", half(1), half(PARTS))
     ]
     for variables in solved(neuron):
-        factors += [
-            prefix(neuron, variables, parts) + factor_name(row.variable, source)
-            for row in rows(parted(neuron, variables).linear)
-            for source in ("", *row.sources, *row.inputs)
-            for parts in (1, 2)
-        ]
+        linear = rows(parted(neuron, variables).linear)
+        for start in (prefix(neuron, variables, parts) for parts in (1, 2)):
+            factors += [
+                start + factor_name(row.variable, source)
+                for row in linear
+                for source in ("", *row.sources, *row.inputs)
+            ]
     return frozenset((STEP, *own, *factors))
 
 
