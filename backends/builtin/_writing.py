@@ -40,7 +40,7 @@ PIECE = 1024  # neurons that are advanced together
 KEPT = 16  # variables of refractory neurons that are kept, at most
 CHUNK = 256  # neurons whose numbers stay in the nearest cache while a solver advances them
 SPACE = 2 * KEPT + 1  # rows of pieces: those, what tells where a solver is rough, its numbers
-NUMBERS = KEPT * PIECE // CHUNK  # of those, rows of chunks
+NUMBERS = 16  # of a neuron that go from one loop of a solver to the next, at most: 32 kB
 WIDEST = 16  # neurons in a vector, at most
 LONG = 18  # operations that wait for each other in a loop of a solver, about
 TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced again, in parts of a step
@@ -214,6 +214,11 @@ class _Writer:
             self._taken(self._with_timer(condition)) for condition, _ in self.neuron.conditions
         ]
         self.changed, self.kept = self._held()
+        if max(len(self.kept), len(plan.rows) if "part" in self.over else 0) > KEPT:
+            raise UnsupportedError(
+                f"{self.neuron.name}: it has {len(plan.rows)} variables, and the built-in engine's "
+                f"loops keep up to {KEPT} of a neuron; run it on another backend"
+            )
 
     def _refusal(self, what: str) -> UnsupportedError:
         return UnsupportedError(
@@ -412,8 +417,8 @@ class _Writer:
     def _stages(self, run: Straight) -> tuple[list[list[str]], list[str]]:
         """Temporaries by the loop that computes them, and those that outlive it.
 
-        Functions that take long, and wait for each other, are in loops of their own: within a loop
-        they do not wait.
+        A processor has many operations under way, but not those that wait for each other: so each
+        loop has a part of the longest way through them, and neurons that do not wait.
         """
         values = dict(run.temporaries)
         ready: dict[str, int] = {}  # operations until then
@@ -436,6 +441,8 @@ class _Writer:
             if stage[n] < stage[name]
         }  # fmt: skip
         ends = {n for v in run.results.values() for n in names(v) & stage.keys() if stage[n] < last}
+        if len(outlive | ends) > NUMBERS:
+            return [[*values]], []
         return stages, [n for n in values if n in outlive | ends]
 
     def _stage(self, number: int, each: bool) -> str:
