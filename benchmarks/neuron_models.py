@@ -24,8 +24,8 @@ RATE = 800.0  # spikes/s at each receptor
 # largest weights of excitation and inhibition by what is in a model's name: nA, uS, mV
 WEIGHTS = {
     "_curr_delta": (1.0, -1.0),
-    "_curr_": (0.8, -0.6),
-    "_cond_": (0.02, 0.02),
+    "_curr_": (0.4, -0.4),
+    "_cond_": (0.01, 0.02),
     "": (3.0, -2.0),
 }
 OWN = {  # where the others would be silent or too much
