@@ -46,7 +46,7 @@ def _said(module: str) -> tuple[str, str]:
     """What is compiled with a module, and how long that takes."""
     if module.startswith(WRITTEN):
         name = module.removeprefix(WRITTEN).rpartition("_")[0]
-        return f"the loop of {name}", "some ten seconds"
+        return f"the loop of {name}", "ten seconds to a minute"
     return "the builtin engine", "half a minute"
 
 
