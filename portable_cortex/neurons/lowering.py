@@ -482,7 +482,9 @@ def whole(neuron: Neuron, variables: Sequence[str]) -> Straight:
     k4 = slopes(at4)
     inner = {n: run.named(Binary("+", k2[n], k3[n])) for n in k2}
     results = moved(full, (weight(1, -3, 4), k1), (weight(0, 2, -4), inner), (weight(0, -1, 4), k4))
-    error = ZERO if not k2 else Binary("*", _largest([_distance(k2[n], k3[n]) for n in k2]), length)
+    error: Expression = (
+        ZERO if not k2 else Binary("*", _largest([_distance(k2[n], k3[n]) for n in k2]), length)
+    )
     for value, limit in system.limits:
         top = _largest([value, *(replaced(value, at) for at in (at2, at3, at4))])
         error = Choice(Binary("<=", top, limit), error, Number(math.inf))
