@@ -394,6 +394,29 @@ def test_results_do_not_depend_on_the_instruction_set(program, tmp_path):
     assert len(set(said.values())) == 1, said
 
 
+@pytest.mark.parametrize(("kind", "most"), [("float64", 5e-11), ("float32", 3e-7)])
+def test_powers_in_solvers_are_as_exact_as_they_say(kind, most):
+    from numba import njit
+
+    from portable_cortex.backends.builtin._functions import near_exp2
+
+    @njit
+    def fill(exponents, powers):
+        for i in range(exponents.size):
+            powers[i] = near_exp2(exponents[i])
+
+    exponents = np.linspace(-125.0, 125.0, 100_001).astype(kind)
+    powers = np.empty_like(exponents)
+    fill(exponents, powers)
+    expected = np.exp2(exponents.astype(np.float64))
+    assert np.abs(powers / expected - 1.0).max() < most
+    fill(np.array([0.0, 1e9, -1e9], kind), powers)
+    assert powers[:3].tolist() == [
+        1.0,
+        *(2.0**k for k in ((1020, -1020), (125, -125))[kind == "float32"]),
+    ]
+
+
 SHORT_RUNS = """
 import sys
 import numpy as np

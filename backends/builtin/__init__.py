@@ -93,7 +93,11 @@ class BuiltinBackend(Backend):
         from ._compiling import compiling
 
         began = time.perf_counter()
-        with compiling(lambda: progress(None, "compiling the engine, once")) as compiled:
+
+        def begun(what: str, duration: str) -> None:
+            progress(None, f"compiling {what}, once: {duration}")
+
+        with compiling(begun) as compiled:
             sim.state.prepare(progress)
         self._phases = {
             "prepare": time.perf_counter() - began - compiled.seconds,

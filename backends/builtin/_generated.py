@@ -23,7 +23,7 @@ from portable_cortex.neurons.lowering import assigned_values
 from portable_cortex.neurons.numbers import in_form, numbers
 from portable_cortex.neurons.reference import evaluate
 
-from . import _functions, _llvm, _threefry, _writing
+from . import _compiling, _functions, _llvm, _threefry, _writing
 
 F64 = NDArray[np.float64]
 _INTEGER = types.int64
@@ -144,7 +144,7 @@ def _module(text: str, name: str) -> ModuleType:
         part = path.with_suffix(".part")
         part.write_text(text)
         part.replace(path)
-    spec = importlib.util.spec_from_file_location(f"portable_cortex_neurons.{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(_compiling.WRITTEN + path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -11,6 +11,7 @@ Names of a model have a letter and a line before them in what is written: ``m_v`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +27,10 @@ from portable_cortex.neurons.expressions import (
     Name,
     Number,
     Unary,
+    calls,
+    mapped,
     names,
+    parts,
     replaced,
 )
 from portable_cortex.neurons.form import (
@@ -41,11 +45,16 @@ from portable_cortex.neurons.form import (
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 
 PIECE = 1024  # neurons that are advanced together
-KEPT = 16  # variables that are kept, at most: of refractory neurons, and of all before a solver
-SPACE = 2 * KEPT + 1  # rows for those, and for errors of the solver
+KEPT = 16  # variables of refractory neurons that are kept, at most
+CHUNK = 256  # neurons whose numbers stay in the nearest cache while a solver advances them
+SPACE = 2 * KEPT + 1  # rows of pieces: those, what tells where a solver is rough, its numbers
+NUMBERS = 16  # of a neuron that go from one loop of a solver to the next, at most: 32 kB
+WIDEST = 16  # neurons in a vector, at most
+LONG = 18  # operations that wait for each other in a loop of a solver, about
 TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced again, in parts of a step
 RUNNING = Name("__running")  # whether the refractory time is
-VECTORS = {"exp"}  # functions of `_functions`
+LOG2E = Fraction(1.0 / math.log(2.0))
+NEAR_EXP2 = "near_exp2"  # what stands for exponential functions in solvers
 
 HEADER = '''"""The neuron {name} for the built-in engine, written by portable-cortex."""
 
@@ -54,7 +63,7 @@ import math
 import numpy as np
 from numba import carray, cfunc
 
-from portable_cortex.backends.builtin._functions import exp, normal, uniform
+from portable_cortex.backends.builtin._functions import exp, near_exp2, normal, uniform
 from portable_cortex.backends.builtin._generated import SIGNATURES
 from portable_cortex.backends.builtin._llvm import common, compiled, signs, word
 
@@ -162,7 +171,7 @@ def code(expression: Expression) -> str:
         case Call("random_uniform" | "random_normal" as function, (first, second, Number(number))):
             draw = f"{function[7:]}(index + i, now, {int(number)}, key0, key1)"
             return f"({code(first)} + {code(second)} * {draw})"
-        case Call("max" | "min" | "abs" | "exp" as function, arguments):
+        case Call("max" | "min" | "abs" | "exp" | "near_exp2" as function, arguments):
             return f"{function}({', '.join(map(code, arguments))})"
         case Call(function, arguments):
             return f"math.{function}({', '.join(map(code, arguments))})"
@@ -213,6 +222,11 @@ class _Writer:
             self._taken(self._with_timer(condition)) for condition, _ in self.neuron.conditions
         ]
         self.changed, self.kept = self._held()
+        if max(len(self.kept), len(plan.rows) if "part" in self.over else 0) > KEPT:
+            raise UnsupportedError(
+                f"{self.neuron.name}: it has {len(plan.rows)} variables, and the built-in engine's "
+                f"loops keep up to {KEPT} of a neuron; run it on another backend"
+            )
 
     def _refusal(self, what: str) -> UnsupportedError:
         return UnsupportedError(
@@ -227,10 +241,10 @@ class _Writer:
             *(
                 self._loop(kind, each)
                 for kind in self.over
-                if kind != "part"
+                if kind in ("before", "rest")
                 for each in (False, True)
             ),
-            *([self._refine()] if "part" in self.over else []),
+            *(self._solver() if "part" in self.over else []),
             *([self._hold(), self._again()] if self.timer else []),
             self._fire(),
             self._step(),
@@ -261,10 +275,24 @@ class _Writer:
         rest = lowering.straightened(self.neuron, statements[at + 1 :], advances=False)
         return {
             **({"before": self._as_held(before)} if at else {}),
-            "whole": self._as_held(lowering.part(self.neuron, solved[0].variables, 1, True)),
-            "part": self._as_held(lowering.part(self.neuron, solved[0].variables)),
+            "whole": self._as_held(self._near(lowering.whole(self.neuron, solved[0].variables))),
+            "part": self._as_held(self._near(lowering.part(self.neuron, solved[0].variables))),
             "rest": self._as_held(self._arrived(rest)),
         }
+
+    def _near(self, run: Straight) -> Straight:
+        """With exponential functions that are as exact as solvers need."""
+
+        def near(part: Expression) -> Expression:
+            match part:
+                case Call("exp", (argument,)):
+                    return Call(
+                        NEAR_EXP2, (lowering.scaled(argument, LOG2E, self.constants.known),)
+                    )
+            return part
+
+        temporaries = tuple((name, mapped(value, near)) for name, value in run.temporaries)
+        return Straight(temporaries, {n: mapped(value, near) for n, value in run.results.items()})
 
     def _is_exact(self, statement: Integrate) -> bool:
         return all(self.neuron.equation(name).is_linear for name in statement.variables)
@@ -339,15 +367,6 @@ class _Writer:
             body += [f"{name} = a_{name}[i]" for name in used]
             body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]  # nA
         body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
-        if kind == "whole":
-            before = [n for n in self.plan.rows if n in run.results]
-            body += [f"old[{k}, U64(number - begin)] = m_{n}" for k, n in enumerate(before)]
-            error = code(run.results[ERROR])
-            body += [
-                f"rough = {one} if not ({error} < {TOLERANCE}) else -{one}",
-                f"old[{KEPT}, U64(number - begin)] = rough",
-                "below = common(below, signs(rough))",
-            ]
         for name in self.plan.rows:
             value = run.results.get(name)
             if adds and name == self.plan.inputs[0]:
@@ -365,7 +384,7 @@ class _Writer:
         lines += [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
         lines.append("return below >= 0")
-        extra = ["old"] if kind == "whole" else [] if each else ["codes", "weight"]
+        extra = [] if each else ["codes", "weight"]
         drive, constants = (["drive"], ["c"]) if each else ([], used)
         rest = [*drive, "begin", "end", *extra, *constants]
         name = f"{kind}_of_{'different' if each else 'equal'}"
@@ -390,31 +409,187 @@ class _Writer:
             found.append(self._taken(known))
         return found
 
+    # --- solver -----------------------------------------------------------------------------------
+
+    def _solver(self) -> list[str]:
+        """Functions that advance variables which need a solver."""
+        n = len(self._stages(self.over["whole"])[0])
+        return [
+            *(self._stage(k, each) for each in (False, True) for k in range(1 if each else n)),
+            self._whole(),
+            self._parts(),
+            self._refine(),
+            self._each_in_parts(),
+        ]
+
+    def _stages(self, run: Straight) -> tuple[list[list[str]], list[str]]:
+        """Temporaries by the loop that computes them, and those that outlive it.
+
+        A processor has many operations under way, but not those that wait for each other: so each
+        loop has a part of the longest way through them, and neurons that do not wait.
+        """
+        values = dict(run.temporaries)
+        ready: dict[str, int] = {}  # operations until then
+        first = set()
+        for name, value in values.items():
+            before = [ready[n] for n in names(value) if n in ready]
+            ready[name] = max(before, default=0) + _length(value)
+            if not before and not calls(value):
+                first.add(name)
+        last = max(ready.values(), default=0) // LONG
+        stage: dict[str, int] = {}
+        used: dict[str, int] = {n: last for v in run.results.values() for n in names(v)}
+        for name in reversed(values):
+            stage[name] = used[name] if name in first else ready[name] // LONG
+            for n in names(values[name]):
+                used[n] = min(used.get(n, last), stage[name])
+        stages = [[n for n in values if stage[n] == k] for k in range(last + 1)]
+        outlive = {
+            n for name, value in values.items() for n in names(value) & stage.keys()
+            if stage[n] < stage[name]
+        }  # fmt: skip
+        ends = {n for v in run.results.values() for n in names(v) & stage.keys() if stage[n] < last}
+        if len(outlive | ends) > NUMBERS:
+            return [[*values]], []
+        return stages, [n for n in values if n in outlive | ends]
+
+    def _stage(self, number: int, each: bool) -> str:
+        """One of the loops of a whole step; the last one says whether it is rough somewhere."""
+        run, _ = self._body("whole", each)
+        stages, outlive = self._stages(run)
+        if each:
+            stages, outlive = [[name for name, _ in run.temporaries]], []
+        values, own = dict(run.temporaries), stages[number]
+        is_last = number == len(stages) - 1
+        part = Straight(tuple((n, values[n]) for n in own), run.results if is_last else {})
+        changed = [n for n in self.plan.rows if n in part.results]
+        used, read = self._constants(part), part.read
+        at = {name: f"scratch[at + U64({k * CHUNK})]" for k, name in enumerate(outlive)}
+        body = ["i, at = U64(number), U64(number - begin)"]
+        body += [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in changed]
+        body += [f"{_local(n)} = {at[n]}" for n in outlive if n in read]
+        if each:
+            body += [f"{name} = a_{name}[i]" for name in used]
+            body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]
+        body += [f"{_local(name)} = {code(values[name])}" for name in own]
+        body += [f"{at[n]} = {_local(n)}" for n in own if n in at]
+        lines = [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
+        kind = f"r_{self.plan.rows[0]}.dtype.type"
+        if is_last:
+            lines += [f"one, most = {kind}(1), {kind}({TOLERANCE})", "below = signs(-one)"]
+            body += [
+                f"rough = not ({code(part.results[ERROR])} < most)",
+                "is_rough[at] = one if rough else -one",
+                "below = common(below, signs(one if rough else -one))",
+                *(f"r_{n}[i] = m_{n} if rough else {code(part.results[n])}" for n in changed),
+            ]
+        lines += ["for number in range(begin, end):", *("    " + line for line in body)]
+        lines += ["return below >= 0"] if is_last else []
+        given = ["drive", "begin", "end", "is_rough", "c"] if each else [
+            "begin", "end", "is_rough", "scratch", *used
+        ]  # fmt: skip
+        name = "whole_of_different" if each else f"whole_{number}"
+        return (
+            f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{_lines(lines, 1)}"
+        )
+
+    def _whole(self) -> str:
+        """A whole step of equal neurons, chunk by chunk."""
+        run, _ = self._body("whole", each=False)
+        stages, _ = self._stages(run)
+        values = dict(run.temporaries)
+        lines = []
+        for k, own in enumerate(stages):
+            is_last = k == len(stages) - 1
+            part = Straight(tuple((n, values[n]) for n in own), run.results if is_last else {})
+            given = "".join(f", c[{name[1:]}, 0]" for name in self._constants(part)) + self.draws
+            lines.append(
+                f"{'is_any |= ' * is_last}whole_{k}({self.rows}first, last, own, scratch{given})"
+            )
+        return f"""@compiled
+def whole_of_equal({self.rows}begin, end, is_rough, scratch, c{self.draws}):
+    is_any = False
+    for first in range(begin, end, {CHUNK}):
+        last = min(first + {CHUNK}, end)
+        own = is_rough[first - begin : last - begin]
+{_lines(lines, 2)}
+    return is_any"""
+
+    def _parts(self) -> str:
+        """Some equal neurons a step further in parts of it, side by side in scratch memory."""
+        run, _ = self._body("part", each=False)
+        read = run.read
+        moved = [n for n in self.plan.rows if n in run.results or n in read]
+        at = {n: f"scratch[at + U64({k * CHUNK})]" for k, n in enumerate(moved, 1)}
+        used = self._constants(run)
+        body = ["at = U64(k)", *(f"m_{n} = {at[n]}" for n in moved)]
+        if self.draws:
+            body.append("i = U64(scratch[at])")
+        body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+        body += [f"{at[n]} = {code(value)}" for n, value in run.results.items()]
+        given = "".join(f", {name}" for name in used)
+        fill = [f"{at[n]} = r_{n}[i]" for n in moved]
+        back = [f"r_{n}[i] = {at[n]}" for n in moved if n in run.results]
+        return f"""@compiled
+def parts_of_equal({self.rows}n, scratch{given}{self.draws}):
+    full = (n + {WIDEST - 1}) // {WIDEST} * {WIDEST}
+    for k in range(n, full):
+        scratch[U64(k)] = scratch[U64(0)]
+    for k in range(full):
+        at = U64(k)
+        i = U64(scratch[at])
+{_lines(fill, 2)}
+    for _ in range({PARTS}):
+        for k in range(full):
+{_lines(body, 3)}
+    for k in range(n):
+        at = U64(k)
+        i = U64(scratch[at])
+{_lines(back, 2)}"""
+
     def _refine(self) -> str:
         """Neurons that a whole step is too rough for, in parts of a step."""
+        run, _ = self._body("part", each=False)
+        given = "".join(f", c[{name[1:]}, 0]" for name in self._constants(run)) + self.draws
+        call = f"parts_of_equal({self.rows}n, scratch{given})"
+        return f"""@compiled
+def refine({self.rows}drive, begin, end, is_rough, scratch, c, each{self.draws}):
+    n = 0
+    for first in range(begin, end, PART):
+        last = min(first + PART, end)
+        some = I32(0)
+        for number in range(first, last):
+            some = I32(some + (I32(1) if is_rough[U64(number - begin)] > 0.0 else I32(0)))
+        if some:
+            for number in range(first, last):
+                if is_rough[U64(number - begin)] > 0.0:
+                    if each:
+                        parts_of_one({self.rows}drive, number, c{self.draws})
+                    else:
+                        scratch[n] = number
+                        n += 1
+                        if n == {CHUNK}:
+                            {call}
+                            n = 0
+    if n:
+        {call}"""
+
+    def _each_in_parts(self) -> str:
+        """One neuron a step further in parts of it."""
         run = self.over["part"]
-        before = [n for n in self.plan.rows if n in self.over["whole"].results]
-        others = [n for n in self.plan.rows if n in run.read and n not in before]
+        needed = run.read
+        read = [n for n in self.plan.rows if n in needed or n in run.results]
         lines = ["i = U64(number)", "p = i if c.shape[1] > 1 else U64(0)"]
-        lines += [f"m_{n} = old[{k}, U64(number - begin)]" for k, n in enumerate(before)]
-        lines += [f"m_{n} = r_{n}[i]" for n in others]
-        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in run.read]
+        lines += [f"m_{n} = r_{n}[i]" for n in read]
+        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in needed]
         lines += [f"{name} = c[{name[1:]}, p]" for name in self._constants(run)]
         body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
         body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
         lines += [f"for _ in range({PARTS}):", *("    " + line for line in body)]
-        lines += [f"r_{n}[i] = m_{n}" for n in before]
+        lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in run.results]
         return f"""@compiled
-def refine({self.rows}drive, begin, end, old, c{self.draws}):
-    for first in range(begin, end, PART):
-        last = min(first + PART, end)
-        n = I32(0)
-        for number in range(first, last):
-            n = I32(n + (I32(1) if old[{KEPT}, U64(number - begin)] > 0.0 else I32(0)))
-        if n:
-            for number in range(first, last):
-                if old[{KEPT}, U64(number - begin)] > 0.0:
-{_lines(lines, 5)}"""
+def parts_of_one({self.rows}drive, number, c{self.draws}):
+{_lines(lines, 1)}"""
 
     def _hold(self) -> str:
         """Note refractory neurons, and some of their variables, and count down."""
@@ -447,7 +622,7 @@ def hold({kept}left, begin, end, numbers, values):
         """Refractory neurons a step further, from the variables that were kept."""
         course = self.running
         if "part" in course:
-            runs = {kind: course[kind] for kind in ("before", "part", "rest") if kind in course}
+            runs = {k: course[k] for k in ("before", "whole", "part", "rest") if k in course}
         else:
             runs = {"rest": course["rest"].of(self.changed)}
         used = self._constants(*runs.values(), also=self.conditions)
@@ -461,7 +636,14 @@ def hold({kept}left, begin, end, numbers, values):
             body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
             body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
             if kind == "part":
-                lines += [f"for _ in range({PARTS}):", *("    " + line for line in body)]
+                lines.append(f"if not (m_{ERROR} < {TOLERANCE}):")
+                lines += [f"    for _ in range({PARTS}):", *("        " + line for line in body)]
+                lines.append("else:")
+                lines += [f"    m_{n} = n_{n}" for n in run.results]
+            elif kind == "whole":
+                new = {n: f"m_{n}" if n == ERROR else f"n_{n}" for n in run.results}
+                lines += [line for line in body if not line.startswith("m_")]
+                lines += [f"{new[n]} = {code(value)}" for n, value in run.results.items()]
             else:
                 lines += body
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in self.changed or n in still]
@@ -562,8 +744,10 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
             "left, drive = carray(p_left, size), carray(p_drive, size)",
             "c = carray(p_constants, (n_constants, columns))",
             f"numbers, space = carray(p_numbers, {PIECE}), carray(p_values, ({SPACE}, {PIECE}))",
-            f"values, old = space[:{KEPT}], space[{KEPT}:]",
+            f"values, is_rough = space[:{KEPT}], space[{KEPT}, : end - begin]",
+            f"scratch = space[{KEPT + 1}:].reshape({KEPT * PIECE})",
             "log, codes = carray(p_log, total + size), carray(p_codes, n_codes)",
+            "each = columns > 1 or size == 1",
         ]
         lines += [
             f"r_{n} = arrivals[{k} * n_local : {k} * n_local + size]"
@@ -576,29 +760,30 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
         if self.timer:
             lines.append(f"n = hold({kept}left, begin, end, numbers, values)")
         equal = {}
-        for kind in (k for k in self.over if k != "part"):
+        for kind in (k for k in self.over if k in ("before", "rest")):
             run, conditions = self._body(kind, each=False)
             used = self._constants(run, also=conditions)
             equal[kind] = "".join(f", c[{name[1:]}, 0]" for name in used) + self.draws
         if "before" in self.over:
             lines += [
-                "if columns > 1 or size == 1:",
+                "if each:",
                 f"    before_of_different({self.rows}drive, begin, end, c{self.draws})",
                 "else:",
                 f"    before_of_equal({self.rows}begin, end, None, None{equal['before']})",
             ]
         if "whole" in self.over:
+            where = "begin, end, is_rough"
             lines += [
-                "if columns > 1 or size == 1:",
-                f"    rough = whole_of_different({self.rows}drive, begin, end, old, c{self.draws})",
+                "if each:",
+                f"    rough = whole_of_different({self.rows}drive, {where}, c{self.draws})",
                 "else:",
-                f"    rough = whole_of_equal({self.rows}begin, end, old{equal['whole']})",
+                f"    rough = whole_of_equal({self.rows}{where}, scratch, c{self.draws})",
                 "if rough:",
-                f"    refine({self.rows}drive, begin, end, old, c{self.draws})",
+                f"    refine({self.rows}drive, {where}, scratch, c, each{self.draws})",
             ]
         first = self.plan.rows[0]
         lines += [
-            "if columns > 1 or size == 1:",
+            "if each:",
             f"    reached = rest_of_different({self.rows}drive, begin, end, c{self.draws})",
             "elif n_codes:",
             f"    own = r_{first}.dtype.type(weight)",
@@ -662,6 +847,18 @@ def _dropped(value: Expression, absent: set[str]) -> Expression:
         case Choice(condition, yes, no):
             return Choice(*(_dropped(part, absent) for part in (condition, yes, no)))
     return value
+
+
+def _length(value: Expression) -> int:
+    """Operations that wait for each other, about."""
+    own = {"min": 1, "max": 1, "abs": 1, NEAR_EXP2: 10}
+    longest = max(map(_length, parts(value)), default=0)
+    match value:
+        case Call(function):
+            return longest + own.get(function, 20)
+        case Name() | Number():
+            return 0
+    return longest + 1
 
 
 def _sign(condition: Expression, one: str) -> str:

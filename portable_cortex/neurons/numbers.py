@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValueError
 from .form import Neuron
-from .lowering import PARTS, half
+from .lowering import PARTS, half, parted, prefix, solved
 from .propagation import factors
 from .reference import resolved
 
@@ -46,13 +46,16 @@ def numbers(neuron: Neuron, parameters: Mapping[str, F64], step: float) -> dict[
     with np.errstate(all="ignore"):
         values = resolved(neuron, step, in_form(neuron, own))
         known = {name: np.atleast_1d(np.asarray(v, float)) for name, v in values.items()}
-        lengths = {"": step}
+        systems = [("", neuron, step)]
         if not neuron.is_exact:
-            lengths |= {half(parts): 0.5 * step / parts for parts in (1, PARTS)}
+            systems += [(half(parts), neuron, 0.5 * step / parts) for parts in (1, PARTS)]
+        for variables in solved(neuron):
+            linear = parted(neuron, variables).linear
+            systems += [(prefix(neuron, variables, n), linear, step / n) for n in (1, 2)]
         found = {
-            prefix + name: value
-            for prefix, length in lengths.items()
-            for name, value in factors(neuron, length, known).items()
+            start + name: value
+            for start, system, length in systems
+            for name, value in factors(system, length, known).items()
         }
     if not all(np.isfinite(value).all() for value in found.values()):
         raise InvalidValueError(
