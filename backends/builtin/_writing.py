@@ -79,6 +79,8 @@ class Plan:
         The other variables, without a timer that is counted in steps.
     factors : dict of str to Expression
         A variable of the model is that in memory times this, if it is named here.
+    centres : dict of str to Expression
+        And this is added, if it is named here: a neuron at rest stays there exactly.
     is_early : bool
         Whether inputs are added after the step.
     refractoriness : Refractoriness or None
@@ -88,6 +90,7 @@ class Plan:
     inputs: tuple[str, ...]
     others: tuple[str, ...]
     factors: Mapping[str, Expression]
+    centres: Mapping[str, Expression]
     is_early: bool
     refractoriness: lowering.Refractoriness | None
 
@@ -119,13 +122,27 @@ def plan(neuron: Neuron) -> Plan:
         factors = dict(landings.values())
         inputs = tuple(landings[port][0] for port in inputs)
         neuron = lowering.rescaled(neuron, factors)
+    centres = _centres(neuron, inputs)
+    neuron = lowering.centred(neuron, centres)
     refractoriness = lowering.refractoriness(neuron)
     timer = refractoriness.timer if refractoriness else None
     others = [q.name for q in neuron.state if q.name not in (*inputs, timer)]
     if not neuron.is_exact:  # what statements note before a solver is needed behind it
         own = lowering.assigned(neuron.update)
         others += sorted(own - {*inputs, *others} - {timer})
-    return Plan(neuron, inputs, tuple(others), factors, landings is not None, refractoriness)
+    is_early = landings is not None
+    return Plan(neuron, inputs, tuple(others), factors, centres, is_early, refractoriness)
+
+
+def _centres(neuron: Neuron, inputs: Sequence[str]) -> dict[str, Expression]:
+    """What variables with an exact solution begin with, where parameters say it."""
+    parameters = {q.name for q in neuron.parameters}
+    linear = {e.variable for e in neuron.equations if e.is_linear} - {*inputs}
+    return {
+        q.name: q.value
+        for q in neuron.state
+        if q.name in linear and q.value is not None and set() < names(q.value) <= parameters
+    }
 
 
 @dataclass(frozen=True)
