@@ -354,7 +354,11 @@ class _Writer:
         body = ["i = U64(number)", *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read)]
         if each:
             body += [f"{name} = a_{name}[i]" for name in used]
-            body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]  # nA
+            body += [
+                f"m_{name} = drive[i] * drive.dtype.type(1e3)"
+                for name in self.currents
+                if name in read
+            ]  # nA
         body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
         if kind == "whole":
             before = [n for n in self.plan.rows if n in run.results]
@@ -415,7 +419,11 @@ class _Writer:
         lines = ["i = U64(number)", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{n} = old[{k}, U64(number - begin)]" for k, n in enumerate(before)]
         lines += [f"m_{n} = r_{n}[i]" for n in others]
-        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in run.read]
+        lines += [
+            f"m_{name} = drive[i] * drive.dtype.type(1e3)"
+            for name in self.currents
+            if name in run.read
+        ]
         lines += [f"{name} = c[{name[1:]}, p]" for name in self._constants(run)]
         body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
         body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
@@ -472,7 +480,9 @@ def hold({kept}left, begin, end, numbers, values):
         lines = ["i = U64(numbers[k])", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{name} = values[{k}, k]" for k, name in enumerate(self.kept)]
         read = {n for run in runs.values() for n in run.read}
-        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]
+        lines += [
+            f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in self.currents if name in read
+        ]
         lines += [f"{name} = c[{name[1:]}, p]" for name in used]
         for kind, run in runs.items():
             body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
