@@ -381,7 +381,8 @@ class _Writer:
                 ]
             elif value is not None:
                 body.append(f"r_{name}[i] = {code(value)}")
-        body += [f"below = common(below, signs({_sign(c, one)}))" for c in conditions]
+        real = one.removesuffix("(1)")  # what is drawn is in double precision
+        body += [f"below = common(below, signs({real}({_sign(c, one)})))" for c in conditions]
         lines = [f"below = signs(-{one})"]
         lines += [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
