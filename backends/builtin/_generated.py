@@ -96,11 +96,18 @@ class Model:
         return [np.atleast_1d(np.asarray(evaluate(c, known), float)) for c in self._constants]
 
     def scales(self, parameters: Mapping[str, F64]) -> list[F64]:
-        """A variable in the model's unit is that of the engine times this."""
+        """A variable in the model's unit is that of the engine times this, plus `centres`."""
         known = in_form(self.neuron, parameters)
         units = {q.name: float(q.factor) for q in self.neuron.state}
         scales = {n: evaluate(e, known) for n, e in self.plan.factors.items()}
         return [np.asarray(scales.get(n, 1.0), float) / units.get(n, 1.0) for n in self.variables]
+
+    def centres(self, parameters: Mapping[str, F64]) -> list[F64]:
+        """What is added to each of the engine's variables, in the model's unit."""
+        known = in_form(self.neuron, parameters)
+        units = {q.name: float(q.factor) for q in self.neuron.state}
+        centres = {n: evaluate(e, known) for n, e in self.plan.centres.items()}
+        return [np.asarray(centres.get(n, 0.0), float) / units.get(n, 1.0) for n in self.variables]
 
     def longest(self, parameters: Mapping[str, F64], step: float) -> int:
         """The most steps that the refractory time has, as far as is known beforehand."""

@@ -78,14 +78,22 @@ class Population(floor.Population):
         scale = self.celltype.model.scales(self.parameters)[variable]
         return np.broadcast_to(scale, self.size)
 
+    def centre(self, variable: int) -> F64:
+        """What is to be added to them, after that."""
+        centre = self.celltype.model.centres(self.parameters)[variable]
+        return np.broadcast_to(centre, self.size)
+
     def engine_state(self) -> F64:
         """State variables in the engine's form, shape (variables, size)."""
-        return np.array([v / self.scale(k) for k, v in enumerate(self.state.values())])
+        return np.array(
+            [(v - self.centre(k)) / self.scale(k) for k, v in enumerate(self.state.values())]
+        )
 
     def take_state(self, own: slice, block: F64, refractory: NDArray[np.int32]) -> None:
         """Take back what the engine changed."""
         for number, name in enumerate(self.state):
-            self.state[name][own] = block[number] * self.scale(number)[own]
+            scale, centre = self.scale(number)[own], self.centre(number)[own]
+            self.state[name][own] = block[number] * scale + centre
         self.refractory[own] = refractory
 
     def restore_initial_values(self) -> None:

@@ -62,7 +62,8 @@ class Probe:
         """Take samples in the engine's form, shape (samples, sources, neurons)."""
         names, state = list(self.population.state), {}
         for number, samples in zip(self.sources, values.transpose(1, 0, 2), strict=True):
-            state[names[number]] = samples * self.population.scale(number)[self.indices]
+            scale, centre = self.population.scale(number), self.population.centre(number)
+            state[names[number]] = samples * scale[self.indices] + centre[self.indices]
         self.chunks.append(self.population.computed(self.variable, self.indices, state))
 
     def drop(self, step: int) -> None:

@@ -88,6 +88,8 @@ class Plan:
         The other variables, without a timer that is counted in steps.
     factors : dict of str to Expression
         A variable of the model is that in memory times this, if it is named here.
+    centres : dict of str to Expression
+        And this is added, if it is named here: a neuron at rest stays there exactly.
     is_early : bool
         Whether inputs are added after the step.
     refractoriness : Refractoriness or None
@@ -97,6 +99,7 @@ class Plan:
     inputs: tuple[str, ...]
     others: tuple[str, ...]
     factors: Mapping[str, Expression]
+    centres: Mapping[str, Expression]
     is_early: bool
     refractoriness: lowering.Refractoriness | None
 
@@ -128,13 +131,27 @@ def plan(neuron: Neuron) -> Plan:
         factors = dict(landings.values())
         inputs = tuple(landings[port][0] for port in inputs)
         neuron = lowering.rescaled(neuron, factors)
+    centres = _centres(neuron, inputs)
+    neuron = lowering.centred(neuron, centres)
     refractoriness = lowering.refractoriness(neuron)
     timer = refractoriness.timer if refractoriness else None
     others = [q.name for q in neuron.state if q.name not in (*inputs, timer)]
     if not neuron.is_exact:  # what statements note before a solver is needed behind it
         own = lowering.assigned(neuron.update)
         others += sorted(own - {*inputs, *others} - {timer})
-    return Plan(neuron, inputs, tuple(others), factors, landings is not None, refractoriness)
+    is_early = landings is not None
+    return Plan(neuron, inputs, tuple(others), factors, centres, is_early, refractoriness)
+
+
+def _centres(neuron: Neuron, inputs: Sequence[str]) -> dict[str, Expression]:
+    """What variables with an exact solution begin with, where parameters say it."""
+    parameters = {q.name for q in neuron.parameters}
+    linear = {e.variable for e in neuron.equations if e.is_linear} - {*inputs}
+    return {
+        q.name: q.value
+        for q in neuron.state
+        if q.name in linear and q.value is not None and set() < names(q.value) <= parameters
+    }
 
 
 @dataclass(frozen=True)
@@ -365,7 +382,11 @@ class _Writer:
         body = ["i = U64(number)", *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read)]
         if each:
             body += [f"{name} = a_{name}[i]" for name in used]
-            body += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]  # nA
+            body += [
+                f"m_{name} = drive[i] * drive.dtype.type(1e3)"
+                for name in self.currents
+                if name in read
+            ]  # nA
         body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
         for name in self.plan.rows:
             value = run.results.get(name)
@@ -379,7 +400,8 @@ class _Writer:
                 ]
             elif value is not None:
                 body.append(f"r_{name}[i] = {code(value)}")
-        body += [f"below = common(below, signs({_sign(c, one)}))" for c in conditions]
+        real = one.removesuffix("(1)")  # what is drawn is in double precision
+        body += [f"below = common(below, signs({real}({_sign(c, one)})))" for c in conditions]
         lines = [f"below = signs(-{one})"]
         lines += [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
@@ -581,7 +603,11 @@ def refine({self.rows}drive, begin, end, is_rough, scratch, c, each{self.draws})
         read = [n for n in self.plan.rows if n in needed or n in run.results]
         lines = ["i = U64(number)", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{n} = r_{n}[i]" for n in read]
-        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in needed]
+        lines += [
+            f"m_{name} = drive[i] * drive.dtype.type(1e3)"
+            for name in self.currents
+            if name in needed
+        ]
         lines += [f"{name} = c[{name[1:]}, p]" for name in self._constants(run)]
         body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
         body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
@@ -630,7 +656,9 @@ def hold({kept}left, begin, end, numbers, values):
         lines = ["i = U64(numbers[k])", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{name} = values[{k}, k]" for k, name in enumerate(self.kept)]
         read = {n for run in runs.values() for n in run.read}
-        lines += [f"m_{name} = drive[i] * 1e3" for name in self.currents if name in read]
+        lines += [
+            f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in self.currents if name in read
+        ]
         lines += [f"{name} = c[{name[1:]}, p]" for name in used]
         for kind, run in runs.items():
             body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]

@@ -919,10 +919,37 @@ def rescaled(neuron: Neuron, factors: Mapping[str, Expression]) -> Neuron:
     return changed(neuron, new, of)
 
 
+def centred(neuron: Neuron, centres: Mapping[str, Expression]) -> Neuron:
+    """The same neuron with some variables relative to others' values: one is the new plus a centre.
+
+    Centres are of constants. Where a variable is compared, they stand on the other side.
+    """
+    by: dict[str, Expression] = {
+        name: Binary("+", Name(name), centre) for name, centre in centres.items()
+    }
+    sums = {value: name for name, value in by.items()}
+
+    def new(value: Expression) -> Expression:
+        return mapped(replaced(value, by), compared_alone)
+
+    def compared_alone(part: Expression) -> Expression:
+        match part:
+            case Binary("<" | "<=" | ">" | ">=" as operator, left, right) if left in sums:
+                name = sums[left]
+                return Binary(operator, Name(name), Binary("-", right, centres[name]))
+        return part
+
+    def given(name: str, value: Expression) -> Expression:
+        return Binary("-", value, centres[name]) if name in centres else value
+
+    return changed(neuron, new, given=given)
+
+
 def changed(
     neuron: Neuron,
     new: Callable[[Expression], Expression],
     of: Callable[[str, Expression], Expression] = lambda name, value: value,
+    given: Callable[[str, Expression], Expression] | None = None,
 ) -> Neuron:
     """A neuron with other expressions.
 
@@ -933,7 +960,10 @@ def changed(
         From an expression to what stands for it.
     of : callable, optional
         From a variable and what it is given, or moved by, to what stands for the latter.
+    given : callable, optional
+        The same for what it is given, where that differs.
     """
+    given = given or of
 
     def block(statements: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple(map(statement, statements))
@@ -941,7 +971,7 @@ def changed(
     def statement(one: Statement) -> Statement:
         match one:
             case Assign(name, value):
-                return Assign(name, of(name, new(value)))
+                return Assign(name, given(name, new(value)))
             case Branch(condition, yes, no):
                 return Branch(new(condition), block(yes), block(no))
         return one
