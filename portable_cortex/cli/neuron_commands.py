@@ -35,8 +35,9 @@ def list_() -> None:
         table.add_row(name, escape(library.about(name)), *(_solution(neuron, b) for b in backends))
     out.print(table)
     out.print(
-        "exact: advanced by its exact solution; solver: by a numerical method. A model of your own "
-        "is a file in NESTML: sim.nestml_cell_type(NAME, FILE)"
+        "exact: advanced by its exact solution; solver: by Runge and Kutta's method, a step or "
+        "eight parts of it; as written: by its own update. A model of your own is a file in "
+        "NESTML: sim.nestml_cell_type(NAME, FILE)"
     )
 
 
@@ -45,7 +46,7 @@ def _solution(neuron: Neuron, backend: str) -> str:
         load_backend(backend).neuron_code(cell_type("Neuron", neuron))
     except PortableCortexError as error:
         return f"[red]no[/]: {escape(str(error))}"
-    return "exact" if neuron.is_exact else "solver"
+    return neuron.solution
 
 
 @neurons.command()
