@@ -1,7 +1,8 @@
 """Neurons that fire by chance: intervals between spikes, and what the model's formulas say of them.
 
 A constant current flows. From rest, or from the reset potential, the potential has a course that
-formulas give, and so has the chance of a spike in each step; what spikes leave begins with the first.
+formulas give, and so has the chance of a spike in each step; what spikes leave begins with the
+first.
 """
 
 from __future__ import annotations

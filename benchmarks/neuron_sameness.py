@@ -4,10 +4,11 @@ r"""Whether a neuron model does the same on every backend: the tables of docs/ne
     python benchmarks/neuron_sameness.py --files FOLDER             # files in NESTML
     python benchmarks/neuron_sameness.py --write docs/neurons.md    # renew the tables there
 
-Every model gets a second of frozen input (neuron_runs.py), with which it fires, and is compared with
-the reference interpreter: spikes, step by step, and all variables that can be recorded, up to the
-first spike that differs. Models that fire by chance are compared without chance, and the intervals
-of their spikes with what their formulas say. Input for files is made to fit (`neuron_runs.fitted`).
+Every model gets a second of frozen input (neuron_runs.py), with which it fires, and is compared
+with the reference interpreter: spikes, step by step, and all variables that can be recorded, up to
+the first spike that differs. Models that fire by chance are compared without chance, and the
+intervals of their spikes with what their formulas say (neuron_chance.py). Input for files is made
+to fit (`neuron_runs.fitted`).
 
 Each model runs in a process of its own. What is known of it is kept in --work: an interrupted call
 goes on where it was. Remove a file there to have its model run again.
@@ -130,10 +131,8 @@ def compare(model: str, work: Path, steps: list[float], backends: list[str]) -> 
     except PortableCortexError as error:
         known["refused"] = said(error, model)
         print(f"  {known['refused']}", flush=True)
-        known["steps"] = {
-            str(step): {"backends": dict.fromkeys(backends, {"error": known["refused"]})}
-            for step in steps
-        }
+        none = {"error": known["refused"]}
+        known["steps"] = {str(step): {"backends": dict.fromkeys(backends, none)} for step in steps}
         keep()
         return
     given = Input(**known["input"])

@@ -10,6 +10,7 @@ from neuron_chance import SIZE, intervals
 from neuron_runs import CHANCE, INPUTS, in_reference, on_backend
 
 import portable_cortex
+from portable_cortex.errors import SimulationError
 from portable_cortex.neurons import celltype, library
 
 BACKENDS = ("builtin", "nest", "brian2", "neuron")
@@ -18,6 +19,25 @@ DURATION, STEP = 200.0, 0.1
 TOLERANCE = {"solver": 1e-3}  # of the range of a variable; beside the exact solution
 USUAL = ("adex_curr_exp", "glif5_curr_alpha", "mat2_curr_exp")  # a solver, convolutions, neither
 MODELS = [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in INPUTS]
+
+
+RUNAWAY = """
+model runaway_neuron:
+    state:
+        v mV = -1 mV
+    equations:
+        v' = v**2 / (1 mV * 1 ms)
+    input:
+        spikes <- spike
+    output:
+        spike
+    update:
+        integrate_odes()
+    onReceive(spikes):
+        v += 1 mV * spikes * 1 s
+    onCondition(v < -100 mV):
+        emit_spike()
+"""
 
 
 @functools.cache
@@ -59,3 +79,19 @@ def test_intervals_are_as_likely_as_the_formula_says(backend, model):
     sim = simulator(backend)
     cells = sim.nestml_cell_type("Cells", model)
     assert min(intervals(sim, cells, model, STEP)) > SIZE
+
+
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=pytest.mark.slow) if b in ("nest", "neuron") else b
+                for b in BACKENDS]
+)  # fmt: skip
+def test_equations_that_run_away_are_an_error(backend):
+    sim = simulator(backend)
+    sim.setup(timestep=STEP)
+    cells = sim.nestml_cell_type("Runaway", RUNAWAY)
+    sim.Population(2, cells(), label="calm")
+    wild = sim.Population(3, cells(), label="wild")
+    wild.initialize(v=[-1.0, 2.0, -1.0])
+    with pytest.raises(SimulationError, match=r"v of cell 1 of population wild was \S+ at"):
+        sim.run(20.0)
+    sim.end()

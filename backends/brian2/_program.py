@@ -11,6 +11,7 @@ import brian2
 import numpy as np
 
 from portable_cortex.backend import Progress
+from portable_cortex.pynn.state import check_finite
 
 from ._groups import MS, Array, Cells, Lowered
 from ._handover import Delivery, Handover, hand_over
@@ -45,6 +46,22 @@ class Program(ABC):
             self._advance(piece, _part_of(progress, begin, length))
             self.steps += piece.steps
             injection.keep(piece)
+
+    def modelled(self) -> list[tuple[Cells, str]]:
+        """Variables of models in NESTML, by group."""
+        return [
+            (cells, variable)
+            for cells in self.lowered.cells
+            if hasattr(cells.populations[0].celltype, "neuron")
+            for variable in cells.populations[0].celltype.default_initial_values
+        ]
+
+    def check_group(self, cells: Cells, variable: str, values: Array) -> None:
+        """Raise an error where values of a variable ran away."""
+        for population in cells.populations:
+            first = cells.offsets[id(population)]
+            own = values[first : first + population.size]
+            check_finite(population, variable, own, self.steps * self.dt)
 
     @abstractmethod
     def _advance(self, piece: Piece, progress: Progress) -> None:
@@ -171,6 +188,8 @@ class _Runtime(Program):
             report_period=0.5 * brian2.second,
             namespace={},
         )
+        for cells, variable in self.modelled():
+            self.check_group(cells, variable, self.values(cells.group, cells.called(variable)))
 
     def hand_over(self, state: State, what: str) -> Handover:
         for recorder in state.recorders:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
-from portable_cortex.errors import SimulationError
 from portable_cortex.host.interruption import shielded
+from portable_cortex.pynn.state import check_finite
 from portable_cortex.pynn.values import members
 
 from . import _checkpoint, _kernel, _memory, _synapses, _turns
@@ -435,13 +435,7 @@ class Engine:
             return
         for population, cells, variables, _ in self.blocks():
             for name, values in zip(population.state, variables, strict=True):
-                wrong = np.flatnonzero(~np.isfinite(values))
-                if wrong.size:
-                    raise SimulationError(
-                        f"{name} of cell {cells.start + wrong[0]} of population {population.label} "
-                        f"became {values[wrong[0]]} soon after {self._state.t:g} ms: its "
-                        "equations ran away; the input is too strong, or the time step too large"
-                    )
+                check_finite(population, name, values, self._state.t, cells.start)
 
     def _collect(self, start: int, n_steps: int, ready: list[_kernel.Mine]) -> None:
         """Take over what a slice recorded."""
