@@ -420,7 +420,7 @@ class Engine:
                 _kernel.run(0, start, n_steps, ready[0], shared)
             for other in others:
                 other.result()
-            self._check_state()
+            self._check_state(stop * self._state.dt)
         finally:
             for other in others:  # the threads end their slice together
                 other.result()
@@ -429,13 +429,13 @@ class Engine:
                 for source, wave in zip(self._state.current_sources, waves, strict=True):
                     source.take(wave)
 
-    def _check_state(self) -> None:
-        """Raise an error for neurons whose equations have run away."""
+    def _check_state(self, t: float) -> None:
+        """Raise an error for neurons whose equations have run away by a time (ms)."""
         if all(np.isfinite(mine.page.sum()) for mine in self._threads):
             return
         for population, cells, variables, _ in self.blocks():
             for name, values in zip(population.state, variables, strict=True):
-                check_finite(population, name, values, self._state.t, cells.start)
+                check_finite(population, name, values, t, cells.start)
 
     def _collect(self, start: int, n_steps: int, ready: list[_kernel.Mine]) -> None:
         """Take over what a slice recorded."""
