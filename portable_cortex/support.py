@@ -28,6 +28,8 @@ SYNAPSE_TYPES = (
     "StochasticTsodyksMarkramSynapse MultiQuantalSynapse ElectricalSynapse"
 ).split()
 
+NEURONS = "nestml_cell_type"
+
 KINDS: dict[str, tuple[list[str], Callable[[Capabilities], tuple[str, ...]]]] = {
     "cell type": (CELL_TYPES, lambda can: can.cell_types),
     "current source": (CURRENT_SOURCES, lambda can: can.current_sources),
@@ -55,6 +57,8 @@ class Namespace:
         for kind, (standard, of) in KINDS.items():
             if name in standard and name not in of(self._backend.capabilities):
                 raise MissingNameError(missing_type(self._backend, kind, name))
+        if name == NEURONS and not self._backend.takes_neurons:
+            raise MissingNameError(missing_name(self._backend, name))
         return getattr(self._sim, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -101,6 +105,9 @@ def missing_name(backend: Backend, name: str) -> str:
     for kind, (standard, _) in KINDS.items():
         if name in standard:
             return missing_type(backend, kind, name)
+    if name == NEURONS:
+        others = ", ".join(b.name for b in _backends() if b.takes_neurons)
+        return f"backend {backend.name!r} takes no neuron models in NESTML: {others} do"
     types = "; ".join(
         f"{kind}s: {', '.join(of(backend.capabilities))}" for kind, (_, of) in KINDS.items()
     )

@@ -624,6 +624,24 @@ def test_a_delay_that_would_change_for_spikes_on_their_way_is_refused(sim):
     sim.run(10.0)
 
 
+def test_plastic_synapses_would_take_spikes_on_their_way_and_are_refused(sim):
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[18.0]))
+    cells = sim.Population(3, sim.IF_curr_exp())
+    every = sim.AllToAllConnector()
+    sim.Projection(source, cells, every, sim.StaticSynapse(weight=0.5, delay=5.0))
+    plastic = sim.STDPMechanism(
+        timing_dependence=sim.SpikePairRule(),
+        weight_dependence=sim.AdditiveWeightDependence(),
+        weight=0.5,
+        delay=5.0,
+    )
+    sim.run(20.0)
+    with pytest.raises(UnsupportedError, match="run until all spikes have arrived"):
+        sim.Projection(source, cells, every, plastic)
+    sim.run(10.0)
+    assert len(sim.Projection(source, cells, every, plastic)) == 3
+
+
 @pytest.mark.parametrize("time", [1.7, 1.9, 3.9, 5.1, 5.3])  # where floats make a step late
 def test_rates_change_right_after_a_spike(sim, time):
     sim.setup(timestep=0.1, min_delay=0.2)

@@ -117,8 +117,14 @@ class Projection(projection.Projection):
             self._pass_on()
             return
         h.portable_set_delays(self._list, _vector(self._delays_of(edges)))
-        # NEURON looks at a weight when a spike arrives: it waits for those that are on their way
-        weights = _rounded(edges.weights)
+        self._change_weights(before)
+
+    def _change_weights(self, before: Edges) -> None:
+        """Let weights that differ hold for spikes to come, not for those that are on their way.
+
+        NEURON looks at a weight when a spike arrives.
+        """
+        weights = _rounded(self._edges.weights)
         differs = weights != _rounded(before.weights)
         steps = np.rint(self._delays_of(before) / state.dt).astype(np.int64)
         for ahead in np.unique(steps[differs]).tolist():
@@ -138,7 +144,7 @@ class Projection(projection.Projection):
         mixed = shorter and (state.is_changing or np.any(edges.weights != before.weights))
         other = before.delays != edges.delays
         if other.any() and not mixed:
-            together = _sources_with_one_delay()
+            together, _ = _sources_with_one_delay()
             mixed = np.any(np.isin(_numbers(self)[before.sources[other]], together))
         if parallel.total(int(mixed)):
             raise refusal(
@@ -155,9 +161,34 @@ class Projection(projection.Projection):
             delays = self._edges.delays if as_stated else self._delays_of(self._edges)
             h.portable_set_delays(self._list, _vector(delays))
 
+    def _check_new(self) -> None:
+        """Refuse synapses that spikes which NEURON has sent to all targets would take.
+
+        Static synapses have no weight yet when these spikes arrive, but cannot be faster than them.
+        """
+        together, sent = _sources_with_one_delay()
+        if self.is_static:
+            sources, delays = _numbers(self)[self._edges.sources], self._delays_of(self._edges)
+            fastest = np.full(int(max(sources.max(initial=0), together.max(initial=0))) + 1, np.inf)
+            np.minimum.at(fastest, sources, delays)
+            at_risk = together[fastest[together] < sent - 0.25 * state.dt]
+        else:
+            at_risk = np.intersect1d(together, _numbers(self))
+        late = at_risk.size > 0 and not _on_their_way().isdisjoint(at_risk.tolist())
+        if parallel.total(int(late)):
+            raise refusal(
+                "neuron",
+                "delays-between-runs: of spikes on their way",
+                f"make projection {self.label} at {state.t:g} ms, whose synapses are plastic or "
+                "have shorter delays than others of its sources",
+                "Make it before the first run, or run until all spikes have arrived",
+            )
+
     def stored_here(self) -> Edges | None:
-        """Static synapses that NEURON has, of this process."""
-        return self._edges if self._list is not None else None
+        """Static synapses that NEURON has, of this process, with the delays that it was told."""
+        if self._list is None:
+            return None
+        return self._edges._replace(delays=self._delays_of(self._edges))
 
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
@@ -201,6 +232,10 @@ class Projection(projection.Projection):
             for _, cell, _ in self.drive_targets():
                 cell.drive_weight = cell.drive_interval = 0.0
             self.post.driven = False
+        weights = self._edges.weights
+        if simulator.state.running:  # no spike that is on its way is for these synapses
+            self._check_new()
+            weights = np.zeros_like(weights)
         self._list = h.List()
         cells, position = h.List(), np.zeros(self.post.size, dtype=np.int64)
         ports = h.Vector()
@@ -217,11 +252,12 @@ class Projection(projection.Projection):
                 _vector(numbers[self._edges.sources[part]]),
                 _vector(position[self._edges.targets[part]]),
                 cells,
-                _vector(_rounded(self._edges.weights[part])),
+                _vector(_rounded(weights[part])),
                 _vector(delays[part]),
                 self._list,
                 ports,
             )
+        self._change_weights(self._edges._replace(weights=weights))
 
     @property
     def post_is_driven_by_this(self) -> bool:
@@ -296,6 +332,8 @@ class Projection(projection.Projection):
         _refuse(self.synapse_type, self.post)
         for part, _ in members(self.pre):
             part.build_sources()
+        if simulator.state.running:
+            self._check_new()
         self._changes = parallel.rank() << 16  # processes draw new values for their own synapses
         local = np.flatnonzero(self.post._mask_local).tolist()
         self._connections = {target: defaultdict(list) for target in local}
@@ -353,15 +391,26 @@ def _numbers(projection: Projection) -> Any:
     return np.array(projection.pre.all_cells, dtype=np.int64)
 
 
-def _sources_with_one_delay() -> Any:
-    """Numbers of the cells whose synapses, more than two, all have the same delay."""
+def _sources_with_one_delay() -> tuple[Any, Any]:
+    """Numbers of the cells whose synapses, more than two, all have the same delay; and it, ms."""
     tables = [(q, q.stored_here()) for q in state.projections]
-    numbers = np.concatenate([_numbers(q)[t.sources] for q, t in tables if t is not None])
-    delays = np.concatenate([t.delays for _, t in tables if t is not None])
-    order = np.lexsort((delays, numbers))
-    sources, first, count = np.unique(numbers[order], return_index=True, return_counts=True)
-    ordered = delays[order]
-    return sources[(count > 2) & (ordered[first] == ordered[first + count - 1])]
+    numbers = [_numbers(q)[t.sources] for q, t in tables if t is not None]
+    delays = [t.delays for _, t in tables if t is not None]
+    if not numbers:
+        return np.zeros(0, np.int64), np.zeros(0)
+    joined, delay = np.concatenate(numbers), np.concatenate(delays)
+    order = np.lexsort((delay, joined))
+    sources, first, count = np.unique(joined[order], return_index=True, return_counts=True)
+    ordered = delay[order]
+    alike = (count > 2) & (ordered[first] == ordered[first + count - 1])
+    return sources[alike], ordered[first][alike]
+
+
+def _on_their_way() -> set[int]:
+    """Numbers of the cells whose spikes have not arrived everywhere."""
+    connections = h.List()
+    simulator.state.cvode.event_queue_info(2, h.Vector(), connections)
+    return {int(connection.srcgid()) for connection in connections}
 
 
 def _vector(values: Any) -> Any:
