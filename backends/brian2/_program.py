@@ -36,15 +36,16 @@ class Program(ABC):
 
     def __init__(self, state: State) -> None:
         self.dt = state.dt
-        self.steps = state.step
+        self.steps = self._end = state.step  # `_end`: of what is being run
 
     def run(self, steps: int, progress: Progress) -> None:
         """Advance by a number of steps."""
         injection, first = self.lowered.injection, self.steps
         for piece in injection.pieces(first, steps):
             begin, length = (piece.first - first) / steps, piece.steps / steps
+            self._end = self.steps + piece.steps
             self._advance(piece, _part_of(progress, begin, length))
-            self.steps += piece.steps
+            self.steps = self._end
             injection.keep(piece)
 
     def modelled(self) -> list[tuple[Cells, str]]:
@@ -61,7 +62,7 @@ class Program(ABC):
         for population in cells.populations:
             first = cells.offsets[id(population)]
             own = values[first : first + population.size]
-            check_finite(population, variable, own, self.steps * self.dt)
+            check_finite(population, variable, own, self._end * self.dt)
 
     @abstractmethod
     def _advance(self, piece: Piece, progress: Progress) -> None:
