@@ -125,7 +125,7 @@ def compare(model: str, work: Path, steps: list[float], backends: list[str]) -> 
     try:
         neuron = library.load(model)
         kind = celltype.cell_type("Model", neuron)
-        known["how"] = neuron.solution
+        known["how"] = neuron.solution + (", draws" if "random_" in str(neuron) else "")
         if "input" not in known:
             known["input"] = asdict(INPUTS.get(model) or fitted(model))
     except PortableCortexError as error:
