@@ -60,6 +60,7 @@ IZHIKEVICH = {name: name for name in "abcd"}
 
 
 SAME = "the same"
+NOTED = "the same; where t_ref is shorter than a spike, NEST notes the spike again a step later"
 SOONER = "in NEST spikes that arrive move the potential a step sooner"
 AFTER = (
     "NEST resets from the potential before the step that crosses, the catalogue from that after it"
@@ -152,9 +153,9 @@ NATIVES = {
     "glif5_curr_alpha": Native(
         "glif_psc", GLIF, _glif(True, True, True), True, finding=f"{AFTER}; {MEAN}"
     ),
-    "hh_squid_curr_alpha": Native("hh_psc_alpha", HODGKIN, finding=SAME),
+    "hh_squid_curr_alpha": Native("hh_psc_alpha", HODGKIN, finding=NOTED),
     "hh_traub_cond_exp": Native(
-        "hh_cond_exp_traub", HODGKIN | REVERSAL | {"v_offset": "V_T"}, finding=SAME
+        "hh_cond_exp_traub", HODGKIN | REVERSAL | {"v_offset": "V_T"}, finding=NOTED
     ),
     "izhikevich_2003": Native("izhikevich", IZHIKEVICH, finding=SAME),
 }
@@ -179,7 +180,7 @@ def row(model: str) -> str:
     """Of the table."""
     native = NATIVES[model]
     given = INPUTS[model]
-    if model != "izhikevich_2003":
+    if model != "izhikevich_2003" and "tau_refrac" not in given.parameters:
         given = replace(given, parameters={**given.parameters, "tau_refrac": REFRACTORY})
     expected = in_reference(model, given, DURATION, STEP, ["v"])
     try:
