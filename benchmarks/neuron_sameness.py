@@ -246,6 +246,9 @@ def table(known: dict[str, Known], step: float, backends: list[str]) -> str:
         here = found.get("steps", {}).get(str(step))
         if here is None:
             continue
+        if "refused" in found:
+            lines.append(f"| {name} | refused: {found['refused']} |{' |' * (1 + len(backends))}")
+            continue
         cells = [cell(here, backend) for backend in backends]
         spikes = here.get("spikes", "")
         lines.append(f"| {name} | {found.get('how', '')} | {spikes} | {' | '.join(cells)} |")
