@@ -55,6 +55,17 @@ def test_every_model_of_the_catalogue_has_its_input():
     assert set(INPUTS) == set(library.catalogue())
 
 
+def test_the_list_says_how_each_backend_advances_each_model(call):
+    status, out, _ = call("neurons", "list")
+    assert status == 0
+    rows = {cells[1].strip(): cells[3:-1] for line in out.splitlines()
+            if len(cells := line.split("│")) > 3 and cells[1].strip()}  # fmt: skip
+    assert set(library.catalogue()) == set(rows)
+    for name, cells in rows.items():
+        assert {cell.strip() for cell in cells} == {library.load(name).solution}
+    assert rows["izhikevich_2003"][0].strip() == "as written"
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_model_does_what_the_reference_says(backend, model):
