@@ -101,7 +101,8 @@ def missing(
 
 def place(model: str, work: Path) -> Path:
     """Where it is kept what is known of a model: of its text and of its input."""
-    text = Path(model).read_text() if Path(model).is_file() else library.text(model)
+    file = Path(library.__file__).parent / "catalogue" / f"{model}{library.SUFFIX}"
+    text = (Path(model) if Path(model).is_file() else file).read_text()
     given = repr(INPUTS.get(model))
     version = hashlib.sha256(f"{text}{given}{DURATION}".encode()).hexdigest()[:8]
     return work / f"{Path(model).stem}-{version}.json"

@@ -39,16 +39,11 @@ def about(name: str) -> str:
     'Leaky integrate-and-fire neuron with exponential synaptic currents'
     """
     said = []
-    for line in text(name).splitlines():
+    for line in (_folder() / f"{name}{SUFFIX}").read_text().splitlines():
         if not line.removeprefix("#").strip():
             break
         said.append(line.removeprefix("#").strip())
     return " ".join(said).partition(". ")[0].removesuffix(".")
-
-
-def text(name: str) -> str:
-    """The file of a model of the catalogue."""
-    return (_folder() / f"{name}{SUFFIX}").read_text()
 
 
 def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
@@ -70,7 +65,7 @@ def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
         return description
     said = str(description)
     if said in catalogue():
-        return _read(text(said), said, name)
+        return _read((_folder() / f"{said}{SUFFIX}").read_text(), said, name)
     if "\n" in said:
         return _read(said, "the description", name)
     if not Path(said).is_file():
