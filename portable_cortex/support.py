@@ -30,6 +30,16 @@ SYNAPSE_TYPES = (
 
 NEURONS = "nestml_cell_type"
 
+_DRAWN = "draw its spike times, and give them to a SpikeSourceArray"
+CELL_TYPES_BEYOND_MODELS = {
+    "PointNeuron": "a cell is a model, and has the receptors of that; write one in NESTML",
+    "MultiCompartmentNeuron": "neurons are points",
+    "SpikeSourcePoissonRefractory": _DRAWN,
+    "SpikeSourceGamma": _DRAWN,
+    "SpikeSourceInhGamma": _DRAWN,
+}
+"""Reasons of backends that advance every model of the catalogue and nothing else; for `cannot`."""
+
 KINDS: dict[str, tuple[list[str], Callable[[Capabilities], tuple[str, ...]]]] = {
     "cell type": (CELL_TYPES, lambda can: can.cell_types),
     "current source": (CURRENT_SOURCES, lambda can: can.current_sources),
@@ -80,7 +90,7 @@ def missing_type(backend: Backend, kind: str, name: str) -> str:
     Examples
     --------
     >>> missing_type(load_backend("mock"), "cell type", "GIF_cond_exp")
-    "backend 'mock' has no cell type 'GIF_cond_exp': it is on nest, neuron"
+    "backend 'mock' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron"
     """
     of = KINDS[kind][1]
     if name in of(backend.capabilities):
@@ -99,8 +109,8 @@ def missing_name(backend: Backend, name: str) -> str:
 
     Examples
     --------
-    >>> missing_name(load_backend("builtin"), "HH_cond_exp")
-    "backend 'builtin' has no cell type 'HH_cond_exp': it is on nest, neuron, mock"
+    >>> missing_name(load_backend("spinnaker"), "GIF_cond_exp")
+    "backend 'spinnaker' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron"
     """
     for kind, (standard, _) in KINDS.items():
         if name in standard:

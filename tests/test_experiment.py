@@ -155,8 +155,8 @@ def test_time_step_that_the_backend_does_not_have(timestep):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("sim.Population(3, sim.HH_cond_exp())",
-         r"line 3.*'builtin' has no cell type 'HH_cond_exp': it is on nest, neuron"),
+        ("sim.Population(3, sim.SpikeSourceGamma())",
+         r"line 3.*'builtin' has no cell type 'SpikeSourceGamma' \(draw.*: it is on nest, neuron"),
         ("sim.TsodyksMarkramSynapse()", r"line 3.*no synapse type .*it is on nest, neuron"),
         ("sim.MultiCompartmentNeuron()", r"line 3.*no cell type .*no backend has it"),
         ("connect(sim.AllToAllConnector(), delay=2e4)", r"a delay of 10000 ms at most, not 20000"),
@@ -181,9 +181,11 @@ def test_what_the_backend_does_not_have_is_refused_by_its_line(write, line, said
 
 def test_a_script_is_told_too():
     sim = simulator("builtin")
-    assert not hasattr(sim, "HH_cond_exp")
-    with pytest.raises(UnsupportedError, match=r"'HH_cond_exp': it is on nest, neuron"):
-        sim.HH_cond_exp()
+    assert not hasattr(sim, "PointNeuron")
+    with pytest.raises(
+        UnsupportedError, match=r"'PointNeuron' \(.*NESTML\): it is on nest, neuron"
+    ):
+        sim.PointNeuron()
 
 
 def test_a_weight_that_the_number_format_cannot_hold():

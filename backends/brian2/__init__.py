@@ -13,6 +13,7 @@ from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Spikes
+from portable_cortex.support import CELL_TYPES_BEYOND_MODELS
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,16 @@ class Brian2Backend(Backend):
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
+            "IF_curr_delta",
             "IF_cond_exp",
             "IF_cond_alpha",
+            "IF_cond_exp_gsfa_grr",
+            "IF_facets_hardware1",
+            "EIF_cond_exp_isfa_ista",
+            "EIF_cond_alpha_isfa_ista",
+            "HH_cond_exp",
+            "Izhikevich",
+            "GIF_cond_exp",
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
@@ -64,7 +73,9 @@ class Brian2Backend(Backend):
         "which is not changed while time goes on",
         "current source: in mode cuda_standalone": "Brian2CUDA has no part that injects them",
         "neurons in NESTML: in mode cuda_standalone": "functions that their code needs are written "
-        "for the other modes",
+        "for the other modes; it is the same for cell types beside IF_curr_exp, IF_curr_alpha, "
+        "IF_cond_exp and IF_cond_alpha",
+        **CELL_TYPES_BEYOND_MODELS,
     }
 
     def __init__(self) -> None:

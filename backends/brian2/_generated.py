@@ -16,9 +16,8 @@ from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.numbers import numbers
 from portable_cortex.neurons.propagation import factor_name, rows
 from portable_cortex.neurons.reference import evaluate
-from portable_cortex.support import refusal
 
-from . import _simulator
+from ._cells import check_mode, of_model
 from ._functions import FUNCTIONS
 from ._groups import Cells, common
 from ._handover import initial_values
@@ -52,25 +51,10 @@ def nestml_cell_type(name: str, nestml_description: Any) -> Any:
     >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
     -51.0
     """
-    if _simulator.state.options.mode == "cuda_standalone":
-        raise refusal(
-            "brian2",
-            "neurons in NESTML: in mode cuda_standalone",
-            "have neurons in NESTML in mode cuda_standalone",
-            "Take mode cpp_standalone",
-        )
+    check_mode("neurons in NESTML")
     neuron = library.load(nestml_description)
     statements(neuron)  # refuses what there is no code for
-    ports = (PREFIX + port.name for port in neuron.ports)
-    return celltype.cell_type(
-        name,
-        neuron,
-        prefix=PREFIX,
-        receptors=dict(zip(celltype.receptors(neuron), ports, strict=True)),
-        weight_unit="1",
-        weight_scale=1.0,
-        scales={q.name: float(q.factor) for q in (*neuron.state, *neuron.inlines)},
-    )
+    return celltype.cell_type(name, neuron, **of_model(neuron, celltype.receptors(neuron)))
 
 
 def neurons(

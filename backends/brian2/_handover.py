@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portable_cortex.neurons.celltype import NeuronType, in_form
+from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.neurons.form import STEP
+from portable_cortex.neurons.numbers import in_form
 from portable_cortex.neurons.reference import evaluate
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.values import members

@@ -14,7 +14,7 @@ from portable_cortex.pynn import recorder
 from portable_cortex.support import refusal
 
 from . import _simulator
-from ._cells import CELL_TYPES
+from ._cells import CELL_TYPES, check_mode
 from ._groups import Array
 from ._handover import initial_values
 
@@ -150,6 +150,8 @@ class Population(floor.Population):
     def check(self, parameters: Mapping[str, Array]) -> None:
         """Besides what holds everywhere: a source fires at most once a step."""
         super().check(parameters)
+        if isinstance(self.celltype, NeuronType):
+            check_mode(type(self.celltype).__name__)
         if "spike_times" in parameters:
             steps, cells = floor.scheduled(parameters["spike_times"], state.dt)
             twice = (np.diff(steps) == 0) & (np.diff(cells) == 0)

@@ -13,6 +13,7 @@ from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Spikes
+from portable_cortex.support import CELL_TYPES_BEYOND_MODELS
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,24 @@ class BuiltinBackend(Backend):
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
+            "IF_curr_delta",
             "IF_cond_exp",
             "IF_cond_alpha",
+            "IF_cond_exp_gsfa_grr",
+            "IF_facets_hardware1",
             "EIF_cond_exp_isfa_ista",
+            "EIF_cond_alpha_isfa_ista",
+            "HH_cond_exp",
             "Izhikevich",
+            "GIF_cond_exp",
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
     )
-    cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
+    cannot: ClassVar[Mapping[str, str]] = {
+        "off-grid": "spikes lie on the time grid",
+        **CELL_TYPES_BEYOND_MODELS,
+    }
 
     takes_neurons = True
 

@@ -329,7 +329,7 @@ class Engine:
         return np.array(table, np.int64), np.array(ranges, _kernel.PROBE)
 
     def _share(self, most: int) -> None:
-        synapses, state = self._state.synapses, self._state
+        synapses = self._state.synapses
         self._shared = _kernel.Shared(
             rows=synapses.rows,
             steps=synapses.steps,
@@ -342,7 +342,6 @@ class Engine:
             log_ends=np.zeros((self._n_threads, self._slice_steps + 1), np.int64),
             turns=_turns.turns(self._n_threads),
             places=np.empty(self._n_threads * PLACE, np.uint8),
-            step_ms=np.array([state.dt]),
         )
 
     def _remember(self, history: Any) -> None:

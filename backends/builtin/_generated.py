@@ -17,11 +17,10 @@ from numba import types
 from numpy.typing import NDArray
 
 from portable_cortex.host.cache import writable_cache
-from portable_cortex.neurons.celltype import in_form
 from portable_cortex.neurons.expressions import names
 from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.lowering import assigned_values
-from portable_cortex.neurons.numbers import numbers
+from portable_cortex.neurons.numbers import in_form, numbers
 from portable_cortex.neurons.reference import evaluate
 
 from . import _functions, _llvm, _threefry, _writing
@@ -50,7 +49,7 @@ SIGNATURES = {
 
 @dataclass(frozen=True)
 class Model:
-    """How the engine advances a neuron model: see `_cells.Model`, which it stands for.
+    """How the engine advances a neuron model.
 
     Attributes
     ----------
@@ -65,7 +64,6 @@ class Model:
     plan: _writing.Plan
     text: str
     _constants: tuple[Any, ...]
-    relative_to_rest = False
 
     @property
     def code(self) -> int:

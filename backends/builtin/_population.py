@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.pynn import population as floor
-from portable_cortex.pynn.grid import whole_steps
 
 from . import _cells, _simulator
 from ._recorder import Recorder
@@ -45,12 +43,6 @@ class Population(floor.Population):
         """The state begins with the initial values."""
         self.restore_initial_values()
 
-    def take_parameters(self, changed: Any) -> None:
-        """Alpha-shaped synapses keep their slope."""
-        if not self.is_generated:  # whose variables have units of their own
-            floor.keep_slopes(self.state, self.parameters, changed)
-        super().take_parameters(changed)
-
     def take_initial(self, variable: str, own: Any, values: Any) -> None:
         """They hold at once."""
         super().take_initial(variable, own, values)
@@ -68,57 +60,32 @@ class Population(floor.Population):
 
     def refractory_steps(self, step: float) -> int:
         """The longest refractory time."""
-        if self.is_generated:
-            longest = int(self.celltype.model.longest(self.parameters, step))
-        else:
-            steps = whole_steps(self.parameters.get("tau_refrac", 0.0), step)
-            longest = int(np.max(steps, initial=0))
+        longest = int(self.celltype.model.longest(self.parameters, step))
         return max(longest, int(np.max(self.refractory, initial=0)))
-
-    def _offset(self) -> Any:
-        """What the engine subtracts from v."""
-        return self.parameters["v_rest"] if self.celltype.model.relative_to_rest else 0.0
-
-    def offset(self, variable: int) -> F64:
-        """What is to be added to the engine's values of a variable."""
-        return np.broadcast_to(np.asarray(self._offset() if variable == 0 else 0.0), self.size)
 
     def sources(self, variable: str) -> tuple[str, ...]:
         """State variables that one which can be recorded is computed from."""
-        return self.celltype.sources(variable) if self.is_generated else (variable,)
+        return tuple(self.celltype.sources(variable))
 
     def computed(self, variable: str, own: Any, state: dict[str, F64]) -> F64:
         """Such a variable of some cells, from those."""
-        if not self.is_generated:
-            return state[variable]
         parameters = {name: values[own] for name, values in self.parameters.items()}
         step = self._simulator.state.dt
         return np.asarray(self.celltype.computed(variable, parameters, step, state))
 
-    @property
-    def is_generated(self) -> bool:
-        """Whether the loop was written for a neuron model in NESTML."""
-        return isinstance(self.celltype, NeuronType)
-
     def scale(self, variable: int) -> F64:
-        """What the engine's values of a variable are to be multiplied with, before that."""
-        scale = 1.0
-        if self.is_generated:
-            scale = self.celltype.model.scales(self.parameters)[variable]
-        return np.broadcast_to(np.asarray(scale), self.size)
+        """What the engine's values of a variable are to be multiplied with."""
+        scale = self.celltype.model.scales(self.parameters)[variable]
+        return np.broadcast_to(scale, self.size)
 
     def engine_state(self) -> F64:
         """State variables in the engine's form, shape (variables, size)."""
-        return np.array(
-            [(v - self.offset(k)) / self.scale(k) for k, v in enumerate(self.state.values())]
-        )
+        return np.array([v / self.scale(k) for k, v in enumerate(self.state.values())])
 
     def take_state(self, own: slice, block: F64, refractory: NDArray[np.int32]) -> None:
         """Take back what the engine changed."""
         for number, name in enumerate(self.state):
-            self.state[name][own] = (
-                block[number] * self.scale(number)[own] + self.offset(number)[own]
-            )
+            self.state[name][own] = block[number] * self.scale(number)[own]
         self.refractory[own] = refractory
 
     def restore_initial_values(self) -> None:

@@ -62,8 +62,7 @@ class Probe:
         """Take samples in the engine's form, shape (samples, sources, neurons)."""
         names, state = list(self.population.state), {}
         for number, samples in zip(self.sources, values.transpose(1, 0, 2), strict=True):
-            scale, offset = self.population.scale(number), self.population.offset(number)
-            state[names[number]] = samples * scale[self.indices] + offset[self.indices]
+            state[names[number]] = samples * self.population.scale(number)[self.indices]
         self.chunks.append(self.population.computed(self.variable, self.indices, state))
 
     def drop(self, step: int) -> None:

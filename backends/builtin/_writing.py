@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
@@ -28,7 +29,15 @@ from portable_cortex.neurons.expressions import (
     names,
     replaced,
 )
-from portable_cortex.neurons.form import Assign, Branch, Integrate, Neuron, Spike, Statement
+from portable_cortex.neurons.form import (
+    STEP,
+    Assign,
+    Branch,
+    Integrate,
+    Neuron,
+    Spike,
+    Statement,
+)
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 
 PIECE = 1024  # neurons that are advanced together
@@ -469,12 +478,13 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
 
     def _fire(self) -> str:
         """Carry out what follows where a condition holds."""
+        blocks = [self._in_steps(statements) for _, statements in self.neuron.conditions]
         values = [
             self._taken(self._with_timer(value))
-            for _, statements in self.neuron.conditions
+            for statements in blocks
             for value in lowering.values_of(statements)
         ]
-        changed = {n for _, s in self.neuron.conditions for n in lowering.assigned(s)}
+        changed = {n for statements in blocks for n in lowering.assigned(statements)}
         watched = {n for c in self.conditions for n in names(c)}
         read = {n for v in values for n in names(v)} | watched | changed
         head = ["i = U64(number)", "p = i if each else U64(0)"]
@@ -490,10 +500,10 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
             *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read), *running,
         ]  # fmt: skip
         block: list[str] = []
-        for condition, (_, statements) in zip(self.conditions, self.neuron.conditions, strict=True):
+        for condition, statements in zip(self.conditions, blocks, strict=True):
             block += [f"if {code(condition)}:", *("    " + s for s in self._block(statements))]
         used = self._constants(also=[*self.conditions, *values])
-        body += [f"{n} = c[{n[1:]}, p]" for n in [*used, *self._lengths()]]
+        body += [f"{n} = c[{n[1:]}, p]" for n in used]
         body += ["fired = False", *block]
         body += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in changed]
         body += ["if fired:", "    log[total] = i", "    total += 1"]
@@ -510,11 +520,18 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
 {_lines(body, 4)}
     return total"""
 
-    def _lengths(self) -> list[str]:
-        """The constant that is the length of a step."""
-        step = self._taken(Name("__h"))
-        assert isinstance(step, Name)
-        return [_local(step.name)]
+    def _in_steps(self, statements: Sequence[Statement]) -> tuple[Statement, ...]:
+        """The same, but for the timer, which is given a number of steps."""
+
+        def changed(statement: Statement) -> Statement:
+            match statement:
+                case Assign(name, value) if name == self.timer:
+                    return Assign(name, _steps(value))
+                case Branch(condition, yes, no):
+                    return Branch(condition, self._in_steps(yes), self._in_steps(no))
+            return statement
+
+        return tuple(map(changed, statements))
 
     def _block(self, statements: Sequence[Statement]) -> list[str]:
         lines: list[str] = []
@@ -523,9 +540,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
                 case Assign(name, value):
                     new = code(self._taken(self._with_timer(value)))
                     if name == self.timer:
-                        (step,) = self._lengths()
-                        steps = f"math.ceil({new} / {step} - 1e-6)"
-                        lines.append(f"left[i] = left.dtype.type(max({steps}, 0))")
+                        lines.append(f"left[i] = left.dtype.type(max({new}, 0.0))")
                         lines.append("running = left[i] != 0")
                     else:
                         lines.append(f"m_{name} = {new}")
@@ -611,6 +626,12 @@ def compiled_step(kind):
     \"\"\"The address of the step for some types of numbers.\"\"\"
     return cfunc(SIGNATURES[kind], cache=True, nopython=True, error_model="numpy")(step)
 """
+
+
+def _steps(duration: Expression) -> Expression:
+    """How many steps a time takes; what rounding adds to a multiple begins no other."""
+    steps = Binary("/", duration, Name(STEP))
+    return Call("ceil", (Binary("-", steps, Number(Fraction(1, 1_000_000))),))
 
 
 def _formula(run: Straight, value: Expression) -> Expression:

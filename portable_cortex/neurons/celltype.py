@@ -34,9 +34,12 @@ class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
     ----------
     neuron : Neuron
         Its ports get weights as synapses have them.
+    is_standard : bool
+        Whether it is one of PyNN's standard cell types (`standard`).
     """
 
     neuron: Neuron
+    is_standard = False
 
     @classmethod
     def initial_values(cls, parameters: Mapping[str, F64], step: float) -> dict[str, F64]:
@@ -104,7 +107,7 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
     recordable = [*state, *_inlines(neuron).values()]
     own = {
         "__doc__": f"The neuron model {neuron.name}.",
-        "neuron": neuron if is_conductance_based else _with_magnitudes(neuron),
+        "neuron": neuron if is_conductance_based else with_magnitudes(neuron),
         "default_parameters": defaults,
         "default_initial_values": {q.name: float(values[q.name] / float(q.factor)) for q in state},
         "translations": build_translations(*((name, name) for name in defaults)),
@@ -147,8 +150,8 @@ def _inlines(neuron: Neuron) -> dict[str, Quantity]:
     return {q.name: q for q in neuron.inlines if q.value is not None and names(q.value) <= known}
 
 
-def _with_magnitudes(neuron: Neuron) -> Neuron:
-    """The same for weights that are negative where a port is inhibitory."""
+def with_magnitudes(neuron: Neuron) -> Neuron:
+    """The same model for weights that are negative where a port is inhibitory."""
     by: dict[str, Expression] = {
         port.name: Unary("-", Name(port.name)) for port in neuron.ports if port.sign < 0
     }

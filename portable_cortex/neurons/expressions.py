@@ -8,6 +8,7 @@ walk over the tree; `text` writes Python.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -167,6 +168,8 @@ def _from_python(node: ast.expr) -> Expression:
     match node:
         case ast.Constant(value=bool() | int() | float() as value):
             return Number(Fraction(repr(value)) if isinstance(value, float) else Fraction(value))
+        case ast.Name(id="inf"):
+            return Number(math.inf)
         case ast.Name(id=name):
             return Name(name)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):

@@ -39,7 +39,7 @@ def numbers(neuron: Neuron, parameters: Mapping[str, F64], step: float) -> dict[
     InvalidValueError
         For parameters with which the equations have no solution.
     """
-    given = [np.atleast_1d(np.asarray(parameters[q.name], float)) for q in neuron.parameters]
+    given = [np.atleast_1d(_given(q.name, parameters)) for q in neuron.parameters]
     table = np.array(np.broadcast_arrays(*given)) if given else np.empty((0, 1))
     kinds, kind = np.unique(table, axis=1, return_inverse=True)
     own = dict(zip((q.name for q in neuron.parameters), kinds, strict=True))
@@ -67,6 +67,12 @@ def numbers(neuron: Neuron, parameters: Mapping[str, F64], step: float) -> dict[
 
 def in_form(neuron: Neuron, parameters: Mapping[str, F64]) -> dict[str, Any]:
     """Parameters in the units of `form`, from those of the model."""
-    return {
-        q.name: np.asarray(parameters[q.name], float) * float(q.factor) for q in neuron.parameters
-    }
+    return {q.name: _given(q.name, parameters) * float(q.factor) for q in neuron.parameters}
+
+
+def _given(name: str, parameters: Mapping[str, Any]) -> F64:
+    """A parameter, which may be an element of PyNN's array parameter: the first is ``name_1``."""
+    if name in parameters:
+        return np.asarray(parameters[name], float)
+    array, _, number = name.rpartition("_")
+    return np.array([each.value[int(number) - 1] for each in np.ravel(parameters[array])], float)

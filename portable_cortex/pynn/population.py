@@ -19,13 +19,16 @@ from .state import ID
 from .synapses import common_receptor_types
 from .values import lazy
 
-POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "tau_w"}
-NOT_NEGATIVE = {"tau_refrac", "delta_T", "rate", "start", "duration"}
+POSITIVE = {
+    "tau_m", "cm", "tau_syn_E", "tau_syn_I", "tau_w", "tau_sfa", "tau_rr", "tau_eta", "tau_gamma",
+    "delta_v", "g_leak",
+}  # fmt: skip
+NOT_NEGATIVE = {"tau_refrac", "delta_T", "lambda0", "rate", "start", "duration"}
 
 
 def is_modelled(celltype: Any) -> bool:
-    """Whether a cell type stands for a neuron model (`portable_cortex.neurons.celltype`)."""
-    return hasattr(celltype, "neuron")
+    """Whether a cell type stands for a model of a user's (`portable_cortex.neurons.celltype`)."""
+    return hasattr(celltype, "neuron") and not celltype.is_standard
 
 
 def times_of(train: Any) -> NDArray[np.float64]:
@@ -40,7 +43,8 @@ def check_parameter(name: str, values: Any) -> None:
     ----------
     name : str
     values : array
-        One for each cell; of ``spike_times``, a sequence for each.
+        One for each cell; of ``spike_times``, a sequence for each, and of others, PyNN's
+        `ArrayParameter`.
 
     Examples
     --------
@@ -62,7 +66,7 @@ def check_parameter(name: str, values: Any) -> None:
                 continue
             raise errors.InvalidParameterValueError(f"spike times must be {problem}")
         return
-    numbers = np.asarray(values, float)
+    numbers = np.asarray([np.ravel(getattr(v, "value", v)) for v in np.ravel(values)], float)
     wrong = ~np.isfinite(numbers) | (numbers <= 0 if name in POSITIVE else False)
     if name in NOT_NEGATIVE:
         wrong |= numbers < 0
