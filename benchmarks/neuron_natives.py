@@ -45,6 +45,8 @@ SYNAPSES = {"tau_syn_E": "tau_syn_ex", "tau_syn_I": "tau_syn_in"}
 REVERSAL = {"e_rev_E": "E_ex", "e_rev_I": "E_in"}
 LEAKY = MEMBRANE | THRESHOLD | SYNAPSES | TAU
 CONDUCTANCES = MEMBRANE | THRESHOLD | SYNAPSES | REVERSAL
+ADAPTING = {"e_rev_sfa": "E_sfa", "e_rev_rr": "E_rr"}
+ADAPTING |= {name: name for name in ("tau_sfa", "q_sfa", "tau_rr", "q_rr")}
 ADEX = MEMBRANE | THRESHOLD | SYNAPSES | {
     "v_spike": "V_peak", "delta_T": "Delta_T", "tau_w": "tau_w", "a": "a", "b": "b",
 }  # fmt: skip
@@ -135,6 +137,9 @@ NATIVES = {
     ),
     "lif_cond_exp": Native("iaf_cond_exp", CONDUCTANCES, _leak, finding=SAME),
     "lif_cond_alpha": Native("iaf_cond_alpha", CONDUCTANCES, _leak, finding=SAME),
+    "lif_cond_exp_sfa_rr": Native(
+        "iaf_cond_exp_sfa_rr", CONDUCTANCES | ADAPTING, _leak, finding=SAME
+    ),
     "adex_curr_exp": Native("aeif_psc_exp", ADEX, _leak, finding=INSIDE),
     "adex_cond_exp": Native("aeif_cond_exp", ADEX | REVERSAL, _leak, finding=INSIDE),
     "adex_cond_alpha": Native("aeif_cond_alpha", ADEX | REVERSAL, _leak, finding=INSIDE),
