@@ -177,7 +177,8 @@ def options(backend: str, model: str) -> dict[str, str]:
 
 def said(error: Exception, model: str) -> str:
     """An error in a line."""
-    text = " ".join(str(error).replace(str(model), Path(model).name).split())
+    text = str(error).replace(str(model), Path(model).name).replace("|", "/")
+    text = " ".join(text.split())
     return text if isinstance(error, PortableCortexError) else f"{type(error).__name__}: {text}"
 
 

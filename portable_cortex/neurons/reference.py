@@ -349,8 +349,15 @@ def _solver(
 
     made: dict[str, Any] = {**FUNCTIONS, "erf": math.erf, "erfc": math.erfc}
     made["where"] = numba.njit(lambda holds, yes, no: float(yes) if holds else float(no))
+    made["inf"] = math.inf
     called = {name: f"x{k}" for k, name in enumerate((*variables, *others))}
-    said = [_said(derivative) for derivative in derivatives]
+    if any(calls(derivative) & set(RANDOM) for derivative in derivatives):
+        raise UnsupportedError(
+            f"the equations of {', '.join(variables)} have a random function, which a solver would "
+            "draw at each of its points: draw in the update block"
+        )
+    said = [_said(derivative).replace("float('inf')", "inf") for derivative in derivatives]
+    said = [text.replace("float('-inf')", "(-inf)") for text in said]
     for name, short in called.items():
         said = [text.replace(f"v[{name!r}]", short) for text in said]
     given = ", ".join(called.values())
