@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
-from portable_cortex.errors import SimulationError
 from portable_cortex.host.interruption import shielded
+from portable_cortex.pynn.state import check_finite
 from portable_cortex.pynn.values import members
 
 from . import _checkpoint, _kernel, _memory, _synapses, _turns
@@ -419,7 +419,7 @@ class Engine:
                 _kernel.run(0, start, n_steps, ready[0], shared)
             for other in others:
                 other.result()
-            self._check_state()
+            self._check_state(stop * self._state.dt)
         finally:
             for other in others:  # the threads end their slice together
                 other.result()
@@ -428,19 +428,13 @@ class Engine:
                 for source, wave in zip(self._state.current_sources, waves, strict=True):
                     source.take(wave)
 
-    def _check_state(self) -> None:
-        """Raise an error for neurons whose equations have run away."""
+    def _check_state(self, t: float) -> None:
+        """Raise an error for neurons whose equations have run away by a time (ms)."""
         if all(np.isfinite(mine.page.sum()) for mine in self._threads):
             return
         for population, cells, variables, _ in self.blocks():
             for name, values in zip(population.state, variables, strict=True):
-                wrong = np.flatnonzero(~np.isfinite(values))
-                if wrong.size:
-                    raise SimulationError(
-                        f"{name} of cell {cells.start + wrong[0]} of population {population.label} "
-                        f"became {values[wrong[0]]} soon after {self._state.t:g} ms: its "
-                        "equations ran away; the input is too strong, or the time step too large"
-                    )
+                check_finite(population, name, values, t, cells.start)
 
     def _collect(self, start: int, n_steps: int, ready: list[_kernel.Mine]) -> None:
         """Take over what a slice recorded."""

@@ -11,6 +11,7 @@ from portable_cortex.neurons import celltype, library
 from portable_cortex.neurons.celltype import NeuronType
 
 from . import _modules, _writing
+from ._pynn import nest
 
 UNSCALED = 1e-3  # such a type takes weights as they are, others a thousand times as much (`PICO`)
 
@@ -24,6 +25,11 @@ class ModelledType(NeuronType):
     def get_receptor_type(self, name: str) -> int:
         """NEST's number of a port."""
         return int(self.receptor_types.index(name)) + 1
+
+    @classmethod
+    def ran_away(cls) -> bool:
+        """Whether equations of some neuron of the model have run away in the last run."""
+        return bool(nest.GetDefaults(cls.nest_name["on_grid"], "ran_away"))
 
 
 def nestml_cell_type(name: str, nestml_description: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from ._generated import set_parameters
 from ._pynn import h, pynn_neuron, simulator
 from ._recorder import Recorder
 from ._state import state
+from ._writing import local
 
 if TYPE_CHECKING:
     from ._projection import Projection
@@ -287,6 +289,13 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         cells = [cell._cell for cell in self.all_cells[local]]
         set_parameters(cells, {name: values[local] for name, values in changed.items()})
         self._parameters = changed
+
+    def generated_state(self) -> Iterator[tuple[str, Any]]:
+        """Variables of a model in NESTML, of the neurons of this process."""
+        if self.is_generated:
+            sources = [cell._cell.source for cell in self.all_cells[self._mask_local]]
+            for variable in self.celltype.default_initial_values:
+                yield variable, [getattr(source, local(variable)) for source in sources]
 
     def initialize_cells(self) -> None:
         """Set the initial values of cells that are not on the grid, whatever mechanisms set."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from portable_cortex.pynn.state import State
+from portable_cortex.pynn.state import State, check_finite
 
 from ._cells import forget_sections
 from ._pynn import h, simulator
@@ -81,6 +81,9 @@ class _State(State):
                 recorder.collect()
         simulator.state.tstop = self.t
         self.complete()
+        for population in self.populations:
+            for variable, values in population.generated_state():
+                check_finite(population, variable, values, self.t)
 
     @property
     def is_changing(self) -> bool:

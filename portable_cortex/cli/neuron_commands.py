@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import PortableCortexError
 from ..neurons import library
@@ -29,14 +29,15 @@ Description = Annotated[
 def list_() -> None:
     """List the models of the catalogue, and what each backend does with them."""
     backends = [name for name in backend_names() if load_backend(name).takes_neurons]
-    table = Table("model", "what", *backends)
+    table = Table(Column("model", no_wrap=True), "what", *backends)
     for name in library.catalogue():
         neuron = library.load(name)
         table.add_row(name, escape(library.about(name)), *(_solution(neuron, b) for b in backends))
     out.print(table)
     out.print(
-        "exact: advanced by its exact solution; solver: by a numerical method. A model of your own "
-        "is a file in NESTML: sim.nestml_cell_type(NAME, FILE)"
+        "exact: advanced by its exact solution; solver: by Runge and Kutta's method, a step or, "
+        "where that is rough, eight parts of it (brian2: always); as written: by its own update. "
+        "A model of your own is a file in NESTML: sim.nestml_cell_type(NAME, FILE)"
     )
 
 
@@ -45,7 +46,7 @@ def _solution(neuron: Neuron, backend: str) -> str:
         load_backend(backend).neuron_code(cell_type("Neuron", neuron))
     except PortableCortexError as error:
         return f"[red]no[/]: {escape(str(error))}"
-    return "exact" if neuron.is_exact else "solver"
+    return neuron.solution
 
 
 @neurons.command()

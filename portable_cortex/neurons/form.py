@@ -180,6 +180,14 @@ class Neuron:
         """Whether no equation needs a solver."""
         return all(equation.is_linear for equation in self.equations)
 
+    @property
+    def solution(self) -> str:
+        """How it is advanced: "exact", by a "solver", or "as written" where it has no equations."""
+        moving = [e for e in self.equations if e.variable not in self.timers]
+        if not moving:
+            return "as written"
+        return "exact" if self.is_exact else "solver"
+
     def equation(self, variable: str) -> Equation:
         """How a variable moves.
 

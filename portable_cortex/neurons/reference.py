@@ -31,7 +31,7 @@ from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
 from .propagation import factor_name, factors, rows
 
 Values = NDArray[np.float64]
-PARTS = 32  # of a step, in the solver
+PART = 0.1 / 32  # ms
 ALMOST = 1e-6  # of a step: where a timer has ended
 
 
@@ -182,6 +182,8 @@ class Reference:
     parameters : dict, optional
         Values in the units of `form`, a number or one for each neuron.
     seed : int, optional
+    part : float, optional
+        The longest time that the solver advances by at once, ms.
     """
 
     def __init__(
@@ -191,8 +193,10 @@ class Reference:
         n: int = 1,
         parameters: Mapping[str, Any] | None = None,
         seed: int = 0,
+        part: float = PART,
     ) -> None:
         self._neuron, self._n = neuron, n
+        self._parts = math.ceil(step / part - ALMOST)
         self._rng = np.random.default_rng(seed)
         self.values: dict[str, Values] = {STEP: self._each(step)}
         values = resolved(neuron, step, parameters or {}, self._rng)
@@ -206,7 +210,7 @@ class Reference:
         self._rows = {row.variable: row for row in rows(neuron)}
         self._t = 0.0
         self._functions: dict[tuple[int, ...], Callable[..., tuple[Any, ...]]] = {}
-        self._slopes: dict[tuple[str, ...], Callable[..., tuple[Any, ...]]] = {}
+        self._solvers: dict[tuple[str, ...], tuple[Callable[..., None], list[str]]] = {}
         self._convolved, self._timers = neuron.convolved, neuron.timers
 
     def _value(self, *expressions: Expression) -> Any:
@@ -322,24 +326,63 @@ class Reference:
     def _solved(self, variables: Sequence[str]) -> dict[str, Values]:
         """By Runge and Kutta's method; convolutions move, too."""
         moving = (*variables, *sorted(self._convolved))
-        if moving not in self._slopes:
+        if moving not in self._solvers:
             formulas = [self._neuron.equation(name).derivative for name in moving]
-            self._slopes[moving] = function(*formulas)
-        derivatives, values = self._slopes[moving], dict(self.values)
-        h = float(self.values[STEP][0]) / PARTS
+            others = sorted({n for formula in formulas for n in names(formula)} - {*moving})
+            self._solvers[moving] = _solver(moving, others, formulas), others
         y = np.array([self.values[name] for name in moving])
-
-        def slope(at: Values) -> Values:
-            values.update(zip(moving, at, strict=True))
-            slopes = np.empty_like(at)
-            for k, derivative in enumerate(derivatives(values, self._rng)):
-                slopes[k] = derivative
-            return slopes
-
-        for _ in range(PARTS):
-            k1 = slope(y)
-            k2 = slope(y + (h / 2) * k1)
-            k3 = slope(y + (h / 2) * k2)
-            k4 = slope(y + h * k3)
-            y = y + (h / 6) * (k1 + 2 * (k2 + k3) + k4)
+        solve, others = self._solvers[moving]
+        known = np.array([self.values[name] for name in others]).reshape(-1, self._n)
+        solve(y, known, float(self.values[STEP][0]) / self._parts, self._parts)
         return dict(zip(variables, y, strict=False))
+
+
+def _solver(
+    variables: Sequence[str], others: Sequence[str], derivatives: Sequence[Expression]
+) -> Callable[..., None]:
+    """The classical Runge-Kutta method, compiled: it takes far more time than all else here.
+
+    What is returned takes values of variables, which it changes, and of other names, shape (names,
+    neurons), the length of a part, and the number of parts.
+    """
+    import numba  # which a job at the portal need not have
+
+    made: dict[str, Any] = {**FUNCTIONS, "erf": math.erf, "erfc": math.erfc}
+    made["where"] = numba.njit(lambda holds, yes, no: float(yes) if holds else float(no))
+    made["inf"] = math.inf
+    called = {name: f"x{k}" for k, name in enumerate((*variables, *others))}
+    if any(calls(derivative) & set(RANDOM) for derivative in derivatives):
+        raise UnsupportedError(
+            f"the equations of {', '.join(variables)} have a random function, which a solver would "
+            "draw at each of its points: draw in the update block"
+        )
+    said = [_said(derivative).replace("float('inf')", "inf") for derivative in derivatives]
+    said = [text.replace("float('-inf')", "(-inf)") for text in said]
+    for name, short in called.items():
+        said = [text.replace(f"v[{name!r}]", short) for text in said]
+    given = ", ".join(called.values())
+    exec(f"def slope({given}): return ({', '.join(said)},)", made)
+    made["slope"] = numba.njit(made["slope"], error_model="numpy")
+    n = range(len(variables))
+    rest = "".join(f", {called[name]}" for name in others)
+
+    def slopes(result: str, before: str, part: str) -> str:
+        at = [f"x{k} + {part} * {before}{k}" if before else f"x{k}" for k in n]
+        return f"{', '.join(f'{result}{k}' for k in n)}, = slope({', '.join(at)}{rest})"
+
+    lines = [
+        "def solve(x, known, h, parts):",
+        " for j in range(x.shape[1]):",
+        *(f"  x{k} = x[{k}, j]" for k in n),
+        *(f"  {called[name]} = known[{k}, j]" for k, name in enumerate(others)),
+        "  for _ in range(parts):",
+        f"   {slopes('a', '', '')}",
+        f"   {slopes('b', 'a', 'h / 2')}",
+        f"   {slopes('c', 'b', 'h / 2')}",
+        f"   {slopes('d', 'c', 'h')}",
+        *(f"   x{k} += h / 6 * (a{k} + 2 * (b{k} + c{k}) + d{k})" for k in n),
+        *(f"  x[{k}, j] = x{k}" for k in n),
+    ]
+    exec("\n".join(lines), made)
+    solve: Callable[..., None] = numba.njit(made["solve"], error_model="numpy")
+    return solve

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -291,6 +292,7 @@ public:
     {
       d[ nest::names::I_e ] = own_current_;
     }
+    d[ "ran_away" ] = ran_away_.load();
     ArchivingNode::get_status( d );
     d[ nest::names::recordables ] = recordables_.get_list();
   }
@@ -424,6 +426,7 @@ private:
   void
   pre_run_hook() override
   {
+    ran_away_ = false;
     logger_.init();
   }
 
@@ -456,6 +459,15 @@ private:
       next_current_ = current_.get_value( lag );
       logger_.record_data( now );
     }
+    double sum = 0.0; // is finite where all are
+    for ( int k = 0; k < Model::n_state; ++k )
+    {
+      sum += 0.0 * state_[ k ];
+    }
+    if ( not std::isfinite( sum ) )
+    {
+      ran_away_ = true; // NEST does not end where a node throws an exception here
+    }
   }
 
   std::array< double, Model::n_parameters > parameters_;
@@ -469,6 +481,7 @@ private:
   nest::UniversalDataLogger< Neuron > logger_;
 
   static inline nest::RecordablesMap< Neuron > recordables_;
+  static inline std::atomic< bool > ran_away_ = false; // in this run, some neuron of the model
 };
 
 // What NEST loads.
