@@ -492,7 +492,11 @@ class _Writer:
         body += [f"{_local(n)} = {at[n]}" for n in outlive if n in read]
         if each:
             body += [f"{name} = a_{name}[i]" for name in used]
-            body += [f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in self.currents if name in read]
+            body += [
+                f"m_{name} = drive[i] * drive.dtype.type(1e3)"
+                for name in self.currents
+                if name in read
+            ]
         body += [f"{_local(name)} = {code(values[name])}" for name in own]
         body += [f"{at[n]} = {_local(n)}" for n in own if n in at]
         lines = [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
