@@ -283,7 +283,8 @@ def _speed(made: Any, potential: str, parameters: Values, held: Sequence[float])
 
 
 def _values(made: Any, parameters: Values) -> dict[str, Any]:
-    return in_form(made.neuron, {**made.default_parameters, **parameters})
+    own: dict[str, Any] = {**made.default_parameters, **parameters}
+    return in_form(made.neuron, own)
 
 
 def _range(values: F64) -> str:
