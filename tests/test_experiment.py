@@ -348,7 +348,10 @@ def test_metadata_is_complete():
     assert about["backend"] == "mock"
     assert about["machine"] == "single-thread"
     assert about["model"] == "brunel2000"
-    assert about["parameters"] == {"scale": 0.02, "g": 5.0, "eta": 2.0, "seed": 1}
+    assert about["parameters"] == {
+        "scale": 0.02, "g": 5.0, "eta": 2.0, "neuron": "IF_curr_exp", "neuron_parameters": None,
+        "seed": 1,
+    }  # fmt: skip
     assert about["realisation"] == "native"
     assert about["seed"] == 1
     assert (about["timestep_ms"], about["warmup_ms"], about["duration_ms"]) == (0.1, 10.0, 40.0)

@@ -191,7 +191,9 @@ def test_mistakes_are_said(sim):
     with pytest.raises(InvalidParameterValueError, match="no solution that is finite"):
         sim.Population(2, kind(tau_m=0.0))
     cells = sim.Population(2, kind())
-    with pytest.raises(UnsupportedError, match="three_ports_neuron, has no continuous input"):
+    with pytest.raises(
+        UnsupportedError, match="three_ports_neuron cannot take an injected current"
+    ):
         cells.inject(sim.DCSource(amplitude=1.0))
     source = sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0]))
     plastic = sim.TsodyksMarkramSynapse(weight=1.0, delay=1.0)

@@ -72,7 +72,7 @@ class Brian2Backend(Backend):
         "parameters-between-runs": "in its compiled modes the network is a program of its own, "
         "which is not changed while time goes on",
         "current source: in mode cuda_standalone": "Brian2CUDA has no part that injects them",
-        "neurons in NESTML: in mode cuda_standalone": "functions that their code needs are written "
+        "nestml: in mode cuda_standalone": "functions that their code needs are written "
         "for the other modes; it is the same for cell types beside IF_curr_exp, IF_curr_alpha, "
         "IF_cond_exp and IF_cond_alpha",
         **CELL_TYPES_BEYOND_MODELS,

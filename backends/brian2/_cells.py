@@ -145,7 +145,7 @@ def check_mode(what: str) -> None:
     if state.options.mode == "cuda_standalone":
         raise refusal(
             "brian2",
-            "neurons in NESTML: in mode cuda_standalone",
+            "nestml: in mode cuda_standalone",
             f"have {what} in mode cuda_standalone",
             "Take mode cpp_standalone",
         )
