@@ -137,6 +137,11 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
     published, reason = model.expected_rates(parameters)
     if reason:
         notes.add(reason)
+    about = {
+        "started": started,
+        "published_rates": published,
+        "statements": model.said(parameters),
+    }
     with _Running(resolved, clock, notes) as running:
         reporter.phase("import")
         with clock("import"):
@@ -166,7 +171,7 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
         writer = None
         if journal is not None and backend.resumable:
             writer = _Writer(journal, resolved, network, sim, clock, notes)
-            writer.begin({"started": started, "published_rates": published})
+            writer.begin(about)
         metering = Metering((time.time(), time.time()))
         for phase, duration in _left(experiment, checkpoint):
             if duration > 0 and backend.simulates:
@@ -196,7 +201,7 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
         metadata = _metadata(
             replace(resolved, experiment=done), network, spikes, clock, metering, notes
         )
-        metadata |= {"started": started, "published_rates": published}
+        metadata |= about
         if writer is not None and checkpoint is not None:
             metadata |= {"started": writer.started, "resumed": writer.resumed}
         if done.duration < experiment.duration:

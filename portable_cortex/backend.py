@@ -182,6 +182,19 @@ class Backend(ABC):
             "without mpirun"
         )
 
+    takes_neurons: ClassVar[bool] = False
+    """Whether the namespace has ``nestml_cell_type``."""
+
+    def neuron_code(self, celltype: Any) -> str:
+        """What is written for a neuron model, given its type (`portable_cortex.neurons.celltype`).
+
+        Raises
+        ------
+        UnsupportedError
+            For a model that the backend cannot have.
+        """
+        raise UnsupportedError(f"backend {self.name!r} takes no neuron models in NESTML")
+
     @abstractmethod
     def simulator(self, options: Any) -> Any:
         """The PyNN namespace; its ``setup()`` starts from `options` (of type ``Options``)."""

@@ -28,6 +28,18 @@ SYNAPSE_TYPES = (
     "StochasticTsodyksMarkramSynapse MultiQuantalSynapse ElectricalSynapse"
 ).split()
 
+NEURONS = "nestml_cell_type"
+
+_DRAWN = "draw its spike times, and give them to a SpikeSourceArray"
+CELL_TYPES_BEYOND_MODELS = {
+    "PointNeuron": "a cell is a model, and has the receptors of that; write one in NESTML",
+    "MultiCompartmentNeuron": "neurons are points",
+    "SpikeSourcePoissonRefractory": _DRAWN,
+    "SpikeSourceGamma": _DRAWN,
+    "SpikeSourceInhGamma": _DRAWN,
+}
+"""Reasons of backends that advance every model of the catalogue and nothing else; for `cannot`."""
+
 KINDS: dict[str, tuple[list[str], Callable[[Capabilities], tuple[str, ...]]]] = {
     "cell type": (CELL_TYPES, lambda can: can.cell_types),
     "current source": (CURRENT_SOURCES, lambda can: can.current_sources),
@@ -55,6 +67,8 @@ class Namespace:
         for kind, (standard, of) in KINDS.items():
             if name in standard and name not in of(self._backend.capabilities):
                 raise MissingNameError(missing_type(self._backend, kind, name))
+        if name == NEURONS and not self._backend.takes_neurons:
+            raise MissingNameError(missing_name(self._backend, name))
         return getattr(self._sim, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -76,7 +90,7 @@ def missing_type(backend: Backend, kind: str, name: str) -> str:
     Examples
     --------
     >>> missing_type(load_backend("mock"), "cell type", "GIF_cond_exp")
-    "backend 'mock' has no cell type 'GIF_cond_exp': it is on nest, neuron"
+    "backend 'mock' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron"
     """
     of = KINDS[kind][1]
     if name in of(backend.capabilities):
@@ -95,12 +109,15 @@ def missing_name(backend: Backend, name: str) -> str:
 
     Examples
     --------
-    >>> missing_name(load_backend("builtin"), "HH_cond_exp")
-    "backend 'builtin' has no cell type 'HH_cond_exp': it is on nest, neuron, mock"
+    >>> missing_name(load_backend("spinnaker"), "GIF_cond_exp")
+    "backend 'spinnaker' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron"
     """
     for kind, (standard, _) in KINDS.items():
         if name in standard:
             return missing_type(backend, kind, name)
+    if name == NEURONS:
+        others = ", ".join(b.name for b in _backends() if b.takes_neurons)
+        return f"backend {backend.name!r} takes no neuron models in NESTML: {others} do"
     types = "; ".join(
         f"{kind}s: {', '.join(of(backend.capabilities))}" for kind, (_, of) in KINDS.items()
     )

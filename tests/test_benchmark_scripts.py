@@ -26,6 +26,8 @@ SMALL = {
     "emulated_board.py": "--repeats 1 --duration 20",
     "emulator_callbacks.py": "--interrupts 1000 --repeats 1",
     "nest_build_and_simulate.py": "--scales --repeats 1",
+    "neuron_natives.py": "lif_curr_exp",
+    "neuron_sameness.py": "lif_curr_exp --steps 0.1 --backends builtin",
     "neuron_build_and_simulate.py": "--scale 0.01 --duration 20 --repeats 1",
     "spinnaker_mapping.py": "--scales 0.02 --repeats 1",
     "validation.py": "--repeats 1",

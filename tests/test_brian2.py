@@ -384,6 +384,115 @@ def test_potential_is_that_of_nest(sim, cell_type, parameters, weight, tolerance
     np.testing.assert_allclose(traces[0], traces[1], rtol=0, atol=tolerance)
 
 
+# --- neurons in NESTML ----------------------------------------------------------------------------
+
+LIF = {"cm": 0.25, "tau_m": 10.0, "tau_refrac": 2.0, "tau_syn_E": 0.5, "tau_syn_I": 0.7}
+PORTS = """
+model leaky_neuron:
+    state:
+        x mV = 0 mV
+        y mV = 0 mV
+    equations:
+        inline both mV = x + y
+        x' = -x / tau
+        y' = -y / tau
+    parameters:
+        tau ms = 10 ms
+        high mV = 5 mV
+    input:
+        first <- spike
+        second <- spike
+        third <- spike
+    output:
+        spike
+    update:
+        integrate_odes(x, y)
+        x += random_uniform(0, 1) * 1 uV
+        y += random_uniform(0, 1) * 1 uV
+    onReceive(first):
+        x += 1 mV * first * 1 s
+    onReceive(second):
+        y += 1 mV * second * 1 s
+    onReceive(third):
+        x -= 1 mV * third * 1 s
+    onCondition(x + y >= high):
+        x = 0 mV
+        y = 0 mV
+        emit_spike()
+"""
+
+
+def small_network(kind):
+    """Spikes and signals of neurons that excite each other within a step, changed between runs."""
+    sim = namespace()
+    cells = sim.nestml_cell_type("L", "lif_curr_exp") if kind == "nestml" else sim.IF_curr_exp
+    neurons = sim.Population(4, cells(**LIF, i_offset=[0.5, 0.6, 0.45, 0.0]))
+    neurons.initialize(v=[-60.0, -58.0, -65.0, -64.0])
+    neurons.record(["spikes", "v", "isyn_exc"])
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[5.0, 50.0, 60.0, 60.5]))
+    excited = [(0, 3, 2.0, 0.1), (1, 2, 1.0, 0.3), (2, 3, 1.5, 1.5)]
+    for pre, connector, receptor in (
+        (neurons, sim.FromListConnector(excited), "excitatory"),
+        (neurons, sim.FromListConnector([(3, 0, -0.5, 0.1)]), "inhibitory"),
+        (source, sim.FromListConnector([(0, i, 1.0, 0.5) for i in range(4)]), "excitatory"),
+    ):
+        sim.Projection(pre, neurons, connector, sim.StaticSynapse(), receptor_type=receptor)
+    sim.run(50.0)
+    neurons.set(i_offset=0.7)
+    neurons[0:2].set(tau_m=12.0)
+    sim.run(23.4)
+    neurons[1:2].initialize(v=-70.0)
+    neurons.set(tau_syn_E=1.5)
+    sim.run(30.0)
+    sim.reset()
+    sim.run(20.0)
+    segments = neurons.get_data().segments
+    sim.end()
+    return segments
+
+
+def test_a_neuron_in_nestml_goes_on_between_runs_as_a_cell_type_of_pynn():
+    for own, other in zip(small_network("nestml"), small_network("pynn"), strict=True):
+        assert [t.magnitude.tolist() for t in own.spiketrains] == [
+            t.magnitude.tolist() for t in other.spiketrains
+        ]
+        assert sum(map(len, own.spiketrains)) > 5
+        for name in ("v", "isyn_exc"):
+            (mine,), (theirs,) = own.filter(name=name), other.filter(name=name)
+            assert mine.magnitude == pytest.approx(theirs.magnitude, abs=1e-9)
+
+
+def test_ports_inlines_and_chance_of_a_neuron_in_nestml(sim):
+    cells = sim.nestml_cell_type("Leaky", PORTS)
+    neurons = sim.Population(50, cells(high=100.0))
+    neurons.record(["x", "y", "both"])
+    for port, weight in (("first", 3.0), ("second", 2.0), ("third", 1.0)):
+        source = sim.Population(1, sim.SpikeSourceArray(spike_times=[5.0]))
+        sim.Projection(
+            source, neurons, sim.AllToAllConnector(), sim.StaticSynapse(weight=weight, delay=1.0),
+            receptor_type=port,
+        )  # fmt: skip
+    sim.run(6.0)
+    signals = {s.name: s.magnitude for s in neurons.get_data().segments[0].analogsignals}
+    assert signals["x"][-1] == pytest.approx(2.0, abs=0.1)
+    assert signals["y"][-1] == pytest.approx(2.0, abs=0.1)
+    assert np.array_equal(signals["both"], signals["x"] + signals["y"])
+    noise = signals["x"][1], signals["y"][1]
+    assert abs(np.corrcoef(*noise)[0, 1]) < 0.6  # each is drawn for itself
+    assert 0.0 < noise[0].min() < noise[0].max() < 1e-3
+
+
+def test_what_a_neuron_in_nestml_cannot_is_said(sim):
+    neurons = sim.Population(1, sim.nestml_cell_type("Leaky", PORTS)())
+    with pytest.raises(UnsupportedError, match=r"leaky_neuron cannot take .* needs a continuous"):
+        neurons.inject(sim.DCSource(amplitude=1.0))
+    in_equation = PORTS.replace(
+        "y' = -y / tau", "y' = -y / tau + random_normal(0, 1) * 1 mV / 1 ms"
+    )
+    with pytest.raises(UnsupportedError, match=r"equation of y .* random"):
+        sim.nestml_cell_type("Leaky", in_equation)
+
+
 # --- compiled programs ------------------------------------------------------------------------
 
 

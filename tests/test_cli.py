@@ -62,7 +62,14 @@ def test_every_option_arrives(call, tmp_path):
     assert (status, err) == (0, MADE_UP)
     recording = Recording.load(tmp_path / "here")
     about = recording.metadata
-    assert about["parameters"] == {"scale": 0.01, "g": 4.5, "eta": 1, "seed": 7}
+    assert about["parameters"] == {
+        "scale": 0.01,
+        "g": 4.5,
+        "eta": 1,
+        "neuron": "IF_curr_exp",
+        "neuron_parameters": None,
+        "seed": 7,
+    }
     assert (about["timestep_ms"], about["warmup_ms"], about["duration_ms"]) == (0.5, 10.0, 20.0)
     assert (about["seed"], about["realisation"], about["machine"]) == (7, "shared", "single-thread")
     assert {key: s.neurons.size for key, s in recording.signals.items()} == {
@@ -179,8 +186,8 @@ def test_help(call, arguments):
         (("--realisation", "mine"), ["'mine'", "native, shared"]),
         (("--param", "g"), ["--param takes NAME=VALUE", "'g'"]),
         (("--param", "=3"), ["--param takes NAME=VALUE"]),
-        (("--param", "weight=3"), ["'weight'", "scale, g, eta, seed"]),
-        (("--n-scale", "0.5"), ["'n_scale'", "scale, g, eta, seed"]),
+        (("--param", "weight=3"), ["'weight'", "scale, g, eta, neuron"]),
+        (("--n-scale", "0.5"), ["'n_scale'", "scale, g, eta, neuron"]),
         (("--option", "threads"), ["--option takes NAME=VALUE"]),
         (("--option", "threads=2"), ["'mock'", "'threads'"]),
         (("--out", "taken"), ["taken", "no folder"]),

@@ -18,5 +18,11 @@ def test_what_it_cannot_do_is_something_that_is_asked_for(backend, checkout):
     marks = re.findall(r"mark\.needs\((.*)\)", inspect.getsource(contract))
     needs = re.findall(r'"(\w+)"', " ".join(marks))
     types = {*KINDS, *CELL_TYPES, *CURRENT_SOURCES, *SYNAPSE_TYPES}
-    assert {what.partition(":")[0] for what in backend.cannot} <= {*rows, *needs, *types, "mpirun"}
+    assert {what.partition(":")[0] for what in backend.cannot} <= {
+        *rows,
+        *needs,
+        *types,
+        "mpirun",
+        "nestml",
+    }
     assert all(backend.cannot.values())

@@ -155,8 +155,8 @@ def test_time_step_that_the_backend_does_not_have(timestep):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("sim.Population(3, sim.HH_cond_exp())",
-         r"line 3.*'builtin' has no cell type 'HH_cond_exp': it is on nest, neuron"),
+        ("sim.Population(3, sim.SpikeSourceGamma())",
+         r"line 3.*'builtin' has no cell type 'SpikeSourceGamma' \(draw.*: it is on nest, neuron"),
         ("sim.TsodyksMarkramSynapse()", r"line 3.*no synapse type .*it is on nest, neuron"),
         ("sim.MultiCompartmentNeuron()", r"line 3.*no cell type .*no backend has it"),
         ("connect(sim.AllToAllConnector(), delay=2e4)", r"a delay of 10000 ms at most, not 20000"),
@@ -181,9 +181,11 @@ def test_what_the_backend_does_not_have_is_refused_by_its_line(write, line, said
 
 def test_a_script_is_told_too():
     sim = simulator("builtin")
-    assert not hasattr(sim, "HH_cond_exp")
-    with pytest.raises(UnsupportedError, match=r"'HH_cond_exp': it is on nest, neuron"):
-        sim.HH_cond_exp()
+    assert not hasattr(sim, "PointNeuron")
+    with pytest.raises(
+        UnsupportedError, match=r"'PointNeuron' \(.*NESTML\): it is on nest, neuron"
+    ):
+        sim.PointNeuron()
 
 
 def test_a_weight_that_the_number_format_cannot_hold():
@@ -346,7 +348,10 @@ def test_metadata_is_complete():
     assert about["backend"] == "mock"
     assert about["machine"] == "single-thread"
     assert about["model"] == "brunel2000"
-    assert about["parameters"] == {"scale": 0.02, "g": 5.0, "eta": 2.0, "seed": 1}
+    assert about["parameters"] == {
+        "scale": 0.02, "g": 5.0, "eta": 2.0, "neuron": "IF_curr_exp", "neuron_parameters": None,
+        "seed": 1,
+    }  # fmt: skip
     assert about["realisation"] == "native"
     assert about["seed"] == 1
     assert (about["timestep_ms"], about["warmup_ms"], about["duration_ms"]) == (0.1, 10.0, 40.0)

@@ -13,6 +13,7 @@ from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Spikes
+from portable_cortex.support import CELL_TYPES_BEYOND_MODELS
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,16 @@ class Brian2Backend(Backend):
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
+            "IF_curr_delta",
             "IF_cond_exp",
             "IF_cond_alpha",
+            "IF_cond_exp_gsfa_grr",
+            "IF_facets_hardware1",
+            "EIF_cond_exp_isfa_ista",
+            "EIF_cond_alpha_isfa_ista",
+            "HH_cond_exp",
+            "Izhikevich",
+            "GIF_cond_exp",
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
@@ -63,10 +72,22 @@ class Brian2Backend(Backend):
         "parameters-between-runs": "in its compiled modes the network is a program of its own, "
         "which is not changed while time goes on",
         "current source: in mode cuda_standalone": "Brian2CUDA has no part that injects them",
+        "nestml: in mode cuda_standalone": "functions that their code needs are written "
+        "for the other modes; it is the same for cell types beside IF_curr_exp, IF_curr_alpha, "
+        "IF_cond_exp and IF_cond_alpha",
+        **CELL_TYPES_BEYOND_MODELS,
     }
 
     def __init__(self) -> None:
         self._phases: dict[str, float] = {}
+
+    takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The step in abstract code, of a group whose equations are all parameters."""
+        from . import _writing
+
+        return _writing.written(celltype.neuron, True, ()).code
 
     def simulator(self, options: Brian2Options) -> Any:
         """`_namespace`; networks are run as the options say."""

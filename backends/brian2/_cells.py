@@ -5,12 +5,18 @@ Parameters stay in PyNN's units until the network is lowered; then `UNITS` conve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pyNN.standardmodels import build_translations, cells
 from pyNN.standardmodels import synapses as synapse_types
 
+from portable_cortex.neurons.form import Neuron
+from portable_cortex.neurons.standard import STANDARD, standard_type
+from portable_cortex.support import refusal
+
 from ._simulator import state
+from ._writing import PREFIX
 
 # parameter -> (Brian2's unit, value of PyNN's unit in SI)
 UNITS = {
@@ -66,8 +72,10 @@ class _Neuron:
 
     synapses: ClassVar[str]
     receptors: ClassVar[dict[str, str]]
+    weight_unit: ClassVar[str] = "amp"
     weight_scale: ClassVar[float] = 1e-9  # nA or uS in SI, times what makes the peak 1
     scales: ClassVar[dict[str, float]]  # recorded variables: PyNN's unit in SI
+    prefix: ClassVar[str] = ""  # of variables' names in Brian2
     starts_at_zero: ClassVar[tuple[str, ...]] = ()
 
 
@@ -94,6 +102,7 @@ class IF_cond_exp(cells.IF_cond_exp, _Neuron):  # type: ignore[misc]  # noqa: N8
     __doc__ = cells.IF_cond_exp.__doc__
     translations = _unchanged(cells.IF_cond_exp.default_parameters)
     synapses = CONDUCTANCE_EXP
+    weight_unit = "siemens"
     receptors: ClassVar = {"excitatory": "gsyn_exc", "inhibitory": "gsyn_inh"}
     weight_scale = 1e-6
     scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}
@@ -103,6 +112,7 @@ class IF_cond_alpha(cells.IF_cond_alpha, _Neuron):  # type: ignore[misc]  # noqa
     __doc__ = cells.IF_cond_alpha.__doc__
     translations = _unchanged(cells.IF_cond_alpha.default_parameters)
     synapses = CONDUCTANCE_ALPHA
+    weight_unit = "siemens"
     receptors: ClassVar = {"excitatory": "rise_exc", "inhibitory": "rise_inh"}
     weight_scale = 1e-6 * E
     scales: ClassVar = {"v": 1e-3, "gsyn_exc": 1e-6, "gsyn_inh": 1e-6}
@@ -118,16 +128,46 @@ class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
     translations = _unchanged(cells.SpikeSourceArray.default_parameters)
 
 
-CELL_TYPES = {
-    kind.__name__: kind
-    for kind in (
-        IF_cond_alpha,
-        IF_cond_exp,
-        IF_curr_alpha,
-        IF_curr_exp,
-        SpikeSourceArray,
-        SpikeSourcePoisson,
-    )
+def of_model(neuron: Neuron, receptors: Sequence[str]) -> dict[str, Any]:
+    """What Brian2 must know of a cell type whose step is written (`_writing`)."""
+    ports = (PREFIX + port.name for port in neuron.ports)
+    return {
+        "prefix": PREFIX,
+        "receptors": dict(zip(receptors, ports, strict=True)),
+        "weight_unit": "1",
+        "weight_scale": 1.0,
+        "scales": {q.name: float(q.factor) for q in (*neuron.state, *neuron.inlines)},
+    }
+
+
+def check_mode(what: str) -> None:
+    """Raise an error where no written step can be."""
+    if state.options.mode == "cuda_standalone":
+        raise refusal(
+            "brian2",
+            "nestml: in mode cuda_standalone",
+            f"have {what} in mode cuda_standalone",
+            "Take mode cpp_standalone",
+        )
+
+
+def _of_catalogue(name: str) -> Any:
+    kind = standard_type(getattr(cells, name))
+    for attribute, value in of_model(kind.neuron, kind.receptor_types).items():
+        setattr(kind, attribute, value)
+    return kind
+
+
+_BY_HAND = (
+    IF_cond_alpha,
+    IF_cond_exp,
+    IF_curr_alpha,
+    IF_curr_exp,
+    SpikeSourceArray,
+    SpikeSourcePoisson,
+)
+CELL_TYPES = {name: _of_catalogue(name) for name in STANDARD} | {
+    kind.__name__: kind for kind in _BY_HAND
 }
 
 

@@ -60,9 +60,12 @@ def compile_program(folder: Path, sources: Iterable[str], openmp: bool) -> None:
     includes = [f"-I{path}" for path in brian2.prefs["codegen.cpp.include_dirs"]]
     cache = writable_cache("brian2")
     _forget_old(cache)
-    common = hashlib.sha256(" ".join([*_compiler(), *flags, *includes]).encode())
     # the compiler's version, and the processor behind -march=native
-    common.update(_run([*_compiler(), *flags, "-dM", "-E", "-x", "c++", os.devnull]))
+    macros = _run([*_compiler(), *flags, "-dM", "-E", "-x", "c++", os.devnull])
+    if b"__clang__" not in macros:
+        flags += ["--param=vect-max-version-for-alias-checks=200"]  # a step has many arrays
+    common = hashlib.sha256(" ".join([*_compiler(), *flags, *includes]).encode())
+    common.update(macros)
     for header in sorted(folder.rglob("*.h")):
         common.update(header.read_bytes())
 

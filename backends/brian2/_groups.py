@@ -27,6 +27,9 @@ class Cells:
         First cell of each population, by the population's ``id()``.
     stamp : int
         Steps from the time that Brian2 writes to that of the spike.
+    is_sent_then : bool
+        Whether Brian2 sends spikes in the step that begins when they are fired, not in that which
+        ends then.
     group : brian2.Group
     spikes : brian2.SpikeMonitor or None
     signals : dict of (str, int) to (brian2.StateMonitor, array)
@@ -35,6 +38,7 @@ class Cells:
 
     populations: list[Any]
     stamp: int
+    is_sent_then: bool
     offsets: dict[int, int] = field(init=False)
     size: int = field(init=False)
     group: Any = None
@@ -47,9 +51,13 @@ class Cells:
         self.size = starts.pop()
         self.offsets = {id(p): start for p, start in zip(self.populations, starts, strict=True)}
 
-    def values(self, name: str, default: float = 0.0) -> Array:
+    def values(self, name: str) -> Array:
         """A parameter of all cells, in PyNN's units."""
         return np.concatenate([p.parameters[name] for p in self.populations])
+
+    def called(self, variable: str) -> str:
+        """The name of a variable in Brian2."""
+        return f"{self.populations[0].celltype.prefix}{variable}"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from portable_cortex.neurons.celltype import NeuronType
+from portable_cortex.neurons.form import STEP
+from portable_cortex.neurons.numbers import in_form
+from portable_cortex.neurons.reference import evaluate
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.values import members
 
@@ -54,9 +58,9 @@ class Handover:
     step : int
         The present.
     variables : dict of int to dict of str to array
-        Values (SI) by population's ``id()`` and name.
+        Values (SI, or those of `neurons.form`) by population's ``id()`` and name.
     refractory : dict of int to array
-        Steps that each cell will still be silent.
+        Steps that each cell will still be silent, where Brian2 counts them.
     arrivals : list of Arrivals
     """
 
@@ -85,12 +89,16 @@ def hand_over(state: State, lowered: Lowered) -> Handover:
 
 
 def _take_cells(left: Handover, cells: Cells, state: State) -> None:
-    group = cells.group
-    variables = {n: group.variables[n].get_value() for n in group.equations.diff_eq_names}
-    fired = np.round(group.variables["lastspike"].get_value() / (state.dt * MS))
+    group, celltype = cells.group, cells.populations[0].celltype
+    is_written = isinstance(celltype, NeuronType)
+    names = [q.name for q in celltype.neuron.state] if is_written else group.equations.diff_eq_names
+    variables = {n: group.variables[cells.called(n)].get_value() for n in names}
     for population in cells.populations:
         own = slice(cells.offsets[id(population)], cells.offsets[id(population)] + population.size)
         left.variables[id(population)] = {n: v[own].copy() for n, v in variables.items()}
+        if is_written:
+            continue
+        fired = np.round(group.variables["lastspike"].get_value() / (state.dt * MS))
         passed = state.step - fired[own]
         silent = np.maximum(refractory_steps(population, state.dt) - passed, 0)
         left.refractory[id(population)] = silent
@@ -131,12 +139,17 @@ def _arrivals(pathway: Pathway, synapses: Array, steps: Array) -> Iterator[Arriv
 
 
 def _of_the_present(pathway: Pathway, state: State) -> Iterator[Arrivals]:
-    """Spikes of array sources at the present: Brian2 would send them in the step that begins."""
+    """Spikes of the present that Brian2 would send in the step that begins."""
+    if not pathway.pre.is_sent_then:
+        return
     fired = []
     for population in pathway.pre.populations:
         if type(population.celltype) is SpikeSourceArray:
             steps, index = population.scheduled()
             fired.append(index[steps == state.step] + pathway.pre.offsets[id(population)])
+    if pathway.pre.stamp:
+        spikes = pathway.pre.group.variables["_spikespace"].get_value()
+        fired.append(spikes[: spikes[-1]])
     sources = pathway.synapses.variables["_synaptic_pre"].get_value()
     synapses = np.flatnonzero(np.isin(sources, np.concatenate([*fired, []])))
     delays = pathway.synapses._pathways[0].variables["delay"].get_value() / (state.dt * MS)
@@ -172,12 +185,26 @@ def _drawn(drive: Any, since: int, state: State) -> Iterator[Arrivals]:
 # --- what takes over ------------------------------------------------------------------------------
 
 
-def initial_values(population: Any, handover: Handover | None) -> dict[str, Array]:
-    """Variables of a population's cells (SI) when its network begins."""
+def initial_values(population: Any, state: State) -> dict[str, Array]:
+    """Variables of a population's cells when its network begins: SI, or as `neurons.form` says."""
+    celltype, handover = population.celltype, state.handover
+    scales = celltype.scales
     if handover is not None and id(population) in handover.variables:
-        return handover.variables[id(population)]
-    scales = population.celltype.scales
-    return {name: values * scales[name] for name, values in population.initial.items()}
+        given = handover.variables[id(population)]
+    else:
+        given = {name: values * scales[name] for name, values in population.initial.items()}
+    if not isinstance(celltype, NeuronType):
+        return given
+    neuron = celltype.neuron
+    now = np.array([state.t])
+    known = {STEP: np.array([state.dt]), "t": now, **in_form(neuron, population.parameters)}
+    known |= {q.name: np.zeros(1) for q in neuron.currents}
+    for quantity in (*neuron.internals, *neuron.state, *neuron.inlines):
+        value = given.get(quantity.name)
+        if value is None:
+            value = np.zeros(1) if quantity.value is None else evaluate(quantity.value, known)
+        known[quantity.name] = np.broadcast_to(np.asarray(value, float), population.size)
+    return {q.name: known[q.name] for q in (*neuron.state, *neuron.inlines)}
 
 
 def last_spikes(population: Any, handover: Handover | None, dt: float) -> Array:

@@ -6,8 +6,8 @@ that all cells have in common are single numbers, so that Brian2 computes with t
 
 Times follow NEST's grid: what Brian2 does in the step that begins at t happens, for neurons, at
 its end. Their spikes, and those of Poisson sources, are stamped ``t + dt`` therefore, and the
-refractory time is a step longer than Brian2 counts it. Array sources fire at t; their delays are a
-step shorter in return.
+refractory time is a step longer than Brian2 counts it. Array sources fire at t, and neurons that
+were written in NESTML after spikes have been sent; the delays of both are a step shorter in return.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from typing import Any
 import brian2
 import numpy as np
 
+from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.pynn.values import members
 from portable_cortex.support import refusal
 
+from . import _generated, _neurons
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._groups import MS, Array, Cells, Lowered, Pathway, common, located, parents
 from ._injection import Injection
-from ._neurons import Model, drives_of, neurons
+from ._neurons import Model, drives_of
 from ._simulator import State
 
 MOST_POISSON = 0.1  # spikes a step of a source that can fire once a step
@@ -45,8 +47,8 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
     families: dict[Any, list[Any]] = {}
     for population in state.populations:
         if id(population) not in driven:
-            families.setdefault(_family(population), []).append(population)
-    cells = [Cells(f, int(kind is not SpikeSourceArray)) for kind, f in families.items()]
+            families.setdefault(_family(population, state.dt), []).append(population)
+    cells = [_cells(family) for family in families.values()]
     injection = Injection(state.current_sources, cells)
     network = network_class(name="network")
     lowered = Lowered(network, cells, clock, injection, state.step, drives)
@@ -60,7 +62,8 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
         else:
             own = [d for d in drives if any(p in found.offsets for p in parents(d.post))]
             injected = injection.into(found)
-            objects += neurons(found, own, injected, state, f"neurons_{number}", clock)
+            make = _generated.neurons if issubclass(kind, NeuronType) else _neurons.neurons
+            objects += make(found, own, injected, state, f"neurons_{number}", clock)
         objects += [found.group, *_monitors(found, state.dt, clock)]
     lowered.pathways += _pathways(
         lowered, [p for p in state.projections if id(p.pre) not in driven]
@@ -69,10 +72,18 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
     return lowered
 
 
-def _family(population: Any) -> Any:
+def _cells(family: list[Any]) -> Cells:
+    celltype = family[0].celltype
+    is_array = isinstance(celltype, SpikeSourceArray)
+    return Cells(family, int(not is_array), is_array or isinstance(celltype, NeuronType))
+
+
+def _family(population: Any, step: float) -> Any:
     """Populations for which this is equal share a group."""
     if not population.injectable:
         return type(population.celltype)
+    if isinstance(population.celltype, NeuronType):
+        return type(population.celltype), *_generated.coefficients(population, step)
     taus = sorted(name for name in population.parameters if name.startswith("tau"))
     return type(population.celltype), *(common(population.parameters[name]) for name in taus)
 
@@ -137,8 +148,9 @@ def _monitors(cells: Cells, dt: float, clock: Any) -> list[Any]:
     for (variable, interval), indices in sorted(wanted.items()):
         index = np.concatenate(indices)
         when = {"clock": clock} if interval == 1 else {"dt": interval * dt * brian2.ms}
+        called = cells.called(variable)
         monitor = brian2.StateMonitor(
-            cells.group, variable, record=index, name=f"{name}_{variable}_{interval}", **when
+            cells.group, called, record=index, name=f"{name}_{called}_{interval}", **when
         )
         cells.signals[variable, interval] = monitor, index
         monitors.append(monitor)
@@ -173,13 +185,12 @@ def _connect(lowered: Lowered, key: tuple[int, int, str], projections: list[Any]
     clock = lowered.clock
     step = float(clock.dt_)
     weight, delay = common(weights), common(steps)
-    unit = "siemens" if celltype.conductance_based else "amp"
     variable = celltype.receptors[receptor]
     synapses = brian2.Synapses(
         pre.group,
         post.group,
         # the scale as a variable: NumPy would round its product with a float32 once more
-        f"scale : {unit} (shared, constant)\n"
+        f"scale : {celltype.weight_unit} (shared, constant)\n"
         f"w : 1 ({'' if weight is None else 'shared, '}constant)",
         on_pre=f"{variable}_post += w*scale",
         delay=None if delay is None else delay * step * brian2.second,
@@ -201,7 +212,7 @@ def _rows(
     lowered: Lowered, projection: Any, pre: Cells, post: Cells
 ) -> Iterator[tuple[Array, Array, Array, Array]]:
     """Sources and targets in their groups, weights, steps of delay."""
-    shift = 1 - pre.stamp  # see the module's docstring
+    shift = int(pre.is_sent_then)  # see the module's docstring
     for home, own_post, targets in located(lowered, projection.post, projection.targets):
         if home is not post:
             continue

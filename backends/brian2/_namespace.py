@@ -14,6 +14,7 @@ from portable_cortex.pynn.grid import nearest_steps
 
 from . import _simulator
 from ._cells import CELL_TYPES, StaticSynapse
+from ._generated import nestml_cell_type
 from ._population import Assembly, Population, PopulationView
 from ._projection import Projection
 
@@ -32,7 +33,7 @@ _NAMES = namespace.names(
     },
 )
 globals().update(_NAMES)
-__all__ = ["advance", "compile_seconds", "draw_shared", "setup", *_NAMES]
+__all__ = ["advance", "compile_seconds", "draw_shared", "nestml_cell_type", "setup", *_NAMES]
 __getattr__ = namespace.missing("brian2")
 
 

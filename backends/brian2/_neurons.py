@@ -27,7 +27,6 @@ def neurons(
     celltype = cells.populations[0].celltype
     model = Model(cells.size)
     currents = ["i_syn", "i_offset"]
-    actions = []
     for parameter, (unit, scale) in UNITS.items():
         if parameter in celltype.default_parameters:
             values = cells.values(parameter)
@@ -38,13 +37,7 @@ def neurons(
     if injected:
         model.text += "i_injected : amp\n"
         currents.append("i_injected")
-    for k, (variable, rate, weight, on, off) in enumerate(_slots(cells, drives, state)):
-        mean = rate * state.dt * MS
-        model.add(f"events_{k}", "1", mean)
-        model.add(f"none_{k}", "1", np.exp(-mean))
-        unit = "amp" if not celltype.conductance_based else "siemens"
-        size = model.window(f"drive_{k}", unit, weight, on, off)
-        actions.append((f"{variable} += {size}*events(events_{k}, none_{k})", "synapses"))
+    actions = driven(model, cells, drives, state)
     membrane = (
         f"dv/dt = (v_rest - v)/tau_m + ({' + '.join(currents)})/{CAPACITANCE} : "
         "volt (unless refractory)"
@@ -68,7 +61,7 @@ def neurons(
         namespace={"events": events},
     )
     handover = state.handover
-    starts = [initial_values(p, handover) for p in cells.populations]
+    starts = [initial_values(p, state) for p in cells.populations]
     for variable in group.equations.diff_eq_names:
         pairs = zip(starts, cells.populations, strict=True)
         values = np.concatenate([s.get(variable, np.zeros(p.size)) for s, p in pairs])
@@ -81,8 +74,8 @@ def neurons(
         setattr(group, f"{parameter}_", value)
     cells.group = group
     return [
-        group.run_regularly(action, when=when, clock=clock, name=f"{name}_action_{number}")
-        for number, (action, when) in enumerate(actions)
+        group.run_regularly(action, when="synapses", clock=clock, name=f"{name}_action_{number}")
+        for number, action in enumerate(actions)
     ]
 
 
@@ -121,6 +114,19 @@ def drives_of(state: State) -> list[Any]:
         and len(projection)
         and np.bincount(projection.sources).max() == 1
     ]
+
+
+def driven(model: Model, cells: Cells, drives: list[Any], state: State) -> list[str]:
+    """Code that adds the Poisson input to a group's receptors, whose parameters go into a model."""
+    actions = []
+    unit = cells.populations[0].celltype.weight_unit
+    for k, (variable, rate, weight, on, off) in enumerate(_slots(cells, drives, state)):
+        mean = rate * state.dt * MS
+        model.add(f"events_{k}", "1", mean)
+        model.add(f"none_{k}", "1", np.exp(-mean))
+        size = model.window(f"drive_{k}", unit, weight, on, off)
+        actions.append(f"{variable} += {size}*events(events_{k}, none_{k})")
+    return actions
 
 
 def _slots(

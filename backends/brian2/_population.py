@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.pynn import population as floor
 from portable_cortex.pynn import recorder
 from portable_cortex.support import refusal
 
 from . import _simulator
-from ._cells import CELL_TYPES
+from ._cells import CELL_TYPES, check_mode
 from ._groups import Array
 from ._handover import initial_values
 
@@ -79,7 +80,7 @@ class Recorder(recorder.Recorder):
     def _at_rest(self, variable: str, cells: Array) -> tuple[Array, Array, Array]:
         """The present sample, while there is no network."""
         population = self.population
-        values = initial_values(population, state.handover).get(variable)
+        values = initial_values(population, state).get(variable)
         now = np.zeros(cells.size) if values is None else values[cells]
         return np.array([state.step]), cells, now[None] / population.celltype.scales[variable]
 
@@ -143,11 +144,14 @@ class Population(floor.Population):
 
     def can_have(self, celltype: Any) -> bool:
         """Whether this is a cell type of this backend."""
-        return isinstance(celltype, tuple(CELL_TYPES.values()))
+        is_written = isinstance(celltype, NeuronType) and hasattr(celltype, "weight_unit")
+        return is_written or isinstance(celltype, tuple(CELL_TYPES.values()))
 
     def check(self, parameters: Mapping[str, Array]) -> None:
         """Besides what holds everywhere: a source fires at most once a step."""
         super().check(parameters)
+        if isinstance(self.celltype, NeuronType):
+            check_mode(type(self.celltype).__name__)
         if "spike_times" in parameters:
             steps, cells = floor.scheduled(parameters["spike_times"], state.dt)
             twice = (np.diff(steps) == 0) & (np.diff(cells) == 0)
@@ -162,8 +166,9 @@ class Population(floor.Population):
 
     def take_parameters(self, changed: Mapping[str, Any]) -> None:
         """Alpha-shaped synapses keep their slope."""
-        if state.handover is not None and id(self) in state.handover.variables:
-            floor.keep_slopes(state.handover.variables[id(self)], self.parameters, changed)
+        kept = {} if state.handover is None else state.handover.variables.get(id(self), {})
+        if not isinstance(self.celltype, NeuronType):
+            floor.keep_slopes(kept, self.parameters, changed)
         super().take_parameters(changed)
 
     def take_initial(self, variable: str, own: Any, values: Any) -> None:

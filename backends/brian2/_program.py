@@ -11,6 +11,7 @@ import brian2
 import numpy as np
 
 from portable_cortex.backend import Progress
+from portable_cortex.pynn.state import check_finite
 
 from ._groups import MS, Array, Cells, Lowered
 from ._handover import Delivery, Handover, hand_over
@@ -35,16 +36,33 @@ class Program(ABC):
 
     def __init__(self, state: State) -> None:
         self.dt = state.dt
-        self.steps = state.step
+        self.steps = self._end = state.step  # `_end`: of what is being run
 
     def run(self, steps: int, progress: Progress) -> None:
         """Advance by a number of steps."""
         injection, first = self.lowered.injection, self.steps
         for piece in injection.pieces(first, steps):
             begin, length = (piece.first - first) / steps, piece.steps / steps
+            self._end = self.steps + piece.steps
             self._advance(piece, _part_of(progress, begin, length))
-            self.steps += piece.steps
+            self.steps = self._end
             injection.keep(piece)
+
+    def modelled(self) -> list[tuple[Cells, str]]:
+        """Variables of models in NESTML, by group."""
+        return [
+            (cells, variable)
+            for cells in self.lowered.cells
+            if hasattr(cells.populations[0].celltype, "neuron")
+            for variable in cells.populations[0].celltype.default_initial_values
+        ]
+
+    def check_group(self, cells: Cells, variable: str, values: Array) -> None:
+        """Raise an error where values of a variable ran away."""
+        for population in cells.populations:
+            first = cells.offsets[id(population)]
+            own = values[first : first + population.size]
+            check_finite(population, variable, own, self._end * self.dt)
 
     @abstractmethod
     def _advance(self, piece: Piece, progress: Progress) -> None:
@@ -84,11 +102,12 @@ class Program(ABC):
         monitor, index = cells.signals[variable, interval]
         offset = cells.offsets[id(population)]
         own = (index >= offset) & (index < offset + population.size)
-        times, samples = self.values(monitor, "t"), self.values(monitor, variable)
+        called = cells.called(variable)
+        times, samples = self.values(monitor, "t"), self.values(monitor, called)
         steps = np.round(times / (self.dt * MS)).astype(np.int64)
         samples = samples.reshape(steps.size, index.size)[:, own]
         if self.steps % interval == 0:
-            now = self.values(cells.group, variable)[index[own]]
+            now = self.values(cells.group, called)[index[own]]
             steps, samples = np.append(steps, self.steps), np.vstack([samples, now])
         return steps, index[own] - offset, samples / population.celltype.scales[variable]
 
@@ -170,6 +189,8 @@ class _Runtime(Program):
             report_period=0.5 * brian2.second,
             namespace={},
         )
+        for cells, variable in self.modelled():
+            self.check_group(cells, variable, self.values(cells.group, cells.called(variable)))
 
     def hand_over(self, state: State, what: str) -> Handover:
         for recorder in state.recorders:

@@ -52,6 +52,7 @@ for (std::string order; std::cin >> order;) {
             [](const double, const double completed, const double, const double) {
                 std::cout << "progress " << completed << std::endl;
             }, 0.5);
+        %(check)s
     } else if (order == "currents") {
         size_t size;
         std::cin >> first_of_currents >> size;
@@ -116,6 +117,7 @@ class Standalone(Program):
         code = MAIN % {
             "write": "\n        ".join(write),
             "inject": _inject_code(device, self.lowered, path),
+            "check": "" if self._cuda else self._check_code(device),
         }
         if self._cuda:  # seeded by Brian2, whose random numbers are made on the device
             code = code.replace(
@@ -162,6 +164,8 @@ class Standalone(Program):
         for line in process.stdout:
             if line.startswith("progress ") and progress is not None:
                 progress(float(line.split()[1]))
+            if line.startswith("ran_away "):
+                self._ran_away(line.split()[1:])
             if line.strip() == answer:
                 return
         status = process.wait()
@@ -172,6 +176,25 @@ class Standalone(Program):
             f"the program that Brian2 generated ended with status {status}{killed}: "
             f"{said or 'it said nothing'}"
         )
+
+    def _check_code(self, device: Any) -> str:
+        """C++ that tells of neurons whose equations ran away."""
+        lines = []
+        for number, (cells, variable) in enumerate(self.modelled()):
+            values = device.get_array_name(cells.group.variables[cells.called(variable)])
+            lines.append(
+                f"for (int i = 0; i < {cells.size}; i++) if (!std::isfinite({values}[i])) {{ "
+                f'std::cout << "ran_away {number} " << i << " " << {values}[i] << std::endl; '
+                "break; }"
+            )
+        return "\n        ".join(lines)
+
+    def _ran_away(self, told: list[str]) -> None:
+        """Raise an error for a neuron of which the program tells."""
+        cells, variable = self.modelled()[int(told[0])]
+        values = np.zeros(cells.size)
+        values[int(told[1])] = float(told[2])
+        self.check_group(cells, variable, values)
 
     def _advance(self, piece: Piece, progress: Progress) -> None:
         if self.lowered.injection.groups:
@@ -228,7 +251,8 @@ def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
         if cells.spikes is not None:
             wanted += [(cells.spikes, "i"), (cells.spikes, "t")]
         for (variable, _), (monitor, _) in cells.signals.items():
-            wanted += [(monitor, "t"), (monitor, variable), (cells.group, variable)]
+            called = cells.called(variable)
+            wanted += [(monitor, "t"), (monitor, called), (cells.group, called)]
     return list(dict.fromkeys(wanted))
 
 

@@ -13,6 +13,7 @@ from portable_cortex.backend import Backend, Capabilities, Progress
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import WEIGHT_FORMATS, BackendOptions, option
 from portable_cortex.recording import Spikes
+from portable_cortex.support import CELL_TYPES_BEYOND_MODELS
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,32 @@ class BuiltinBackend(Backend):
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
+            "IF_curr_delta",
             "IF_cond_exp",
             "IF_cond_alpha",
+            "IF_cond_exp_gsfa_grr",
+            "IF_facets_hardware1",
             "EIF_cond_exp_isfa_ista",
+            "EIF_cond_alpha_isfa_ista",
+            "HH_cond_exp",
             "Izhikevich",
+            "GIF_cond_exp",
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
     )
-    cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
+    cannot: ClassVar[Mapping[str, str]] = {
+        "off-grid": "spikes lie on the time grid",
+        **CELL_TYPES_BEYOND_MODELS,
+    }
+
+    takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The loop in Python that numba compiles."""
+        from . import _generated
+
+        return _generated.model(celltype.neuron).text
 
     def simulator(self, options: BuiltinOptions) -> Any:
         """`_namespace`, with the options set."""
@@ -75,7 +93,11 @@ class BuiltinBackend(Backend):
         from ._compiling import compiling
 
         began = time.perf_counter()
-        with compiling(lambda: progress(None, "compiling the engine, once")) as compiled:
+
+        def begun(what: str, duration: str) -> None:
+            progress(None, f"compiling {what}, once: {duration}")
+
+        with compiling(begun) as compiled:
             sim.state.prepare(progress)
         self._phases = {
             "prepare": time.perf_counter() - began - compiled.seconds,

@@ -22,7 +22,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 CHANGING = (  # in the time loop
     "page", "arrivals", "refractory", "drive", "waves", "samples", "history", "history_sizes",
-    "cursors", "listed", "begins", "ends", "scratch", "held",
+    "cursors", "listed", "begins", "ends", "scratch", "held", "loops",
 )  # fmt: skip
 SAMPLE = 65536  # values of an array that are looked at, about
 

@@ -12,6 +12,7 @@ from typing import Any
 from numba.core import event
 
 KIND = "numba:compile"
+WRITTEN = "portable_cortex_neurons."  # what modules of neuron models begin with
 
 
 class Compiling(event.Listener):
@@ -22,7 +23,7 @@ class Compiling(event.Listener):
     seconds : float
     """
 
-    def __init__(self, begun: Callable[[], None]) -> None:
+    def __init__(self, begun: Callable[[str, str], None]) -> None:
         self.seconds = 0.0
         self._begun = begun
         self._depth = 0
@@ -31,7 +32,7 @@ class Compiling(event.Listener):
         """A function, perhaps one that another calls."""
         if self._depth == 0:
             self._since = time.perf_counter()
-            self._begun()
+            self._begun(*_said(event.data["dispatcher"].py_func.__module__))
         self._depth += 1
 
     def on_end(self, event: Any) -> None:
@@ -41,9 +42,17 @@ class Compiling(event.Listener):
             self.seconds += time.perf_counter() - self._since
 
 
+def _said(module: str) -> tuple[str, str]:
+    """What is compiled with a module, and how long that takes."""
+    if module.startswith(WRITTEN):
+        name = module.removeprefix(WRITTEN).rpartition("_")[0]
+        return f"the loop of {name}", "ten seconds to a minute"
+    return "the builtin engine", "half a minute"
+
+
 @contextlib.contextmanager
-def compiling(begun: Callable[[], None]) -> Iterator[Compiling]:
-    """Within it, call `begun` whenever something begins to be compiled.
+def compiling(begun: Callable[[str, str], None]) -> Iterator[Compiling]:
+    """Within it, call `begun` with what begins to be compiled, and how long that takes.
 
     Yields
     ------
@@ -55,8 +64,8 @@ def compiling(begun: Callable[[], None]) -> Iterator[Compiling]:
 
 
 @functools.cache  # once in a process
-def say() -> None:
+def say(what: str, duration: str) -> None:
     """Tell the user of a script what takes so long."""
     logging.getLogger("portable_cortex").warning(
-        "the builtin engine is being compiled: half a minute, once on this computer"
+        "%s is being compiled: %s, once on this computer", what, duration
     )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
 from portable_cortex.host.interruption import shielded
+from portable_cortex.pynn.state import check_finite
 from portable_cortex.pynn.values import members
 
 from . import _checkpoint, _kernel, _memory, _synapses, _turns
@@ -26,11 +27,11 @@ from ._layout import Layout
 from ._llvm import PLACE
 from ._philox import POISSON
 from ._poisson import PIECE, tables
+from ._writing import SPACE
 
 LOG_CAPACITY = 1 << 25  # spikes of a thread between two looks of Python's; memory as they come
 SAMPLES_CAPACITY = 1 << 22
 SLICE = 0.2  # s of wall clock between two looks of Python's, at most
-N_RECEPTORS = 2
 CELL_BITS, GROUP_SHIFT = 32, 46  # of a key by which recorded spikes are ordered; steps between
 
 
@@ -54,6 +55,8 @@ class Engine:
         self._populations = list(state.populations)
         self._neurons = [p for p in self._populations if not p.is_source]
         self._n_threads = state.threads
+        receptors = [len(p.celltype.receptor_types) for p in self._neurons]
+        self._n_receptors = max(2, *receptors, 0)
         self._layout = Layout.of(
             [p.size for p in self._populations],
             [not p.is_source for p in self._populations],
@@ -79,7 +82,7 @@ class Engine:
         self._share(most)
         self._remember(state.history)
         for probe in self._probes:
-            probe.begin(state.step, self._read(probe))
+            probe.begin(state.step, probe.population.engine_state())
         self._pool = ThreadPoolExecutor(max(1, self._n_threads - 1))
         self._run_slice(0)  # compiled now, not in the first step
 
@@ -92,7 +95,7 @@ class Engine:
             self._state.n_cells,
             self._n_threads,
             int(self._layout.n_local.max(initial=0)),
-            N_RECEPTORS,
+            self._n_receptors,
             self._state.weight_format,
         )
         _memory.check(plan.nbytes, plan.n_synapses)
@@ -119,14 +122,15 @@ class Engine:
         """Everything that belongs to one thread."""
         state, layout = self._state, self._layout
         groups, constants, values = [], [np.empty(0)], [np.empty(0)]
+        loops: list[int] = []
         inputs: list[Any] = []
         n_local = int(layout.n_local[thread])
-        n_constants, n_values = 0, N_RECEPTORS * n_local
+        n_constants, n_values = 0, self._n_receptors * n_local
         longest = max((int(p.refractory_steps(state.dt)) for p in self._neurons), default=0)
         refractory = np.zeros(n_local, np.uint8 if longest < 256 else np.int32)
         injected = {int(cell) for source in state.current_sources for cell in source.cells}
         kind = state.kind
-        arrivals = np.zeros((N_RECEPTORS, n_local))
+        arrivals = np.zeros((self._n_receptors, n_local))
         for population in self._neurons:
             number = population.number
             begin, end = layout.cuts[number][thread : thread + 2]
@@ -147,10 +151,19 @@ class Engine:
                 else:
                     values.append(row)
                     n_own += 1
+            loops.append(model.address(kind, refractory.dtype))
             rows = self._background(population, background)
-            where = (model.code, end - begin, first + begin, neuron, begin, not model.inputs)
+            where: tuple[Any, ...] = (
+                model.code,
+                end - begin,
+                first + begin,
+                neuron,
+                begin,
+                not model.inputs,
+            )
             ends = len(inputs), len(inputs) + len(rows)
-            groups.append((*where, n_own, n_values, *own.shape, n_constants, *ends))
+            where += (n_own, n_values, *own.shape, n_constants, *ends)
+            groups.append((*where, *self._key(population)))
             inputs += rows
             constants.append(own.ravel())
             n_constants += own.size
@@ -163,7 +176,7 @@ class Engine:
         sources, source_tables, source_windows = self._sources(thread, direct)
         everywhere = (self._most_spikes(t, direct) for t in range(self._n_threads))
         n_rows = max(1, sum(sum(most) for most in everywhere))
-        lists = N_RECEPTORS, n_slots, max(1, _kernel.LISTED // n_slots)
+        lists = self._n_receptors, n_slots, max(1, _kernel.LISTED // n_slots)
         page = _memory.one_page(n_values, kind)
         page[: arrivals.size] = arrivals.ravel()
         page[arrivals.size :] = np.concatenate(values)
@@ -174,7 +187,8 @@ class Engine:
             refractory=refractory,
             drive=np.zeros(n_local, kind),
             constants=np.concatenate(constants).astype(kind),
-            held=(np.empty(PIECE, np.int32), np.empty(PIECE, kind)),
+            held=(np.empty(PIECE, np.int32), np.empty((SPACE, PIECE), kind)),
+            loops=np.array(loops, np.int64),
             background=np.array(inputs, _kernel.BACKGROUND),
             sources=sources,
             source_tables=source_tables,
@@ -192,9 +206,9 @@ class Engine:
             probes=probes,
             probe_groups=probe_groups,
             samples=np.empty(0),
-            history=_memory.sparse((N_RECEPTORS, n_slots, n_rows), np.int32),
-            history_sizes=np.zeros((N_RECEPTORS, n_slots), np.int64),
-            listed=np.full((N_RECEPTORS, n_slots), -1),
+            history=_memory.sparse((self._n_receptors, n_slots, n_rows), np.int32),
+            history_sizes=np.zeros((self._n_receptors, n_slots), np.int64),
+            listed=np.full((self._n_receptors, n_slots), -1),
             begins=np.empty(lists, state.synapses.offsets.dtype),
             ends=np.empty(lists, state.synapses.offsets.dtype),
             scratch=np.empty(n_rows, np.int32),
@@ -220,6 +234,7 @@ class Engine:
         return np.asarray(np.rint(np.minimum(steps, 2.0**60)), np.int64)
 
     def _key(self, population: Any) -> tuple[int, int]:
+        """Of what Poisson sources draw, or neurons."""
         return self._state.seed, 2 * population.number * 16 + POISSON
 
     def _background(self, population: Any, projections: list[Any]) -> list[Any]:
@@ -308,12 +323,13 @@ class Engine:
             if own.size:
                 group = by_first[int(probe.population.first_id) + int(begin)]
                 offsets = self._offsets(group, thread, probe.population.celltype.model)
-                table.extend((offsets[probe.variable] + own - begin).tolist())
+                for number in probe.sources:
+                    table.extend((offsets[number] + own - begin).tolist())
             ranges.append((at, len(table), probe.interval, probe.phase, 0))
         return np.array(table, np.int64), np.array(ranges, _kernel.PROBE)
 
     def _share(self, most: int) -> None:
-        synapses, state = self._state.synapses, self._state
+        synapses = self._state.synapses
         self._shared = _kernel.Shared(
             rows=synapses.rows,
             steps=synapses.steps,
@@ -326,7 +342,6 @@ class Engine:
             log_ends=np.zeros((self._n_threads, self._slice_steps + 1), np.int64),
             turns=_turns.turns(self._n_threads),
             places=np.empty(self._n_threads * PLACE, np.uint8),
-            step_ms=np.array([state.dt]),
         )
 
     def _remember(self, history: Any) -> None:
@@ -404,6 +419,7 @@ class Engine:
                 _kernel.run(0, start, n_steps, ready[0], shared)
             for other in others:
                 other.result()
+            self._check_state(stop * self._state.dt)
         finally:
             for other in others:  # the threads end their slice together
                 other.result()
@@ -411,6 +427,14 @@ class Engine:
                 self._collect(start, n_steps, ready)
                 for source, wave in zip(self._state.current_sources, waves, strict=True):
                     source.take(wave)
+
+    def _check_state(self, t: float) -> None:
+        """Raise an error for neurons whose equations have run away by a time (ms)."""
+        if all(np.isfinite(mine.page.sum()) for mine in self._threads):
+            return
+        for population, cells, variables, _ in self.blocks():
+            for name, values in zip(population.state, variables, strict=True):
+                check_finite(population, name, values, t, cells.start)
 
     def _collect(self, start: int, n_steps: int, ready: list[_kernel.Mine]) -> None:
         """Take over what a slice recorded."""
@@ -433,17 +457,13 @@ class Engine:
                         ((own >> CELL_BITS) + start + 1).astype(np.int32), fired.astype(np.int32)
                     )
         for number, probe in enumerate(self._probes):
-            parts = []
+            parts, n_sources = [], len(probe.sources)
             for mine in ready:
                 group = mine.probe_groups[number]
                 n, width = _n_samples(group, start, state.step), group["end"] - group["begin"]
-                parts.append(mine.samples[group["sample"] :][: n * width].reshape(n, width))
-            probe.add(np.concatenate(parts, axis=1))
-
-    def _read(self, probe: Any) -> NDArray[np.float64]:
-        """The present values of a probe."""
-        block = probe.population.engine_state()
-        return np.asarray(block[probe.variable, probe.indices])
+                samples = mine.samples[group["sample"] :][: n * width]
+                parts.append(samples.reshape(n, n_sources, width // n_sources))
+            probe.add(np.concatenate(parts, axis=2))
 
     def release(self) -> list[tuple[int, NDArray[np.int64]]]:
         """Give the state back to the populations, and the spikes that are on their way."""
@@ -488,16 +508,19 @@ class Engine:
         """Spikes that have not arrived yet, by the step in which they were sent."""
         rows, mine, now = self._shared.rows, self._threads[0], self._state.step
         n_slots = mine.history.shape[1]
-        # the cell of each row; a cell with rows for both receptors is found by its first
+        # the cell of each row; a cell with rows for several receptors is found by its first
         cell_of = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
-        first = rows[0] >= 0
-        cell_of[rows[0, first]] = np.flatnonzero(first)
-        second = (rows[1] >= 0) & ~first
-        cell_of[rows[1, second]] = np.flatnonzero(second)
+        earlier = np.zeros(rows.shape[1], bool)
+        for own in rows:
+            first = (own >= 0) & ~earlier
+            cell_of[own[first]] = np.flatnonzero(first)
+            earlier |= first
         on_way = []
         for step in range(max(0, now - n_slots + 2), now + 1):
             slot = step % n_slots
-            sent = [mine.history[r, slot, : mine.history_sizes[r, slot]] for r in (0, 1)]
+            sent = [
+                h[slot, : n[slot]] for h, n in zip(mine.history, mine.history_sizes, strict=True)
+            ]
             cells = cell_of[np.concatenate(sent)]
             on_way.append((step, np.sort(cells[cells >= 0])))
         return on_way

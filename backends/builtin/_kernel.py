@@ -7,8 +7,8 @@ A step that ends at time n (in steps) does, for the neurons of the thread:
    synaptic variables: the next step is the first that they have an effect in (NEST's order);
 3. sample what is recorded, and wait for the other threads.
 
-Neurons whose potential jumps by an input (`Izhikevich`) are advanced after 2. Sums have one order:
-Poisson input, then by the time of the spike, then by source, whatever the number of threads.
+Neurons whose threshold looks at what arrives (`Izhikevich`) are advanced after 2. Sums have one
+order: Poisson input, then by the time of the spike, then by source, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ GROUP = _record(
     "constants",
     "input",  # the first in `background`, and the end
     "input_end",
+    "key0",  # of what the neurons draw themselves
+    "key1",
 )
 """The neurons of a thread that belong to one population."""
 
@@ -106,7 +108,8 @@ class Mine(NamedTuple):
     refractory: Any
     drive: Any
     constants: Any
-    held: tuple[NDArray[np.int32], Any]  # neurons that are refractory, and potentials, of a piece
+    held: tuple[NDArray[np.int32], Any]  # space: numbers of refractory neurons, and variables
+    loops: I64  # for each group the address of its loop (see `_integrate`)
     background: Records
     sources: Records
     source_tables: NDArray[np.int32]
@@ -146,7 +149,6 @@ class Shared(NamedTuple):
     log_ends: I64
     turns: I64  # see `_turns`
     places: NDArray[np.uint8]  # where threads lend their parts
-    step_ms: F64
 
 
 ZERO: Any = np.int64(0)  # numba would compile a function once more for a literal
@@ -182,11 +184,11 @@ def _background(
 
 @compiled
 def _neurons(
-    late: Any, neurons: Any, sources: Any, step: int, step_ms: float, rates: Any, space: Any,
-    log: Any, total: int,
+    late: Any, neurons: Any, sources: Any, step: int, rates: Any, space: Any, log: Any,
+    total: int,
 ) -> int:  # fmt: skip
     """Advance some of the groups, and add their Poisson input, a piece at a time."""
-    groups, arrivals = neurons[0], neurons[1]
+    groups, arrivals, loops = neurons[0], neurons[1], neurons[7]
     for g in range(groups.size):
         group = groups[g]
         if group.late != late:
@@ -197,7 +199,7 @@ def _neurons(
             b = group.input
             if not late:  # the first is added in the same pass through the neurons
                 poisson = _background(sources, b, group, begin, end, step, rates, space)
-                total = advance(group, neurons, begin, end, step_ms, poisson, log, total)
+                total = advance(group, loops[g], neurons, begin, end, step, poisson, log, total)
                 b += 1
             while b < group.input_end:
                 codes, receptor, weight = _background(
@@ -207,7 +209,7 @@ def _neurons(
                 b += 1
             if late:
                 nothing = space[2][:0], ZERO, 0.0
-                total = advance(group, neurons, begin, end, step_ms, nothing, log, total)
+                total = advance(group, loops[g], neurons, begin, end, step, nothing, log, total)
             begin = end
     return total
 
@@ -405,9 +407,9 @@ def _task(
     # few arguments for calls that are frequent: numba passes each array of a tuple by value
     neurons = (
         mine.groups, mine.arrivals, mine.page, mine.refractory, mine.drive, mine.constants,
-        mine.held,
+        mine.held, mine.loops,
     )  # fmt: skip
-    step_ms, rates = shared.step_ms[0], shared.rates
+    rates = shared.rates
     any_late = False
     for g in range(mine.groups.shape[0]):
         any_late |= mine.groups[g].late != 0
@@ -415,7 +417,7 @@ def _task(
     # 1. neurons, and the spikes of sources
     if mine.waves.shape[0]:
         _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
-    total = _neurons(ZERO, neurons, mine.background, step, step_ms, rates, space, log, total)
+    total = _neurons(ZERO, neurons, mine.background, step, rates, space, log, total)
     for p in range(mine.sources.shape[0]):
         senders = mine.sources[p]
         rows = slice(senders.row, senders.row + senders.size)
@@ -439,7 +441,7 @@ def _task(
     for receptor in range(shared.rows.shape[0]):
         _receive(mine.arrivals[receptor], receptor, step, found, offsets, mine, shared)
     if any_late:
-        total = _neurons(ONE, neurons, mine.background, step, step_ms, rates, space, log, total)
+        total = _neurons(ONE, neurons, mine.background, step, rates, space, log, total)
         log_ends[relative + 1] = total
         tell(shared.turns, part, WRITTEN, relative + 1)
 

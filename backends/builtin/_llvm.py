@@ -108,6 +108,28 @@ def common(typingctx: Any, a: Any, b: Any) -> Any:
     return a(a, b), code
 
 
+@intrinsic
+def call(typingctx: Any, address: Any, arguments: Any) -> Any:
+    """Call a C function that returns an int64.
+
+    `arguments` are a tuple: an array stands for the address of its first number.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        passed = []
+        for number, kind in enumerate(arguments):
+            value = builder.extract_value(values[1], number)
+            if isinstance(kind, types.Array):
+                value = context.make_array(kind)(context, builder, value).data
+            elif isinstance(kind, types.Integer):
+                value = context.cast(builder, value, kind, types.int64)
+            passed.append(value)
+        function = ir.FunctionType(ir.IntType(64), [value.type for value in passed])
+        return builder.call(builder.inttoptr(values[0], function.as_pointer()), passed)
+
+    return types.int64(types.int64, arguments), code
+
+
 PLACE = 8192  # bytes, more than the arrays of a tuple take (not their elements)
 
 
@@ -196,6 +218,16 @@ def bits_of(typingctx: Any, number: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(32))
 
     return types.uint32(types.float32), code
+
+
+@intrinsic
+def bits_of_double(typingctx: Any, number: Any) -> Any:
+    """The 64 bits of a float64."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.uint64(types.float64), code
 
 
 @intrinsic

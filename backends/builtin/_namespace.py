@@ -8,7 +8,7 @@ from portable_cortex.errors import InvalidValueError
 from portable_cortex.pynn import currents, namespace
 
 from . import _simulator as simulator
-from ._cells import CELL_TYPES
+from ._cells import CELL_TYPES, nestml_cell_type
 from ._population import Assembly, Population, PopulationView
 from ._projection import Projection, StaticSynapse
 
@@ -29,7 +29,7 @@ _NAMES = namespace.names(
     },
 )
 globals().update(_NAMES)
-__all__ = ["draw_shared", "setup", *_NAMES]
+__all__ = ["draw_shared", "nestml_cell_type", "setup", *_NAMES]
 __getattr__ = namespace.missing("builtin")
 
 

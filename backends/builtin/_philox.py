@@ -22,7 +22,10 @@ LOWER, HALF = U64(0xFFFFFFFF), U64(32)
 ONE = U64(0x3FF0000000000000)  # 1.0 in memory
 UNIT = 16  # blocks of four draws; whole vectors of any width for both counters
 
-POISSON = 14  # a quantity that is drawn here, after those of `portable_cortex.pynn.draws`
+POISSON, NEURON = (
+    14,
+    15,
+)  # quantities that are drawn here, after those of `portable_cortex.pynn.draws`
 
 
 @njit(forceinline=True)

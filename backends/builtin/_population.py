@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.pynn import population as floor
-from portable_cortex.pynn.grid import whole_steps
 
 from . import _cells, _simulator
 from ._recorder import Recorder
@@ -44,11 +43,6 @@ class Population(floor.Population):
         """The state begins with the initial values."""
         self.restore_initial_values()
 
-    def take_parameters(self, changed: Any) -> None:
-        """Alpha-shaped synapses keep their slope."""
-        floor.keep_slopes(self.state, self.parameters, changed)
-        super().take_parameters(changed)
-
     def take_initial(self, variable: str, own: Any, values: Any) -> None:
         """They hold at once."""
         super().take_initial(variable, own, values)
@@ -66,28 +60,40 @@ class Population(floor.Population):
 
     def refractory_steps(self, step: float) -> int:
         """The longest refractory time."""
-        times = self.parameters.get("tau_refrac", 0.0)
-        steps = whole_steps(times, step)
-        return max(int(np.max(steps, initial=0)), int(np.max(self.refractory, initial=0)))
+        longest = int(self.celltype.model.longest(self.parameters, step))
+        return max(longest, int(np.max(self.refractory, initial=0)))
 
-    def _offset(self) -> Any:
-        """What the engine subtracts from v."""
-        return self.parameters["v_rest"] if self.celltype.model.relative_to_rest else 0.0
+    def sources(self, variable: str) -> tuple[str, ...]:
+        """State variables that one which can be recorded is computed from."""
+        return tuple(self.celltype.sources(variable))
 
-    def offset(self, variable: int) -> F64:
-        """What is to be added to the engine's values of a variable."""
-        return np.broadcast_to(np.asarray(self._offset() if variable == 0 else 0.0), self.size)
+    def computed(self, variable: str, own: Any, state: dict[str, F64]) -> F64:
+        """Such a variable of some cells, from those."""
+        parameters = {name: values[own] for name, values in self.parameters.items()}
+        step = self._simulator.state.dt
+        return np.asarray(self.celltype.computed(variable, parameters, step, state))
+
+    def scale(self, variable: int) -> F64:
+        """What the engine's values of a variable are to be multiplied with."""
+        scale = self.celltype.model.scales(self.parameters)[variable]
+        return np.broadcast_to(scale, self.size)
+
+    def centre(self, variable: int) -> F64:
+        """What is to be added to them, after that."""
+        centre = self.celltype.model.centres(self.parameters)[variable]
+        return np.broadcast_to(centre, self.size)
 
     def engine_state(self) -> F64:
         """State variables in the engine's form, shape (variables, size)."""
-        block = np.array(list(self.state.values()), float)
-        block[0] -= self._offset()
-        return block
+        return np.array(
+            [(v - self.centre(k)) / self.scale(k) for k, v in enumerate(self.state.values())]
+        )
 
     def take_state(self, own: slice, block: F64, refractory: NDArray[np.int32]) -> None:
         """Take back what the engine changed."""
         for number, name in enumerate(self.state):
-            self.state[name][own] = block[number] + self.offset(number)[own]
+            scale, centre = self.scale(number)[own], self.centre(number)[own]
+            self.state[name][own] = block[number] * scale + centre
         self.refractory[own] = refractory
 
     def restore_initial_values(self) -> None:

@@ -15,19 +15,21 @@ F64 = NDArray[np.float64]
 
 
 class Probe:
-    """One variable of some neurons of a population, sampled in regular steps.
+    """A variable of some neurons of a population, sampled in regular steps.
 
     Parameters
     ----------
     population : Population
-    variable : int
-        Its place among the state variables.
+    variable : str
+        A state variable, or what is computed from some (`sources`).
     indices : array of int64
         Neurons, in ascending order.
     """
 
-    def __init__(self, population: Any, variable: int, indices: NDArray[np.int64]) -> None:
+    def __init__(self, population: Any, variable: str, indices: NDArray[np.int64]) -> None:
         self.population, self.variable = population, variable
+        state = list(population.state)
+        self.sources = tuple(state.index(name) for name in population.sources(variable))
         self.indices = indices
         self.forget()
 
@@ -47,15 +49,22 @@ class Probe:
         self.first: int | None = None
 
     def begin(self, step: int, values: F64) -> None:
-        """Take the first sample, of the present or of the next step that is to be sampled."""
+        """Take the first sample, of the present or of the next step that is to be sampled.
+
+        `values` are all of the population, in the engine's form.
+        """
         if self.first is None:
             self.first = step + (self.phase - step) % self.interval
             if self.first == step:
-                self.add(values[np.newaxis])
+                self.add(values[list(self.sources)][np.newaxis, :, self.indices])
 
     def add(self, values: F64) -> None:
-        """Take samples in the engine's form, shape (samples, neurons)."""
-        self.chunks.append(values + self.population.offset(self.variable)[self.indices])
+        """Take samples in the engine's form, shape (samples, sources, neurons)."""
+        names, state = list(self.population.state), {}
+        for number, samples in zip(self.sources, values.transpose(1, 0, 2), strict=True):
+            scale, centre = self.population.scale(number), self.population.centre(number)
+            state[names[number]] = samples * scale[self.indices] + centre[self.indices]
+        self.chunks.append(self.population.computed(self.variable, self.indices, state))
 
     def drop(self, step: int) -> None:
         """Forget the samples until a step, which have been read."""
@@ -123,8 +132,7 @@ class Recorder(floor.Recorder):
     def changed(self, variable: str, indices: NDArray[np.int64]) -> None:
         """A probe for the neurons that are new."""
         if variable != floor.SPIKES:
-            number = list(self.population.state).index(variable)
-            probe = Probe(self.population, number, indices)
+            probe = Probe(self.population, variable, indices)
             self._probes.setdefault(variable, []).append(probe)
             self._take_present([probe])
 
@@ -139,10 +147,9 @@ class Recorder(floor.Recorder):
     def _take_present(self, probes: list[Probe]) -> None:
         """The first sample; before a run, the engine takes it, of what is initial then."""
         if _simulator.state.running:
-            state = list(self.population.state.values())
+            state = self.population.engine_state()
             for probe in probes:
-                values = state[probe.variable] - self.population.offset(probe.variable)
-                probe.begin(_simulator.state.step, values[probe.indices])
+                probe.begin(_simulator.state.step, state)
 
     def _reset(self) -> None:
         super()._reset()

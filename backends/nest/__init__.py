@@ -82,10 +82,20 @@ class NestBackend(Backend):
         "reset: under mpirun": "NEST was seen to crash in the second network of the same processes",
         "second-setup: under mpirun": "NEST was seen to crash in the second network of the same "
         "processes",
+        "nestml: plastic synapses": "PyNN gives the weights and their bounds other units in NEST",
         "mpirun: plastic synapses": "PyNN makes those of a process apart, NEST all at once",
         "mpirun: projections after a run, or after synapses were read": "NEST would deliver spikes "
         "to the wrong synapses",
     }
+
+    takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The part in C++ that is the model's own, of a module of NEST."""
+        from . import _writing
+
+        recorded = _writing.recordable(celltype)
+        return _writing.written(celltype.neuron, celltype.neuron.name, recorded)
 
     def simulator(self, options: NestOptions) -> Any:
         """`_namespace`, with the number of threads set."""

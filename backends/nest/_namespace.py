@@ -22,7 +22,9 @@ from portable_cortex.host.quiet import quiet
 from portable_cortex.pynn import currents, namespace
 from portable_cortex.support import refusal
 
+from . import _modules
 from . import _simulator as simulator
+from ._cells import nestml_cell_type as nestml_cell_type
 from ._population import Assembly as Assembly
 from ._population import Population
 from ._population import PopulationView as PopulationView
@@ -77,6 +79,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         with quiet():
             pynn_nest.setup(timestep, **limits, **extra)
             nest.verbosity = nest.VerbosityLevel.ERROR
+            _modules.install_again()
 
     clear()
     simulator.state.begin(timestep, min_delay, max_delay, clear=clear, weights=weights)

@@ -34,6 +34,7 @@ from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
 from . import _simulator
+from ._cells import ModelledType
 from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder, native_variable
 from ._reset import Nodes
@@ -205,6 +206,14 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
             super()._create_cells()
             return
         celltype.parameter_space.shape = (self.size,)
+        if isinstance(celltype, ModelledType):  # it begins with what follows from its parameters
+            values = {
+                name: v.evaluate(simplify=True) for name, v in celltype.parameter_space.items()
+            }
+            celltype.parameter_space = ParameterSpace(
+                values, celltype.get_schema(), shape=(self.size,)
+            )
+            celltype.default_initial_values = celltype.initial_values(values, state.dt)
         parameters = build_params(
             self._take_trains(celltype.native_parameters, np.arange(self.size)),
             None,
@@ -257,7 +266,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
             values = _all_values(value, len(cells)) / scale
         if not np.all(np.isfinite(values)):
             raise errors.InvalidParameterValueError(f"{variable} must be finite")
-        start = celltype.default_initial_values[variable]
+        start = np.broadcast_to(celltype.default_initial_values[variable], self.size)[cells]
         is_start = state.t == 0 and (not np.any(values) or np.all(values * scale == start))
         if is_start and native not in nest.GetDefaults(self._model):
             return

@@ -22,6 +22,7 @@ from portable_cortex.pynn.values import is_number, number
 from portable_cortex.support import refusal
 
 from . import _drawn, _lowering, _simulator
+from ._cells import ModelledType
 from ._pynn import nest, pynn_nest
 from ._simulator import state
 
@@ -308,7 +309,16 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         return super().can_have(synapse_type) or hasattr(synapse_type, "_get_nest_synapse_model")
 
     def make_plastic(self, connector: Any) -> None:
-        """See the floor; in one process."""
+        """See the floor; in one process, and onto cells whose model is NEST's own."""
+        parts = getattr(self.post, "populations", [self.post])
+        if any(isinstance(part.celltype, ModelledType) for part in parts):
+            raise refusal(
+                "nest",
+                "nestml: plastic synapses",
+                f"make {type(self.synapse_type).__name__} onto a neuron model in NESTML "
+                f"(projection {self.label})",
+                "Use StaticSynapse, or a standard cell type",
+            )
         if parallel.processes() > 1:
             raise refusal(
                 "nest",
@@ -467,7 +477,8 @@ def _receptor(projection: Any) -> tuple[int, float]:
 def _receptor_of(population: Any, receptor_type: str) -> tuple[int, float]:
     celltype = population.celltype
     sign = 1.0
-    if receptor_type == "inhibitory" and population.conductance_based:
+    is_told_by_sign = not isinstance(celltype, ModelledType)
+    if receptor_type == "inhibitory" and population.conductance_based and is_told_by_sign:
         sign = -1.0  # NEST tells inhibitory conductances by their sign
     sign *= getattr(celltype, "receptor_scale", 1.0)  # the Izhikevich model's unit of current
     if celltype.standard_receptor_type:

@@ -17,8 +17,10 @@ from typing import Any
 from pyNN import errors
 
 from portable_cortex.pynn import state as floor
+from portable_cortex.pynn.state import check_finite
 from portable_cortex.support import refusal
 
+from ._cells import ModelledType
 from ._currents import LONGEST, Currents, set_own_current
 from ._pynn import nest, pynn_simulator
 from ._reset import check_reset, make_again
@@ -140,13 +142,23 @@ class State(floor.State, _PyNNState):  # type: ignore[misc]  # PyNN is untyped
             source.take(source.waveform(self.step, target))
         for stop in sorted(stops):
             if stop > self.nest_step:
-                nest.Simulate(round((stop - self.nest_step) * self.dt, 9))
+                self._simulate(stop - self.nest_step)
             if stop in corrections:
                 set_own_current(*corrections[stop])
             self.step = max(self.step, stop)
             if self.nest_step == self.step:
                 for recorder in self.recorders:
                     recorder.read_present()
+
+    def _simulate(self, steps: int) -> None:
+        """Let NEST simulate, and raise an error where equations ran away."""
+        nest.Simulate(round(steps * self.dt, 9))
+        for population in self.populations:
+            celltype = population.celltype
+            if isinstance(celltype, ModelledType) and celltype.ran_away():
+                for variable in celltype.default_initial_values:
+                    values = population.node_collection.get(celltype.variable_map[variable])
+                    check_finite(population, variable, values, float(nest.biological_time))
 
     def restore(self) -> None:
         """Go back to the initial values, with nothing on its way."""
@@ -168,7 +180,7 @@ class State(floor.State, _PyNNState):  # type: ignore[misc]  # PyNN is untyped
         What is set from now on holds from where NEST is.
         """
         while self.handed_over(self.nest_step) < step:
-            nest.Simulate(self.dt)
+            self._simulate(1)
 
 
 state = State()

@@ -69,9 +69,19 @@ class NeuronBackend(Backend):
         "from the times of past spikes, which would change, too",
         "delays-between-runs: of spikes on their way": "NEURON sends the spikes of a source with "
         "one delay for all its targets together",
+        "nestml: currents": "the model has no continuous input",
+        "nestml: plastic synapses": "PyNN's deliver spikes a step after such neurons take them",
         "TsodyksMarkramSynapse: onto IF_curr_exp": "it needs a synapse of its own on its target, "
         "which IF_curr_exp does not have here",
     }
+
+    takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The mechanism in NMODL."""
+        from . import _writing
+
+        return _writing.mechanism(celltype.neuron, celltype.recordable).text
 
     def simulator(self, options: BackendOptions) -> Any:
         """`_namespace`; compiles NEURON's mechanisms where this has not been done."""

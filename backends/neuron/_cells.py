@@ -32,18 +32,41 @@ def _parameter(name: str) -> property:
     return property(get, put, doc=f"{name}, in PyNN's unit")
 
 
-class GridIFCurrExp:
+class GridCell:
+    """A neuron that is advanced on the time grid; the interface is that of pyNN.neuron's cells.
+
+    Its mechanism takes currents of electrodes in ``i_stim`` (nA).
+    """
+
+    initial_values: dict[str, float]
+
+    def __init__(self, mechanism: Any) -> None:
+        self.source_section = _section()
+        self.source = mechanism(self.source_section(0.5))
+
+    def memb_init(self) -> None:
+        """Called by pyNN.neuron before the first step."""
+        raise NotImplementedError
+
+    def set_state(self, variable: str, value: float) -> None:
+        """Set a state variable, now."""
+        raise NotImplementedError
+
+    def reference(self, variable: str) -> Any:
+        """Where NEURON has a variable."""
+        raise NotImplementedError
+
+
+class GridIFCurrExp(GridCell):
     """``IF_curr_exp``, integrated exactly from one point of the time grid to the next.
 
-    The interface is that of pyNN.neuron's cells; the equations are in
-    ``mod/grid_if_curr_exp.mod``.
+    The equations are in ``mod/grid_if_curr_exp.mod``.
     """
 
     NAMES = "tau_m c_m v_rest v_thresh v_reset t_refrac i_offset tau_e tau_i".split()
 
     def __init__(self, **parameters: float) -> None:
-        self.source_section = _section()
-        self.source = h.GridIFCurrExp(self.source_section(0.5))
+        super().__init__(h.GridIFCurrExp)
         # inputs are told apart by the sign of their weights, which PyNN checks
         self.excitatory = self.inhibitory = self.source
         self.initial_values = {"v": parameters["v_rest"], "isyn_exc": 0.0, "isyn_inh": 0.0}
@@ -83,6 +106,10 @@ class GridIFCurrExp:
             cell.i_e = value
         elif variable == "isyn_inh":
             cell.i_i = value
+
+    def reference(self, variable: str) -> Any:
+        """Where NEURON has the potential, which is all that is recorded."""
+        return self.source._ref_vm
 
 
 for _name in GridIFCurrExp.NAMES:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from portable_cortex.pynn import currents
+from portable_cortex.support import refusal
 
-from ._cells import GridIFCurrExp
+from ._cells import GridCell
 from ._pynn import h, pynn_electrodes
 from ._state import state
 
@@ -30,6 +31,14 @@ class _Clamps:
     def inject_into(self, cells: Any, location: Any = None) -> None:
         """Inject into cells, once into each; see PyNN."""
         cells = list(cells)
+        for kind in {type(cell.celltype) for cell in cells}:
+            if not getattr(kind.model, "takes_current", True):
+                raise refusal(
+                    "neuron",
+                    "nestml: currents",
+                    f"inject a current into {kind.__name__}",
+                    "Give the model an input of its own: i_inject nA <- continuous",
+                )
         super().inject_into(cells)  # type: ignore[misc]
         for cell in cells:
             if cell.local and cell not in self._clamps:
@@ -37,7 +46,7 @@ class _Clamps:
 
     def _new_clamps(self, cell: Any, location: Any) -> Any:
         model = cell._cell
-        if isinstance(model, GridIFCurrExp):
+        if isinstance(model, GridCell):
             yield self._clamp(model.source_section(0.5), model.source._ref_i_stim, kept=1)
             return
         injection = pynn_electrodes.NeuronCurrentSource.__new__(pynn_electrodes.DCSource)

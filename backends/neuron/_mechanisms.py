@@ -17,6 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from portable_cortex.errors import BackendUnavailableError, OutputError
@@ -36,11 +37,16 @@ def sources() -> list[Path]:
     return sorted(pynn.glob("*.mod")) + sorted(OWN.glob("*.mod"))
 
 
-def compiled() -> Path:
-    """The folder that holds the compiled mechanisms, after compiling them if they are not there.
+def compiled(texts: Mapping[str, bytes] | None = None) -> Path:
+    """The folder that holds compiled mechanisms, after compiling them if they are not there.
 
     Of several processes one compiles and the others wait. It does so in a folder of its own, which
     gets the name under which all look for it when it is complete.
+
+    Parameters
+    ----------
+    texts : dict of str to bytes, optional
+        By name of file; `sources` if left out.
 
     Raises
     ------
@@ -49,7 +55,7 @@ def compiled() -> Path:
     OutputError
         Where the cache cannot be written.
     """
-    files = sources()
+    files = {file.name: file.read_bytes() for file in sources()} if texts is None else texts
     target = cache_folder("neuron") / _key(files)
     if target.is_dir():
         return target
@@ -69,10 +75,10 @@ def compiled() -> Path:
     return target
 
 
-def _key(files: list[Path]) -> str:
+def _key(files: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name} {file.stat().st_size}\n".encode() + file.read_bytes())
+    for name, text in files.items():
+        digest.update(f"{name} {len(text)}\n".encode() + text)
     version = importlib.metadata.version("neuron")
     return f"{version}-{platform.system()}-{platform.machine()}-{digest.hexdigest()[:16]}"
 
@@ -88,11 +94,11 @@ def _require_compiler() -> None:
         )
 
 
-def _compile(files: list[Path], work: Path) -> Path:
+def _compile(files: Mapping[str, bytes], work: Path) -> Path:
     """Run nrnivmodl in `work`; gives a folder with the library alone, as NEURON looks for it."""
     (work / "mod").mkdir()
-    for file in files:
-        shutil.copy(file, work / "mod")
+    for name, text in files.items():
+        (work / "mod" / name).write_bytes(text)
     done = run_program(
         [_nrnivmodl(), "mod"],
         cwd=work,

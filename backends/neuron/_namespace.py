@@ -25,6 +25,7 @@ from ._cells import IF_curr_exp as IF_curr_exp
 from ._cells import SpikeSourceArray as SpikeSourceArray
 from ._cells import SpikeSourcePoisson as SpikeSourcePoisson
 from ._currents import CURRENT_SOURCES
+from ._generated import nestml_cell_type as nestml_cell_type
 from ._population import Assembly as Assembly
 from ._population import Population
 from ._population import PopulationView as PopulationView

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,20 +10,30 @@ from pyNN import common, errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_names, check_parameter
+from portable_cortex.neurons.celltype import NeuronType
+from portable_cortex.pynn.population import (
+    Indexed,
+    Joined,
+    Stateful,
+    check_names,
+    check_parameter,
+    each_value,
+)
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
 from . import _state
-from ._cells import MECHANISMS, GridIF, GridIFCurrExp, SpikeSourcePoisson, on_grid
+from ._cells import MECHANISMS, GridCell, GridIF, GridIFCurrExp, SpikeSourcePoisson, on_grid
+from ._generated import set_parameters
 from ._pynn import h, pynn_neuron, simulator
 from ._recorder import Recorder
 from ._state import state
+from ._writing import local
 
 if TYPE_CHECKING:
     from ._projection import Projection
 
-DRIVE, SOURCE = 0, 1
+DRIVE, SOURCE, NOISE = 0, 1, 2
 """What a neuron's own random stream is for."""
 
 SYNAPTIC = ("gsyn_exc", "gsyn_inh", "isyn_exc", "isyn_inh")
@@ -91,6 +102,9 @@ class _Cells:
         if population.is_unbuilt:
             population.set_unbuilt(parameter_space, indices)
             return
+        if population.is_generated:
+            population.set_generated(parameter_space, indices)
+            return
         for cell, is_local, values in zip(
             self.all_cells, self._mask_local, parameter_space, strict=True
         ):
@@ -113,7 +127,7 @@ class _Cells:
 
     def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
         population, indices = self._members()
-        if not population.is_unbuilt:
+        if not (population.is_unbuilt or population.is_generated):
             base: Any = super()
             return base._get_native_parameters(*names, component_label=component_label)
         local = indices[self._mask_local]
@@ -168,6 +182,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         # they may be the drive of the neurons that they are connected to, one to one.
         self._unbuilt: ParameterSpace | None = None
         self._drives: Projection | None = None
+        self._parameters: dict[str, Any] = {}  # of neurons of a model in NESTML
         self.driven = False  # by such sources
         super().__init__(*args, **kwargs)
 
@@ -177,9 +192,19 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         return self._unbuilt is not None
 
     @property
-    def is_on_grid(self) -> bool:
-        """Whether its neurons are integrated on the time grid."""
+    def is_generated(self) -> bool:
+        """Whether its neurons are those of a model in NESTML."""
+        return isinstance(self.celltype, NeuronType)
+
+    @property
+    def has_drive(self) -> bool:
+        """Whether its neurons can have a Poisson drive of their own."""
         return getattr(self.celltype, "model", None) is GridIFCurrExp
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether its neurons are advanced on the time grid."""
+        return self.is_generated or self.has_drive
 
     @property
     def has_sections(self) -> bool:
@@ -224,7 +249,10 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         else:
             parameters.evaluate(mask=None, simplify=True)
             _check(celltype, parameters)
-            self._build_cells(parameters)
+            if self.is_generated:
+                self._build_generated(parameters)
+            else:
+                self._build_cells(parameters)
         state.populations.append(self)
 
     def _build_cells(self, parameters: Any) -> None:
@@ -237,8 +265,37 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         ):
             if is_local:
                 cell._build_cell(model, {**values, **more}, receptors)
-                if self.is_on_grid:
+                if self.has_drive:
                     _seed(cell._cell.source.drive, cell, DRIVE)
+
+    def _build_generated(self, parameters: Any) -> None:
+        for cell in self.all_cells[self._mask_local]:
+            cell._build_cell(self.celltype.model, {})
+            _seed(cell._cell.source.stream, cell, NOISE)
+        columns = {name: each_value(value, self.size) for name, value in parameters.items()}
+        self.set_generated(columns, np.arange(self.size))
+        # PyNN's are those of default parameters
+        self.celltype.default_initial_values = self.celltype.initial_values(columns, state.dt)
+        if simulator.state.running:
+            for cell in self.all_cells[self._mask_local]:
+                cell._cell.source.begin()
+
+    def set_generated(self, parameters: Any, indices: Any) -> None:
+        """Set parameters of some of the neurons of a model in NESTML."""
+        changed = {name: values.copy() for name, values in self._parameters.items()}
+        for name, values in parameters.items():
+            changed.setdefault(name, np.empty(self.size))[indices] = values
+        local = indices[self._mask_local[indices]]
+        cells = [cell._cell for cell in self.all_cells[local]]
+        set_parameters(cells, {name: values[local] for name, values in changed.items()})
+        self._parameters = changed
+
+    def generated_state(self) -> Iterator[tuple[str, Any]]:
+        """Variables of a model in NESTML, of the neurons of this process."""
+        if self.is_generated:
+            sources = [cell._cell.source for cell in self.all_cells[self._mask_local]]
+            for variable in self.celltype.default_initial_values:
+                yield variable, [getattr(source, local(variable)) for source in sources]
 
     def initialize_cells(self) -> None:
         """Set the initial values of cells that are not on the grid, whatever mechanisms set."""
@@ -326,7 +383,9 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
             self._push_drive()
 
     def column(self, name: str) -> Any:
-        """A parameter of the sources that have no cells of their own."""
+        """A parameter of what does not have it cell by cell."""
+        if self.is_generated:
+            return self._parameters[name]
         assert self._unbuilt is not None
         return np.broadcast_to(self._unbuilt[name], self.size)
 
@@ -351,18 +410,20 @@ def _check(celltype: Any, native_parameters: Any) -> None:
     space.evaluate(simplify=False)
     for name, values in space.items():
         array = np.atleast_1d(values)
+        if isinstance(celltype, NeuronType):
+            array = array[~np.isinf(array)]  # such as a bound that is none
         if name == "spike_times" or array.dtype != object:
             check_parameter(name, array)
 
 
 def _has_synaptic_state(cell: Any) -> bool:
     """Whether a conductance or current of a synapse can be set."""
-    return isinstance(cell, GridIFCurrExp) or getattr(cell, "syn_shape", "") == "exp"
+    return isinstance(cell, GridCell) or getattr(cell, "syn_shape", "") == "exp"
 
 
 def _set_state(cell: Any, variable: str, value: float) -> None:
     """Set a state variable of a cell, now."""
-    if isinstance(cell, GridIFCurrExp):
+    if isinstance(cell, GridCell):
         cell.set_state(variable, value)
     elif variable == "v":
         for segment in cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from portable_cortex.pynn.values import members
 from portable_cortex.support import refusal
 
 from . import _state
+from ._generated import GeneratedCell
 from ._pynn import h, pynn_neuron, simulator
 from ._state import state
 
@@ -33,16 +34,19 @@ A sum of thousands of weights that differ by no more than a factor of a thousand
 # NEURON has no call that makes many connections; its interpreter makes them without a Python
 # object each.
 # The margin keeps events in their step in spite of rounding errors; and among processes NEURON
-# wants delays that are longer than a step.
+# wants delays that are longer than a step. A target that has several ports gets the number of one
+# with the weight.
 h("""
 portable_margin = 1e-6  // ms
 objref portable_context
 portable_context = new ParallelContext()
 proc portable_connect() { local i  localobj connection
-    // sources, targets (indices into), cells, weights, delays, list that keeps the connections
+    // sources, targets (indices into), cells, weights, delays, list that keeps the connections,
+    // ports of the cells
     for i = 0, $o1.size - 1 {
         connection = portable_context.gid_connect($o1.x[i], $o3.o($o2.x[i]))
         connection.weight = $o4.x[i]
+        if ($o7.x[$o2.x[i]] > 0) connection.weight[1] = $o7.x[$o2.x[i]]
         connection.delay = $o5.x[i] + portable_margin
         $o6.append(connection)
     }
@@ -112,7 +116,7 @@ class Projection(projection.Projection):
         if before is None:
             self._pass_on()
             return
-        h.portable_set_delays(self._list, _vector(edges.delays))
+        h.portable_set_delays(self._list, _vector(self._delays_of(edges)))
         self._change_weights(before)
 
     def _change_weights(self, before: Edges) -> None:
@@ -122,7 +126,7 @@ class Projection(projection.Projection):
         """
         weights = _rounded(self._edges.weights)
         differs = weights != _rounded(before.weights)
-        steps = np.rint(before.delays / state.dt).astype(np.int64)
+        steps = np.rint(self._delays_of(before) / state.dt).astype(np.int64)
         for ahead in np.unique(steps[differs]).tolist():
             index = np.flatnonzero(differs & (steps == ahead))
             state.change_later(ahead, partial(self._set_weights, index, weights[index]))
@@ -151,6 +155,12 @@ class Projection(projection.Projection):
                 "own, before delays",
             )
 
+    def tell_delays(self, *, as_stated: bool) -> None:
+        """Tell NEURON the delays as they are stated, or those by which spikes are in time."""
+        if self._list is not None and self._is_early.any():
+            delays = self._edges.delays if as_stated else self._delays_of(self._edges)
+            h.portable_set_delays(self._list, _vector(delays))
+
     def _check_new(self) -> None:
         """Refuse synapses that spikes which NEURON has sent to all targets would take.
 
@@ -158,7 +168,7 @@ class Projection(projection.Projection):
         """
         together, sent = _sources_with_one_delay()
         if self.is_static:
-            sources, delays = _numbers(self)[self._edges.sources], self._edges.delays
+            sources, delays = _numbers(self)[self._edges.sources], self._delays_of(self._edges)
             fastest = np.full(int(max(sources.max(initial=0), together.max(initial=0))) + 1, np.inf)
             np.minimum.at(fastest, sources, delays)
             at_risk = together[fastest[together] < sent - 0.25 * state.dt]
@@ -175,13 +185,15 @@ class Projection(projection.Projection):
             )
 
     def stored_here(self) -> Edges | None:
-        """Static synapses that NEURON has, of this process."""
-        return self._edges if self._list is not None else None
+        """Static synapses that NEURON has, of this process, with the delays that it was told."""
+        if self._list is None:
+            return None
+        return self._edges._replace(delays=self._delays_of(self._edges))
 
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
         if self._list is not None:
-            h.portable_set(self._list, _vector(weights), _vector(self._edges.delays))
+            h.portable_set(self._list, _vector(weights), _vector(self._delays_of(self._edges)))
         elif self.post_is_driven_by_this:
             for (_, cell, _), weight in zip(self.drive_targets(), weights, strict=True):
                 cell.drive_weight = weight
@@ -202,7 +214,7 @@ class Projection(projection.Projection):
             and is_whole(post)
             and pre.is_unbuilt
             and pre._drives is None
-            and post.is_on_grid
+            and post.has_drive
             and not post.driven
             and not simulator.state.running
         )
@@ -226,9 +238,13 @@ class Projection(projection.Projection):
             weights = np.zeros_like(weights)
         self._list = h.List()
         cells, position = h.List(), np.zeros(self.post.size, dtype=np.int64)
+        ports = h.Vector()
         for n, target in enumerate(np.unique(self._edges.targets).tolist()):
-            cells.append(self._receptor(target))
+            cell, port = self._receptor(target)
+            cells.append(cell)
+            ports.append(port)
             position[target] = n
+        delays = self._delays_of(self._edges)
         numbers = np.array(self.pre.all_cells, dtype=np.int64)
         for start in range(0, self._edges.sources.size, CHUNK):
             part = slice(start, start + CHUNK)
@@ -237,8 +253,9 @@ class Projection(projection.Projection):
                 _vector(position[self._edges.targets[part]]),
                 cells,
                 _vector(_rounded(weights[part])),
-                _vector(self._edges.delays[part]),
+                _vector(delays[part]),
                 self._list,
+                ports,
             )
         self._change_weights(self._edges._replace(weights=weights))
 
@@ -246,11 +263,27 @@ class Projection(projection.Projection):
     def post_is_driven_by_this(self) -> bool:
         return getattr(self.pre, "_drives", None) is self
 
-    def _receptor(self, target: int) -> Any:
+    def _receptor(self, target: int) -> tuple[Any, int]:
+        """What takes the spikes of a target, and the number of its port."""
         cell = self.post.all_cells[target]._cell
+        if isinstance(cell, GeneratedCell):
+            return cell.source, cell.ports.index(self.receptor_type)
         for name in self.receptor_type.split("."):  # e.g. dendrite.AMPA
             cell = getattr(cell, name)
-        return cell
+        return cell, 0
+
+    @cached_property
+    def _is_early(self) -> Any:
+        """Which targets take what arrives at the end of a step, others in the next one.
+
+        NEURON delivers it as a step begins.
+        """
+        parts = members(self.post)
+        return np.concatenate([np.full(index.size, part.is_generated) for part, index in parts])
+
+    def _delays_of(self, edges: Edges) -> Any:
+        """The delays that NEURON is told, ms."""
+        return edges.delays - self._is_early[edges.targets] * state.dt
 
     # --- reading and changing synapses --------------------------------------------------------
 
@@ -338,6 +371,13 @@ class Projection(projection.Projection):
 
 def _refuse(synapse_type: Any, post: Any) -> None:
     """Say which plastic synapses the neurons on the grid do not take."""
+    if any(p.is_generated for p, _ in members(post)):
+        raise refusal(
+            "neuron",
+            "nestml: plastic synapses",
+            f"have a {type(synapse_type).__name__} onto cells of a model in NESTML",
+            "Use a StaticSynapse, or nest",
+        )
     if synapse_type.model == "TsodyksMarkramWA" and any(p.is_on_grid for p, _ in members(post)):
         raise refusal(
             "neuron",

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from portable_cortex.host import parallel
@@ -46,6 +47,12 @@ def _import_pynn_neuron() -> Any:
                 del sys.modules["mpi4py"]
     logging.getLogger("PyNN").setLevel(logging.WARNING)
     return pyNN.neuron
+
+
+def load_mechanisms(folder: Path) -> None:
+    """Let NEURON have compiled mechanisms."""
+    with quiet():
+        importlib.import_module("neuron").load_mechanisms(str(folder))
 
 
 pynn_neuron: Any = _import_pynn_neuron()

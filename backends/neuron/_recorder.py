@@ -17,7 +17,7 @@ from portable_cortex.pynn.grid import nearest_steps
 from portable_cortex.support import refusal
 
 from . import _state
-from ._cells import MECHANISMS, GridIFCurrExp
+from ._cells import MECHANISMS, GridCell
 from ._pynn import h, pynn_recording, simulator
 from ._state import state
 
@@ -153,8 +153,8 @@ class Recorder(recorder.Recorder):
 
     def _reference(self, cell: Any, variable: Any) -> Any:
         """Where NEURON has a variable of a point neuron; None for what only PyNN knows."""
-        if isinstance(cell, GridIFCurrExp):
-            return cell.source._ref_vm
+        if isinstance(cell, GridCell):
+            return cell.reference(variable.name)
         name = getattr(self.population.celltype, "variable_map", {}).get(
             variable.name, variable.name
         )
@@ -226,7 +226,8 @@ class Recorder(recorder.Recorder):
         n = max(map(len, samples), default=(state.step - first) // self.interval + 1)
         cells = np.array([int(cell) for probe in probes for cell in probe.cells], np.int64)
         padded = [np.vstack([np.full((n - len(s), s.shape[1]), np.nan), s]) for s in samples]
-        values = np.hstack([np.empty((n, 0)), *padded])
+        factors = getattr(self.population.celltype.model, "factors", {})
+        values = np.hstack([np.empty((n, 0)), *padded]) / factors.get(variable.name, 1.0)
         order = np.argsort(cells)
         return first, values[:, order], cells[order]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from portable_cortex.pynn.state import State
+from portable_cortex.pynn.state import State, check_finite
 
 from ._cells import forget_sections
 from ._pynn import h, simulator
@@ -23,7 +24,11 @@ class _State(State):
 
     def __init__(self) -> None:
         self.populations, self.projections, self.current_sources = [], [], []
-        self._handler = h.FInitializeHandler(1, self._initialize)
+        self._handlers = (
+            h.FInitializeHandler(3, partial(self._tell_delays, as_stated=True)),
+            h.FInitializeHandler(0, partial(self._tell_delays, as_stated=False)),
+            h.FInitializeHandler(1, self._initialize),
+        )
         super().__init__()
 
     def begin(self, *args: Any, **kwargs: Any) -> None:
@@ -57,7 +62,9 @@ class _State(State):
         if not simulator.state.running:
             self._start()
         elif self._is_new and self.num_processes > 1:
+            self._tell_delays(as_stated=True)
             simulator.state.parallel_context.set_maxstep(simulator.state.default_maxstep)
+            self._tell_delays(as_stated=False)
         self._is_new = False
         stop = self.step + steps
         for source in self.current_sources:
@@ -74,6 +81,9 @@ class _State(State):
                 recorder.collect()
         simulator.state.tstop = self.t
         self.complete()
+        for population in self.populations:
+            for variable, values in population.generated_state():
+                check_finite(population, variable, values, self.t)
 
     @property
     def is_changing(self) -> bool:
@@ -94,14 +104,23 @@ class _State(State):
             change()
 
     def _start(self) -> None:
-        is_stated = h.min_delay >= 0
+        stated, h.min_delay = h.min_delay, -1  # PyNN would compare it with what NEURON is told
         simulator.state.cvode.queue_mode(not self._watches, 0)
         simulator.state._pre_run()
-        if not is_stated:
-            h.min_delay = -1  # PyNN would take it for the default of later synapses
+        h.min_delay = stated  # and take the smallest for the default of later synapses
         for recorder in self.recorders:
             recorder.begin()
         self.complete()
+
+    def _tell_delays(self, *, as_stated: bool) -> None:
+        """Let NEURON choose by the stated delays when processes exchange spikes.
+
+        It does so as it begins. The delays that it has otherwise can be shorter than a step, which
+        it does not allow there; but what is sent in a step is exchanged before the next.
+        """
+        if self.num_processes > 1:
+            for projection in self.projections:
+                projection.tell_delays(as_stated=as_stated)
 
     def complete(self) -> None:
         """Let happen what belongs to the present."""

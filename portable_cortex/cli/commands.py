@@ -43,6 +43,7 @@ from ..registry import (
 )
 from ..support import summary
 from .entry import TRACEBACK, status_of
+from .neuron_commands import neurons
 from .options import (
     DRIVE_HELP,
     OPTION_HELP,
@@ -287,6 +288,7 @@ def _show(recording: Recording, folder: Path) -> None:
     for what, value in (
         ("network", f"{about['n_neurons']:,} neurons, {_count(about['n_synapses'])} synapses"),
         ("wall-clock (s)", phases),
+        *(("model", statement) for statement in about.get("statements", ())),
         *_nested(about["machine_report"].get("mapping", {})),
         ("real-time factor", _speed(about)),
         ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
@@ -432,6 +434,7 @@ def benchmark(
 
 app.command()(submit)
 app.add_typer(jobs, name="jobs")
+app.add_typer(neurons, name="neurons")
 
 
 @app.command()

@@ -6,9 +6,11 @@ neurons. J Comput Neurosci 8:183-208. doi:10.1023/A:1008925309027
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidValueError
+from .substitution import LIF, Substitute, substitute
 
 # The paper's "model A" (section 2), PyNN's units
 N_EXC, N_INH = 10_000, 2_500  # neurons
@@ -19,10 +21,18 @@ THETA, V_RESET = 20.0, 10.0  # threshold and reset above rest, mV
 TAU_REFRAC = 2.0  # ms
 DELAY = 1.5  # ms
 CM = 0.25  # nF: any value gives the same network, since weights are set by the potential
+TAU_SYN = 0.1  # ms, of the currents that stand for delta-shaped ones
 
 
 def build(
-    sim: Any, *, scale: float = 0.1, g: float = 5.0, eta: float = 2.0, seed: int = 1
+    sim: Any,
+    *,
+    scale: float = 0.1,
+    g: float = 5.0,
+    eta: float = 2.0,
+    neuron: str = LIF,
+    neuron_parameters: Mapping[str, float] | None = None,
+    seed: int = 1,
 ) -> dict[str, Any]:
     """Build the network in the PyNN namespace `sim`.
 
@@ -42,6 +52,12 @@ def build(
         Strength of inhibition relative to excitation.
     eta : float
         External rate relative to the one that brings the mean potential to threshold.
+    neuron : str
+        Neuron model, if it is another: of the catalogue, of PyNN, or a file in NESTML. Its synapses
+        move a potential that is half-way to the threshold as those of the paper do
+        (`substitution`).
+    neuron_parameters : dict of str to float, optional
+        Parameters of the neuron model that are others, in its units.
     seed : int
         Of the random numbers that are drawn here.
 
@@ -68,26 +84,16 @@ def build(
         )
     sizes = {"E": round(scale * N_EXC), "I": round(scale * N_INH)}
     in_degree = {"E": round(scale * EPSILON * N_EXC), "I": round(scale * EPSILON * N_INH)}
-    tau_syn = 0.1
     psp = J / scale**0.5  # mV
-    weight = psp * CM / tau_syn  # nA: the charge that shifts the potential by `psp`
+    weight = psp * CM / TAU_SYN  # nA: the charge that shifts the potential by `psp`
     rng = sim.NumpyRNG(seed=seed)
 
-    cells = sim.IF_curr_exp(
-        cm=CM,
-        tau_m=TAU,
-        v_rest=0.0,
-        v_reset=V_RESET,
-        v_thresh=THETA,
-        tau_refrac=TAU_REFRAC,
-        tau_syn_E=tau_syn,
-        tau_syn_I=tau_syn,
-        i_offset=0.0,
-    )
+    cell = _cell(neuron, neuron_parameters)
+    cells = cell.cells(sim, 0, 0.0)
     populations = {label: sim.Population(n, cells, label=label) for label, n in sizes.items()}
     for population in populations.values():
         population.initialize(
-            v=sim.RandomDistribution("uniform", low=0.0, high=THETA, rng=rng),
+            **{cell.potential: sim.RandomDistribution("uniform", low=0.0, high=THETA, rng=rng)}
         )
     # rate that holds the mean potential at threshold, and `eta` times it
     rate_ext = eta * 1e3 * THETA / (psp * TAU)
@@ -97,7 +103,7 @@ def build(
                 populations[source],
                 target,
                 sim.FixedNumberPreConnector(in_degree[source], with_replacement=True, rng=rng),
-                sim.StaticSynapse(weight=sign * weight, delay=DELAY),
+                sim.StaticSynapse(weight=cell.weight(sign * weight, 0, receptor), delay=DELAY),
                 receptor_type=receptor,
                 label=f"{source}→{label}",
             )
@@ -108,8 +114,27 @@ def build(
             background,
             target,
             sim.OneToOneConnector(),
-            sim.StaticSynapse(weight=weight, delay=DELAY),
+            sim.StaticSynapse(weight=cell.weight(weight, 0, "excitatory"), delay=DELAY),
             receptor_type="excitatory",
             label=f"background→{label}",
         )
     return populations
+
+
+def _cell(neuron: str, given: Mapping[str, float] | None) -> Substitute:
+    lif = {
+        "cm": CM, "tau_m": TAU, "v_rest": 0.0, "v_reset": V_RESET, "v_thresh": THETA,
+        "tau_refrac": TAU_REFRAC, "tau_syn_E": TAU_SYN, "tau_syn_I": TAU_SYN,
+    }  # fmt: skip
+    return substitute(neuron, lif, [THETA / 2], given)
+
+
+def statements(
+    *,
+    neuron: str = LIF,
+    neuron_parameters: Mapping[str, float] | None = None,
+    **_others: Any,
+) -> Sequence[str]:
+    """What is to be said of the network with these parameters."""
+    said = _cell(neuron, neuron_parameters).statement
+    return (said,) if said else ()

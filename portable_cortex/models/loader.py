@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Real
@@ -16,7 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import InvalidValueError, ModelError, ModelWarning, UnknownNameError
+from ..errors import (
+    InvalidValueError,
+    ModelError,
+    ModelWarning,
+    PortableCortexError,
+    UnknownNameError,
+)
 from .user_code import describe, is_asked_to_end, located, place_of, shown
 
 MODELS = {
@@ -32,7 +38,7 @@ def warn_model(message: str) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """A network description: a ``build(sim, ...)`` and, if there are any, published rates.
+    """A network description: a ``build(sim, ...)``, and what is published and to be said of it.
 
     Attributes
     ----------
@@ -42,6 +48,8 @@ class Model:
         ``build(sim, **parameters) -> dict of label to Population``.
     published_rates : callable or None
         ``published_rates(**parameters) -> dict of label to spikes/s``.
+    statements : callable or None
+        ``statements(**parameters) -> sequence of str``, sentences about the network.
     file : str or None
         A user's file.
     source : bytes or None
@@ -51,6 +59,7 @@ class Model:
     name: str
     build: Callable[..., Mapping[str, Any]]
     published_rates: Callable[..., Mapping[str, float]] | None = None
+    statements: Callable[..., Sequence[str]] | None = None
     file: str | None = None
     source: bytes | None = None
 
@@ -153,6 +162,38 @@ class Model:
             )
         return {str(label): float(rate) for label, rate in returned.items()}, ""
 
+    def said(self, parameters: Mapping[str, Any]) -> list[str]:
+        """What the model says of the network with these parameters.
+
+        Raises
+        ------
+        ModelError
+            For a mistake in it.
+        PortableCortexError
+            For parameters that do not go together.
+
+        Examples
+        --------
+        >>> load_model("pd14").said({})
+        []
+        """
+        if self.statements is None:
+            return []
+        try:
+            returned = self.statements(**parameters)
+        except PortableCortexError:
+            raise
+        except BaseException as error:
+            if is_asked_to_end(error):
+                raise
+            raise located(error, file=self.file) or ModelError(describe(error)) from error
+        if not isinstance(returned, (list, tuple)) or not all(isinstance(s, str) for s in returned):
+            raise ModelError(
+                f"statements() of model {self.name!r} must return a list of sentences, not "
+                f"{shown(returned)}"
+            )
+        return list(returned)
+
 
 def _is_number(value: Any) -> bool:
     try:
@@ -179,7 +220,7 @@ def load_model(name: str | Path) -> Model:
     Examples
     --------
     >>> sorted(load_model("brunel2000").parameters)
-    ['eta', 'g', 'scale', 'seed']
+    ['eta', 'g', 'neuron', 'neuron_parameters', 'scale', 'seed']
     """
     text = str(name)
     if text in MODELS:
@@ -216,6 +257,7 @@ def _model(
     name: str, module: ModuleType, file: str | None = None, source: bytes | None = None
 ) -> Model:
     build, published = getattr(module, "build", None), getattr(module, "published_rates", None)
+    statements = getattr(module, "statements", None)
     if build is None or not _takes_a_simulator(build):
         raise ModelError(
             f"{module.__file__} has no function build(sim, ...) that returns its populations by "
@@ -226,7 +268,12 @@ def _model(
             f"{module.__file__}: published_rates must be a function that returns a dict of label "
             f"to spikes/s, not {shown(published)}"
         )
-    return Model(name, build, published, file, source)
+    if statements is not None and not callable(statements):
+        raise ModelError(
+            f"{module.__file__}: statements must be a function that returns a list of sentences, "
+            f"not {shown(statements)}"
+        )
+    return Model(name, build, published, statements, file, source)
 
 
 def _takes_a_simulator(build: Any) -> bool:

@@ -17,8 +17,29 @@ from .loader import warn_model
 from .parameters import PD14
 from .scaling import ScaledMicrocircuit
 from .scaling import scale as scale_circuit
+from .substitution import LIF, Substitute, substitute
 
 INITIAL_POTENTIALS = ("optimized", "original")
+
+MEAN_POTENTIALS = (-63.4, -58.9, -59.0, -59.2, -58.8, -57.5, -62.6, -57.3)
+"""Of the populations at full scale, mV, measured in a simulation: where synapses are compared."""
+
+REVERSALS = {"e_rev_E": 0.0, "e_rev_I": -80.0}
+"""Of synaptic conductances, mV, for neurons that have such; the published network has currents."""
+
+NEURONS: Mapping[str, Mapping[str, float]] = {
+    # the rate of LIF neurons at the network's input, measured outside of the network
+    "lif_escape_curr_exp": {"v_thresh": -60.0},
+    "eif_curr_exp": {"v_thresh": -51.9},
+    # Schwalger, Deger & Gerstner 2017, doi:10.1371/journal.pcbi.1005507
+    "gif_curr_exp": {"delta_v": 5.0, "lambda0": 10.0},
+    "gif_cond_exp": {"delta_v": 5.0, "lambda0": 10.0},
+    # its parabola has the leak of the LIF neuron at rest: k = cm / (tau_m (v_thresh - v_rest))
+    "izhikevich_2007": {
+        "cm": 0.25, "k": 5 / 3, "v_rest": -65.0, "v_thresh": -50.0, "c": -65.0,
+    },
+}  # fmt: skip
+"""Parameters of other neurons in this network, where the LIF neuron's names do not tell them."""
 
 
 def build(
@@ -31,6 +52,8 @@ def build(
     v0: str = "optimized",
     thalamic_pulses: Sequence[float] = (),
     dc_transients: Sequence[tuple[str, float, float, float]] = (),
+    neuron: str = LIF,
+    neuron_parameters: Mapping[str, float] | None = None,
     seed: int = 1,
 ) -> dict[str, Any]:
     """Build the microcircuit in the PyNN namespace `sim`.
@@ -52,6 +75,11 @@ def build(
         Onsets (ms) of 10 ms pulses of 902 thalamic neurons at 120 spikes/s.
     dc_transients : sequence of (population, onset, duration, amplitude)
         Constant currents (nA) into all neurons of a population from `onset` for `duration` ms.
+    neuron : str
+        Neuron model, if it is another: of the catalogue, of PyNN, or a file in NESTML. Its synapses
+        move the potential as the published ones do (`substitution`).
+    neuron_parameters : dict of str to float, optional
+        Parameters of the neuron model that are others, in its units.
     seed : int
         Of the random numbers that are drawn here; a simulator that draws its own is seeded when
         it is set up.
@@ -83,18 +111,19 @@ def build(
     scaled = scale_circuit(circuit, n_scale, k_scale, drive)
     for label, *_ in dc_transients:
         circuit.index(label)  # before anything is built
+    cell = _cell(neuron, neuron_parameters)
     _warn_if_silent(scaled)
     rng = sim.NumpyRNG(seed=seed)
 
     populations: dict[str, Any] = {}
     for i, label in enumerate(circuit.populations):
-        cells = sim.IF_curr_exp(**circuit.neuron.as_pynn(), i_offset=float(scaled.dc[i]))
+        cells = cell.cells(sim, i, float(scaled.dc[i]))
         populations[label] = sim.Population(scaled.sizes[i], cells, label=label)
         mean, sd = circuit.v0_original_mean, circuit.v0_original_sd
         if v0 == "optimized":
             mean, sd = circuit.v0_optimized_mean[i], circuit.v0_optimized_sd[i]
         populations[label].initialize(
-            v=sim.RandomDistribution("normal", mu=mean, sigma=sd, rng=rng)
+            **{cell.potential: sim.RandomDistribution("normal", mu=mean, sigma=sd, rng=rng)}
         )
 
     def synapse(weight: float, delay: float) -> Any:
@@ -123,15 +152,16 @@ def build(
             if scaled.synapses[i, j] == 0:
                 continue
             excitatory = circuit.is_excitatory(j)
+            receptor = "excitatory" if excitatory else "inhibitory"
             sim.Projection(
                 populations[source],
                 populations[target],
                 sim.FixedTotalNumberConnector(int(scaled.synapses[i, j]), rng=rng),
                 synapse(
-                    float(scaled.weights[i, j]),
+                    cell.weight(float(scaled.weights[i, j]), i, receptor),
                     circuit.delay_exc if excitatory else circuit.delay_inh,
                 ),
-                receptor_type="excitatory" if excitatory else "inhibitory",
+                receptor_type=receptor,
                 label=f"{source}→{target}",
             )
 
@@ -146,13 +176,16 @@ def build(
                 background,
                 populations[label],
                 sim.OneToOneConnector(),
-                sim.StaticSynapse(weight=scaled.weight_ext, delay=circuit.delay_ext),
+                sim.StaticSynapse(
+                    weight=cell.weight(scaled.weight_ext, i, "excitatory"), delay=circuit.delay_ext
+                ),
                 receptor_type="excitatory",
                 label=f"background→{label}",
             )
 
     for label, onset, duration, amplitude in dc_transients:
-        current = sim.DCSource(amplitude=amplitude, start=onset, stop=onset + duration)
+        own = amplitude * float(cell.currents[circuit.index(label)])
+        current = sim.DCSource(amplitude=own, start=onset, stop=onset + duration)
         populations[label].inject(current)
 
     if len(thalamic_pulses):
@@ -164,7 +197,9 @@ def build(
                     thalamus,
                     populations[label],
                     sim.FixedTotalNumberConnector(int(scaled.thalamic_synapses[i]), rng=rng),
-                    synapse(scaled.thalamic_weight, circuit.delay_exc),
+                    synapse(
+                        cell.weight(scaled.thalamic_weight, i, "excitatory"), circuit.delay_exc
+                    ),
                     receptor_type="excitatory",
                     label=f"TC→{label}",
                 )
@@ -172,8 +207,46 @@ def build(
     return populations
 
 
-def published_rates(**_parameters: Any) -> Mapping[str, float]:
+def _cell(neuron: str, given: Mapping[str, float] | None) -> Substitute:
+    lif = {**PD14.neuron.as_pynn(), **REVERSALS}
+    return substitute(
+        neuron,
+        lif,
+        MEAN_POTENTIALS,
+        given,
+        usual=NEURONS.get(neuron),
+    )
+
+
+def statements(
+    *,
+    neuron: str = LIF,
+    neuron_parameters: Mapping[str, float] | None = None,
+    scale: float = 0.1,
+    k_scale: float | None = None,
+    **_others: Any,
+) -> Sequence[str]:
+    """What is to be said of the network with these parameters."""
+    said = _cell(neuron, neuron_parameters).statement
+    if not said:
+        return ()
+    if (scale if k_scale is None else k_scale) != 1:
+        said += (
+            "; the constant currents that replace the input lost by scaling are those for the "
+            f"published rates of {LIF}, which this neuron need not have"
+        )
+    return (said,)
+
+
+def published_rates(
+    *,
+    neuron: str = LIF,
+    neuron_parameters: Mapping[str, float] | None = None,
+    **_others: Any,
+) -> Mapping[str, float]:
     """Published stationary rates (spikes/s): full scale, Poisson drive (see `parameters`)."""
+    if neuron != LIF or neuron_parameters:
+        return {}
     return dict(zip(PD14.populations, PD14.full_rates, strict=True))
 
 

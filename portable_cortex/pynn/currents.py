@@ -16,13 +16,35 @@ from pyNN import errors
 from pyNN.parameters import ParameterSpace, Sequence
 from pyNN.standardmodels import electrodes
 
-from ..errors import ModelError
+from ..errors import ModelError, UnsupportedError
 from .draws import Stream
 from .grid import nearest_steps
-from .population import same_names
+from .population import is_modelled, same_names
 
 F64 = NDArray[np.float64]
 NOISE = 15  # the quantity that is drawn, after those of `draws` and of the built-in engine
+
+
+def check_injectable(celltype: Any) -> None:
+    """Raise an error for a neuron model that has no input for a current.
+
+    Parameters
+    ----------
+    celltype : class
+
+    Raises
+    ------
+    UnsupportedError
+    """
+    if not is_modelled(celltype):
+        return
+    currents = celltype.neuron.currents
+    if not currents or not currents[0].unit.endswith("A"):
+        has = f"{currents[0].name} in {currents[0].unit or 'no unit'}" if currents else "none"
+        raise UnsupportedError(
+            f"{celltype.neuron.name} cannot take an injected current: it needs a continuous input "
+            f"in ampere, and has {has}; add one to the model (input: i_inject pA <- continuous)"
+        )
 
 
 class CurrentSource:
@@ -96,6 +118,8 @@ class CurrentSource:
         cells = list(cells)
         if not all(cell.celltype.injectable for cell in cells):
             raise TypeError("Can't inject current into a spike source.")
+        for kind in {type(cell.celltype) for cell in cells}:
+            check_injectable(kind)
         self.state.check_alive(*{id(c.parent): c.parent for c in cells}.values())
         self.state.touch("a current source")
         self.cells = sorted({*self.cells, *map(int, cells)})

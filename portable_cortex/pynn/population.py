@@ -19,8 +19,16 @@ from .state import ID
 from .synapses import common_receptor_types
 from .values import lazy
 
-POSITIVE = {"tau_m", "cm", "tau_syn_E", "tau_syn_I", "tau_w"}
-NOT_NEGATIVE = {"tau_refrac", "delta_T", "rate", "start", "duration"}
+POSITIVE = {
+    "tau_m", "cm", "tau_syn_E", "tau_syn_I", "tau_w", "tau_sfa", "tau_rr", "tau_eta", "tau_gamma",
+    "delta_v", "g_leak",
+}  # fmt: skip
+NOT_NEGATIVE = {"tau_refrac", "delta_T", "lambda0", "rate", "start", "duration"}
+
+
+def is_modelled(celltype: Any) -> bool:
+    """Whether a cell type stands for a model of a user's (`portable_cortex.neurons.celltype`)."""
+    return hasattr(celltype, "neuron") and not celltype.is_standard
 
 
 def times_of(train: Any) -> NDArray[np.float64]:
@@ -35,7 +43,8 @@ def check_parameter(name: str, values: Any) -> None:
     ----------
     name : str
     values : array
-        One for each cell; of ``spike_times``, a sequence for each.
+        One for each cell; of ``spike_times``, a sequence for each, and of others, PyNN's
+        `ArrayParameter`.
 
     Examples
     --------
@@ -57,7 +66,7 @@ def check_parameter(name: str, values: Any) -> None:
                 continue
             raise errors.InvalidParameterValueError(f"spike times must be {problem}")
         return
-    numbers = np.asarray(values, float)
+    numbers = np.asarray([np.ravel(getattr(v, "value", v)) for v in np.ravel(values)], float)
     wrong = ~np.isfinite(numbers) | (numbers <= 0 if name in POSITIVE else False)
     if name in NOT_NEGATIVE:
         wrong |= numbers < 0
@@ -374,8 +383,10 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
         defaults = self.celltype.default_initial_values
+        if is_modelled(self.celltype):
+            defaults = self.celltype.initial_values(self.parameters, state.dt)
         self.initial: dict[str, NDArray[np.float64]] = {
-            name: np.full(self.size, float(defaults.get(name, 0.0)))
+            name: np.array(np.broadcast_to(np.asarray(defaults.get(name, 0.0), float), self.size))
             for name in self.state_variables()
         }
         self.made()
@@ -389,6 +400,8 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
     def check(self, parameters: Mapping[str, NDArray[Any]]) -> None:
         """Raise an error for values that no cell of this backend can have."""
         for name, values in parameters.items():
+            if is_modelled(self.celltype):
+                values = values[~np.isinf(values)]  # such as a bound that is none
             check_parameter(name, values)
 
     def state_variables(self) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from pyNN import common, errors
 
-from ..errors import InvalidValueError, ModelError
+from ..errors import InvalidValueError, ModelError, SimulationError
 from .grid import nearest_steps
 
 
@@ -15,6 +16,29 @@ class ID(int, common.IDMixin):  # type: ignore[misc]  # PyNN is untyped
 
     def __init__(self, n: int) -> None:
         common.IDMixin.__init__(self)
+
+
+def check_finite(population: Any, variable: str, values: Any, t: float, first: int = 0) -> None:
+    """Raise `SimulationError` for cells whose equations have run away.
+
+    Parameters
+    ----------
+    population : Population
+    variable : str
+    values : array
+        Of cells of the population, one after the other.
+    t : float
+        Model time by which it had happened, ms.
+    first : int, optional
+        Which cell the first value is of.
+    """
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise SimulationError(
+            f"{variable} of cell {first + wrong[0]} of population {population.label} was "
+            f"{np.asarray(values)[wrong[0]]} at {t:g} ms: its equations ran away; the input is too "
+            "strong, or the time step too large"
+        )
 
 
 class State(common.control.BaseState):  # type: ignore[misc]

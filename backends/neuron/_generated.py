@@ -1,0 +1,125 @@
+"""Cell types for neuron models in NESTML: each has a mechanism of its own, kept in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pyNN import errors
+
+from portable_cortex.neurons import celltype, library
+
+from ._cells import GridCell
+from ._mechanisms import compiled
+from ._pynn import h, load_mechanisms, simulator
+from ._writing import Mechanism, local, mechanism
+
+F64 = NDArray[np.float64]
+
+
+class GeneratedCell(GridCell):
+    """A neuron of a model; each model has a class of its own.
+
+    Attributes
+    ----------
+    mechanism : Mechanism
+    ports : tuple of str
+        Receptor types, in the order of their numbers.
+    factors : dict of str to float
+        A variable in the model's unit times this is that of the mechanism.
+    takes_current : bool
+    """
+
+    mechanism: ClassVar[Mechanism]
+    ports: ClassVar[tuple[str, ...]]
+    factors: ClassVar[Mapping[str, float]]
+    takes_current: ClassVar[bool]
+
+    def __init__(self) -> None:
+        super().__init__(getattr(h, self.mechanism.name))
+        self.initial_values: dict[str, float] = {}
+
+    def memb_init(self) -> None:
+        """Called by pyNN.neuron before the first step."""
+        for variable, value in self.initial_values.items():
+            setattr(self.source, f"i_{variable}", value * self.factors[variable])
+
+    def set_state(self, variable: str, value: float) -> None:
+        """Set a state variable, now."""
+        setattr(self.source, local(variable), value * self.factors[variable])
+        self.source.observe()
+
+    def reference(self, variable: str) -> Any:
+        """Where NEURON has a variable."""
+        if variable in {q.name for q in self.mechanism.neuron.inlines}:
+            self.source.observed = 1
+            self.source.observe()
+        return getattr(self.source, f"_ref_{local(variable)}")
+
+
+def set_parameters(cells: list[GeneratedCell], parameters: Mapping[str, F64]) -> None:
+    """Set what the mechanisms of some cells of a model get from parameters (in its units).
+
+    Raises
+    ------
+    pyNN.errors.InvalidParameterValueError
+        Where its equations have no solution with these parameters.
+    """
+    if not cells:
+        return
+    own, step = cells[0].mechanism, simulator.state.dt
+    # what is the same for all is computed once
+    columns = {n: v[:1] if np.all(v == v[0]) else v for n, v in parameters.items()}
+    try:
+        values = own.values(columns, step)
+    except ValueError as error:
+        raise errors.InvalidParameterValueError(
+            f"{own.neuron.name}: the equations have no solution with these parameters"
+        ) from error
+    for name, column in values.items():
+        for cell, value in zip(cells, np.broadcast_to(column, len(cells)).tolist(), strict=True):
+            setattr(cell.source, name, value)
+    for cell in cells:
+        cell.source.observe()
+
+
+def nestml_cell_type(name: str, nestml_description: Any) -> Any:
+    """A cell type for a neuron model in NESTML, whose mechanism is compiled if it has not been.
+
+    Parameters
+    ----------
+    name : str
+        Of the class.
+    nestml_description : str or Path
+        A file, a text in NESTML, or a name of the catalogue.
+
+    Raises
+    ------
+    InvalidValueError, UnsupportedError
+        For a mistake in the model: its line and column; for what PyNN has no name for.
+    BackendUnavailableError
+        Where there is no compiler, or it fails.
+
+    Examples
+    --------
+    >>> import portable_cortex
+    >>> sim = portable_cortex.simulator("neuron")
+    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
+    -51.0
+    """
+    made = celltype.cell_type(name, library.load(nestml_description))
+    neuron = made.neuron
+    written = mechanism(neuron, made.recordable)
+    if not hasattr(h, written.name):
+        load_mechanisms(compiled({f"{written.name}.mod": written.text.encode()}))
+    own = {
+        "__doc__": made.__doc__,
+        "mechanism": written,
+        "ports": made.receptor_types,
+        "factors": {q.name: float(q.factor) for q in (*neuron.state, *neuron.inlines)},
+        "takes_current": bool(neuron.currents),
+    }
+    made.model = type(name, (GeneratedCell,), own)
+    return made

@@ -1,0 +1,71 @@
+"""Neuron models: how NESTML is read, and what a model does beside NEST's own cells."""
+
+from __future__ import annotations
+
+import importlib.util
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portable_cortex.neurons.expressions import (
+    Binary,
+    Call,
+    Choice,
+    Name,
+    Number,
+    Unary,
+    folded,
+    parsed,
+    text,
+)
+
+needs_nestml = pytest.mark.skipif(
+    importlib.util.find_spec("pynestml") is None, reason="pip install portable-cortex[nestml]"
+)
+
+# --- expressions ----------------------------------------------------------------------------------
+
+leaves = st.one_of(
+    st.sampled_from("abxy").map(Name),
+    st.integers(0, 30).map(lambda n: Number(Fraction(n))),
+    st.sampled_from(["0.1", "2.5", "0.04"]).map(lambda said: Number(Fraction(said))),
+)
+expressions = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(
+            Binary, st.sampled_from(["+", "-", "*", "/", "**", "<", ">=", "and"]), inner, inner
+        ),
+        st.builds(Unary, st.sampled_from(["-", "not"]), inner),
+        st.builds(lambda a, b: Call("max", (a, b)), inner, inner),
+        st.builds(Choice, inner, inner, inner),
+    ),
+    max_leaves=12,
+)
+
+
+@given(expressions)
+def test_what_is_written_is_read_alike(expression):
+    assert parsed(text(expression)) == expression
+
+
+@given(st.recursive(leaves, lambda inner: st.builds(Binary, st.sampled_from("+-*/"), inner, inner)))
+def test_folding_keeps_values(expression):
+    from portable_cortex.neurons.reference import evaluate
+
+    values = {"a": np.float64(0.7), "b": np.float64(-1.3), "x": np.float64(2.1), "y": np.float64(5)}
+    with np.errstate(all="ignore"):
+        try:
+            before = evaluate(expression, values)
+        except ZeroDivisionError:
+            return
+        after = evaluate(folded(expression), values)
+    if np.isfinite(before):
+        assert after == pytest.approx(before, rel=1e-9, abs=1e-9)
+
+
+def test_factors_of_units_fold_without_rounding():
+    assert text(folded(parsed("unit * (0.001 * w) * 1000"))) == "unit * w"

@@ -1,0 +1,108 @@
+"""A neuron model in NESTML does on every backend what the reference says."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from neuron_chance import SIZE, intervals
+from neuron_runs import CHANCE, INPUTS, in_reference, on_backend
+
+import portable_cortex
+from portable_cortex.errors import SimulationError
+from portable_cortex.neurons import celltype, library
+
+BACKENDS = ("builtin", "nest", "brian2", "neuron")
+OPTIONS = {"brian2": {"mode": "runtime", "target": "numpy"}}  # compiling takes longer than running
+DURATION, STEP = 200.0, 0.1
+TOLERANCE = {"solver": 1e-3}  # of the range of a variable; beside the exact solution
+USUAL = ("adex_curr_exp", "glif5_curr_alpha", "mat2_curr_exp")  # a solver, convolutions, neither
+MODELS = [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in INPUTS]
+
+
+RUNAWAY = """
+model runaway_neuron:
+    state:
+        v mV = -1 mV
+    equations:
+        v' = v**2 / (1 mV * 1 ms)
+    input:
+        spikes <- spike
+    output:
+        spike
+    update:
+        integrate_odes()
+    onReceive(spikes):
+        v += 1 mV * spikes * 1 s
+    onCondition(v < -100 mV):
+        emit_spike()
+"""
+
+
+@functools.cache
+def expected(model):
+    """Of the reference, which takes longer than most backends."""
+    record = celltype.state_names(library.load(model))
+    return in_reference(model, INPUTS[model], DURATION, STEP, record)
+
+
+def simulator(backend):
+    return portable_cortex.simulator(backend, options=OPTIONS.get(backend, {}))
+
+
+def test_every_model_of_the_catalogue_has_its_input():
+    assert set(INPUTS) == set(library.catalogue())
+
+
+def test_the_list_says_how_each_backend_advances_each_model(call):
+    status, out, _ = call("neurons", "list")
+    assert status == 0
+    rows = {cells[1].strip(): cells[3:-1] for line in out.splitlines()
+            if len(cells := line.split("│")) > 3 and cells[1].strip()}  # fmt: skip
+    assert set(library.catalogue()) == set(rows)
+    for name, cells in rows.items():
+        assert {cell.strip() for cell in cells} == {library.load(name).solution}
+    assert rows["izhikevich_2003"][0].strip() == "as written"
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_does_what_the_reference_says(backend, model):
+    reference = expected(model)
+    sim = simulator(backend)
+    sim.setup(timestep=STEP)
+    cells = sim.nestml_cell_type("Cells", model)
+    own = on_backend(sim, cells, INPUTS[model], DURATION, STEP, list(reference.variables))
+    sim.end()
+    assert model in CHANCE or sum(map(len, reference.spikes)) > 10
+    for spikes, wanted in zip(own.spikes, reference.spikes, strict=True):
+        assert spikes.tolist() == wanted.tolist()
+    for name, values in reference.variables.items():
+        largest = np.abs(own.variables[name] - values).max()
+        assert largest <= TOLERANCE.get(cells.neuron.solution, 1e-9) * np.ptp(values), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", CHANCE)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_intervals_are_as_likely_as_the_formula_says(backend, model):
+    sim = simulator(backend)
+    cells = sim.nestml_cell_type("Cells", model)
+    assert min(intervals(sim, cells, model, STEP)) > SIZE
+
+
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=pytest.mark.slow) if b in ("nest", "neuron") else b
+                for b in BACKENDS]
+)  # fmt: skip
+def test_equations_that_run_away_are_an_error(backend):
+    sim = simulator(backend)
+    sim.setup(timestep=STEP)
+    cells = sim.nestml_cell_type("Runaway", RUNAWAY)
+    sim.Population(2, cells(), label="calm")
+    wild = sim.Population(3, cells(), label="wild")
+    wild.initialize(v=[-1.0, 2.0, -1.0])
+    with pytest.raises(SimulationError, match=r"v of cell 1 of population wild was \S+ at"):
+        sim.run(20.0)
+    sim.end()
