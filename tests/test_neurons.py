@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -69,3 +71,38 @@ def test_folding_keeps_values(expression):
 
 def test_factors_of_units_fold_without_rounding():
     assert text(folded(parsed("unit * (0.001 * w) * 1000"))) == "unit * w"
+
+
+WITHOUT_SIMULATORS = """
+import sys
+
+sys.modules.update(dict.fromkeys(["brian2", "nest", "neuron", "pynestml", "odetoolbox"]))
+from portable_cortex.cli.entry import main
+
+sys.argv = ["portable-cortex", "neurons", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("backend", ["builtin", "nest", "brian2", "neuron"])
+def test_what_backends_make_of_a_model_needs_no_simulator(backend):
+    arguments = ["show", "mat2_curr_exp", "--backend", backend]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SIMULATORS, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "th_1" in done.stdout
+
+
+def test_the_catalogue_is_listed_without_simulators():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SIMULATORS, "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mat2_curr_exp" in done.stdout

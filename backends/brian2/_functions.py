@@ -20,8 +20,6 @@ _WRITTEN: dict[str, tuple[str, str, str, Any]] = {
     "erfc": ("x", "std::erfc(x)", "_erfc(x)", special.erfc),
 }
 _IN_C = {"below": "floor", "above": "ceil", "nearest": "rint", "erf": "erf", "erfc": "erfc"}
-NAMES = {"min": "least", "max": "greatest", "floor": "below", "ceil": "above", "round": "nearest"}
-"""What functions of `portable_cortex.neurons.expressions` are called here, if not the same."""
 
 
 def _function(name: str) -> Function:

@@ -33,8 +33,8 @@ from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron
 from portable_cortex.neurons.lowering import CONSTANT, FIRED, PARTS, TEMPORARY
 from portable_cortex.neurons.reference import ALMOST
 
-from ._functions import NAMES
-
+NAMES = {"min": "least", "max": "greatest", "floor": "below", "ceil": "above", "round": "nearest"}
+"""What functions of `portable_cortex.neurons.expressions` are called here (see `_functions`)."""
 PREFIX = "m_"
 INJECTED, SPIKES = "i_injected", "fired"  # variables of every group
 _OWN = "__n"  # what names of values begin with that are computed on the way
