@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 import portable_cortex
 from portable_cortex.errors import InvalidValueError, SimulationError, UnsupportedError
+from portable_cortex.neurons import library
+from portable_cortex.neurons.reference import Reference
 
 STEP = 0.1
 
@@ -801,3 +803,57 @@ def test_too_large_networks_are_refused_before_they_are_built(monkeypatch):
     monkeypatch.setattr(_memory, "free_bytes", lambda: 200_000)
     with pytest.raises(SimulationError, match=r"synapses need .* GB, .* GB free"):
         microcircuit(backend="builtin", duration=1.0)
+
+
+INTERNALS = """
+model internals_neuron:
+    state:
+        v mV = -70 mV
+        i pA = 0 pA
+
+    equations:
+        i' = -i / tau
+        v' = (-70 mV - v + 2 mV * exp((v + 50 mV) / (2 mV)) * (1 - exp(-tau / (3 ms)))) / (10 ms) + i / (250 pF)
+
+    parameters:
+        tau ms = 2 ms
+
+    internals:
+        unit pA = e / tau * 1 ms * 1 pA
+
+    input:
+        spikes <- spike
+
+    output:
+        spike
+
+    update:
+        integrate_odes()
+
+    onReceive(spikes):
+        i += spikes * unit * 1 s
+
+    onCondition(v >= -30 mV):
+        v = -70 mV
+        emit_spike()
+"""  # noqa: E501
+
+
+def test_inputs_and_slopes_of_a_model_may_be_of_its_internals(sim):
+    """A factor of an input, and an exponential function that is constant, before a solver."""
+    cells = sim.Population(1, sim.nestml_cell_type("Internals", INTERNALS)())
+    cells.record(["v", "i"])
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[2.0]))
+    sim.Projection(
+        source, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=500.0, delay=1.0),
+        receptor_type="spikes",
+    )  # fmt: skip
+    sim.run(20.0)
+    v, i = (cells.get_data().segments[0].filter(name=n)[0].magnitude[:, 0] for n in ("v", "i"))
+    reference = Reference(library.load(INTERNALS), 0.1)
+    arrivals = np.zeros(200)
+    arrivals[29] = 500.0
+    course = reference.run(200, {"spikes": arrivals}, record=["v", "i"])
+    np.testing.assert_allclose(i[1:], course.variables["i"][:, 0], rtol=1e-12)
+    np.testing.assert_allclose(v[1:], course.variables["v"][:, 0], atol=1e-5)
+    assert v.max() > -69.0

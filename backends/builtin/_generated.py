@@ -21,7 +21,7 @@ from portable_cortex.neurons.expressions import names
 from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.lowering import assigned_values
 from portable_cortex.neurons.numbers import in_form, numbers
-from portable_cortex.neurons.reference import evaluate
+from portable_cortex.neurons.reference import evaluate, resolved
 
 from . import _compiling, _functions, _llvm, _threefry, _writing
 
@@ -95,9 +95,11 @@ class Model:
         known = numbers(self.plan.neuron, parameters, step)
         return [np.atleast_1d(np.asarray(evaluate(c, known), float)) for c in self._constants]
 
-    def scales(self, parameters: Mapping[str, F64]) -> list[F64]:
+    def scales(self, parameters: Mapping[str, F64], step: float) -> list[F64]:
         """A variable in the model's unit is that of the engine times this, plus `centres`."""
         known = in_form(self.neuron, parameters)
+        if any(names(e) - set(known) for e in self.plan.factors.values()):
+            known = resolved(self.neuron, step, known)
         units = {q.name: float(q.factor) for q in self.neuron.state}
         scales = {n: evaluate(e, known) for n, e in self.plan.factors.items()}
         return [np.asarray(scales.get(n, 1.0), float) / units.get(n, 1.0) for n in self.variables]

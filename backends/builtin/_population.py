@@ -75,7 +75,7 @@ class Population(floor.Population):
 
     def scale(self, variable: int) -> F64:
         """What the engine's values of a variable are to be multiplied with."""
-        scale = self.celltype.model.scales(self.parameters)[variable]
+        scale = self.celltype.model.scales(self.parameters, self._simulator.state.dt)[variable]
         return np.broadcast_to(scale, self.size)
 
     def centre(self, variable: int) -> F64:

@@ -302,7 +302,7 @@ class _Writer:
 
         def near(part: Expression) -> Expression:
             match part:
-                case Call("exp", (argument,)):
+                case Call("exp", (argument,)) if not names(argument) <= self.constants.known:
                     return Call(
                         NEAR_EXP2, (lowering.scaled(argument, LOG2E, self.constants.known),)
                     )
