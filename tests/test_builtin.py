@@ -810,6 +810,8 @@ model internals_neuron:
     state:
         v mV = -70 mV
         i pA = 0 pA
+        is_high boolean = false
+        n real = 0
 
     equations:
         i' = -i / tau
@@ -829,6 +831,9 @@ model internals_neuron:
 
     update:
         integrate_odes()
+        if is_high or i > 5000 pA:
+            n += 1
+        is_high = v > -69 mV
 
     onReceive(spikes):
         i += spikes * unit * 1 s
@@ -840,20 +845,22 @@ model internals_neuron:
 
 
 def test_inputs_and_slopes_of_a_model_may_be_of_its_internals(sim):
-    """A factor of an input, and an exponential function that is constant, before a solver."""
+    """A factor of an input, a constant exponential function before a solver, a truth value."""
     cells = sim.Population(1, sim.nestml_cell_type("Internals", INTERNALS)())
-    cells.record(["v", "i"])
+    cells.record(["v", "i", "n"])
     source = sim.Population(1, sim.SpikeSourceArray(spike_times=[2.0]))
     sim.Projection(
         source, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=500.0, delay=1.0),
         receptor_type="spikes",
     )  # fmt: skip
     sim.run(20.0)
-    v, i = (cells.get_data().segments[0].filter(name=n)[0].magnitude[:, 0] for n in ("v", "i"))
+    data = cells.get_data().segments[0]
+    v, i, n = (data.filter(name=name)[0].magnitude[:, 0] for name in ("v", "i", "n"))
     reference = Reference(library.load(INTERNALS), 0.1)
     arrivals = np.zeros(200)
     arrivals[29] = 500.0
-    course = reference.run(200, {"spikes": arrivals}, record=["v", "i"])
+    course = reference.run(200, {"spikes": arrivals}, record=["v", "i", "n"])
     np.testing.assert_allclose(i[1:], course.variables["i"][:, 0], rtol=1e-12)
     np.testing.assert_allclose(v[1:], course.variables["v"][:, 0], atol=1e-5)
-    assert v.max() > -69.0
+    np.testing.assert_array_equal(n[1:], course.variables["n"][:, 0])
+    assert n[-1] > 0

@@ -197,13 +197,23 @@ def code(expression: Expression) -> str:
         case Unary(_, operand):
             return f"(not {code(operand)})"
         case Binary("and" | "or" as operator, left, right):
-            return f"({code(left)} {'&' if operator == 'and' else '|'} {code(right)})"
+            return f"({_truth(left)} {'&' if operator == 'and' else '|'} {_truth(right)})"
         case Binary("**", left, Number(value)) if float(value).is_integer() and 1 < value < 5:
             return "(" + " * ".join([code(left)] * int(value)) + ")"
         case Binary(operator, left, right):
             return f"({code(left)} {operator} {code(right)})"
         case Choice(condition, yes, no):
             return f"({code(yes)} if {code(condition)} else {code(no)})"
+
+
+def _truth(expression: Expression) -> str:
+    """A condition as a truth value: variables of that type are numbers in memory."""
+    match expression:
+        case Name(name) if name != RUNNING.name:
+            return f"({code(expression)} != 0)"
+        case Number() | Choice():
+            return f"({code(expression)} != 0)"
+    return code(expression)
 
 
 def _local(name: str) -> str:
