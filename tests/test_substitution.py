@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -59,6 +60,19 @@ def test_a_membrane_that_is_not_leaky_keeps_its_own_parameters():
     made = substitute("hh_squid_curr_alpha", LIF, [-60.0], {})
     assert set(made.parameters) == {"tau_syn_E", "tau_syn_I"}
     assert made.currents[0] == pytest.approx(0.1 / 0.25)  # capacitances
+
+
+def test_a_neuron_without_continuous_input_gets_constant_currents_by_its_parameter(tmp_path):
+    text = (
+        resources.files("portable_cortex.neurons") / "catalogue/lif_curr_exp.nestml"
+    ).read_text()
+    text = text.replace("        i_inject nA <- continuous\n", "").replace(" + i_inject", "")
+    file = tmp_path / "closed.nestml"
+    file.write_text(text.replace("i_offset nA = 0 nA", "I_e pA = 0 pA").replace("i_offset", "I_e"))
+    made = substitute(str(file), LIF, [-60.0], {"cm": 0.5})
+    assert made.offset == "I_e"
+    assert made.offsets[0] == pytest.approx(2000.0)  # pA for nA, twice the capacitance
+    assert made.weight(1.0, 0, "excitatory") == pytest.approx(2.0)
 
 
 def test_standard_neurons_are_those_of_the_catalogue():

@@ -21,11 +21,9 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidValueError, UnknownNameError, UnsupportedError
 from ..neurons import strength
-from ..neurons.celltype import cell_type
-from ..neurons.form import Neuron
+from ..neurons.form import Neuron, Quantity
 from ..neurons.library import load
 from ..neurons.numbers import in_form
-from ..neurons.standard import STANDARD
 
 F64 = NDArray[np.float64]
 Values = Mapping[str, float]
@@ -151,9 +149,12 @@ def substitute(
     for parameter, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidValueError(f"{parameter} of {name} must be a number, not {value!r}")
-    if name in STANDARD and name != LIF:
-        name = STANDARD[name].model
-    neuron = None if name == LIF else load(name)  # now: a file may change
+    neuron = None
+    if name != LIF:
+        from ..neurons.standard import STANDARD  # which imports PyNN
+
+        name = STANDARD[name].model if name in STANDARD else name
+        neuron = load(name)  # now: a file may change
     return _substitute(
         name, neuron, tuple(lif.items()), tuple(held), (*{**(usual or {}), **given}.items(),)
     )
@@ -175,6 +176,8 @@ def _substitute(
         factors = dict.fromkeys(RECEPTORS, ones)
         said = f"{LIF} with {', '.join(f'{n} {v:g}' for n, v in given.items())}" if given else ""
         return Substitute(LIF, {**own, **given}, "v", "i_offset", factors, ones, ones, said)
+    from ..neurons.celltype import cell_type
+
     made, base = cell_type("Substitute", neuron), cell_type("LIF", load("lif_curr_exp"))
     _check(name, given, made.default_parameters)
     potential = next((v for v in POTENTIALS if v in made.default_initial_values), None)
@@ -210,8 +213,18 @@ def _substitute(
                 "reversal potential on the wrong side?"
             )
     offset = next((q for q in made.neuron.parameters if q.name in OFFSETS), None)
-    with np.errstate(divide="ignore"):
-        currents = _speed(base, "v", own, held) / _speed(made, potential, parameters, held)
+    injected = next(iter(made.neuron.currents), None)  # PyNN knows one
+
+    def factor(current: Quantity | None) -> F64:
+        """Of a current; 1 where there is none, which is refused when it is wanted."""
+        if current is None:
+            return np.ones(len(held))
+        speed = strength.of_current(
+            made.neuron, potential, current.name, _values(made, parameters), held
+        )
+        return lif_speed / speed
+
+    lif_speed = strength.of_current(base.neuron, "v", "i_offset", _values(base, own), held)
     weights = {receptor: wanted[receptor].far / moved.far for receptor, moved in found.items()}
     return Substitute(
         name,
@@ -219,9 +232,9 @@ def _substitute(
         potential,
         offset.name if offset else "",
         weights,
-        currents,
-        currents * (1e3 / float(offset.factor) if offset else 1.0),
-        _statement(name, made.neuron, parameters, weights, currents),
+        factor(injected),
+        factor(offset) * (1e3 / float(offset.factor) if offset else 1.0),
+        _statement(name, made.neuron, parameters, weights, factor(injected or offset)),
     )
 
 
@@ -276,10 +289,6 @@ def _movements(
         )
         for receptor in RECEPTORS
     }
-
-
-def _speed(made: Any, potential: str, parameters: Values, held: Sequence[float]) -> F64:
-    return strength.of_current(made.neuron, potential, _values(made, parameters), held)
 
 
 def _values(made: Any, parameters: Values) -> dict[str, Any]:

@@ -128,17 +128,25 @@ def of_spike(
 
 
 def of_current(
-    neuron: Neuron, potential: str, parameters: Mapping[str, Any], held: Sequence[float]
-) -> F64:
-    """How fast an injected current of 1 nA moves the potential, mV/ms; 0 where none can be.
+    neuron: Neuron, potential: str, current: str, parameters: Mapping[str, Any],
+    held: Sequence[float],
+) -> F64:  # fmt: skip
+    """How fast a current of 1 nA moves the potential, mV/ms.
 
-    Parameters and errors are those of `of_spike`.
+    `current` is the name of a continuous input, or of a parameter. Other parameters are those of
+    `of_spike`.
+
+    Examples
+    --------
+    >>> from portable_cortex.neurons.library import load
+    >>> lif = load("lif_curr_exp")
+    >>> float(of_current(lif, "v", "i_offset", {"cm": 250.0, "i_offset": 0.0}, [-60.0])[0])
+    4.0
     """
-    pair = [_cells(neuron, potential, parameters, held) for _ in range(2)]
-    if not neuron.currents:
-        return np.zeros(len(held))
-    (quantity,) = neuron.currents
-    pair[1].values[quantity.name] = np.full(len(held), 1e3)  # pA
+    more = {current: parameters[current] + 1e3} if current in parameters else {}  # pA
+    pair = [_cells(neuron, potential, {**parameters, **added}, held) for added in ({}, more)]
+    if not more:
+        pair[1].values[current] = np.full(len(held), 1e3)
     if potential in {e.variable for e in neuron.equations}:
         slope = function(neuron.equation(potential).derivative)
         first, second = (slope(cells.values, None)[0] for cells in pair)
