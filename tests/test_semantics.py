@@ -1995,7 +1995,7 @@ def integral_of_an_alpha_current(sim: Any) -> float:
     cells.set(tau_syn_E=2.0)
     sim.run(40.0)
     v = potential(cells)
-    return float(v[-1] - v[24])
+    return float((v[-1] - v[24]).item())
 
 
 @row("parameters-between-runs", everywhere=True)  # in the modes that the tests run
