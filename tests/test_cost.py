@@ -64,6 +64,12 @@ def test_runs_of_older_versions_do_not_say_their_core_seconds(recorded):
     assert not any(f.name.startswith("core-seconds") for f in cost.figures())
 
 
+def test_threads_that_built_the_network_of_a_gpu_are_not_held(recorded):
+    about = {**recorded.metadata, "options": {"threads": 3, "device": "cuda"}}
+    cost = cost_of({**about, "cpu_s": {"simulate": 2.0}})
+    assert (cost.threads, cost.core_seconds_held) == (None, None)
+
+
 def test_energy_per_synaptic_event(recorded):
     cost = cost_of(with_energy(recorded, OUTLET, BOARDS))
     events = recorded.metadata["synaptic_events"]

@@ -27,6 +27,10 @@ class BuiltinOptions(BackendOptions):
         least=1,
         most=255,
     )
+    device: Literal["cpu", "cuda"] = option(
+        "cpu",
+        "what simulates: the threads, or a GPU of NVIDIA (`pip install portable-cortex[cuda]`)",
+    )
     precision: Literal["double", "single"] = option(
         "double",
         "of the neurons' state; single is faster, and its spikes soon differ: compare statistics",
@@ -84,6 +88,7 @@ class BuiltinBackend(Backend):
         from . import _namespace
 
         _namespace.default_threads = options.threads
+        _namespace.default_device = options.device
         _namespace.default_precision = options.precision
         _namespace.default_weights = options.weights
         return _namespace

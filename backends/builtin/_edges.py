@@ -382,26 +382,26 @@ def _draw_all(recipe: Any, targets: Any, delays: Any, weights: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _write(
-    targets: Any, delays: Any, drawn: Any, itself: int, column: int,
-    owner: Any, place: Any, n_columns: int, keys: Any, places: Any, weights: Any,
+    targets: Any, delays: Any, drawn: Any, itself: int, shortest: int, owner: Any, place: Any,
+    columns: Any, shifts: Any, n_columns: int, keys: Any, places: Any, weights: Any,
 ) -> None:  # fmt: skip
-    """Write synapses of one source, not on to itself; `column` is the shortest delay's."""
+    """Write synapses of one source, not on to itself."""
     for k in range(targets.size):
         i = U64(k)
         target = targets[i] + np.int32(targets[i] >= itself)
-        keys[i] = np.int32(owner[U64(target)]) * np.int32(n_columns) + np.int32(column) + delays[i]
-        places[i] = place[U64(target)]
+        delay = U64(shortest + delays[i])
+        keys[i] = np.int32(owner[U64(target)]) * np.int32(n_columns) + columns[delay]
+        places[i] = place[U64(target)] + shifts[delay]
         weights[i] = drawn[i]
 
 
 @njit(cache=True, nogil=True)
 def _append_drawn(
     sources: Any, rows: Any, ends: Any, recipe: Any, shortest: int,
-    owner: Any, place: Any, columns: Any, n_columns: int,
+    owner: Any, place: Any, columns: Any, shifts: Any, n_columns: int,
     keys: Any, places: Any, weights: Any,
 ) -> None:  # fmt: skip
     starts, not_self, space = recipe[0], recipe[1][5], _space()
-    column = columns[shortest]  # delays of a projection are consecutive columns
     first = last = 0  # what is drawn: mostly of the sources that follow, too
     drawn = _draw(first, last, recipe, space)
     for k in range(sources.size):
@@ -416,8 +416,8 @@ def _append_drawn(
             part, own = slice(begin - first, begin - first + n), slice(at, at + n)
             _write(
                 drawn[0][part], drawn[1][part], drawn[2][part],
-                source if not_self else 2**31 - 1, column, owner, place, n_columns,
-                keys[own], places[own], weights[own],
+                source if not_self else 2**31 - 1, shortest, owner, place, columns, shifts,
+                n_columns, keys[own], places[own], weights[own],
             )  # fmt: skip
             begin += n
             at += n
@@ -428,14 +428,14 @@ def _append_drawn(
 def _append_listed(
     sources: Any, rows: Any, ends: Any,
     starts: Any, targets: Any, all_weights: Any, steps: Any,
-    owner: Any, place: Any, columns: Any, n_columns: int,
+    owner: Any, place: Any, columns: Any, shifts: Any, n_columns: int,
     keys: Any, places: Any, weights: Any,
 ) -> None:  # fmt: skip
     for k in range(sources.size):
         source, at = sources[k], ends[rows[k]]
         for i in range(starts[source], starts[source + 1]):
             keys[at] = np.int64(owner[targets[i]]) * n_columns + columns[steps[i]]
-            places[at] = place[targets[i]]
+            places[at] = place[targets[i]] + shifts[steps[i]]
             weights[at] = all_weights[i]
             at += 1
         ends[rows[k]] = at

@@ -241,6 +241,23 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
     return total
 
 
+@compiled
+def emitted(
+    start: int, n_steps: int, sources: Any, tables: Any, windows: Any, rates: Any, space: Any,
+    log: Any, ends: Any,
+) -> None:  # fmt: skip
+    """Write down the spikes of all Poisson sources in some steps; where each step's begin."""
+    total = 0
+    ends[0] = 0
+    for relative in range(n_steps):
+        for p in range(sources.shape[0]):
+            senders = sources[p]
+            rows = slice(senders.row, senders.row + senders.size)
+            step = start + relative + 1
+            total = _emit(senders, step, tables[rows], windows[rows], rates, space, log, total)
+        ends[relative + 1] = total
+
+
 @counted  # numba's sort makes a list
 def _order(cells: Any) -> None:
     cells.sort()

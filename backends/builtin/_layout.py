@@ -37,19 +37,22 @@ class Layout:
     n_local: NDArray[np.int64]
 
     @classmethod
-    def of(cls, sizes: list[int], neurons: list[bool], n_threads: int) -> Layout:
-        """Cut populations of these sizes; spike sources take no place among the neurons."""
+    def of(cls, sizes: list[int], neurons: list[bool], n_threads: int, block: int) -> Layout:
+        """Cut populations of these sizes at multiples of `block`.
+
+        Spike sources take no place among the neurons; where `block` is 1, the first part has them.
+        """
         cuts, places = [], np.zeros((len(sizes), n_threads), np.int64)
         n_local = np.zeros(n_threads, np.int64)
         for number, size in enumerate(sizes):
-            cut = np.rint(np.arange(n_threads + 1) * size / n_threads / BLOCK).astype(np.int64)
-            cut *= BLOCK
-            cut[-1] = size
+            cut = np.rint(np.arange(n_threads + 1) * size / n_threads / block).astype(np.int64)
+            cut *= block
+            cut[1 if block == 1 and not neurons[number] else -1 :] = size
             cut = np.minimum(cut, size)
             cuts.append(cut)
             places[number] = n_local
             if neurons[number]:
-                n_local = n_local + -(-np.diff(cut) // BLOCK) * BLOCK
+                n_local = n_local + -(-np.diff(cut) // block) * block
         return cls(cuts, neurons, places, n_local)
 
     def cells(self, first: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:

@@ -15,6 +15,7 @@ from ._projection import Projection, StaticSynapse
 default_threads = 1
 default_precision = "double"
 default_weights = "full"
+default_device = "cpu"
 state = simulator.state
 _NAMES = namespace.names(
     simulator,
@@ -43,7 +44,8 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     min_delay : float or "auto"
         ms.
     **extra
-        ``max_delay`` (ms); ``threads``; ``precision`` of the neurons' state, "double" or "single";
+        ``max_delay`` (ms); ``device``, "cpu" or "cuda" (a GPU of NVIDIA); ``threads``;
+        ``precision`` of the neurons' state, "double" or "single";
         ``weights``, "full" or "bfloat16"; ``rng_seed``, an integer from 0, which decides
         everything random but initial values and parameters that are drawn by a ``NumpyRNG``.
 
@@ -55,7 +57,10 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     Raises
     ------
     InvalidValueError
-        For a seed, a number of threads, a precision or a format of weights that cannot be.
+        For a seed, a device, a number of threads, a precision or a format of weights that cannot
+        be.
+    UnsupportedError
+        For a device that is not there.
     """
     namespace.check_setup("builtin", timestep, min_delay, extra)
     threads = extra.get("threads", default_threads)
@@ -64,11 +69,19 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     precision = extra.get("precision", default_precision)
     if precision not in simulator.PRECISIONS:
         raise InvalidValueError(f"precision must be 'double' or 'single', not {precision!r}")
+    device = extra.get("device", default_device)
+    if device not in simulator.DEVICES:
+        raise InvalidValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
+    if device == "cuda":
+        simulator.require_gpu()
     state.touch("the network")
     delays = min_delay, extra.get("max_delay", "auto")
     seed = extra.get("rng_seed", 1)
     weights = extra.get("weights", default_weights)
-    state.begin(timestep, *delays, seed, threads=threads, precision=precision, weights=weights)
+    state.begin(
+        timestep, *delays, seed, threads=threads, precision=precision, weights=weights,
+        device=device,
+    )  # fmt: skip
     return 0
 
 

@@ -169,6 +169,7 @@ class Plan:
     starts: NDArray[np.int64]
     steps: NDArray[np.int64]
     n_threads: int
+    is_by_delay: bool
     offsets_type: Any
     target_type: Any
     weight_type: Any
@@ -182,7 +183,8 @@ class Plan:
     @property
     def offsets_shape(self) -> tuple[int, int, int]:
         """Threads, rows, columns and an end."""
-        return self.n_threads, self.starts.size - 1, self.steps.size + 1
+        columns = self.steps.size if self.is_by_delay else 1
+        return self.n_threads, self.starts.size - 1, columns + 1
 
     @property
     def nbytes(self) -> int:
@@ -200,6 +202,8 @@ def plan(
     n_local: int,
     n_receptors: int,
     weight_format: str,
+    *,
+    is_by_delay: bool = True,
 ) -> Plan:
     """Size up the table for `bundles`.
 
@@ -211,6 +215,9 @@ def plan(
         Largest number of neurons of a thread.
     weight_format : {"full", "bfloat16"}
         Of all weights.
+    is_by_delay : bool, optional
+        Whether each delay has a column. Else there is one, and a target's number has its delay in
+        it: steps times the neurons of a thread, and the neuron.
     """
     rows = np.full((n_receptors, n_cells), -1, np.int32)
     for bundle in bundles:
@@ -222,13 +229,14 @@ def plan(
         starts[rows[bundle.receptor, bundle.sources] + 1] += bundle.edges.out_degrees
     np.cumsum(starts, out=starts)
     steps = np.unique(np.concatenate([np.empty(0, np.int64), *(_steps(b) for b in bundles)]))
-    is_short = n_local <= 2**16
+    is_short = (n_local if is_by_delay else n_local * (int(steps.max(initial=0)) + 1)) <= 2**16
     return Plan(
         rows,
         np.nonzero(taken)[0].astype(np.int64),
         starts,
         steps,
         n_threads,
+        is_by_delay,
         np.uint32 if starts[-1] < 2**32 else np.uint64,
         np.uint16 if is_short else np.uint32,
         np.float32 if all(bundle.edges.single for bundle in bundles) else np.float64,
@@ -246,6 +254,8 @@ def build(
     cells: tuple[NDArray[np.int64], ...],
     workers: int,
     progress: Progress,
+    *,
+    n_local: int = 0,
 ) -> Synapses:
     """Make the table.
 
@@ -257,16 +267,24 @@ def build(
         Threads; the result does not depend on their number.
     progress : Progress
         Told how much is done, from 0 to 1.
+    n_local : int, optional
+        Neurons of a thread, where delays are in the targets' numbers.
     """
     offsets = np.empty(plan.offsets_shape, plan.offsets_type)
     targets = np.empty(plan.n_synapses, WORD if plan.packed else plan.target_type)
     weights = None if plan.packed else np.empty(plan.n_synapses, plan.weight_type)
     used = np.zeros((workers, plan.rows.shape[0]), np.int64)
-    columns = np.zeros(int(plan.steps.max(initial=0)) + 1, np.int64)
-    columns[plan.steps] = np.arange(plan.steps.size)
+    longest = int(plan.steps.max(initial=0))
+    columns, shifts = np.zeros(longest + 1, np.int32), np.zeros(longest + 1, plan.target_type)
+    if plan.is_by_delay:
+        columns[plan.steps] = np.arange(plan.steps.size)
+    else:
+        shifts[:] = np.arange(longest + 1) * n_local
     pieces = _pieces(plan.starts)
     largest = int(np.diff(plan.starts[pieces]).max(initial=0))
-    shares = [_Share(bundle, plan, columns, pieces) for bundle in bundles if bundle.edges.size]
+    shares = [
+        _Share(bundle, plan, (columns, shifts), pieces) for bundle in bundles if bundle.edges.size
+    ]
 
     def work(worker: int) -> None:
         buffer = Buffer(
@@ -293,7 +311,7 @@ class _Share:
     """What a bundle gives to each piece of the table."""
 
     def __init__(
-        self, bundle: Bundle, plan: Plan, columns: NDArray[np.int64], pieces: NDArray[np.int64]
+        self, bundle: Bundle, plan: Plan, by_delay: tuple[Any, Any], pieces: NDArray[np.int64]
     ) -> None:
         rows = plan.rows[bundle.receptor, bundle.sources].astype(np.int64)
         self._edges = bundle.edges
@@ -301,7 +319,7 @@ class _Share:
         self._rows = rows[self._sources]
         self._cuts = np.searchsorted(self._rows, pieces).tolist()
         place = bundle.place.astype(plan.target_type)
-        self._where = bundle.owner, place, columns, plan.steps.size
+        self._where = bundle.owner, place, *by_delay, plan.offsets_shape[2] - 1
 
     def append(self, piece: int, first: int, ends: NDArray[np.int64], buffer: Buffer) -> None:
         """Write the synapses of one piece, the first row of which is `first`."""

@@ -171,7 +171,7 @@ class Written:
 
 def written(plan: Plan) -> Written:
     """The module that advances a model's neurons."""
-    writer = _Writer(plan)
+    writer = Writer(plan)
     return Written(writer.module(), tuple(writer.constants.values))
 
 
@@ -234,7 +234,7 @@ def _numbered(found: Iterable[str]) -> list[str]:
 # --- functions ------------------------------------------------------------------------------------
 
 
-class _Writer:
+class Writer:
     """Writes one module."""
 
     def __init__(self, plan: Plan) -> None:

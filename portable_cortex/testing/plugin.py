@@ -19,9 +19,12 @@ pytest.register_assert_rewrite("portable_cortex.testing.contract")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--backend NAME``."""
+    """``--backend NAME``, ``--option NAME=VALUE``."""
     parser.addoption(
         "--backend", action="append", default=[], help="run the contract suite on this backend only"
+    )
+    parser.addoption(
+        "--option", action="append", default=[], help="NAME=VALUE, an option of that backend"
     )
 
 
@@ -76,10 +79,11 @@ def backend(backend_name: str, obstacle: str | None, request: pytest.FixtureRequ
 
 
 @pytest.fixture
-def sim(backend: Backend) -> Iterator[Any]:
+def sim(backend: Backend, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The backend's namespace, set up with a step of 0.1 ms."""
+    own = dict(text.split("=", 1) for text in request.config.getoption("--option"))
     try:
-        namespace = backend.simulator(load_machine("single-thread").options_for(backend))
+        namespace = backend.simulator(load_machine("single-thread").options_for(backend, own))
     except BackendUnavailableError as error:  # of the target, e.g. no board
         pytest.skip(str(error))
     backend.setup(namespace, timestep=0.1, seed=7)

@@ -228,6 +228,8 @@ def _threads(metadata: Mapping[str, Any]) -> int | None:
     options = metadata.get("options")
     if not isinstance(options, Mapping) or "threads" not in options:
         return None
+    if options.get("device", "cpu") != "cpu":  # they have built the network
+        return None
     return int(_finite(options["threads"])) * int(_finite(metadata.get("processes", 1)))
 
 
