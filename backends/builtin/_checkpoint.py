@@ -96,7 +96,7 @@ def network(threads: Iterable[Any], table: Any, current_sources: Iterable[Any]) 
         arrays += value if isinstance(value, tuple) else [value]
     arrays += [source.waveform(0, SAMPLE) for source in current_sources]
     digest = hashlib.sha256()
-    for values in (array for array in arrays if array is not None):
+    for values in (np.asarray(array) for array in arrays if array is not None):
         some = values.reshape(-1)[:: max(1, values.size // SAMPLE)]
         digest.update(f"{values.shape} {values.dtype}".encode())
         digest.update(np.ascontiguousarray(some).tobytes())

@@ -20,7 +20,7 @@ from ._poisson import space as poisson_space
 from ._synapses import Arrivals
 
 STATIC = 4096  # bytes of shared memory that the kernel has beside what is given to it
-LOGGED = 1 << 22  # spikes of a slice that there is room for
+LOGGED = 1 << 22  # spikes of a slice that there is room for, at least
 SOURCES_LOGGED = 1 << 24  # and of sources
 SLICE = 1 if _gpu_kernel.SIMULATED else 5000  # steps
 MOST_PARTS = 255
@@ -59,14 +59,15 @@ class OnGpu(Engine):
     # --- making it --------------------------------------------------------------------------------
 
     def _table(self, progress: Progress) -> _gpu_table.Table:
-        state = self._state
+        state, sizes = self._state, [p.size for p in self._populations]
         return _gpu_table.build(
             [self._bundle(p) for p in state.projections if not p.is_background],
             self._layout.cells(self._first),
             state.n_cells,
             self._n_receptors,
             state.kind,
-            max((self._most_of(p) for p in self._populations), default=1),
+            np.repeat([self._most_of(p) for p in self._populations], sizes),
+            state.arrivals,
             state.threads,
             progress,
         )
@@ -107,7 +108,8 @@ class OnGpu(Engine):
         self._turn = 0
         self._fixed, self._last = self._given()
         self.cycles = cuda.to_device(np.zeros((self._n_parts, len(_gpu_kernel.PHASES)), np.int64))
-        self._logs = [_Log(self._n_parts) for _ in range(2)]
+        room = max(LOGGED // self._n_parts, 4 * int(self._layout.n_local.max(initial=0)))
+        self._logs = [_Log(self._n_parts, room) for _ in range(2)]
         self._add(self._state.arrivals)
 
     def _n_slots(self) -> NDArray[np.int64]:
@@ -296,12 +298,14 @@ class OnGpu(Engine):
             return
         later = arrivals.steps > self._state.step
         steps, receptors, cells, weights = (column[later] for column in arrivals)
+        if not steps.size:
+            return
         owner, place = self._places(cells)
         table = self._state.synapses
         begins, ends = self._ring_table[receptors, 0], self._ring_table[receptors, 1]
         at = begins + steps % ((ends - begins) // table.stride) * table.stride + place
-        sums = np.rint(weights / table.units[receptors]).astype(self._ring.dtype)
-        np.add.at(self._ring, (owner, at), sums)
+        fixed = np.rint(weights / table.units[receptors]).astype(self._ring.dtype)
+        np.add.at(self._ring, (owner, at), fixed)
 
     def on_their_way(self) -> list[tuple[int, NDArray[np.int64]]]:
         now, longest = self._state.step, int(self._state.synapses.longest.max(initial=0))
@@ -479,10 +483,10 @@ class OnGpu(Engine):
 class _Log:
     """Room for the spikes of a slice on the device: of each part, and all together."""
 
-    def __init__(self, n_parts: int) -> None:
-        self.logged = cuda.device_array((n_parts, LOGGED // n_parts), np.uint64)
+    def __init__(self, n_parts: int, room: int) -> None:
+        self.logged = cuda.device_array((n_parts, room), np.uint64)
         self.n_spikes = cuda.device_array(1, np.int64)
-        self.spikes = cuda.device_array(LOGGED, np.uint64)
+        self.spikes = cuda.device_array(n_parts * room, np.uint64)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def build(
     n_cells: int,
     n_receptors: int,
     real: Any,
-    most: int,
+    most: NDArray[np.int64],
+    coming: Arrivals | None,
     workers: int,
     progress: Progress,
 ) -> Table:
@@ -99,8 +100,10 @@ def build(
         Cells of the network, spike sources included.
     real : dtype
         Of the neurons' state: weights have as many bits.
-    most : int
-        The largest number of spikes of a source in a step.
+    most : array of int64, shape (n_cells,)
+        The largest number of spikes of each cell in a step.
+    coming : Arrivals, optional
+        What has been sent through other synapses; it is added in the same units.
     workers : int
         Threads; the result does not depend on their number.
     progress : Progress
@@ -120,6 +123,9 @@ def build(
     assert weights is not None
     offsets = np.concatenate([made.offsets[:, :, 0].T, made.offsets[-1:, :, 1].T], axis=1)
     offsets = np.ascontiguousarray(offsets)
+    often = np.ones(offsets.shape[0])
+    for rows in made.rows:
+        often[rows[rows >= 0]] = np.maximum(most[rows >= 0], 1)
     n_rows = np.array([(rows >= 0).sum() for rows in plan.rows], np.int64)
     first_rows = np.cumsum(n_rows) - n_rows
     longest, units = np.zeros(n_receptors, np.int64), np.ones(n_receptors)
@@ -131,21 +137,27 @@ def build(
 
         def sums(worker: int, cuts: Any = cuts) -> Any:
             part = np.zeros(len(cells) * stride)
-            own = cuts[worker], cuts[worker + 1], offsets, made.targets, weights, stride, part
-            return part, _sum(*own)
+            own = cuts[worker], cuts[worker + 1], offsets, made.targets, weights
+            return part, *_sum(*own, often, stride, part)
 
         found = in_parallel(workers, sums)
-        largest = float(sum(part for part, _ in found).max(initial=0.0))
-        total = float(sum(part.sum() for part, _ in found))
-        longest[receptor] = max(index for _, index in found) // stride
+        largest = float(sum(part for part, _, _ in found).max(initial=0.0))
+        total = float(sum(size for _, size, _ in found))
+        longest[receptor] = max(index for _, _, index in found) // stride
         begin, end = int(offsets[first, 0]) if n else 0, int(offsets[first + n - 1, -1]) if n else 0
+        sizes = _sums(coming, receptor)
+        largest += float(sizes.max(initial=0.0))
         if largest > 0:
-            units[receptor] = unit(largest * max(most, 1), bits)
-            if units[receptor] > FINE * total / (end - begin):
+            units[receptor] = unit(largest, bits)
+            means = [
+                *([total / (end - begin)] if total else []),
+                *([sizes.mean()] if sizes.size else []),
+            ]
+            if units[receptor] > FINE * min(means):
                 raise UnsupportedError(
-                    f"device=cuda with precision=single adds weights as integers of {bits} bits, "
-                    f"and weights up to {largest:g} at one neuron are too large beside a mean of "
-                    f"{total / (end - begin):.3g}: take precision=double, or device=cpu"
+                    f"device=cuda adds weights as integers of {bits} bits, and {largest:g} at one "
+                    f"neuron is too much beside a mean of {min(means):.3g} (of all synapses, or of "
+                    "spikes that are on their way): take precision=double, or device=cpu"
                 )
         steps = np.linspace(begin, end, workers + 1).astype(np.int64)
 
@@ -157,6 +169,16 @@ def build(
     return Table(cells, made.rows, first_rows, offsets, made.targets, into, units, longest, stride)
 
 
+def _sums(coming: Arrivals | None, receptor: int) -> NDArray[np.float64]:
+    """Sizes of what is to come at a receptor, added where it comes together."""
+    if coming is None:
+        return np.empty(0)
+    own = coming.receptors == receptor
+    places = np.stack([coming.steps[own], coming.cells[own]])
+    _, together = np.unique(places, axis=1, return_inverse=True)
+    return np.bincount(together.reshape(-1), np.abs(coming.weights[own])).astype(float)
+
+
 def unit(largest: float, bits: int) -> float:
     """A power of two of which an integer holds as many as `largest` has, with a bit to spare."""
     return float(2.0 ** np.ceil(np.log2(largest) - (bits - 2)))
@@ -164,20 +186,30 @@ def unit(largest: float, bits: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _sum(
-    first: int, last: int, offsets: Any, targets: Any, weights: Any, stride: int, sums: Any
-) -> Any:
-    """Add the sizes of weights to their neurons' sums; the largest of the targets."""
-    largest = np.int64(0)
+    first: int, last: int, offsets: Any, targets: Any, weights: Any, often: Any, stride: int,
+    sums: Any,
+) -> Any:  # fmt: skip
+    """Add what rows can bring in a step to the sums of their neurons.
+
+    Returns
+    -------
+    total : float
+        Of the sizes of the weights.
+    largest : int
+        Of the targets.
+    """
+    largest, total = np.int64(0), 0.0
     n_parts = offsets.shape[1] - 1
     wide = np.uint32(stride)
     for row in range(first, last):
         for part in range(n_parts):
             for i in range(offsets[row, part], offsets[row, part + 1]):
                 at = np.uint64(i)
-                target = np.uint32(targets[at])
+                target, size = np.uint32(targets[at]), abs(np.float64(weights[at]))
                 largest = max(largest, np.int64(target))
-                sums[part * stride + np.int64(target % wide)] += abs(np.float64(weights[at]))
-    return largest
+                total += size
+                sums[part * stride + np.int64(target % wide)] += size * often[row]
+    return total, largest
 
 
 @njit(cache=True, nogil=True)
