@@ -136,6 +136,9 @@ cells = built()
 sim.state.prepare(lambda fraction, detail="": None)
 _checkpoint.restore(sim.state.engine, state)
 sim.run(0.8)
+backend = portable_cortex.load_backend("builtin")
+backend.simulator(backend.Options(device="cuda"))
+assert backend.details()["gpu"]["multiprocessors"] == 3
 assert sum(map(len, whole)) > 60
 assert trains(cells) == [[t for t in train if t > 0.75] for train in whole]
 """
@@ -153,9 +156,11 @@ def test_without_a_gpu_it_says_so():
 
     if no_gpu() is None:
         pytest.skip("there is a GPU")
-    sim = portable_cortex.simulator("builtin")
-    with pytest.raises(UnsupportedError, match=r"device=cuda needs an NVIDIA GPU.*device=cpu"):
-        sim.setup(timestep=0.1, device="cuda")
+    wanted = r"device=cuda needs an NVIDIA GPU.*device=cpu"
+    with pytest.raises(UnsupportedError, match=wanted):
+        portable_cortex.simulator("builtin").setup(timestep=0.1, device="cuda")
+    with pytest.raises(UnsupportedError, match=wanted):  # before anything is built
+        portable_cortex.run(scale=0.01, duration=1.0, options={"device": "cuda"})
 
 
 def test_units_hold_all_weights_of_a_neuron_at_once():

@@ -38,10 +38,10 @@ class BuiltinOptions(BackendOptions):
 
 
 class BuiltinBackend(Backend):
-    """The built-in engine on the threads of this computer."""
+    """The built-in engine, on the threads of this computer or on its GPU."""
 
     name = "builtin"
-    summary = "built-in engine, exact integration on a grid, multi-threaded"
+    summary = "built-in engine, exact integration on a grid, multi-threaded or on a GPU"
     module = "numba"
     distributions = ("numba", "llvmlite")
     Options = BuiltinOptions
@@ -83,10 +83,18 @@ class BuiltinBackend(Backend):
 
         return _generated.model(celltype.neuron).text
 
+    def check_options(self, options: BuiltinOptions) -> None:
+        """A GPU has to be there."""
+        if options.device == "cuda":
+            from ._simulator import require_gpu
+
+            require_gpu()
+
     def simulator(self, options: BuiltinOptions) -> Any:
         """`_namespace`, with the options set."""
         from . import _namespace
 
+        self._device = options.device
         _namespace.default_threads = options.threads
         _namespace.default_device = options.device
         _namespace.default_precision = options.precision
@@ -108,6 +116,14 @@ class BuiltinBackend(Backend):
             "prepare": time.perf_counter() - began - compiled.seconds,
             "compile": compiled.seconds,
         }
+
+    def details(self) -> Mapping[str, Any]:
+        """Which GPU it was."""
+        if self._device == "cpu":
+            return {}
+        from . import _gpu
+
+        return {"gpu": _gpu.description()}
 
     def phases(self) -> Mapping[str, float]:
         """Compiling, apart from the rest of ``prepare``."""

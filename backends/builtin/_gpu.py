@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,16 @@ def n_multiprocessors() -> int:
             "device=cpu, or a machine where `nvidia-smi` shows one"
         )
     return min(int(cuda.get_current_device().MULTIPROCESSOR_COUNT), MOST_PARTS)
+
+
+def description() -> dict[str, Any]:
+    """What the GPU is, and what compiles for it."""
+    simulated = _gpu_kernel.SIMULATED
+    return {
+        "name": "simulated by numba" if simulated else str(cuda.get_current_device().name),
+        "multiprocessors": n_multiprocessors(),
+        "numba_cuda": version("numba-cuda"),
+    }
 
 
 class OnGpu(Engine):
