@@ -42,9 +42,7 @@ settings: Any = config
 SIMULATED = bool(settings.ENABLE_CUDASIM)
 U32, U64, I32, I64 = np.uint32, np.uint64, np.int32, np.int64
 N_THREADS = 32 if SIMULATED else 1024  # of a block
-SLOTS = (
-    4  # of messages, a power of two; all parts have taken those of a step when it is overwritten
-)
+SLOTS = 4  # of messages, a power of two: all parts have taken those of four steps ago
 TAKEN_TOGETHER = 128  # spikes whose synapses are added between two barriers, at most
 STOP = 0x8000  # in a number of messages: there is no room to write down more spikes
 MOST_MESSAGES = 0x7FFF  # of a part in a step
