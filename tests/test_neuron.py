@@ -80,6 +80,37 @@ def test_no_compiler_is_said(no_mechanisms, monkeypatch):
         _mechanisms.compiled()
 
 
+WITHOUT_COMPILER = """
+import portable_cortex
+
+sim = portable_cortex.simulator("neuron")
+sim.setup(timestep=0.1)
+sim.Population(1, sim.IF_curr_exp())
+try:
+    sim.Population(1, sim.IF_cond_exp())
+except portable_cortex.errors.BackendUnavailableError as error:
+    print(error)
+"""
+
+
+def test_cells_that_cannot_be_compiled_are_said(no_mechanisms):
+    """Whose mechanism is not the backend's own."""
+    from portable_cortex.backends.neuron import _mechanisms
+
+    with pytest.MonkeyPatch.context() as before:
+        before.delenv("PORTABLE_CORTEX_CACHE")
+        own = _mechanisms.compiled()
+    (no_mechanisms / "neuron").mkdir(parents=True)
+    (no_mechanisms / "neuron" / own.name).symlink_to(own)
+    environment = {n: v for n, v in os.environ.items() if n != "CXX"} | {"PATH": "/nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILER], env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "apt install g++ make" in done.stdout
+    assert done.stderr == ""
+
+
 def test_what_the_compiler_says_is_passed_on(no_mechanisms, monkeypatch, tmp_path):
     from portable_cortex.backends.neuron import _mechanisms
 
@@ -273,11 +304,18 @@ def test_plastic_synapses_go_pynn_own_way(sim):
 
 
 def test_plastic_synapses_that_it_lacks_are_said(sim):
-    from portable_cortex.errors import UnsupportedError
-
-    cells = sim.Population(3, sim.IF_curr_exp())
+    cells = sim.Population(3, sim.Izhikevich())
     synapse = sim.TsodyksMarkramSynapse(weight=0.1, delay=1.0)
-    with pytest.raises(UnsupportedError, match=r"pyNN\.neuron\.IF_curr_exp"):
+    with pytest.raises(UnsupportedError, match="TsodyksMarkramSynapse onto Izhikevich"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
+    synapse = sim.STDPMechanism(
+        timing_dependence=sim.SpikePairRule(),
+        weight_dependence=sim.AdditiveWeightDependence(),
+        dendritic_delay_fraction=0.05,
+        weight=0.1,
+        delay=1.0,
+    )
+    with pytest.raises(UnsupportedError, match=r"dendritic delay of 0\.05 ms"):
         sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
 
 
@@ -510,7 +548,7 @@ def test_a_spike_between_two_points_arrives_at_the_next_in_every_cell(sim):
     assert trains(source) == [[10.1]]
     for population in cells:
         conductance = population.get_data("gsyn_exc").segments[0].analogsignals[0].magnitude
-        assert np.flatnonzero(conductance[:, 0])[0] == 112  # the step that begins at 11.1 ms
+        assert np.flatnonzero(conductance[:, 0])[0] == 111
 
 
 def test_refractory_times_end_with_a_step_in_every_cell(sim):
@@ -561,13 +599,17 @@ def test_what_neuron_cannot_do_is_a_sentence(sim):
 
     with pytest.raises(UnsupportedError, match="use_cvode"):
         sim.setup(timestep=STEP, use_cvode=True)
+    import pyNN.neuron
+
     with pytest.raises(UnsupportedError, match="Leave it at 0"):
-        sim.Population(1, sim.IF_cond_alpha(), initial_values={"gsyn_exc": 0.1})
+        sim.Population(1, pyNN.neuron.IF_cond_alpha(), initial_values={"gsyn_exc": 0.1})
+    receptor = sim.CondAlphaPostSynapticResponse
     with pytest.raises(UnsupportedError, match="must be above 0"):
-        sim.Population(1, sim.EIF_cond_exp_isfa_ista(tau_refrac=0.0))
+        sim.Population(1, sim.PointNeuron(sim.AdExp(tau_refrac=0.0), excitatory=receptor()))
     sim.run(1.0)
     with pytest.raises(UnsupportedError, match="in the first run and no more"):
-        sim.Population(1, sim.IF_cond_exp())
+        sim.Population(1, sim.PointNeuron(sim.AdExp(), excitatory=receptor()))
+    assert sim.Population(1, sim.IF_cond_exp()).get("tau_refrac") == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("cell", ["IF_curr_exp", "IF_cond_exp"])

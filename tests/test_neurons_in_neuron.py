@@ -118,6 +118,54 @@ def test_a_model_does_in_a_network_what_the_standard_cell_does(sim, shortest):
         np.testing.assert_allclose(own_v, v, atol=1e-9)
 
 
+def plastic_network(sim, cells, synapse, delay):
+    """Spikes, potentials and weights; no source fires again while a spike is on its way."""
+    sim.setup(timestep=STEP, rng_seed=5, min_delay=STEP, max_delay=5.0)
+    rng = np.random.default_rng(4)
+    times = np.cumsum(rng.integers(21, 60, (6, 25)), axis=1) * STEP
+    sources = sim.Population(6, sim.SpikeSourceArray(spike_times=list(times)))
+    drive = sim.Population(4, sim.SpikeSourceArray(spike_times=list(times[:4] + 0.7)))
+    neurons = sim.Population(4, cells(**LIF))
+    neurons.record(["spikes", "v"])
+    sim.Projection(
+        drive, neurons, sim.OneToOneConnector(), sim.StaticSynapse(weight=2.0, delay=1.0)
+    )
+    plastic = sim.Projection(sources, neurons, sim.AllToAllConnector(), synapse)
+    sim.run(70.0)
+    plastic.set(delay=delay + 0.4)
+    sim.run(80.0)
+    table = np.array(plastic.get(["weight", "delay"], "list"))
+    return trains(neurons), signals(neurons)["v"], table
+
+
+@pytest.mark.parametrize("delay", [STEP, 2 * STEP, 1.0])
+@pytest.mark.parametrize("kind", ["STDP", "STDP, half in the dendrite", "Tsodyks and Markram"])
+def test_plastic_synapses_onto_a_model_are_those_onto_the_standard_cell(sim, kind, delay):
+    if "half" in kind and delay < 2 * STEP:
+        pytest.skip("no step of delay in the dendrite")
+
+    def synapse():
+        if "STDP" not in kind:
+            return sim.TsodyksMarkramSynapse(
+                weight=1.5, delay=delay, U=0.4, tau_rec=50.0, tau_facil=20.0
+            )
+        return sim.STDPMechanism(
+            timing_dependence=sim.SpikePairRule(A_plus=0.004, A_minus=0.005, tau_minus=15.0),
+            weight_dependence=sim.AdditiveWeightDependence(w_min=0.0, w_max=3.0),
+            dendritic_delay_fraction=0.5 if "half" in kind else 1.0,
+            weight=1.0,
+            delay=delay,
+        )
+
+    standard = plastic_network(sim, sim.IF_curr_exp, synapse(), delay)
+    model = plastic_network(sim, sim.nestml_cell_type("LIF", "lif_curr_exp"), synapse(), delay)
+    assert model[0] == standard[0]
+    assert sum(map(len, model[0])) > 30
+    np.testing.assert_allclose(model[1], standard[1], atol=1e-9)
+    np.testing.assert_allclose(model[2], standard[2], atol=1e-12)
+    assert np.ptp(model[2][:, 2]) > 0.01
+
+
 def test_each_neuron_has_parameters_of_its_own(sim):
     cells = sim.nestml_cell_type("AdEx", "adex_curr_exp")
     given = {"v_rest": np.linspace(-75, -60, 4), "tau_m": [5.0, 9.0, 9.0, 12.0], "i_offset": 0.9}
@@ -208,12 +256,3 @@ def test_what_cannot_be_is_said(sim):
     cells = sim.nestml_cell_type("MAT", "mat2_curr_exp")
     with pytest.raises(InvalidParameterValueError, match="no solution with these parameters"):
         sim.Population(2, cells(tau_1=[1.0, 0.0]))
-    source, population = (
-        sim.Population(1, sim.SpikeSourceArray(spike_times=[1.0])),
-        sim.Population(1, cells()),
-    )
-    with pytest.raises(UnsupportedError, match="TsodyksMarkramSynapse onto cells of a model"):
-        sim.Projection(
-            source, population, sim.AllToAllConnector(), sim.TsodyksMarkramSynapse(weight=1.0),
-            receptor_type="excitatory",
-        )  # fmt: skip

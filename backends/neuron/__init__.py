@@ -15,7 +15,7 @@ class NeuronBackend(Backend):
     """NEURON in one process, or in as many as mpirun starts."""
 
     name = "neuron"
-    summary = "NEURON, exact integration of IF_curr_exp on a grid, distributed by MPI"
+    summary = "NEURON, PyNN's neurons advanced on the time grid, distributed by MPI"
     module = "neuron"
     distributions = ("neuron", "mpi4py")
     requirement = "portable-cortex[neuron]"
@@ -28,6 +28,7 @@ class NeuronBackend(Backend):
         cell_types=(
             "IF_curr_exp",
             "IF_curr_alpha",
+            "IF_curr_delta",
             "IF_cond_exp",
             "IF_cond_alpha",
             "EIF_cond_exp_isfa_ista",
@@ -57,22 +58,20 @@ class NeuronBackend(Backend):
         "run-length: use_cvode": "spikes lie on the time grid, and steps of variable length do not",
         "poisson-shared: other uses after a run": "sources that had one target each are part of "
         "it, and have no spikes of their own",
-        "refractory-rounding: 0": "NEURON finds spikes where the potential crosses the threshold, "
-        "and without refractory time it need not be below it between two",
-        "initialize-view: synapses that are no exponentials": "PyNN's synapses have several "
-        "variables there",
-        "sample-times: some variables, after a run": "PyNN's cells hand them to NEURON when it "
+        "refractory-rounding: 0 in a PointNeuron": "NEURON finds its spikes where the potential "
+        "crosses the threshold, and without refractory time it need not be below it between two",
+        "initialize-view: synapses of PyNN's own cells": "PyNN sets their variables to 0",
+        "sample-times: synapses of a PointNeuron, after a run": "PyNN hands them to NEURON when it "
         "initialises itself, in the first run and no more",
-        "parameters-between-runs: more cells other than IF_curr_exp": "NEURON initialises them in "
-        "the first run and no more",
-        "parameters-between-runs: time constants of alpha-shaped synapses": "they are computed "
-        "from the times of past spikes, which would change, too",
+        "parameters-between-runs: more cells of PointNeuron": "NEURON initialises them in the "
+        "first run and no more",
         "delays-between-runs: of spikes on their way": "NEURON sends the spikes of a source with "
         "one delay for all its targets together",
         "nestml: currents": "the model has no continuous input",
-        "nestml: plastic synapses": "PyNN's deliver spikes a step after such neurons take them",
-        "TsodyksMarkramSynapse: onto IF_curr_exp": "it needs a synapse of its own on its target, "
-        "which IF_curr_exp does not have here",
+        "STDPMechanism: dendritic delays below a step": "neurons other than IF_curr_exp take a "
+        "spike as a step ends, and NEURON's synapse would learn of it after that",
+        "TsodyksMarkramSynapse: onto cells without tau_syn_E and tau_syn_I": "it has the time "
+        "constant of the target's synapses",
     }
 
     takes_neurons = True

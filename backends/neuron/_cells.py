@@ -12,12 +12,12 @@ from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.population import times_of
 from portable_cortex.support import refusal
 
-from ._pynn import StandardIFStandardReceptors, h, pynn_neuron, simulator
+from ._pynn import h, pynn_neuron, simulator
 
 PER_SECTION = 256
 """Neurons that are put into one section: it carries them, and has no part in their dynamics."""
 
-MECHANISMS = {"w": "adexp", "u": "izh", "v_t": "gif_fun", "i_eta": "gif_fun"}
+MECHANISMS = {"w": "adexp"}
 """Which attribute of PyNN's cells has a state variable."""
 
 
@@ -227,33 +227,9 @@ class GridSpikes(_Source):
         self._announce()
 
 
-class GridIF(StandardIFStandardReceptors):  # type: ignore[misc]  # PyNN is untyped
-    """PyNN's integrate-and-fire neuron, whose threshold is looked at at the end of each step."""
-
-    def __init__(self, *args: Any, **parameters: Any) -> None:
-        super().__init__(*args, **parameters)
-        self.spike_reset = self.source = h.GridReset(self(0.5))
-        h.setpointer(self(0.5)._ref_v, "vm", self.source)
-        self.rec = h.NetCon(self.source, None)
-        self.set_parameters()
-
-    @property
-    def t_refrac(self) -> float:
-        """As it was set, ms."""
-        return self._t_refrac
-
-    @t_refrac.setter
-    def t_refrac(self, value: float) -> None:
-        step = simulator.state.dt
-        self._t_refrac = value
-        self.spike_reset.trefrac = float(whole_steps(value, step)) * step
-
-
 @functools.cache
 def on_grid(model: Any) -> Any:
     """A cell model of PyNN's whose refractory time ends with a step, as on every backend."""
-    if model is StandardIFStandardReceptors:
-        return GridIF
     if not hasattr(model, "t_refrac") or model is GridIFCurrExp:
         return model
     trefrac = model.t_refrac
@@ -267,7 +243,7 @@ def on_grid(model: Any) -> Any:
         if not steps:
             raise refusal(
                 "neuron",
-                "refractory-rounding: 0",
+                "refractory-rounding: 0 in a PointNeuron",
                 "have this cell with tau_refrac = 0",
                 f"It must be above 0, such as a step ({step:g} ms)",
             )

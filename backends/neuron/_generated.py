@@ -1,15 +1,21 @@
-"""Cell types for neuron models in NESTML: each has a mechanism of its own, kept in the cache."""
+"""Cell types that are models of neurons: each has a mechanism of its own, kept in the cache.
+
+They are models in NESTML, and PyNN's standard cell types as models of the catalogue.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import errors
+from pyNN.standardmodels import cells
 
 from portable_cortex.neurons import celltype, library
+from portable_cortex.neurons.standard import STANDARD, standard_type
 
 from ._cells import GridCell
 from ._mechanisms import compiled
@@ -30,16 +36,25 @@ class GeneratedCell(GridCell):
     factors : dict of str to float
         A variable in the model's unit times this is that of the mechanism.
     takes_current : bool
+    type : class
+        The cell type, under the name by which PyNN's plastic synapses ask for it.
     """
 
     mechanism: ClassVar[Mechanism]
     ports: ClassVar[tuple[str, ...]]
     factors: ClassVar[Mapping[str, float]]
     takes_current: ClassVar[bool]
+    type: ClassVar[Any]
 
     def __init__(self) -> None:
         super().__init__(getattr(h, self.mechanism.name))
         self.initial_values: dict[str, float] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """What takes the spikes of a receptor, as PyNN's plastic synapses ask for it."""
+        if name in self.ports:
+            return self.source
+        raise AttributeError(name)
 
     def memb_init(self) -> None:
         """Called by pyNN.neuron before the first step."""
@@ -59,7 +74,7 @@ class GeneratedCell(GridCell):
         return getattr(self.source, f"_ref_{local(variable)}")
 
 
-def set_parameters(cells: list[GeneratedCell], parameters: Mapping[str, F64]) -> None:
+def set_parameters(neurons: list[GeneratedCell], parameters: Mapping[str, F64]) -> None:
     """Set what the mechanisms of some cells of a model get from parameters (in its units).
 
     Raises
@@ -67,21 +82,20 @@ def set_parameters(cells: list[GeneratedCell], parameters: Mapping[str, F64]) ->
     pyNN.errors.InvalidParameterValueError
         Where its equations have no solution with these parameters.
     """
-    if not cells:
+    if not neurons:
         return
-    own, step = cells[0].mechanism, simulator.state.dt
-    # what is the same for all is computed once
-    columns = {n: v[:1] if np.all(v == v[0]) else v for n, v in parameters.items()}
+    own, step = neurons[0].mechanism, simulator.state.dt
     try:
-        values = own.values(columns, step)
+        values = own.values(parameters, step)
     except ValueError as error:
         raise errors.InvalidParameterValueError(
             f"{own.neuron.name}: the equations have no solution with these parameters"
         ) from error
     for name, column in values.items():
-        for cell, value in zip(cells, np.broadcast_to(column, len(cells)).tolist(), strict=True):
+        each = np.broadcast_to(column, len(neurons)).tolist()
+        for cell, value in zip(neurons, each, strict=True):
             setattr(cell.source, name, value)
-    for cell in cells:
+    for cell in neurons:
         cell.source.observe()
 
 
@@ -110,16 +124,37 @@ def nestml_cell_type(name: str, nestml_description: Any) -> Any:
     -51.0
     """
     made = celltype.cell_type(name, library.load(nestml_description))
-    neuron = made.neuron
-    written = mechanism(neuron, made.recordable)
+    made.model = _model(made)
+    return made
+
+
+class Compiled:
+    """The cells of a type, whose mechanism is compiled when they are wanted."""
+
+    def __get__(self, instance: Any, kind: Any) -> Any:
+        return _model(kind)
+
+
+@functools.cache
+def _model(kind: Any) -> Any:
+    """The class of the cells of a type; its mechanism is compiled if it has not been."""
+    neuron = kind.neuron
+    written = mechanism(neuron, kind.recordable)
     if not hasattr(h, written.name):
         load_mechanisms(compiled({f"{written.name}.mod": written.text.encode()}))
     own = {
-        "__doc__": made.__doc__,
+        "__doc__": kind.__doc__,
         "mechanism": written,
-        "ports": made.receptor_types,
+        "ports": kind.receptor_types,
         "factors": {q.name: float(q.factor) for q in (*neuron.state, *neuron.inlines)},
         "takes_current": bool(neuron.currents),
+        "type": kind,
     }
-    made.model = type(name, (GeneratedCell,), own)
-    return made
+    return type(kind.__name__, (GeneratedCell,), own)
+
+
+STANDARD_TYPES = {
+    name: standard_type(getattr(cells, name), model=Compiled())
+    for name in STANDARD
+    if name != "IF_curr_exp"  # it has a mechanism that is compiled with the backend's own
+}

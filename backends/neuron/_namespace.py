@@ -2,8 +2,9 @@
 
 Everything that is not defined here is pyNN.neuron's own. What is, and what it does differently:
 
-* ``IF_curr_exp`` is integrated exactly on the time grid, by a mechanism of this backend; all other
-  cells by NEURON's fixed step (implicit Euler).
+* PyNN's standard neurons are advanced on the time grid: ``IF_curr_exp`` by a mechanism of this
+  backend, the others by mechanisms that are written for models of the catalogue, and compiled when
+  they are first used. A ``PointNeuron`` is PyNN's, with NEURON's fixed step (implicit Euler).
 * ``SpikeSourcePoisson`` fires on the time grid, each source from a random stream of its own;
   sources that are connected one to one to ``IF_curr_exp`` are part of the neurons they drive.
 * Connections, weights and delays of static synapses are the core's draws, seeded by
@@ -25,6 +26,7 @@ from ._cells import IF_curr_exp as IF_curr_exp
 from ._cells import SpikeSourceArray as SpikeSourceArray
 from ._cells import SpikeSourcePoisson as SpikeSourcePoisson
 from ._currents import CURRENT_SOURCES
+from ._generated import STANDARD_TYPES
 from ._generated import nestml_cell_type as nestml_cell_type
 from ._population import Assembly as Assembly
 from ._population import Population
@@ -36,10 +38,16 @@ from ._state import state
 default_weights = "full"
 globals().update(functions(_state, Population, Projection))
 globals().update(CURRENT_SOURCES)
+globals().update(STANDARD_TYPES)
 
 
 def __getattr__(name: str) -> Any:
     return getattr(pynn_neuron, name)
+
+
+def list_standard_models() -> list[str]:
+    """Names of the cell types."""
+    return sorted({*pynn_neuron.list_standard_models(), *STANDARD_TYPES})
 
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:

@@ -18,12 +18,13 @@ from portable_cortex.pynn.population import (
     check_names,
     check_parameter,
     each_value,
+    is_modelled,
 )
 from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
 from . import _state
-from ._cells import MECHANISMS, GridCell, GridIF, GridIFCurrExp, SpikeSourcePoisson, on_grid
+from ._cells import MECHANISMS, GridCell, GridIFCurrExp, SpikeSourcePoisson, on_grid
 from ._generated import set_parameters
 from ._pynn import h, pynn_neuron, simulator
 from ._recorder import Recorder
@@ -82,6 +83,8 @@ class _Cells:
 
     def _get_parameters(self, *names: str) -> Any:
         check_names(self.celltype, names)
+        if isinstance(self.celltype, NeuronType):
+            return self._get_native_parameters(*names)  # which are PyNN's, arrays among them
         if names != ("spike_times",):
             return super()._get_parameters(*names)  # type: ignore[misc]
         cells = self.all_cells[self._mask_local]
@@ -110,20 +113,7 @@ class _Cells:
         ):
             if is_local:
                 for name, value in values.items():
-                    if name in ("tau_e", "tau_i") and getattr(cell._cell, name) != value:
-                        self._check_past_spikes()
                     setattr(cell._cell, name, value)
-
-    def _check_past_spikes(self) -> None:
-        """Time constants of synapses that remember spikes cannot change."""
-        kind = type(self.celltype).__name__
-        if "alpha" in kind and state.t > 0:
-            raise refusal(
-                "neuron",
-                "parameters-between-runs: time constants of alpha-shaped synapses",
-                f"change tau_syn of {kind} at {state.t:g} ms",
-                "Set it before the first run, or after reset()",
-            )
 
     def _get_native_parameters(self, *names: str, component_label: Any = None) -> Any:
         population, indices = self._members()
@@ -132,7 +122,9 @@ class _Cells:
             return base._get_native_parameters(*names, component_label=component_label)
         local = indices[self._mask_local]
         return ParameterSpace(
-            {name: population.column(name)[local] for name in names}, shape=local.shape
+            {name: simplify(population.column(name)[local]) for name in names},
+            self.celltype.get_schema() if population.is_generated else None,
+            shape=local.shape,
         )
 
     def initialize(self, **initial_values: Any) -> None:
@@ -182,7 +174,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         # they may be the drive of the neurons that they are connected to, one to one.
         self._unbuilt: ParameterSpace | None = None
         self._drives: Projection | None = None
-        self._parameters: dict[str, Any] = {}  # of neurons of a model in NESTML
+        self._parameters: dict[str, Any] = {}  # of neurons of a model
         self.driven = False  # by such sources
         super().__init__(*args, **kwargs)
 
@@ -193,7 +185,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
 
     @property
     def is_generated(self) -> bool:
-        """Whether its neurons are those of a model in NESTML."""
+        """Whether its neurons are those of a model."""
         return isinstance(self.celltype, NeuronType)
 
     @property
@@ -214,7 +206,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
     @property
     def keeps_grid(self) -> bool:
         """Whether its cells themselves say when they spike, and do so on the time grid."""
-        return not self.has_sections or on_grid(self.celltype.model) is GridIF
+        return not self.has_sections
 
     def _members(self) -> tuple[Any, Any]:
         return self, np.arange(self.size)
@@ -226,9 +218,9 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         if pynn.running and self.has_sections:
             raise refusal(
                 "neuron",
-                "parameters-between-runs: more cells other than IF_curr_exp",
+                "parameters-between-runs: more cells of PointNeuron",
                 f"make population {self.label!r} of {type(celltype).__name__} at {state.t:g} ms",
-                "Make it before the first run (IF_curr_exp and spike sources can be made later)",
+                "Make it before the first run (all other cells can be made later)",
             )
         self.first_id = pynn.gid_counter
         pynn.gid_counter += self.size
@@ -274,24 +266,24 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
             _seed(cell._cell.source.stream, cell, NOISE)
         columns = {name: each_value(value, self.size) for name, value in parameters.items()}
         self.set_generated(columns, np.arange(self.size))
-        # PyNN's are those of default parameters
-        self.celltype.default_initial_values = self.celltype.initial_values(columns, state.dt)
+        if is_modelled(self.celltype):  # PyNN's are those of default parameters
+            self.celltype.default_initial_values = self.celltype.initial_values(columns, state.dt)
         if simulator.state.running:
             for cell in self.all_cells[self._mask_local]:
                 cell._cell.source.begin()
 
     def set_generated(self, parameters: Any, indices: Any) -> None:
-        """Set parameters of some of the neurons of a model in NESTML."""
+        """Set parameters of some of the neurons of a model."""
         changed = {name: values.copy() for name, values in self._parameters.items()}
         for name, values in parameters.items():
-            changed.setdefault(name, np.empty(self.size))[indices] = values
+            changed.setdefault(name, np.empty(self.size, values.dtype))[indices] = values
         local = indices[self._mask_local[indices]]
         cells = [cell._cell for cell in self.all_cells[local]]
         set_parameters(cells, {name: values[local] for name, values in changed.items()})
         self._parameters = changed
 
     def generated_state(self) -> Iterator[tuple[str, Any]]:
-        """Variables of a model in NESTML, of the neurons of this process."""
+        """Variables of a model, of the neurons of this process."""
         if self.is_generated:
             sources = [cell._cell.source for cell in self.all_cells[self._mask_local]]
             for variable in self.celltype.default_initial_values:
@@ -302,10 +294,6 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         if self.has_sections:
             for cell in self:
                 cell._cell.memb_init()
-                for variable in SYNAPTIC:
-                    value = cell._cell.initial_values.get(variable, 0.0)
-                    if value:
-                        _set_state(cell._cell, variable, value)
 
     def take_initial(self, name: str, indices: Any, values: Any) -> None:
         """Take initial values of some cells."""
@@ -318,10 +306,10 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         mechanism, _, variable = native.rpartition(".")
         for index in np.asarray(indices)[self._mask_local[indices]].tolist():
             cell, value = self.all_cells[index]._cell, float(whole[index])
-            if variable in SYNAPTIC and value and not _has_synaptic_state(cell):
+            if variable in SYNAPTIC and value and not isinstance(cell, GridCell):
                 raise refusal(
                     "neuron",
-                    "initialize-view: synapses that are no exponentials",
+                    "initialize-view: synapses of PyNN's own cells",
                     f"begin with {name} = {value:g} in cells of {type(self.celltype).__name__}",
                     "Leave it at 0",
                 )
@@ -410,15 +398,10 @@ def _check(celltype: Any, native_parameters: Any) -> None:
     space.evaluate(simplify=False)
     for name, values in space.items():
         array = np.atleast_1d(values)
-        if isinstance(celltype, NeuronType):
+        if isinstance(celltype, NeuronType) and is_modelled(celltype):
             array = array[~np.isinf(array)]  # such as a bound that is none
-        if name == "spike_times" or array.dtype != object:
+        if array.dtype != object or name == "spike_times" or isinstance(celltype, NeuronType):
             check_parameter(name, array)
-
-
-def _has_synaptic_state(cell: Any) -> bool:
-    """Whether a conductance or current of a synapse can be set."""
-    return isinstance(cell, GridCell) or getattr(cell, "syn_shape", "") == "exp"
 
 
 def _set_state(cell: Any, variable: str, value: float) -> None:
@@ -430,9 +413,6 @@ def _set_state(cell: Any, variable: str, value: float) -> None:
             segment.v = value
     elif variable in MECHANISMS:
         setattr(getattr(cell, MECHANISMS[variable]), variable, value)
-    elif variable in SYNAPTIC and _has_synaptic_state(cell):
-        receptor = cell.excitatory if variable.endswith("exc") else cell.inhibitory
-        setattr(receptor, variable[0], value if variable.startswith("g") else -value)
 
 
 def _seed(stream: Any, cell: int, what: int) -> None:

@@ -18,9 +18,16 @@ from portable_cortex.pynn.values import members
 from portable_cortex.support import refusal
 
 from . import _state
+from ._cells import GridCell
 from ._generated import GeneratedCell
 from ._pynn import h, pynn_neuron, simulator
 from ._state import state
+
+SHORT_TERM = "TsodyksMarkramWA"
+TIME_CONSTANTS = {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"}
+
+MARGIN = 1e-6
+"""What keeps events in their step in spite of rounding errors, ms."""
 
 CHUNK = 1 << 20
 """Synapses that are passed to NEURON at a time, to bound the memory that this takes."""
@@ -33,11 +40,10 @@ A sum of thousands of weights that differ by no more than a factor of a thousand
 
 # NEURON has no call that makes many connections; its interpreter makes them without a Python
 # object each.
-# The margin keeps events in their step in spite of rounding errors; and among processes NEURON
-# wants delays that are longer than a step. A target that has several ports gets the number of one
-# with the weight.
+# With the margin delays are longer than a step, which NEURON wants among processes. A target that
+# has several ports gets the number of one with the weight.
+h(f"portable_margin = {MARGIN}")
 h("""
-portable_margin = 1e-6  // ms
 objref portable_context
 portable_context = new ParallelContext()
 proc portable_connect() { local i  localobj connection
@@ -157,7 +163,12 @@ class Projection(projection.Projection):
 
     def tell_delays(self, *, as_stated: bool) -> None:
         """Tell NEURON the delays as they are stated, or those by which spikes are in time."""
-        if self._list is not None and self._is_early.any():
+        if not self._is_early.any():
+            return
+        if not self.is_static:
+            for synapse in self.connections:
+                synapse.tell_delay(as_stated=as_stated)
+        elif self._list is not None:
             delays = self._edges.delays if as_stated else self._delays_of(self._edges)
             h.portable_set_delays(self._list, _vector(delays))
 
@@ -329,7 +340,8 @@ class Projection(projection.Projection):
 
     def make_plastic(self, connector: Any) -> None:
         """See the floor."""
-        _refuse(self.synapse_type, self.post)
+        self._check_plastic()
+        self.synapse_type.connection_type = PlasticSynapse
         for part, _ in members(self.pre):
             part.build_sources()
         if simulator.state.running:
@@ -343,8 +355,29 @@ class Projection(projection.Projection):
         self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
     ) -> None:
         """See the floor."""
+        if self.synapse_type.model == SHORT_TERM:
+            cell = self.post[target]
+            if isinstance(cell._cell, GridCell):  # PyNN takes it from the target's mechanism
+                cell._cell.source.tau = getattr(cell, TIME_CONSTANTS[self.receptor_type])
         base = pynn_neuron.Projection._convergent_connect
         base(self, sources, target, location_selector, **parameters)
+
+    def lead(self, target: int) -> float:
+        """By how much the spikes of a target have to come sooner, ms."""
+        return float(self._is_early[target] * state.dt)
+
+    def _check_plastic(self) -> None:
+        """Say which plastic synapses the neurons on the grid do not take."""
+        kinds = {type(part.celltype) for part, _ in members(self.post) if part.is_on_grid}
+        needed = TIME_CONSTANTS.get(self.receptor_type)
+        lacking = [k.__name__ for k in kinds if needed not in k.default_parameters]
+        if self.synapse_type.model == SHORT_TERM and lacking:
+            raise refusal(
+                "neuron",
+                "TsodyksMarkramSynapse: onto cells without tau_syn_E and tau_syn_I",
+                f"have a TsodyksMarkramSynapse onto {lacking[0]}",
+                "Use a StaticSynapse, or nest",
+            )
 
     @property
     def connections(self) -> Iterator[Any]:
@@ -369,22 +402,41 @@ class Projection(projection.Projection):
                 setattr(synapse, name, value)
 
 
-def _refuse(synapse_type: Any, post: Any) -> None:
-    """Say which plastic synapses the neurons on the grid do not take."""
-    if any(p.is_generated for p, _ in members(post)):
-        raise refusal(
-            "neuron",
-            "nestml: plastic synapses",
-            f"have a {type(synapse_type).__name__} onto cells of a model in NESTML",
-            "Use a StaticSynapse, or nest",
-        )
-    if synapse_type.model == "TsodyksMarkramWA" and any(p.is_on_grid for p, _ in members(post)):
-        raise refusal(
-            "neuron",
-            "TsodyksMarkramSynapse: onto IF_curr_exp",
-            "have a TsodyksMarkramSynapse onto IF_curr_exp",
-            "Use pyNN.neuron's own cell (import pyNN.neuron; pyNN.neuron.IF_curr_exp), or nest",
-        )
+class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is untyped
+    """A plastic synapse, whose spikes come sooner where the target takes them as a step ends.
+
+    What changes the weight hears of spikes when PyNN says so, but never after the weight is used.
+    """
+
+    def __init__(self, projection: Projection, pre: int, post: int, *args: Any, **values: Any):
+        super().__init__(projection, pre, post, *args, **values)
+        self._lead = projection.lead(post)
+        self.delay = self.nc.delay
+
+    @property
+    def delay(self) -> float:
+        """As it was stated, ms."""
+        return self._delay
+
+    @delay.setter
+    def delay(self, value: float) -> None:
+        if self._lead and hasattr(self, "post2wa") and value * self.ddf < self._lead - 1e-9:
+            raise refusal(
+                "neuron",
+                "STDPMechanism: dendritic delays below a step",
+                f"have a dendritic delay of {value * self.ddf:g} ms",
+                "Use a larger dendritic_delay_fraction, IF_curr_exp, or nest",
+            )
+        self._delay = float(value)
+        self.tell_delay(as_stated=False)
+
+    def tell_delay(self, *, as_stated: bool) -> None:
+        """Tell NEURON the delay as it is stated, or that by which a spike is in time."""
+        self._set_delay(self._delay)
+        if self._lead and not as_stated:
+            self.nc.delay = self._delay - self._lead + MARGIN
+        if hasattr(self, "pre2wa"):  # a little sooner, as PyNN makes it
+            self.pre2wa.delay = max(0.0, min(self.pre2wa.delay, self.nc.delay) - 1e-9)
 
 
 def _numbers(projection: Projection) -> Any:

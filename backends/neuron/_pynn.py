@@ -61,6 +61,3 @@ simulator: Any = importlib.import_module("pyNN.neuron.simulator")
 pynn_electrodes: Any = importlib.import_module("pyNN.neuron.standardmodels.electrodes")
 # not an attribute of pyNN.neuron, where another module has this name
 pynn_recording: Any = importlib.import_module("pyNN.neuron.recording")
-StandardIFStandardReceptors: Any = importlib.import_module(
-    "pyNN.neuron.cells"
-).StandardIFStandardReceptors

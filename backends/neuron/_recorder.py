@@ -131,7 +131,7 @@ class Recorder(recorder.Recorder):
         if simulator.state.running and None in references:
             raise refusal(
                 "neuron",
-                "sample-times: some variables, after a run",
+                "sample-times: synapses of a PointNeuron, after a run",
                 f"record {variable.name} of {type(self.population.celltype).__name__} from "
                 f"{state.t:g} ms on",
                 "Call record() before the first run",
@@ -162,8 +162,6 @@ class Recorder(recorder.Recorder):
             return None
         if name == "v":
             return cell.source_section(0.5)._ref_v
-        if name in ("gsyn_exc", "gsyn_inh"):
-            return (cell.excitatory if name == "gsyn_exc" else cell.inhibitory)._ref_g
         if name in MECHANISMS:
             return getattr(getattr(cell, MECHANISMS[name]), f"_ref_{name}")
         return None

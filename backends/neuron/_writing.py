@@ -224,7 +224,7 @@ class _Writer:
         fields = [*state, *inputs, *inlines, STIMULUS]
         set_ = [*initial, "observed", *self.constants()]
         locals_ = f"LOCAL {', '.join(['fired', *self._locals])}"
-        ranges = f"RANGE {', '.join([*fields, *set_])}"
+        ranges = f"RANGE {', '.join([*fields, *set_, 'tau'])}"
         receive = [
             f"if (port == {k}) {{ {local(p.name)} = {local(p.name)} + w }}"
             for k, p in enumerate(neuron.ports)
@@ -234,7 +234,7 @@ class _Writer:
             name="{name}",
             ranges=_indented([ranges]),
             parameters=_indented(f"{name} = 0" for name in set_),
-            assigned=_indented(fields),
+            assigned=_indented([*fields, "tau  : of a synapse, which PyNN's plastic ones ask for"]),
             begin=_indented(
                 [
                     *(f"{local(q.name)} = i_{q.name}" for q in neuron.state),

@@ -20,7 +20,7 @@ NEURON {
     RANGE v_init, v_rest, vm, u, theta, reset, refractory_steps, left
     RANGE i_e, i_i, i_e_init, i_i_init, i_offset, i_stim, new_e, new_i
     RANGE p_vv, p_ve, p_vi, p_vc, p_ee, p_ii
-    RANGE drive_weight, drive_interval, drive_start, drive_stop
+    RANGE tau, drive_weight, drive_interval, drive_start, drive_stop
     RANDOM drive
 }
 
@@ -60,6 +60,7 @@ ASSIGNED {
     new_i (nA)
     left                      : steps of refractoriness that are left
     next (ms)                 : next input of the drive
+    tau (ms)                  : of a synapse, which PyNN's plastic ones ask for
 }
 
 INITIAL {
