@@ -308,15 +308,22 @@ def test_plastic_synapses_that_it_lacks_are_said(sim):
     synapse = sim.TsodyksMarkramSynapse(weight=0.1, delay=1.0)
     with pytest.raises(UnsupportedError, match="TsodyksMarkramSynapse onto Izhikevich"):
         sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
-    synapse = sim.STDPMechanism(
-        timing_dependence=sim.SpikePairRule(),
-        weight_dependence=sim.AdditiveWeightDependence(),
-        dendritic_delay_fraction=0.05,
-        weight=0.1,
-        delay=1.0,
-    )
+
+    def stdp(delay):
+        return sim.STDPMechanism(
+            timing_dependence=sim.SpikePairRule(),
+            weight_dependence=sim.AdditiveWeightDependence(),
+            dendritic_delay_fraction=0.05,
+            weight=0.1,
+            delay=delay,
+        )
+
     with pytest.raises(UnsupportedError, match=r"dendritic delay of 0\.05 ms"):
-        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
+        sim.Projection(cells, cells, sim.AllToAllConnector(), stdp(1.0))
+    made = sim.Projection(cells, cells, sim.AllToAllConnector(), stdp(2.0))
+    with pytest.raises(UnsupportedError, match=r"dendritic delay of 0\.05 ms"):
+        made.set(delay=1.0)
+    assert made.get("delay", "list", with_address=False) == [2.0] * 9
 
 
 def test_weight_of_the_wrong_sign_is_refused(sim):

@@ -397,6 +397,8 @@ class Projection(projection.Projection):
 
     def write_plastic(self, changed: Columns) -> None:
         """See the floor."""
+        for synapse, delay in zip(self.connections, changed.get("delay", ()), strict=False):
+            synapse.check(delay)
         for name, values in changed.items():
             for synapse, value in zip(self.connections, values.tolist(), strict=True):
                 setattr(synapse, name, value)
@@ -420,15 +422,19 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
 
     @delay.setter
     def delay(self, value: float) -> None:
-        if self._lead and hasattr(self, "post2wa") and value * self.ddf < self._lead - 1e-9:
+        self.check(value)
+        self._delay = float(value)
+        self.tell_delay(as_stated=False)
+
+    def check(self, delay: float) -> None:
+        """Refuse a delay of which the dendrite has less than a step, where that is needed."""
+        if self._lead and hasattr(self, "post2wa") and delay * self.ddf < self._lead - 1e-9:
             raise refusal(
                 "neuron",
                 "STDPMechanism: dendritic delays below a step",
-                f"have a dendritic delay of {value * self.ddf:g} ms",
+                f"have a dendritic delay of {delay * self.ddf:g} ms",
                 "Use a larger dendritic_delay_fraction, IF_curr_exp, or nest",
             )
-        self._delay = float(value)
-        self.tell_delay(as_stated=False)
 
     def tell_delay(self, *, as_stated: bool) -> None:
         """Tell NEURON the delay as it is stated, or that by which a spike is in time."""
