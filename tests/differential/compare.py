@@ -13,9 +13,8 @@ from .interpreter import ImpossibleError, Interpreter, NotDrawnError, UnclearErr
 from .program import Create, Data, Get, Outcome, Program, Run, Setup
 
 EXACT = ("IF_curr_exp", "SpikeSourceArray", "SpikeSourcePoisson")
-# mV, what v may be off in other cells, relative to their distance from 0; on neuron, of what its
-# method, implicit Euler, gives
-SOLVER = {"builtin": 1e-3, "nest": 1e-3, "neuron": 1e-6, "brian2": 1e-3}
+# mV, what v may be off in other cells, relative to their distance from 0
+SOLVER = 1e-3
 # Where some spikes on their way take a weight that is set
 WITH_NEW_WEIGHTS = ("nest",)
 # Where numbers of other threads are other random numbers
@@ -88,14 +87,13 @@ def difference(backend: str, program: Program, outcome: Outcome, exact: float = 
         Where the rules have no answer.
     """
     simple = all(s.cell in EXACT for s in program if isinstance(s, Create))
-    exact = exact if simple else SOLVER[backend]
+    exact = exact if simple else SOLVER
     trains = trains_of(program, outcome.outputs)
     interpreter = Interpreter(
         program,
         outcome.draws,
         trains,
-        5 * SOLVER[backend],
-        euler=backend == "neuron",
+        5 * SOLVER,
         keeps=backend not in WITH_NEW_WEIGHTS,
         repeats=backend == "nest",
     )

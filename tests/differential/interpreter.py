@@ -210,8 +210,6 @@ class Interpreter:
         Spike times of Poisson populations, by segment and cell, as a backend has them.
     solver : float
         mV that v must keep from the threshold where a solver is not exact.
-    euler : bool
-        Whether cells other than IF_curr_exp are integrated by the implicit Euler method.
     keeps : bool
         Whether spikes on their way keep their weight and delay when those are set.
     repeats : bool
@@ -224,7 +222,6 @@ class Interpreter:
         draws: dict[int, Any] | None = None,
         trains: dict[str, list[dict[int, list[float]]]] | None = None,
         solver: float = 1e-6,
-        euler: bool = False,
         keeps: bool = True,
         repeats: bool = False,
     ) -> None:
@@ -235,7 +232,7 @@ class Interpreter:
         self.number = 0  # of the statement
         self.margin = 1e-6  # mV, that v must keep from the threshold
         self.solver = solver  # mV, the same where solvers differ
-        self.euler, self.keeps, self.repeats = euler, keeps, repeats
+        self.keeps, self.repeats = keeps, repeats
         self.begin(p.Setup())
 
     def begin(self, setup: p.Setup) -> None:
@@ -988,8 +985,7 @@ class Interpreter:
             else:
                 injected = flowing.get(id(cell), 0.0)
                 simple = cell.population.cell == "IF_curr_exp"
-                solve = self.implicit if self.euler else self.integrate
-                cell.v = (self.membrane if simple else solve)(cell, injected)
+                cell.v = (self.membrane if simple else self.integrate)(cell, injected)
             for receptor in RECEPTORS:
                 cell.current[receptor], cell.slope[receptor] = course(cell, receptor, self.dt)
         for cell, projection, weight in arrivals:
@@ -1024,21 +1020,6 @@ class Interpreter:
             d = rate(v + part * c, time + part)
             v += part / 6 * (a + 2 * b + 2 * c + d)
         return v
-
-    def implicit(self, cell: Cell, injected: float) -> float:
-        """v one step later, as NEURON has it: one step of the implicit Euler method.
-
-        Exponential synapses are those of its beginning, alpha functions those of its middle.
-        """
-        q, h = cell.parameters, self.dt
-        at = h / 2 if "alpha" in cell.population.cell else 0.0
-        inflow, leak = q["v_rest"] / q["tau_m"], 1 / q["tau_m"]
-        inflow += (q["i_offset"] + injected) / q["cm"]
-        for receptor, reversal in (("excitatory", "e_rev_E"), ("inhibitory", "e_rev_I")):
-            value = course(cell, receptor, at)[0] / q["cm"]
-            inflow += value * q[reversal] if cell.conducts else value
-            leak += value if cell.conducts else 0.0
-        return float((cell.v + h * inflow) / (1 + h * leak))
 
     def membrane(self, cell: Cell, injected: float) -> float:
         """v one step later, exactly."""
