@@ -412,8 +412,9 @@ class OnGpu(Engine):
         event.record(self._stream)
         self._turn = 1 - self._turn
         return _Slice(
-            start, stop, self._turn, log, event, waves, due_ends, due_cells, ready, samples
-        )
+            start, stop, self._turn, log, event, waves, due_ends, due_cells, ready, samples,
+            arguments,
+        )  # fmt: skip
 
     def _time_inputs(self, start: int) -> None:
         """Say between which steps of a slice Poisson input arrives, where that has changed."""
@@ -514,6 +515,7 @@ class _Slice:
     due_cells: NDArray[np.int32]
     ready: list[_kernel.Mine]
     samples: Any
+    held: tuple[Any, ...]  # arrays on the device, until the kernel has read them
 
 
 def _shared_memory() -> int:
