@@ -29,13 +29,12 @@ from ._philox import POISSON
 from ._poisson import PIECE, tables
 from ._writing import SPACE
 
+if TYPE_CHECKING:
+    from ._gpu_table import Table
+
 SAMPLES_CAPACITY = 1 << 22
 SLICE = 0.2  # s of wall clock between two looks of Python's, at most
 CELL_BITS, GROUP_SHIFT = 32, 46  # of a key by which recorded spikes are ordered; steps between
-
-
-if TYPE_CHECKING:
-    from ._gpu_table import Table
 
 
 class Engine(ABC):

@@ -118,9 +118,9 @@ class Form:
     waves: bool
     due: bool
     probes: bool
-    equal: bool = False
-    wide: bool = False
-    timed: bool = False
+    equal: bool
+    wide: bool
+    timed: bool
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from portable_cortex.backend import Progress
 from portable_cortex.errors import UnsupportedError
 
-from . import _synapses
+from . import _memory, _synapses
 from ._synapses import Arrivals, joined
 from ._workers import in_parallel
 
@@ -111,6 +111,8 @@ def build(
 
     Raises
     ------
+    SimulationError
+        If the network does not fit into the memory that is free.
     UnsupportedError
         If weights are too different for integers of 32 bits.
     """
@@ -118,7 +120,8 @@ def build(
     plan = _synapses.plan(
         bundles, n_cells, len(cells), stride, n_receptors, "full", is_by_delay=False
     )
-    made = _synapses.build(plan, bundles, cells, workers, progress, n_local=stride)
+    _memory.check(plan.nbytes, plan.n_synapses)
+    made = _synapses.build(plan, bundles, cells, workers, progress)
     weights = made.weights
     assert weights is not None
     offsets = np.concatenate([made.offsets[:, :, 0].T, made.offsets[-1:, :, 1].T], axis=1)

@@ -242,6 +242,17 @@ def _emit(senders: Any, step: int, tables: Any, windows: Any, rates: Any, space:
 
 
 @compiled
+def _emit_all(sources: Any, step: int, tables: Any, windows: Any, rates: Any, space: Any,
+              log: Any, total: int) -> int:  # fmt: skip
+    """Those of all populations of sources."""
+    for p in range(sources.shape[0]):
+        senders = sources[p]
+        rows = slice(senders.row, senders.row + senders.size)
+        total = _emit(senders, step, tables[rows], windows[rows], rates, space, log, total)
+    return total
+
+
+@compiled
 def emitted(
     start: int, n_steps: int, sources: Any, tables: Any, windows: Any, rates: Any, space: Any,
     log: Any, ends: Any,
@@ -250,11 +261,8 @@ def emitted(
     total = 0
     ends[0] = 0
     for relative in range(n_steps):
-        for p in range(sources.shape[0]):
-            senders = sources[p]
-            rows = slice(senders.row, senders.row + senders.size)
-            step = start + relative + 1
-            total = _emit(senders, step, tables[rows], windows[rows], rates, space, log, total)
+        step = start + relative + 1
+        total = _emit_all(sources, step, tables, windows, rates, space, log, total)
         ends[relative + 1] = total
 
 
@@ -435,13 +443,9 @@ def _task(
     if mine.waves.shape[0]:
         _inject(mine.drive, mine.waves, relative, mine.wave_begins, mine.wave_targets)
     total = _neurons(ZERO, neurons, mine.background, step, rates, space, log, total)
-    for p in range(mine.sources.shape[0]):
-        senders = mine.sources[p]
-        rows = slice(senders.row, senders.row + senders.size)
-        total = _emit(
-            senders, step, mine.source_tables[rows], mine.source_windows[rows], rates, space,
-            log, total,
-        )  # fmt: skip
+    total = _emit_all(
+        mine.sources, step, mine.source_tables, mine.source_windows, rates, space, log, total
+    )
     while due < mine.scheduled_steps.size and mine.scheduled_steps[due] == step:
         log[total] = mine.scheduled_cells[due]
         total += 1

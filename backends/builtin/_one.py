@@ -50,6 +50,8 @@ def written(plan: Plan) -> str:
 
 
 class _One(Writer):
+    left, zero = "left[U32(own)]", "real(0.0)"
+
     def module(self) -> str:
         """The text."""
         super().module()  # takes the constants in their order
@@ -60,12 +62,12 @@ class _One(Writer):
         course = self._lines(self.over)
         if self.timer:
             course = [
-                "if left[U32(own)] != 0:",
-                "    left[U32(own)] -= 1",
+                f"if {self.left} != 0:",
+                f"    {self.left} -= 1",
                 *_indented(self._lines(self.running)),
                 "else:",
                 *_indented(course),
-                "running = left[U32(own)] != 0",
+                f"running = {self.left} != 0",
             ]
         course += ["fired = False", *self._after()]
         text = "\n".join(course)
@@ -109,9 +111,6 @@ class _One(Writer):
         lines: list[str] = []
         for condition, (_, statements) in zip(self.conditions, self.neuron.conditions, strict=True):
             lines += [f"if {code(condition)}:", *_indented(self._block(self._in_steps(statements)))]
-        own = {"left[i]": "left[U32(own)]", ", 0.0))": ", real(0.0)))"}
-        for old, new in own.items():
-            lines = [line.replace(old, new) for line in lines]
         return lines
 
 

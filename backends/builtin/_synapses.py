@@ -162,14 +162,17 @@ def joined(parts: Sequence[Arrivals]) -> Arrivals:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a table will need, known before it is made."""
+    """What a table will need, known before it is made.
+
+    `stride` is what a step of delay adds to a target's number; 0 where each delay has a column.
+    """
 
     rows: NDArray[np.int32]
     row_receptors: NDArray[np.int64]
     starts: NDArray[np.int64]
     steps: NDArray[np.int64]
     n_threads: int
-    is_by_delay: bool
+    stride: int
     offsets_type: Any
     target_type: Any
     weight_type: Any
@@ -183,7 +186,7 @@ class Plan:
     @property
     def offsets_shape(self) -> tuple[int, int, int]:
         """Threads, rows, columns and an end."""
-        columns = self.steps.size if self.is_by_delay else 1
+        columns = 1 if self.stride else self.steps.size
         return self.n_threads, self.starts.size - 1, columns + 1
 
     @property
@@ -236,7 +239,7 @@ def plan(
         starts,
         steps,
         n_threads,
-        is_by_delay,
+        0 if is_by_delay else n_local,
         np.uint32 if starts[-1] < 2**32 else np.uint64,
         np.uint16 if is_short else np.uint32,
         np.float32 if all(bundle.edges.single for bundle in bundles) else np.float64,
@@ -254,8 +257,6 @@ def build(
     cells: tuple[NDArray[np.int64], ...],
     workers: int,
     progress: Progress,
-    *,
-    n_local: int = 0,
 ) -> Synapses:
     """Make the table.
 
@@ -267,8 +268,6 @@ def build(
         Threads; the result does not depend on their number.
     progress : Progress
         Told how much is done, from 0 to 1.
-    n_local : int, optional
-        Neurons of a thread, where delays are in the targets' numbers.
     """
     offsets = np.empty(plan.offsets_shape, plan.offsets_type)
     targets = np.empty(plan.n_synapses, WORD if plan.packed else plan.target_type)
@@ -276,10 +275,10 @@ def build(
     used = np.zeros((workers, plan.rows.shape[0]), np.int64)
     longest = int(plan.steps.max(initial=0))
     columns, shifts = np.zeros(longest + 1, np.int32), np.zeros(longest + 1, plan.target_type)
-    if plan.is_by_delay:
-        columns[plan.steps] = np.arange(plan.steps.size)
+    if plan.stride:
+        shifts[:] = np.arange(longest + 1) * plan.stride
     else:
-        shifts[:] = np.arange(longest + 1) * n_local
+        columns[plan.steps] = np.arange(plan.steps.size)
     pieces = _pieces(plan.starts)
     largest = int(np.diff(plan.starts[pieces]).max(initial=0))
     shares = [

@@ -237,6 +237,8 @@ def _numbered(found: Iterable[str]) -> list[str]:
 class Writer:
     """Writes one module."""
 
+    left, zero = "left[i]", "0.0"  # steps of refractoriness of a neuron; 0
+
     def __init__(self, plan: Plan) -> None:
         self.plan, self.neuron = plan, plan.neuron
         self.constants = lowering.Constants(lowering.constant_names(plan.neuron))
@@ -764,8 +766,8 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
                 case Assign(name, value):
                     new = code(self._taken(self._with_timer(value)))
                     if name == self.timer:
-                        lines.append(f"left[i] = left.dtype.type(max({new}, 0.0))")
-                        lines.append("running = left[i] != 0")
+                        lines.append(f"{self.left} = left.dtype.type(max({new}, {self.zero}))")
+                        lines.append(f"running = {self.left} != 0")
                     else:
                         lines.append(f"m_{name} = {new}")
                 case Spike():
