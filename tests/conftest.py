@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from portable_cortex.backends.spinnaker.board import native
 from portable_cortex.cli import commands as cli
@@ -17,6 +18,10 @@ from portable_cortex.errors import BackendUnavailableError
 # Threads that wait for each other by spinning starve each other on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads always do
+
+# How long anything takes says nothing on a busy machine.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 pytest_plugins = ["portable_cortex.testing.plugin"]
 

@@ -286,7 +286,7 @@ def test_a_run_leaves_denormal_numbers_as_they_were(sim):
     assert np.array([smallest])[0] * 0.5 > 0.0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     steps_left=st.lists(st.sampled_from([0, 0, 0, 1, 2, 200]), min_size=1, max_size=200),
     begin=st.integers(0, 199),

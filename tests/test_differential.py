@@ -42,7 +42,6 @@ def compare(worker: Worker, program: Program) -> None:
 
 
 CHECKS = {
-    "deadline": None,
     "database": None,
     "suppress_health_check": list(HealthCheck),
 }

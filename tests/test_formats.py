@@ -250,7 +250,7 @@ def test_a_changed_file_gives_the_same_recording_or_none(layout, examples, tmp_p
     folder, refusals = tmp_path / layout.name, set()
 
     @settings(
-        max_examples=examples, deadline=None, derandomize=True, database=None,
+        max_examples=examples, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.data())

@@ -106,3 +106,20 @@ def test_the_catalogue_is_listed_without_simulators():
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "mat2_curr_exp" in done.stdout
+
+
+def test_neurons_that_differ_have_the_numbers_of_each_alone():
+    from portable_cortex.neurons.library import load
+    from portable_cortex.neurons.numbers import numbers
+
+    neuron = load("lif_curr_exp")
+    given = {q.name: np.array([float(q.value.value)]) for q in neuron.parameters}
+    name = next(n for n in given if n.lower() == "tau_m")
+    other = next(n for n in given if n.lower().startswith(("v_th", "v_reset")))
+    both = {name: np.array([8.0, 12.0, 8.0, 8.0]), other: np.array([-52.0, -52.0, -50.0, -52.0])}
+    together = numbers(neuron, given | both, 0.1)
+    for k in range(4):
+        alone = numbers(neuron, given | {n: v[[k]] for n, v in both.items()}, 0.1)
+        for quantity, value in alone.items():
+            each = np.broadcast_to(together[quantity], 4)
+            assert each[k] == value, quantity

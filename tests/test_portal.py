@@ -24,7 +24,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import portable_cortex
@@ -919,7 +919,7 @@ STATUS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(STATUS, BODY, st.sampled_from(["application/json", "text/html", ""]), st.text(max_size=9))
 def test_any_answer_ends_in_a_sentence(status, body, kind, location):
     def answer(request):
@@ -1286,7 +1286,7 @@ def test_metadata_that_is_none(text):
         to_recording({**result(), "run.json": text})
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.data())
 def test_a_damaged_archive_is_refused_or_means_the_same(data):
     """Bytes are changed, cut off, or put in: what is still read is the run that it was."""
@@ -1309,7 +1309,7 @@ def test_a_damaged_archive_is_refused_or_means_the_same(data):
         np.testing.assert_array_equal(found.spikes("b").neurons, [1])
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(sorted(json.loads(result()["run.json"]))), JSON, max_size=3))
 def test_any_metadata_is_refused_or_can_be_written(changes):
     recording, refusal = _attempt(lambda: to_recording(result(**changes)))

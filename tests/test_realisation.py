@@ -24,7 +24,7 @@ from portable_cortex.pynn.draws import (
 )
 
 STEP = 0.1
-reproducible = settings(derandomize=True, deadline=None, max_examples=60)
+reproducible = settings(derandomize=True, max_examples=60)
 
 
 @pytest.fixture(scope="module")

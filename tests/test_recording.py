@@ -77,7 +77,7 @@ def recordings(draw):
 # --- round trip ---
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, max_examples=40)
 @given(recordings())
 def test_what_is_saved_comes_back(saved):
     with tempfile.TemporaryDirectory() as folder:

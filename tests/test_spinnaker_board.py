@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from portable_cortex.backends.spinnaker.board import (
@@ -228,13 +228,13 @@ def compare(reference, processor, code, values, flags, size, thumb):
     assert tcm[native.ITCM_SIZE : native.ITCM_SIZE + 4096].tobytes() == memory
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(word=ARM, values=st.lists(VALUES, min_size=13, max_size=13), flags=st.integers(0, 15))
 def test_arm_instructions_do_what_qemus_do(reference, processor, word, values, flags):
     compare(reference, processor, [word], values, flags, 4, False)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(word=THUMB, values=st.lists(VALUES, min_size=13, max_size=13), flags=st.integers(0, 15))
 def test_thumb_instructions_do_what_qemus_do(reference, processor, word, values, flags):
     compare(reference, processor, [word], values, flags, 2, True)
@@ -707,7 +707,7 @@ def test_a_core_that_is_never_ready_to_run_is_switched_off(monitor, monkeypatch)
     ask(monitor, Command.SIGNAL, 0, 2 << 16 | 0xFF << 8 | app)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(wire=st.binary(max_size=300))
 def test_random_datagrams_never_upset_the_monitor(monitor, wire):
     message = Datagram.parse(wire)
@@ -715,7 +715,7 @@ def test_random_datagrams_never_upset_the_monitor(monitor, wire):
         monitor.receive(message, ("127.0.0.1", 5), 0)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     command=st.sampled_from(sorted(Command)),
     arguments=st.lists(

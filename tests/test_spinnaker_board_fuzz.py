@@ -191,7 +191,7 @@ def torment(steps, threads):
 
 def fuzz(max_examples):
     return settings(
-        max_examples=max_examples, deadline=None, suppress_health_check=list(HealthCheck),
+        max_examples=max_examples, suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     )  # fmt: skip
 

@@ -136,7 +136,7 @@ def test_regular_spikes_do_not_vary():
     np.testing.assert_allclose(statistics.local_variation(spikes, 5), [0.0], atol=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 40), st.integers(1, 8), st.integers(0, 2**31))
 def test_any_few_spikes_are_taken(n_spikes, n, seed):
     rng = np.random.default_rng(seed)

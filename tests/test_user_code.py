@@ -252,9 +252,7 @@ def test_a_population_of_an_earlier_run(write, tmp_path):
         run(model=path, **SHORT)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(label=st.text(st.characters(exclude_categories=()), max_size=110))
 def test_any_label_is_saved_or_refused_before(tmp_path, label):
     """Whatever it holds ("/", ".", "%", "$"): it comes back, or there is one sentence."""
@@ -275,9 +273,7 @@ def test_any_label_is_saved_or_refused_before(tmp_path, label):
     assert not said or "the label of a population" in said
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=60))
 def test_any_file_is_a_model_or_refused(tmp_path, text):
     (tmp_path / "any.py").write_text(text, "utf-8")

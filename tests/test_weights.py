@@ -19,7 +19,7 @@ from portable_cortex.pynn.weights import in_format
 
 BFLOAT16 = {"weights": "bfloat16"}
 LARGEST = float(np.uint32(0x7F7F0000).view(np.float32))  # of bfloat16
-reproducible = settings(derandomize=True, deadline=None, max_examples=200)
+reproducible = settings(derandomize=True, max_examples=200)
 
 
 def microcircuit(backend="builtin", weights="bfloat16", threads="2", **changes):
