@@ -17,7 +17,7 @@ from numba.core import config
 from portable_cortex.host.cache import writable_cache
 
 settings: Any = config
-DECORATED = re.compile(rb"^@(njit|intrinsic|compiled|counted)", re.MULTILINE)
+DECORATED = re.compile(rb"^@(njit|intrinsic|compiled|counted|inlined)", re.MULTILINE)
 
 
 def prepare() -> None:

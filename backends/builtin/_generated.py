@@ -114,7 +114,7 @@ class Model:
     def longest(self, parameters: Mapping[str, F64], step: float) -> int:
         """The most steps that the refractory time has, as far as is known beforehand."""
         timer = self.plan.refractoriness.timer if self.plan.refractoriness else None
-        known = numbers(self.plan.neuron, parameters, step)
+        known = resolved(self.plan.neuron, step, in_form(self.plan.neuron, parameters))
         most = 0
         for _, statements in self.plan.neuron.conditions:
             for value in assigned_values(statements, timer):

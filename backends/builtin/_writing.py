@@ -65,7 +65,7 @@ from numba import carray, cfunc
 
 from portable_cortex.backends.builtin._functions import exp, near_exp2, normal, uniform
 from portable_cortex.backends.builtin._generated import SIGNATURES
-from portable_cortex.backends.builtin._llvm import common, compiled, signs, word
+from portable_cortex.backends.builtin._llvm import common, compiled, inlined, signs, word
 
 U16, U64, I32 = np.uint16, np.uint64, np.int32
 PART = 64  # neurons that are searched together
@@ -226,6 +226,16 @@ def _lines(lines: Iterable[str], depth: int) -> str:
     return "\n".join("    " * depth + line for line in lines)
 
 
+def _rows(constants: Iterable[str]) -> list[str]:
+    """Constants of neurons that differ."""
+    return [f"a_{name} = c[{name[1:]}]" for name in constants]
+
+
+def _firsts(constants: Iterable[str]) -> list[str]:
+    """Constants of equal neurons."""
+    return [f"{name} = c[{name[1:]}, 0]" for name in constants]
+
+
 def _numbered(found: Iterable[str]) -> list[str]:
     """Constants in the order of their numbers, as they are written."""
     return [f"c{k}" for k in sorted({int(n[len(CONSTANT) :]) for n in found})]
@@ -247,6 +257,7 @@ class Writer:
         self.timer = plan.refractoriness.timer if plan.refractoriness else None
         self.rows = "".join(f"r_{name}, " for name in plan.rows)
         self.over, self.running = self._course(False), self._course(True)
+        self.own = {k for k, run in self.running.items() if run != self.over.get(k)}
         self.conditions = [
             self._taken(self._with_timer(condition)) for condition, _ in self.neuron.conditions
         ]
@@ -415,15 +426,13 @@ class Writer:
         real = one.removesuffix("(1)")  # what is drawn is in double precision
         body += [f"below = common(below, signs({real}({_sign(c, one)})))" for c in conditions]
         lines = [f"below = signs(-{one})"]
-        lines += [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
+        lines += _rows(used) if each else _firsts(used)
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
         lines.append("return below >= 0")
-        extra = [] if each else ["codes", "weight"]
-        drive, constants = (["drive"], ["c"]) if each else ([], used)
-        rest = [*drive, "begin", "end", *extra, *constants]
+        given = ["drive", "begin", "end", "c"] if each else ["begin", "end", "codes", "weight", "c"]
         name = f"{kind}_of_{'different' if each else 'equal'}"
         return (
-            f"@compiled\ndef {name}({self.rows}{', '.join(rest)}{self.draws}):\n{_lines(lines, 1)}"
+            f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{_lines(lines, 1)}"
         )
 
     def _body(self, kind: str, each: bool) -> tuple[Straight, list[Expression]]:
@@ -449,12 +458,37 @@ class Writer:
         """Functions that advance variables which need a solver."""
         n = len(self._stages(self.over["whole"])[0])
         return [
-            *(self._stage(k, each) for each in (False, True) for k in range(1 if each else n)),
+            *(self._of_one(kind, False) for kind in ("whole", "part")),
+            *(self._of_one(kind, True) for kind in ("whole", "part") if kind in self.own),
+            *([self._alone(each=False)] if n == 1 else map(self._stage, range(n))),
+            self._alone(each=True),
             self._whole(),
             self._parts(),
             self._refine(),
             self._each_in_parts(),
         ]
+
+    def _of_one(self, kind: str, is_running: bool) -> str:
+        """A solver's step of one neuron, or a part of it: compiled once, inlined into loops."""
+        run = (self.running if is_running else self.over)[kind]
+        body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+        results = ", ".join(code(run.results[name]) for name in self._results(run))
+        return f"""@inlined
+def {self._called(kind, is_running)}:
+{_lines([*body, f"return ({results},)"], 1)}"""
+
+    def _called(self, kind: str, is_running: bool = False) -> str:
+        """Such a function, called with what it needs, under the same names."""
+        run = (self.running if is_running else self.over)[kind]
+        read = run.read
+        given = [f"m_{n}" for n in (*self.plan.rows, *self.currents) if n in read]
+        given += [*self._constants(run), *(["i" + self.draws] if self.draws else [])]
+        which = "_refractory" if is_running and kind in self.own else ""
+        return f"{kind}_of_one{which}({', '.join(given)})"
+
+    def _results(self, run: Straight) -> list[str]:
+        """What such a function returns."""
+        return [n for n in (*self.plan.rows, ERROR) if n in run.results]
 
     def _stages(self, run: Straight) -> tuple[list[list[str]], list[str]]:
         """Temporaries by the loop that computes them, and those that outlive it.
@@ -487,65 +521,72 @@ class Writer:
             return [[*values]], []
         return stages, [n for n in values if n in outlive | ends]
 
-    def _stage(self, number: int, each: bool) -> str:
-        """One of the loops of a whole step; the last one says whether it is rough somewhere."""
-        run, _ = self._body("whole", each)
+    def _stage(self, number: int) -> str:
+        """One of the loops of a whole step of equal neurons."""
+        run, _ = self._body("whole", each=False)
         stages, outlive = self._stages(run)
-        if each:
-            stages, outlive = [[name for name, _ in run.temporaries]], []
-        values, own = dict(run.temporaries), stages[number]
         is_last = number == len(stages) - 1
+        values, own = dict(run.temporaries), stages[number]
         part = Straight(tuple((n, values[n]) for n in own), run.results if is_last else {})
-        changed = [n for n in self.plan.rows if n in part.results]
-        used, read = self._constants(part), part.read
+        read = part.read
         at = {name: f"scratch[at + U64({k * CHUNK})]" for k, name in enumerate(outlive)}
-        body = ["i, at = U64(number), U64(number - begin)"]
-        body += [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in changed]
+        body = [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in part.results]
         body += [f"{_local(n)} = {at[n]}" for n in outlive if n in read]
-        if each:
-            body += [f"{name} = a_{name}[i]" for name in used]
-            body += [
-                f"m_{name} = drive[i] * drive.dtype.type(1e3)"
-                for name in self.currents
-                if name in read
-            ]
         body += [f"{_local(name)} = {code(values[name])}" for name in own]
         body += [f"{at[n]} = {_local(n)}" for n in own if n in at]
-        lines = [f"a_{name} = c[{name[1:]}]" for name in used] if each else []
-        kind = f"r_{self.plan.rows[0]}.dtype.type"
-        if is_last:
+        results = {n: code(value) for n, value in part.results.items()}
+        return self._judged(
+            f"whole_{number}", "scratch", _firsts(self._constants(part)), body, results
+        )
+
+    def _alone(self, each: bool) -> str:
+        """A whole step in one loop."""
+        run = self.over["whole"]
+        used, read, results = self._constants(run), run.read, self._results(run)
+        currents = [name for name in self.currents if name in read]
+        body = [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in run.results]
+        if each:
+            lines = _rows(used)
+            body += [f"{name} = a_{name}[i]" for name in used]
+            body += [f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in currents]  # nA
+        else:
+            lines = [*_firsts(used), *(f"m_{name} = scratch.dtype.type(0)" for name in currents)]
+        body.append(f"{''.join(f'n_{n}, ' for n in results)} = {self._called('whole')}")
+        name, space = ("whole_of_different", "drive") if each else ("whole_0", "scratch")
+        return self._judged(name, space, lines, body, {n: f"n_{n}" for n in results})
+
+    def _judged(
+        self, name: str, space: str, lines: list[str], body: list[str], results: Mapping[str, str]
+    ) -> str:
+        """A loop; its results, if it has some, are kept of neurons that a step is not rough for."""
+        lines, body = [*lines], ["i, at = U64(number), U64(number - begin)", *body]
+        if results:
+            kind = f"r_{self.plan.rows[0]}.dtype.type"
             lines += [f"one, most = {kind}(1), {kind}({TOLERANCE})", "below = signs(-one)"]
             body += [
-                f"rough = not ({code(part.results[ERROR])} < most)",
+                f"rough = not ({results[ERROR]} < most)",
                 "is_rough[at] = one if rough else -one",
                 "below = common(below, signs(one if rough else -one))",
-                *(f"r_{n}[i] = m_{n} if rough else {code(part.results[n])}" for n in changed),
+                *(
+                    f"r_{n}[i] = m_{n} if rough else {results[n]}"
+                    for n in self.plan.rows
+                    if n in results
+                ),
             ]
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
-        lines += ["return below >= 0"] if is_last else []
-        given = ["drive", "begin", "end", "is_rough", "c"] if each else [
-            "begin", "end", "is_rough", "scratch", *used
-        ]  # fmt: skip
-        name = "whole_of_different" if each else f"whole_{number}"
-        return (
-            f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{_lines(lines, 1)}"
-        )
+        lines += ["return below >= 0"] if results else []
+        return f"""@compiled
+def {name}({self.rows}{space}, begin, end, is_rough, c{self.draws}):
+{_lines(lines, 1)}"""
 
     def _whole(self) -> str:
         """A whole step of equal neurons, chunk by chunk."""
         run, _ = self._body("whole", each=False)
-        stages, _ = self._stages(run)
-        values = dict(run.temporaries)
-        lines = []
-        for k, own in enumerate(stages):
-            is_last = k == len(stages) - 1
-            part = Straight(tuple((n, values[n]) for n in own), run.results if is_last else {})
-            given = "".join(f", c[{name[1:]}, 0]" for name in self._constants(part)) + self.draws
-            lines.append(
-                f"{'is_any |= ' * is_last}whole_{k}({self.rows}first, last, own, scratch{given})"
-            )
+        last = len(self._stages(run)[0]) - 1
+        given = f"{self.rows}scratch, first, last, own, c{self.draws}"
+        lines = [f"{'is_any |= ' * (k == last)}whole_{k}({given})" for k in range(last + 1)]
         return f"""@compiled
-def whole_of_equal({self.rows}begin, end, is_rough, scratch, c{self.draws}):
+def whole_of_equal({self.rows}scratch, begin, end, is_rough, c{self.draws}):
     is_any = False
     for first in range(begin, end, {CHUNK}):
         last = min(first + {CHUNK}, end)
@@ -555,7 +596,7 @@ def whole_of_equal({self.rows}begin, end, is_rough, scratch, c{self.draws}):
 
     def _parts(self) -> str:
         """Some equal neurons a step further in parts of it, side by side in scratch memory."""
-        run, _ = self._body("part", each=False)
+        run = self.over["part"]
         read = run.read
         moved = [n for n in self.plan.rows if n in run.results or n in read]
         at = {n: f"scratch[at + U64({k * CHUNK})]" for k, n in enumerate(moved, 1)}
@@ -563,13 +604,15 @@ def whole_of_equal({self.rows}begin, end, is_rough, scratch, c{self.draws}):
         body = ["at = U64(k)", *(f"m_{n} = {at[n]}" for n in moved)]
         if self.draws:
             body.append("i = U64(scratch[at])")
-        body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
-        body += [f"{at[n]} = {code(value)}" for n, value in run.results.items()]
-        given = "".join(f", {name}" for name in used)
+        found = self._results(run)
+        body.append(f"{''.join(f'{at[n]}, ' for n in found)} = {self._called('part')}")
+        constants = _firsts(used)
+        constants += [f"m_{n} = scratch.dtype.type(0)" for n in self.currents if n in read]
         fill = [f"{at[n]} = r_{n}[i]" for n in moved]
         back = [f"r_{n}[i] = {at[n]}" for n in moved if n in run.results]
         return f"""@compiled
-def parts_of_equal({self.rows}n, scratch{given}{self.draws}):
+def parts_of_equal({self.rows}n, scratch, c{self.draws}):
+{_lines(constants, 1)}
     full = (n + {WIDEST - 1}) // {WIDEST} * {WIDEST}
     for k in range(n, full):
         scratch[U64(k)] = scratch[U64(0)]
@@ -587,12 +630,10 @@ def parts_of_equal({self.rows}n, scratch{given}{self.draws}):
 
     def _refine(self) -> str:
         """Neurons that a whole step is too rough for, in parts of a step."""
-        run, _ = self._body("part", each=False)
-        given = "".join(f", c[{name[1:]}, 0]" for name in self._constants(run)) + self.draws
-        call = f"parts_of_equal({self.rows}n, scratch{given})"
+        call = f"parts_of_equal({self.rows}n, scratch, c{self.draws})"
         return f"""@compiled
 def refine({self.rows}drive, begin, end, is_rough, scratch, c, each{self.draws}):
-    n = 0
+    n = np.int64(0)
     for first in range(begin, end, PART):
         last = min(first + PART, end)
         some = I32(0)
@@ -625,9 +666,8 @@ def refine({self.rows}drive, begin, end, is_rough, scratch, c, each{self.draws})
             if name in needed
         ]
         lines += [f"{name} = c[{name[1:]}, p]" for name in self._constants(run)]
-        body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
-        body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
-        lines += [f"for _ in range({PARTS}):", *("    " + line for line in body)]
+        new = "".join(f"m_{n}, " for n in self._results(run))
+        lines += [f"for _ in range({PARTS}):", f"    {new} = {self._called('part')}"]
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in run.results]
         return f"""@compiled
 def parts_of_one({self.rows}drive, number, c{self.draws}):
@@ -677,19 +717,22 @@ def hold({kept}left, begin, end, numbers, values):
         ]
         lines += [f"{name} = c[{name[1:]}, p]" for name in used]
         for kind, run in runs.items():
-            body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
-            body += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
+            found = self._results(run)
             if kind == "part":
-                lines.append(f"if not (m_{ERROR} < {TOLERANCE}):")
-                lines += [f"    for _ in range({PARTS}):", *("        " + line for line in body)]
-                lines.append("else:")
-                lines += [f"    m_{n} = n_{n}" for n in run.results]
+                new = "".join(f"m_{n}, " for n in found)
+                lines += [
+                    f"if not (n_{ERROR} < {TOLERANCE}):",
+                    f"    for _ in range({PARTS}):",
+                    f"        {new} = {self._called(kind, True)}",
+                    "else:",
+                    *(f"    m_{n} = n_{n}" for n in found),
+                ]
             elif kind == "whole":
-                new = {n: f"m_{n}" if n == ERROR else f"n_{n}" for n in run.results}
-                lines += [line for line in body if not line.startswith("m_")]
-                lines += [f"{new[n]} = {code(value)}" for n, value in run.results.items()]
+                new = "".join(f"n_{n}, " for n in found)
+                lines.append(f"{new} = {self._called(kind, True)}")
             else:
-                lines += body
+                lines += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+                lines += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in self.changed or n in still]
         watched = {n for c in self.conditions for n in names(c)}
         lines += [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in watched]
@@ -803,17 +846,12 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
         kept = "".join(f"r_{name}, " for name in self.kept)
         if self.timer:
             lines.append(f"n = hold({kept}left, begin, end, numbers, values)")
-        equal = {}
-        for kind in (k for k in self.over if k in ("before", "rest")):
-            run, conditions = self._body(kind, each=False)
-            used = self._constants(run, also=conditions)
-            equal[kind] = "".join(f", c[{name[1:]}, 0]" for name in used) + self.draws
         if "before" in self.over:
             lines += [
                 "if each:",
                 f"    before_of_different({self.rows}drive, begin, end, c{self.draws})",
                 "else:",
-                f"    before_of_equal({self.rows}begin, end, None, None{equal['before']})",
+                f"    before_of_equal({self.rows}begin, end, None, None, c{self.draws})",
             ]
         if "whole" in self.over:
             where = "begin, end, is_rough"
@@ -821,7 +859,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
                 "if each:",
                 f"    rough = whole_of_different({self.rows}drive, {where}, c{self.draws})",
                 "else:",
-                f"    rough = whole_of_equal({self.rows}{where}, scratch, c{self.draws})",
+                f"    rough = whole_of_equal({self.rows}scratch, {where}, c{self.draws})",
                 "if rough:",
                 f"    refine({self.rows}drive, {where}, scratch, c, each{self.draws})",
             ]
@@ -831,9 +869,9 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
             f"    reached = rest_of_different({self.rows}drive, begin, end, c{self.draws})",
             "elif n_codes:",
             f"    own = r_{first}.dtype.type(weight)",
-            f"    reached = rest_of_equal({self.rows}begin, end, codes, own{equal['rest']})",
+            f"    reached = rest_of_equal({self.rows}begin, end, codes, own, c{self.draws})",
             "else:",
-            f"    reached = rest_of_equal({self.rows}begin, end, None, None{equal['rest']})",
+            f"    reached = rest_of_equal({self.rows}begin, end, None, None, c{self.draws})",
         ]
         if self.timer:
             lines.append(

@@ -126,7 +126,9 @@ def factors(
             if column in names(equation.derivative):
                 moved = evaluate(equation.derivative, {**values, **nothing, column: np.ones(1)})
                 matrix[:, i, j] = moved - constant
-    later = expm(matrix * step)
+    # neurons that differ in what is not linear have the same matrix
+    kinds, kind = np.unique(matrix.reshape(n, -1), axis=0, return_inverse=True)
+    later = expm(kinds.reshape(-1, *matrix.shape[1:]) * step)[np.ravel(kind)]
     found = {}
     for i, variable in enumerate(variables):
         found[factor_name(variable)] = later[:, i, -1]
