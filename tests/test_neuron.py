@@ -53,7 +53,22 @@ def test_mechanisms_are_compiled_once_and_nowhere_else():
         assert not list(source.parent.glob("x86_64")), "compiled beside its source"
 
 
+def test_what_is_compiled_is_said_once(no_mechanisms, caplog):
+    from portable_cortex.backends.neuron import _mechanisms
+
+    small = {"small.mod": b"NEURON { SUFFIX small }\n"}
+    for _ in range(2):
+        _mechanisms.compiled(small, "the mechanism small")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "the mechanism small for NEURON is being compiled: about ten seconds, once on this computer"
+    ]
+
+
 def test_nothing_is_written_into_the_working_folder(tmp_path):
+    from portable_cortex.backends.neuron import _mechanisms
+
+    _mechanisms.compiled()
     code = "import portable_cortex; portable_cortex.simulator('neuron').setup()"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False

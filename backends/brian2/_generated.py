@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import brian2
 import numpy as np
 
-from portable_cortex.neurons import celltype, library
+from portable_cortex.neurons import celltype
 from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.numbers import numbers
 from portable_cortex.neurons.propagation import factor_name, rows
@@ -29,30 +29,9 @@ if TYPE_CHECKING:
     from ._simulator import State
 
 
-def nestml_cell_type(name: str, nestml_description: Any) -> Any:
-    """A cell type for a neuron model in NESTML.
-
-    Parameters
-    ----------
-    name : str
-        Of the class.
-    nestml_description : str or Path
-        A file, a text in NESTML, or a name of the catalogue.
-
-    Raises
-    ------
-    InvalidValueError, UnsupportedError
-        For a mistake in the model: its line and column; for what Brian2 cannot do.
-
-    Examples
-    --------
-    >>> import portable_cortex
-    >>> sim = portable_cortex.simulator("brian2")
-    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
-    -51.0
-    """
+@celltype.from_nestml
+def nestml_cell_type(name: str, neuron: Neuron) -> Any:
     check_mode("neurons in NESTML")
-    neuron = library.load(nestml_description)
     statements(neuron)  # refuses what there is no code for
     return celltype.cell_type(name, neuron, **of_model(neuron, celltype.receptors(neuron)))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pyNN.standardmodels import cells
 
-from portable_cortex.neurons.celltype import cell_type
-from portable_cortex.neurons.library import load
+from portable_cortex.neurons.celltype import cell_type, from_nestml
+from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.standard import STANDARD, standard_type
 from portable_cortex.pynn.population import same_names
 
@@ -43,28 +43,8 @@ CELL_TYPES = {
 }
 
 
-def nestml_cell_type(name: str, nestml_description: Any) -> Any:
-    """A cell type for a neuron model in NESTML.
-
-    Parameters
-    ----------
-    name : str
-        Of the class.
-    nestml_description : str or Path
-        A file, a text in NESTML, or a name of the catalogue.
-
-    Raises
-    ------
-    InvalidValueError, UnsupportedError
-        For a mistake in the model: its line and column; for what the engine has no loop for.
-
-    Examples
-    --------
-    >>> import portable_cortex
-    >>> sim = portable_cortex.simulator("builtin")
-    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
-    -51.0
-    """
-    made = cell_type(name, load(nestml_description))
+@from_nestml
+def nestml_cell_type(name: str, neuron: Neuron) -> Any:
+    made = cell_type(name, neuron)
     made.model = _generated.model(made.neuron)
     return made

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -61,11 +59,3 @@ def compiling(begun: Callable[[str, str], None]) -> Iterator[Compiling]:
     listener = Compiling(begun)
     with event.install_listener(KIND, listener):
         yield listener
-
-
-@functools.cache  # once in a process
-def say(what: str, duration: str) -> None:
-    """Tell the user of a script what takes so long."""
-    logging.getLogger("portable_cortex").warning(
-        "%s is being compiled: %s, once on this computer", what, duration
-    )

@@ -10,9 +10,10 @@ import numpy as np
 
 from portable_cortex.backend import Progress
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.host.compiling import say
 from portable_cortex.pynn import state as floor
 
-from ._compiling import compiling, say
+from ._compiling import compiling
 
 if TYPE_CHECKING:
     from ._engine import Engine

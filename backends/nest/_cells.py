@@ -7,8 +7,9 @@ from typing import Any
 
 from pyNN.standardmodels import build_translations
 
-from portable_cortex.neurons import celltype, library
+from portable_cortex.neurons import celltype
 from portable_cortex.neurons.celltype import NeuronType
+from portable_cortex.neurons.form import Neuron
 
 from . import _modules, _writing
 from ._pynn import nest
@@ -32,31 +33,9 @@ class ModelledType(NeuronType):
         return bool(nest.GetDefaults(cls.nest_name["on_grid"], "ran_away"))
 
 
-def nestml_cell_type(name: str, nestml_description: Any) -> Any:
-    """A cell type for a neuron model in NESTML.
-
-    Parameters
-    ----------
-    name : str
-        Of the class.
-    nestml_description : str or Path
-        A file, a text in NESTML, or a name of the catalogue.
-
-    Raises
-    ------
-    InvalidValueError, UnsupportedError
-        For a mistake in the model: its line and column; for what cannot be a cell type.
-    BackendUnavailableError
-        Where there is no C++ compiler.
-
-    Examples
-    --------
-    >>> import portable_cortex
-    >>> sim = portable_cortex.simulator("nest")
-    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
-    -51.0
-    """
-    made = celltype.cell_type(name, library.load(nestml_description))
+@celltype.from_nestml
+def nestml_cell_type(name: str, neuron: Neuron) -> Any:
+    made = celltype.cell_type(name, neuron)
     neuron = made.neuron
     recorded = _writing.recordable(made)
     text = _writing.written(neuron, neuron.name, recorded)

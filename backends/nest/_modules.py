@@ -14,6 +14,7 @@ from pathlib import Path
 from portable_cortex.errors import BackendUnavailableError, OutputError
 from portable_cortex.host.cache import writable_cache
 from portable_cortex.host.children import run_program
+from portable_cortex.host.compiling import say
 from portable_cortex.host.quiet import quiet
 
 from ._pynn import nest
@@ -74,6 +75,8 @@ def _compiled(model: str, text: str) -> Path:
         with (folder / f".{target.stem}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.exists():
+                neuron = model.rpartition("_")[0].removesuffix("_neuron")
+                say(f"the neuron model {neuron} for NEST", "about ten seconds")
                 with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as work:
                     _compile(command, headers, text, Path(work) / target.name).replace(target)
     except OSError as error:

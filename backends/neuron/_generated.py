@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pyNN import errors
 from pyNN.standardmodels import cells
 
-from portable_cortex.neurons import celltype, library
+from portable_cortex.neurons import celltype
+from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.standard import STANDARD, standard_type
 
 from ._cells import GridCell
@@ -99,31 +100,9 @@ def set_parameters(neurons: list[GeneratedCell], parameters: Mapping[str, F64]) 
         cell.source.observe()
 
 
-def nestml_cell_type(name: str, nestml_description: Any) -> Any:
-    """A cell type for a neuron model in NESTML, whose mechanism is compiled if it has not been.
-
-    Parameters
-    ----------
-    name : str
-        Of the class.
-    nestml_description : str or Path
-        A file, a text in NESTML, or a name of the catalogue.
-
-    Raises
-    ------
-    InvalidValueError, UnsupportedError
-        For a mistake in the model: its line and column; for what PyNN has no name for.
-    BackendUnavailableError
-        Where there is no compiler, or it fails.
-
-    Examples
-    --------
-    >>> import portable_cortex
-    >>> sim = portable_cortex.simulator("neuron")
-    >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
-    -51.0
-    """
-    made = celltype.cell_type(name, library.load(nestml_description))
+@celltype.from_nestml
+def nestml_cell_type(name: str, neuron: Neuron) -> Any:
+    made = celltype.cell_type(name, neuron)
     made.model = _model(made)
     return made
 
@@ -141,7 +120,8 @@ def _model(kind: Any) -> Any:
     neuron = kind.neuron
     written = mechanism(neuron, kind.recordable)
     if not hasattr(h, written.name):
-        load_mechanisms(compiled({f"{written.name}.mod": written.text.encode()}))
+        files = {f"{written.name}.mod": written.text.encode()}
+        load_mechanisms(compiled(files, f"the neuron model {neuron.name.removesuffix('_neuron')}"))
     own = {
         "__doc__": kind.__doc__,
         "mechanism": written,

@@ -23,6 +23,7 @@ from pathlib import Path
 from portable_cortex.errors import BackendUnavailableError, OutputError
 from portable_cortex.host.cache import cache_folder, writable_cache
 from portable_cortex.host.children import run_program
+from portable_cortex.host.compiling import say
 from portable_cortex.host.provenance import cores
 
 OWN = Path(__file__).parent / "mod"
@@ -37,7 +38,9 @@ def sources() -> list[Path]:
     return sorted(pynn.glob("*.mod")) + sorted(OWN.glob("*.mod"))
 
 
-def compiled(texts: Mapping[str, bytes] | None = None) -> Path:
+def compiled(
+    texts: Mapping[str, bytes] | None = None, what: str = "the library of mechanisms"
+) -> Path:
     """The folder that holds compiled mechanisms, after compiling them if they are not there.
 
     Of several processes one compiles and the others wait. It does so in a folder of its own, which
@@ -47,6 +50,8 @@ def compiled(texts: Mapping[str, bytes] | None = None) -> Path:
     ----------
     texts : dict of str to bytes, optional
         By name of file; `sources` if left out.
+    what : str, optional
+        What they are, for the user.
 
     Raises
     ------
@@ -65,6 +70,7 @@ def compiled(texts: Mapping[str, bytes] | None = None) -> Path:
         with (target.parent / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.is_dir():
+                say(f"{what} for NEURON", "a minute" if texts is None else "about ten seconds")
                 with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as work:
                     _compile(files, Path(work)).rename(target)
     except OSError as error:

@@ -7,7 +7,7 @@ where there is one of each; an inhibitory one gets the magnitude.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from pyNN.standardmodels import StandardCellType, build_translations
 from ..errors import UnsupportedError
 from .expressions import Expression, Name, Unary, names, replaced
 from .form import Neuron, Quantity
+from .library import load
 from .lowering import changed
 from .numbers import in_form
 from .reference import evaluate, resolved
@@ -119,6 +120,38 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
         **attributes,
     }
     return type(name, (NeuronType,), own)
+
+
+def from_nestml(make: Callable[[str, Neuron], Any]) -> Callable[[str, Any], Any]:
+    """The ``nestml_cell_type`` of a backend, from what makes a cell type of a neuron."""
+
+    def nestml_cell_type(name: str, nestml_description: Any) -> Any:
+        """A cell type for a neuron model in NESTML, which is compiled if it has not been.
+
+        Parameters
+        ----------
+        name : str
+            Of the class.
+        nestml_description : str or Path
+            A file, a text in NESTML, or a name of the catalogue.
+
+        Raises
+        ------
+        InvalidValueError, UnsupportedError
+            For a mistake in the model: its line and column; for what the backend cannot do.
+        BackendUnavailableError
+            Where a compiler is needed and there is none, or it fails.
+
+        Examples
+        --------
+        >>> import portable_cortex
+        >>> sim = portable_cortex.simulator("builtin")
+        >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
+        -51.0
+        """
+        return make(name, load(nestml_description))
+
+    return nestml_cell_type
 
 
 def receptors(neuron: Neuron) -> tuple[str, ...]:
