@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -315,3 +315,21 @@ def _multiplied(factors: list[Expression]) -> Expression:
     for factor in others:
         product = Binary("*", product, factor)
     return product
+
+
+def vanishes(value: Expression, still: Set[str] = frozenset()) -> bool:
+    """Whether a sum of what moves is zero where all that is."""
+    match value:
+        case Number(number):
+            return number == 0
+        case Name(name):
+            return name in still
+        case Unary("-", operand):
+            return vanishes(operand, still)
+        case Binary("+" | "-", left, right):
+            return vanishes(left, still) and vanishes(right, still)
+        case Binary("*", left, right):
+            return vanishes(left, still) or vanishes(right, still)
+        case Binary("/", left, _):
+            return vanishes(left, still)
+    return False

@@ -8,13 +8,13 @@ the exponential of a matrix that has A, B and c in its rows (Rotter & Diesmann 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .expressions import Binary, Expression, Name, Number, Unary, names
+from .expressions import names, vanishes
 from .form import Neuron
 
 
@@ -64,7 +64,7 @@ def rows(neuron: Neuron) -> tuple[Row, ...]:
             name,
             tuple(other for other in linear if other in found),
             tuple(one for one in inputs if one in found),
-            not all(_vanishes(linear[other], {*linear, *inputs}) for other in found & set(linear)),
+            not all(vanishes(linear[other], {*linear, *inputs}) for other in found & set(linear)),
         )
         for name, found in reached.items()
     )
@@ -76,24 +76,6 @@ def _inputs(neuron: Neuron) -> list[str]:
         *(q.name for q in neuron.currents),
         *(q.name for q in neuron.state if q.name not in moving),
     ]
-
-
-def _vanishes(value: Expression, still: Set[str]) -> bool:
-    """Whether a sum of what moves is zero where all that is."""
-    match value:
-        case Number(number):
-            return number == 0
-        case Name(name):
-            return name in still
-        case Unary("-", operand):
-            return _vanishes(operand, still)
-        case Binary("+" | "-", left, right):
-            return _vanishes(left, still) and _vanishes(right, still)
-        case Binary("*", left, right):
-            return _vanishes(left, still) or _vanishes(right, still)
-        case Binary("/", left, _):
-            return _vanishes(left, still)
-    return False
 
 
 def factors(
