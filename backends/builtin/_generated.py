@@ -23,7 +23,7 @@ from portable_cortex.neurons.lowering import assigned_values
 from portable_cortex.neurons.numbers import in_form, numbers
 from portable_cortex.neurons.reference import evaluate, resolved
 
-from . import _compiling, _functions, _llvm, _threefry, _writing
+from . import _compiling, _functions, _llvm, _plan, _threefry, _writing
 
 F64 = NDArray[np.float64]
 _INTEGER = types.int64
@@ -61,7 +61,7 @@ class Model:
     """
 
     neuron: Neuron
-    plan: _writing.Plan
+    plan: _plan.Plan
     text: str
     _constants: tuple[Any, ...]
 
@@ -132,7 +132,7 @@ def model(neuron: Neuron) -> Model:
     UnsupportedError
         For what has no loop.
     """
-    plan = _writing.plan(neuron)
+    plan = _plan.plan(neuron)
     written = _writing.written(plan)
     return Model(neuron, plan, written.text, written.constants)
 

@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from portable_cortex.neurons.expressions import names
 from portable_cortex.neurons.lowering import ERROR, PARTS, Straight
 
-from ._writing import NEAR_EXP2, TOLERANCE, Plan, Writer, code
+from ._plan import Plan
+from ._text import code
+from ._writing import NEAR_EXP2, TOLERANCE, Writer
 
 TEXT = '''"""The neuron {name} for the built-in engine on a GPU, written by portable-cortex."""
 

@@ -38,11 +38,13 @@ from portable_cortex.neurons.form import (
     Assign,
     Branch,
     Integrate,
-    Neuron,
     Spike,
     Statement,
 )
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
+
+from ._plan import Plan
+from ._text import RUNNING, block, code, firsts, local, numbered, rows, sign
 
 PIECE = 1024  # neurons that are advanced together
 KEPT = 16  # variables of refractory neurons that are kept, at most
@@ -52,7 +54,6 @@ NUMBERS = 16  # of a neuron that go from one loop of a solver to the next, at mo
 WIDEST = 16  # neurons in a vector, at most
 LONG = 18  # operations that wait for each other in a loop of a solver, about
 TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced again, in parts of a step
-RUNNING = Name("__running")  # whether the refractory time is
 LOG2E = Fraction(1.0 / math.log(2.0))
 NEAR_EXP2 = "near_exp2"  # what stands for exponential functions in solvers
 
@@ -75,86 +76,6 @@ PART = 64  # neurons that are searched together
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a model is held in memory and advanced.
-
-    Attributes
-    ----------
-    neuron : Neuron
-        With the variables that inputs are added to in the unit of weights.
-    inputs : tuple of str
-        For each port the variable that its inputs are added to, or the port itself.
-    others : tuple of str
-        The other variables, without a timer that is counted in steps.
-    factors : dict of str to Expression
-        A variable of the model is that in memory times this, if it is named here.
-    centres : dict of str to Expression
-        And this is added, if it is named here: a neuron at rest stays there exactly.
-    is_early : bool
-        Whether inputs are added after the step.
-    refractoriness : Refractoriness or None
-    """
-
-    neuron: Neuron
-    inputs: tuple[str, ...]
-    others: tuple[str, ...]
-    factors: Mapping[str, Expression]
-    centres: Mapping[str, Expression]
-    is_early: bool
-    refractoriness: lowering.Refractoriness | None
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """All rows of memory, those of inputs first."""
-        return (*self.inputs, *self.others)
-
-    def update(self, is_running: bool) -> tuple[Statement, ...]:
-        """What a step does, while the refractory time is running or not, until the conditions."""
-        r = self.refractoriness
-        statements = self.neuron.update if r is None else r.running if is_running else r.over
-        if self.is_early:
-            return statements
-        received = tuple(
-            Branch(Binary("!=", Name(port), ZERO), received, ())
-            for port, received in self.neuron.receive
-        )
-        return (*statements, *received)
-
-
-def plan(neuron: Neuron) -> Plan:
-    """Decide how a model is held in memory."""
-    neuron = lowering.numbered(neuron)
-    landings = lowering.landings(neuron)
-    factors: dict[str, Expression] = {}
-    inputs = tuple(port.name for port in neuron.ports)
-    if landings is not None:
-        factors = dict(landings.values())
-        inputs = tuple(landings[port][0] for port in inputs)
-        neuron = lowering.rescaled(neuron, factors)
-    centres = _centres(neuron, inputs)
-    neuron = lowering.centred(neuron, centres)
-    refractoriness = lowering.refractoriness(neuron)
-    timer = refractoriness.timer if refractoriness else None
-    others = [q.name for q in neuron.state if q.name not in (*inputs, timer)]
-    if not neuron.is_exact:  # what statements note before a solver is needed behind it
-        own = lowering.assigned(neuron.update)
-        others += sorted(own - {*inputs, *others} - {timer})
-    is_early = landings is not None
-    return Plan(neuron, inputs, tuple(others), factors, centres, is_early, refractoriness)
-
-
-def _centres(neuron: Neuron, inputs: Sequence[str]) -> dict[str, Expression]:
-    """What variables with an exact solution begin with, where parameters say it."""
-    parameters = {q.name for q in neuron.parameters}
-    linear = {e.variable for e in neuron.equations if e.is_linear} - {*inputs}
-    return {
-        q.name: q.value
-        for q in neuron.state
-        if q.name in linear and q.value is not None and set() < names(q.value) <= parameters
-    }
-
-
-@dataclass(frozen=True)
 class Written:
     """A module.
 
@@ -173,72 +94,6 @@ def written(plan: Plan) -> Written:
     """The module that advances a model's neurons."""
     writer = Writer(plan)
     return Written(writer.module(), tuple(writer.constants.values))
-
-
-# --- expressions ----------------------------------------------------------------------------------
-
-
-def code(expression: Expression) -> str:
-    """An expression in the Python that numba takes; both sides of conditions are computed."""
-    match expression:
-        case Number(value):
-            return repr(float(value))
-        case Name(name):
-            return _local(name)
-        case Call("random_uniform" | "random_normal" as function, (first, second, Number(number))):
-            draw = f"{function[7:]}(index + i, now, {int(number)}, key0, key1)"
-            return f"({code(first)} + {code(second)} * {draw})"
-        case Call("max" | "min" | "abs" | "exp" | "near_exp2" as function, arguments):
-            return f"{function}({', '.join(map(code, arguments))})"
-        case Call(function, arguments):
-            return f"math.{function}({', '.join(map(code, arguments))})"
-        case Unary("-", operand):
-            return f"(-{code(operand)})"
-        case Unary(_, operand):
-            return f"(not {code(operand)})"
-        case Binary("and" | "or" as operator, left, right):
-            return f"({_truth(left)} {'&' if operator == 'and' else '|'} {_truth(right)})"
-        case Binary("**", left, Number(value)) if float(value).is_integer() and 1 < value < 5:
-            return "(" + " * ".join([code(left)] * int(value)) + ")"
-        case Binary(operator, left, right):
-            return f"({code(left)} {operator} {code(right)})"
-        case Choice(condition, yes, no):
-            return f"({code(yes)} if {code(condition)} else {code(no)})"
-
-
-def _truth(expression: Expression) -> str:
-    """A condition as a truth value: variables of that type are numbers in memory."""
-    match expression:
-        case Name(name) if name != RUNNING.name:
-            return f"({code(expression)} != 0)"
-        case Number() | Choice():
-            return f"({code(expression)} != 0)"
-    return code(expression)
-
-
-def _local(name: str) -> str:
-    if name.startswith((TEMPORARY, CONSTANT)) or name == RUNNING.name:
-        return name[2:]
-    return f"m_{name}"
-
-
-def _lines(lines: Iterable[str], depth: int) -> str:
-    return "\n".join("    " * depth + line for line in lines)
-
-
-def _rows(constants: Iterable[str]) -> list[str]:
-    """Constants of neurons that differ."""
-    return [f"a_{name} = c[{name[1:]}]" for name in constants]
-
-
-def _firsts(constants: Iterable[str]) -> list[str]:
-    """Constants of equal neurons."""
-    return [f"{name} = c[{name[1:]}, 0]" for name in constants]
-
-
-def _numbered(found: Iterable[str]) -> list[str]:
-    """Constants in the order of their numbers, as they are written."""
-    return [f"c{k}" for k in sorted({int(n[len(CONSTANT) :]) for n in found})]
 
 
 # --- functions ------------------------------------------------------------------------------------
@@ -392,7 +247,7 @@ class Writer:
     def _constants(self, *runs: Straight, also: Iterable[Expression] = ()) -> list[str]:
         values = [v for run in runs for _, v in run.temporaries]
         values += [v for run in runs for v in run.results.values()] + list(also)
-        return _numbered(n for v in values for n in names(v) if n.startswith(CONSTANT))
+        return numbered(n for v in values for n in names(v) if n.startswith(CONSTANT))
 
     def _loop(self, kind: str, each: bool) -> str:
         """Neurons a step further, or a part of it, as if none were refractory."""
@@ -410,7 +265,7 @@ class Writer:
                 for name in self.currents
                 if name in read
             ]  # nA
-        body += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+        body += [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
         for name in self.plan.rows:
             value = run.results.get(name)
             if adds and name == self.plan.inputs[0]:
@@ -424,15 +279,15 @@ class Writer:
             elif value is not None:
                 body.append(f"r_{name}[i] = {code(value)}")
         real = one.removesuffix("(1)")  # what is drawn is in double precision
-        body += [f"below = common(below, signs({real}({_sign(c, one)})))" for c in conditions]
+        body += [f"below = common(below, signs({real}({sign(c, one)})))" for c in conditions]
         lines = [f"below = signs(-{one})"]
-        lines += _rows(used) if each else _firsts(used)
+        lines += rows(used) if each else firsts(used)
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
         lines.append("return below >= 0")
         given = ["drive", "begin", "end", "c"] if each else ["begin", "end", "codes", "weight", "c"]
         name = f"{kind}_of_{'different' if each else 'equal'}"
         return (
-            f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{_lines(lines, 1)}"
+            f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{block(lines, 1)}"
         )
 
     def _body(self, kind: str, each: bool) -> tuple[Straight, list[Expression]]:
@@ -471,11 +326,11 @@ class Writer:
     def _of_one(self, kind: str, is_running: bool) -> str:
         """A solver's step of one neuron, or a part of it: compiled once, inlined into loops."""
         run = (self.running if is_running else self.over)[kind]
-        body = [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+        body = [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
         results = ", ".join(code(run.results[name]) for name in self._results(run))
         return f"""@inlined
 def {self._called(kind, is_running)}:
-{_lines([*body, f"return ({results},)"], 1)}"""
+{block([*body, f"return ({results},)"], 1)}"""
 
     def _called(self, kind: str, is_running: bool = False) -> str:
         """Such a function, called with what it needs, under the same names."""
@@ -531,12 +386,12 @@ def {self._called(kind, is_running)}:
         read = part.read
         at = {name: f"scratch[at + U64({k * CHUNK})]" for k, name in enumerate(outlive)}
         body = [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in part.results]
-        body += [f"{_local(n)} = {at[n]}" for n in outlive if n in read]
-        body += [f"{_local(name)} = {code(values[name])}" for name in own]
-        body += [f"{at[n]} = {_local(n)}" for n in own if n in at]
+        body += [f"{local(n)} = {at[n]}" for n in outlive if n in read]
+        body += [f"{local(name)} = {code(values[name])}" for name in own]
+        body += [f"{at[n]} = {local(n)}" for n in own if n in at]
         results = {n: code(value) for n, value in part.results.items()}
         return self._judged(
-            f"whole_{number}", "scratch", _firsts(self._constants(part)), body, results
+            f"whole_{number}", "scratch", firsts(self._constants(part)), body, results
         )
 
     def _alone(self, each: bool) -> str:
@@ -546,11 +401,11 @@ def {self._called(kind, is_running)}:
         currents = [name for name in self.currents if name in read]
         body = [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in run.results]
         if each:
-            lines = _rows(used)
+            lines = rows(used)
             body += [f"{name} = a_{name}[i]" for name in used]
             body += [f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in currents]  # nA
         else:
-            lines = [*_firsts(used), *(f"m_{name} = scratch.dtype.type(0)" for name in currents)]
+            lines = [*firsts(used), *(f"m_{name} = scratch.dtype.type(0)" for name in currents)]
         body.append(f"{''.join(f'n_{n}, ' for n in results)} = {self._called('whole')}")
         name, space = ("whole_of_different", "drive") if each else ("whole_0", "scratch")
         return self._judged(name, space, lines, body, {n: f"n_{n}" for n in results})
@@ -577,7 +432,7 @@ def {self._called(kind, is_running)}:
         lines += ["return below >= 0"] if results else []
         return f"""@compiled
 def {name}({self.rows}{space}, begin, end, is_rough, c{self.draws}):
-{_lines(lines, 1)}"""
+{block(lines, 1)}"""
 
     def _whole(self) -> str:
         """A whole step of equal neurons, chunk by chunk."""
@@ -591,7 +446,7 @@ def whole_of_equal({self.rows}scratch, begin, end, is_rough, c{self.draws}):
     for first in range(begin, end, {CHUNK}):
         last = min(first + {CHUNK}, end)
         own = is_rough[first - begin : last - begin]
-{_lines(lines, 2)}
+{block(lines, 2)}
     return is_any"""
 
     def _parts(self) -> str:
@@ -606,27 +461,27 @@ def whole_of_equal({self.rows}scratch, begin, end, is_rough, c{self.draws}):
             body.append("i = U64(scratch[at])")
         found = self._results(run)
         body.append(f"{''.join(f'{at[n]}, ' for n in found)} = {self._called('part')}")
-        constants = _firsts(used)
+        constants = firsts(used)
         constants += [f"m_{n} = scratch.dtype.type(0)" for n in self.currents if n in read]
         fill = [f"{at[n]} = r_{n}[i]" for n in moved]
         back = [f"r_{n}[i] = {at[n]}" for n in moved if n in run.results]
         return f"""@compiled
 def parts_of_equal({self.rows}n, scratch, c{self.draws}):
-{_lines(constants, 1)}
+{block(constants, 1)}
     full = (n + {WIDEST - 1}) // {WIDEST} * {WIDEST}
     for k in range(n, full):
         scratch[U64(k)] = scratch[U64(0)]
     for k in range(full):
         at = U64(k)
         i = U64(scratch[at])
-{_lines(fill, 2)}
+{block(fill, 2)}
     for _ in range({PARTS}):
         for k in range(full):
-{_lines(body, 3)}
+{block(body, 3)}
     for k in range(n):
         at = U64(k)
         i = U64(scratch[at])
-{_lines(back, 2)}"""
+{block(back, 2)}"""
 
     def _refine(self) -> str:
         """Neurons that a whole step is too rough for, in parts of a step."""
@@ -671,7 +526,7 @@ def refine({self.rows}drive, begin, end, is_rough, scratch, c, each{self.draws})
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in run.results]
         return f"""@compiled
 def parts_of_one({self.rows}drive, number, c{self.draws}):
-{_lines(lines, 1)}"""
+{block(lines, 1)}"""
 
     def _hold(self) -> str:
         """Note refractory neurons, and some of their variables, and count down."""
@@ -695,7 +550,7 @@ def hold({kept}left, begin, end, numbers, values):
             if left[i]:
                 left[i] = left.dtype.type(left[i] - left.dtype.type(1))
                 numbers[n] = number
-{_lines(keep, 4)}
+{block(keep, 4)}
                 n += 1
         first = last
     return n"""
@@ -731,7 +586,7 @@ def hold({kept}left, begin, end, numbers, values):
                 new = "".join(f"n_{n}, " for n in found)
                 lines.append(f"{new} = {self._called(kind, True)}")
             else:
-                lines += [f"{_local(name)} = {code(value)}" for name, value in run.temporaries]
+                lines += [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
                 lines += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in self.changed or n in still]
         watched = {n for c in self.conditions for n in names(c)}
@@ -742,7 +597,7 @@ def hold({kept}left, begin, end, numbers, values):
 def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
     reached = False
     for k in range(n):
-{_lines(lines, 2)}
+{block(lines, 2)}
     return reached"""
 
     def _fire(self) -> str:
@@ -768,12 +623,12 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
             *head,
             *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read), *running,
         ]  # fmt: skip
-        block: list[str] = []
+        carried: list[str] = []
         for condition, statements in zip(self.conditions, blocks, strict=True):
-            block += [f"if {code(condition)}:", *("    " + s for s in self._block(statements))]
+            carried += [f"if {code(condition)}:", *("    " + s for s in self._block(statements))]
         used = self._constants(also=[*self.conditions, *values])
         body += [f"{n} = c[{n[1:]}, p]" for n in used]
-        body += ["fired = False", *block]
+        body += ["fired = False", *carried]
         body += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in changed]
         body += ["if fired:", "    log[total] = i", "    total += 1"]
         return f"""@compiled
@@ -783,10 +638,10 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
         last = min(first + PART, end)
         n = I32(0)
         for number in range(first, last):
-{_lines(count, 3)}
+{block(count, 3)}
         if n:
             for number in range(first, last):
-{_lines(body, 4)}
+{block(body, 4)}
     return total"""
 
     def _in_steps(self, statements: Sequence[Statement]) -> tuple[Statement, ...]:
@@ -886,7 +741,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
     p_arrivals, n_local, p_state, size, p_left, p_drive, p_constants, n_constants, columns, begin,
     end, p_codes, n_codes, weight, p_numbers, p_values, p_log, total, index, now, key0, key1,
 ):
-{_lines(lines, 1)}
+{block(lines, 1)}
 
 
 def compiled_step(kind):
@@ -941,13 +796,3 @@ def _length(value: Expression) -> int:
         case Name() | Number():
             return 0
     return longest + 1
-
-
-def _sign(condition: Expression, one: str) -> str:
-    """A number that is negative where a condition does not hold."""
-    match condition:
-        case Binary(">=" | ">", left, right):
-            return f"{code(left)} - {code(right)}"
-        case Binary("<=" | "<", left, right):
-            return f"{code(right)} - {code(left)}"
-    return f"{one} if {code(condition)} else -{one}"
