@@ -43,8 +43,8 @@ class Compiling(event.Listener):
 def _said(module: str) -> tuple[str, str]:
     """What is compiled with a module, and how long that takes."""
     if module.startswith(WRITTEN):
-        name = module.removeprefix(WRITTEN).rpartition("_")[0]
-        return f"the loop of {name}", "ten seconds to a minute"
+        name = module.removeprefix(WRITTEN).rpartition("_")[0].removesuffix("_neuron")
+        return f"the loop of {name}", "five seconds to half a minute"
     return "the builtin engine", "half a minute"
 
 
