@@ -123,3 +123,31 @@ def test_neurons_that_differ_have_the_numbers_of_each_alone():
         for quantity, value in alone.items():
             each = np.broadcast_to(together[quantity], 4)
             assert each[k] == value, quantity
+
+
+@needs_nestml
+def test_what_pynestml_stumbles_over_is_said():
+    from portable_cortex.errors import InvalidValueError
+    from portable_cortex.neurons.library import load
+
+    model = """
+model units_neuron:
+    state:
+        v mV = 0 mV
+    equations:
+        v' = -v / tau + v * v / (1 V * tau)
+    parameters:
+        tau ms = 10 ms
+    input:
+        spikes <- spike
+    output:
+        spike
+    update:
+        integrate_odes()
+    onReceive(spikes):
+        v += 1 mV * spikes * 1 s
+    onCondition(v > 2 mV):
+        emit_spike()
+"""
+    with pytest.raises(InvalidValueError, match=r"line 6, column \d+: pynestml cannot .*same one"):
+        load(model)

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 from neuron_chance import SIZE, intervals
-from neuron_runs import CHANCE, INPUTS, in_reference, on_backend
+from neuron_runs import CHANCE, INPUTS, Input, in_reference, on_backend
 
 import portable_cortex
 from portable_cortex.errors import SimulationError
@@ -38,6 +38,39 @@ model runaway_neuron:
     onCondition(v < -100 mV):
         emit_spike()
 """
+
+
+PHASES = """
+model phases_neuron:
+    state:
+        v mV = 0 mV
+        w mV = 0 mV
+        refr_t ms = 0 ms
+    equations:
+        v' = -v / tau
+        w' = {w}
+        refr_t' = -1
+    parameters:
+        tau ms = 10 ms
+        tau_refrac ms = 2 ms
+    input:
+        spikes <- spike
+    output:
+        spike
+    update:
+        if refr_t > 0:
+            integrate_odes({running}, refr_t)
+        else:
+            integrate_odes({over})
+    onReceive(spikes):
+        v += 1 mV * spikes * 1 s
+    onCondition(refr_t <= 0 and v + w > 2 mV):
+        v = 0 mV
+        w += 1 mV
+        refr_t = tau_refrac
+        emit_spike()
+"""
+CURVED = "-w**2 / (1 mV * 10 ms)"
 
 
 @functools.cache
@@ -106,3 +139,25 @@ def test_equations_that_run_away_are_an_error(backend):
     with pytest.raises(SimulationError, match=r"v of cell 1 of population wild was \S+ at"):
         sim.run(20.0)
     sim.end()
+
+
+@pytest.mark.parametrize(
+    ("running", "over"), [("w", "v"), ("v", "v, w"), ("w", "v, w"), ("v, w", "v, w")]
+)
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=pytest.mark.slow) if b in ("nest", "neuron") else b
+                for b in BACKENDS]
+)  # fmt: skip
+def test_a_solver_may_be_needed_in_one_phase_and_not_in_the_other(backend, running, over):
+    model = PHASES.format(w=CURVED, running=running, over=over)
+    given = Input((1.0,), 0.0)
+    reference = in_reference(model, given, DURATION, STEP, ["v", "w"])
+    sim = simulator(backend)
+    sim.setup(timestep=STEP)
+    own = on_backend(sim, sim.nestml_cell_type("Phases", model), given, DURATION, STEP, ["v", "w"])
+    sim.end()
+    assert sum(map(len, reference.spikes)) > 20
+    for spikes, wanted in zip(own.spikes, reference.spikes, strict=True):
+        assert spikes.tolist() == wanted.tolist()
+    for name, values in reference.variables.items():
+        assert np.abs(own.variables[name] - values).max() < 1e-3 * np.ptp(values), name

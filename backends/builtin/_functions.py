@@ -19,7 +19,7 @@ SERIES = tuple(1.0 / math.factorial(k) for k in range(14))
 SINGLE = tuple(np.float32(x) for x in SERIES[:8])
 LOG2E_SINGLE = np.float32(LOG2E)
 LN2_HIGH_SINGLE, LN2_LOW_SINGLE = np.float32(0.693359375), np.float32(-2.12194440e-4)
-INLINED = {"forceinline": True, "error_model": "numpy"}  # by LLVM, as `_llvm.inlined` says
+INLINED: Any = {"forceinline": True, "error_model": "numpy"}  # by LLVM, as `_llvm.inlined` says
 U32, U64, F32 = np.uint32, np.uint64, np.float32
 
 

@@ -139,6 +139,8 @@ class Writer:
                 if kind in ("before", "rest")
                 for each in (False, True)
             ),
+            *(self._of_one(kind, False) for kind in ("whole", "part") if kind in self.over),
+            *(self._of_one(kind, True) for kind in ("whole", "part") if kind in self.own),
             *(self._solver() if "part" in self.over else []),
             *([self._hold(), self._again()] if self.timer else []),
             self._fire(),
@@ -313,8 +315,6 @@ class Writer:
         """Functions that advance variables which need a solver."""
         n = len(self._stages(self.over["whole"])[0])
         return [
-            *(self._of_one(kind, False) for kind in ("whole", "part")),
-            *(self._of_one(kind, True) for kind in ("whole", "part") if kind in self.own),
             *([self._alone(each=False)] if n == 1 else map(self._stage, range(n))),
             self._alone(each=True),
             self._whole(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,6 +41,10 @@ from .lowering import changed
 from .splitting import Given, Kernel, bare, convolved, split_equations
 from .units import factor
 
+UNREAD = (
+    "pynestml cannot read this ({}: {}); often it has to convert a unit where it cannot: write "
+    "both sides in the same one, such as 0.1 mV for 100 uV"
+)
 FUNCTIONS = {"ln": "log", "pow": "**", "exp": "exp"} | {
     name: name
     for name in (
@@ -89,16 +94,30 @@ def _parse(path: Path, origin: str) -> list[Any]:
     Logger.init_logger(LoggingLevel.NO)
     init_predefined()
     said = io.StringIO()
+    models: list[Any] = []
+    fault: tuple[Any, str] = None, "it has no model"
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        unit = ModelParser.parse_file(str(path))
-        models = list(unit.get_model_list()) if unit else []
-        for model in models:
-            CoCosManager.check_cocos(model)
+        try:
+            unit = ModelParser.parse_file(str(path))
+            models = list(unit.get_model_list()) if unit else []
+            for model in models:
+                CoCosManager.check_cocos(model)
+        except Exception as error:  # whatever pynestml did not think of
+            models, fault = [], (_last_position(error), UNREAD.format(type(error).__name__, error))
     errors = [entry[4:] for entry in Logger.get_log().values() if entry[2] == LoggingLevel.ERROR]
     if errors or not models:
-        position, message = errors[0] if errors else (None, "it has no model")
+        position, message = errors[0] if errors else fault
         raise InvalidValueError(f"{origin}{_place(position)}: {message}")
     return models
+
+
+def _last_position(error: Exception) -> Any:
+    """Where in a file pynestml was when an exception of its own came."""
+    nodes: list[Any] = [
+        frame.f_locals.get("node") for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    places = [node.get_source_position() for node in nodes if hasattr(node, "get_source_position")]
+    return next((place for place in reversed(places) if place.get_start_line() > 0), None)
 
 
 def _place(position: Any) -> str:
