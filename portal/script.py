@@ -30,7 +30,7 @@ _CORE = (
     "_lazy _run backend errors experiment options power/energy power/metering recording/__init__ "
     "recording/recording recording/spikes recording/stored registry support"
 ).split()
-_ROOMS = ("host", "models", "neurons", "pynn")
+_ROOMS = ("host", "models", "neurons", "neurons/lowering", "pynn")
 # Backends that a job takes along.
 _BACKENDS = ("nest", "spinnaker")
 # The name of a user's own model among the files; the user's name for it may be anything.

@@ -344,8 +344,7 @@ for columns in (equal, np.repeat(equal, n, axis=1)):
         codes = space[2][24 : 24 + n]
         n_held = loop.hold(v, left, 0, n, numbers, values)
         if columns is equal:
-            used = [equal[k, 0] for k in (0, 1, 2, 3, 4, 6, 7)]
-            reached = loop.rest_of_equal(exc, inh, v, 0, n, codes, 5.0, *used)
+            reached = loop.rest_of_equal(exc, inh, v, 0, n, codes, 5.0, columns)
         else:
             reached = loop.rest_of_different(exc, inh, v, drive, 0, n, columns)
             exc += 5.0 * (codes >> 1)

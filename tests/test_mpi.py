@@ -165,7 +165,9 @@ def test_one_process_speaks_and_writes(runs):
 def test_a_mistake_is_said_once(mpirun, tmp_path, arguments, words):
     done = mpirun(2, *arguments.split(), folder=tmp_path)
     assert done.returncode != 0
-    errors = [line for line in done.stderr.splitlines() if "Error" in line]
+    errors = [
+        line for line in done.stderr.splitlines() if "Error:" in line
+    ]  # MPI_ABORT's have codes
     assert all(word in errors[0] for word in words), done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -503,3 +505,52 @@ def test_what_launchers_say(monkeypatch, environment, expected):
         monkeypatch.setenv(name, value)
     found = parallel.processes(), parallel.rank(), parallel.processes_here()
     assert found == expected
+
+
+PLASTIC = """
+import json, sys
+import portable_cortex
+from portable_cortex.host import parallel
+
+sim = portable_cortex.simulator("neuron")
+sim.setup(timestep=0.1)
+times = [[3.0 + i, 11.0 + 2 * i, 25.3 + i, 40.0] for i in range(4)]
+sources = sim.Population(4, sim.SpikeSourceArray(spike_times=times))
+found = {}
+for kind in (sim.IF_curr_exp, sim.IF_curr_alpha):
+    cells = sim.Population(4, kind(i_offset=1.0, tau_refrac=2.0))
+    for delay, dendritic in ((1.0, 0.5), (0.5, 0.5), (0.7, 0.2), (0.9, 0.3)):
+        rule = sim.SpikePairRule(tau_plus=20.0, tau_minus=20.0, A_plus=0.1, A_minus=0.12)
+        plastic = sim.STDPMechanism(
+            timing_dependence=rule, weight_dependence=sim.AdditiveWeightDependence(w_max=2.0),
+            weight=0.1, delay=delay, dendritic_delay_fraction=dendritic,
+        )
+        made = sim.Projection(sources, cells, sim.AllToAllConnector(), plastic)
+        found[f"{kind.__name__} {delay} {dendritic}"] = made
+sim.run(60.0)
+found = {k: [round(w, 9) for *_, w in sorted(m.get("weight", "list"))] for k, m in found.items()}
+if parallel.rank() == 0:
+    print("FOUND", json.dumps(found))
+"""
+
+
+@pytest.mark.compiler
+def test_weights_change_alike_in_two_processes(mpirun, tmp_path):
+    require("neuron")
+    one, two = both_founds(mpirun, tmp_path, PLASTIC)
+    assert len(set(one["IF_curr_exp 0.5 0.5"])) > 1
+    assert one == two
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.5, "0.1 ms of a synapse's delay"), (1.0, "dendritic_delay_fraction")]
+)
+def test_plastic_synapses_that_processes_cannot_share_are_refused(mpirun, tmp_path, share, words):
+    require("neuron")
+    old = "((1.0, 0.5), (0.5, 0.5), (0.7, 0.2), (0.9, 0.3))"
+    (tmp_path / "refused.py").write_text(PLASTIC.replace(old, f"((0.2, {share}),)"))
+    done = mpirun(2, folder=tmp_path, command=[sys.executable, "refused.py"])
+    assert done.returncode != 0
+    assert "UnsupportedError: the neuron backend cannot have" in done.stderr
+    assert words in done.stderr

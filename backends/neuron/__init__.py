@@ -70,6 +70,10 @@ class NeuronBackend(Backend):
         "nestml: currents": "the model has no continuous input",
         "STDPMechanism: dendritic delays below a step": "neurons other than IF_curr_exp take a "
         "spike as a step ends, and NEURON's synapse would learn of it after that",
+        "mpirun: plastic synapses with less than two steps in the axon": "processes exchange "
+        "spikes once in a step, and what changes the weight hears of them a little sooner",
+        "mpirun: STDPMechanism with more than half of the delay in the dendrite": "PyNN has not "
+        "provided for it",
         "TsodyksMarkramSynapse: onto cells without tau_syn_E and tau_syn_I": "it has the time "
         "constant of the target's synapses",
     }

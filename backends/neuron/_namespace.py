@@ -45,6 +45,21 @@ def __getattr__(name: str) -> Any:
     return getattr(pynn_neuron, name)
 
 
+class STDPMechanism(pynn_neuron.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
+    __doc__ = pynn_neuron.STDPMechanism.__doc__
+
+    def __init__(self, *args: Any, **parameters: Any) -> None:
+        try:
+            super().__init__(*args, **parameters)
+        except NotImplementedError:
+            raise refusal(
+                "neuron",
+                "mpirun: STDPMechanism with more than half of the delay in the dendrite",
+                "have a larger dendritic_delay_fraction than 0.5 (without one it is 1)",
+                "Set it to 0.5 or less, or use one process",
+            ) from None
+
+
 def list_standard_models() -> list[str]:
     """Names of the cell types."""
     return sorted({*pynn_neuron.list_standard_models(), *STANDARD_TYPES})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property, partial
@@ -163,12 +164,10 @@ class Projection(projection.Projection):
 
     def tell_delays(self, *, as_stated: bool) -> None:
         """Tell NEURON the delays as they are stated, or those by which spikes are in time."""
-        if not self._is_early.any():
-            return
         if not self.is_static:
             for synapse in self.connections:
                 synapse.tell_delay(as_stated=as_stated)
-        elif self._list is not None:
+        elif self._is_early.any() and self._list is not None:
             delays = self._edges.delays if as_stated else self._delays_of(self._edges)
             h.portable_set_delays(self._list, _vector(delays))
 
@@ -427,7 +426,15 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
         self.tell_delay(as_stated=False)
 
     def check(self, delay: float) -> None:
-        """Refuse a delay of which the dendrite has less than a step, where that is needed."""
+        """Refuse a delay of which dendrite or axon have less than is needed."""
+        axonal = delay * (1 - self.ddf) if hasattr(self, "pre2wa") else math.inf
+        if simulator.state.num_processes > 1 and axonal < 2 * state.dt - MARGIN:
+            raise refusal(
+                "neuron",
+                "mpirun: plastic synapses with less than two steps in the axon",
+                f"have {axonal:g} ms of a synapse's delay in the axon",
+                "Use a longer delay, a smaller dendritic_delay_fraction, or one process",
+            )
         if self._lead and hasattr(self, "post2wa") and delay * self.ddf < self._lead - 1e-9:
             raise refusal(
                 "neuron",
@@ -441,7 +448,12 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
         self._set_delay(self._delay)
         if self._lead and not as_stated:
             self.nc.delay = self._delay - self._lead + MARGIN
-        if hasattr(self, "pre2wa"):  # a little sooner, as PyNN makes it
+        if not hasattr(self, "pre2wa"):
+            return
+        if as_stated:  # processes exchange spikes in whole steps
+            steps = math.floor(self.pre2wa.delay / state.dt + 1e-6)
+            self.pre2wa.delay = max(1, steps) * state.dt
+        else:  # a little sooner, as PyNN makes it
             self.pre2wa.delay = max(0.0, min(self.pre2wa.delay, self.nc.delay) - 1e-9)
 
 

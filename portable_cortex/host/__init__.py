@@ -7,6 +7,7 @@ __all__ = [
     "cache",  # where compiled code is kept
     "children",  # programs that are started, and end with this one
     "clock",  # wall-clock and processor time of phases
+    "compiling",  # said, since it takes long
     "interruption",  # Ctrl-C and SIGTERM
     "output",  # files that are whole or not there; streams that nobody reads
     "parallel",  # the processes that mpirun started
