@@ -165,9 +165,8 @@ def test_one_process_speaks_and_writes(runs):
 def test_a_mistake_is_said_once(mpirun, tmp_path, arguments, words):
     done = mpirun(2, *arguments.split(), folder=tmp_path)
     assert done.returncode != 0
-    errors = [
-        line for line in done.stderr.splitlines() if "Error:" in line
-    ]  # MPI_ABORT's have codes
+    # MPI_ABORT speaks of an "Errorcode"
+    errors = [line for line in done.stderr.splitlines() if "Error:" in line]
     assert all(word in errors[0] for word in words), done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

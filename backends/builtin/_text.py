@@ -61,12 +61,14 @@ def truth(expression: Expression) -> str:
 
 
 def local(name: str) -> str:
+    """A name of a model as it is written."""
     if name.startswith((TEMPORARY, CONSTANT)) or name == RUNNING.name:
         return name[2:]
     return f"m_{name}"
 
 
 def block(lines: Iterable[str], depth: int) -> str:
+    """Lines, so many levels deep."""
     return "\n".join("    " * depth + line for line in lines)
 
 
