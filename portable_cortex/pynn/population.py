@@ -66,7 +66,10 @@ def check_parameter(name: str, values: Any) -> None:
                 continue
             raise errors.InvalidParameterValueError(f"spike times must be {problem}")
         return
-    numbers = np.asarray([np.ravel(getattr(v, "value", v)) for v in np.ravel(values)], float)
+    array = np.ravel(values)
+    if array.dtype == object:
+        array = np.asarray([np.ravel(getattr(v, "value", v)) for v in array])
+    numbers = np.asarray(array, float)
     wrong = ~np.isfinite(numbers) | (numbers <= 0 if name in POSITIVE else False)
     if name in NOT_NEGATIVE:
         wrong |= numbers < 0
