@@ -70,6 +70,42 @@ model phases_neuron:
         refr_t = tau_refrac
         emit_spike()
 """
+SENDS = """
+model sends_neuron:
+    state:
+        v mV = half
+        w mV = 1 mV
+        count integer = 0
+    equations:
+        v' = {rise}
+    parameters:
+        tau ms = 10 ms
+        period ms = 7 ms
+    internals:
+        half mV = w / 2
+    input:
+        spikes <- spike
+    output:
+        spike
+    update:
+        integrate_odes()
+        if count >= steps(period):
+            if v > 1 mV:
+                emit_spike()
+                v -= 1 mV
+            count = 0
+        else:
+            count += 1
+    onReceive(spikes):
+        v += 1 mV * spikes * 1 s
+{late}"""
+LATE = """
+    onCondition(v > 4 mV):
+        v = 0 mV
+        emit_spike()
+"""
+
+
 CURVED = "-w**2 / (1 mV * 10 ms)"
 
 
@@ -161,3 +197,26 @@ def test_a_solver_may_be_needed_in_one_phase_and_not_in_the_other(backend, runni
         assert spikes.tolist() == wanted.tolist()
     for name, values in reference.variables.items():
         assert np.abs(own.variables[name] - values).max() < 1e-3 * np.ptp(values), name
+
+
+@pytest.mark.parametrize("late", ["", LATE], ids=["only", "also"])
+@pytest.mark.parametrize("rise", ["-v / tau", "-v * exp(v / (10 mV)) / tau"], ids=["exact", "solver"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=pytest.mark.slow) if b in ("nest", "neuron") else b
+                for b in BACKENDS]
+)  # fmt: skip
+def test_spikes_may_be_sent_anywhere_in_a_step(backend, rise, late):
+    """And a variable may begin with what is computed from another."""
+    model = SENDS.format(rise=rise, late=late)
+    given = Input((1.5,), 0.0)
+    reference = in_reference(model, given, DURATION, STEP, ["v", "count"])
+    sim = simulator(backend)
+    sim.setup(timestep=STEP)
+    kind = sim.nestml_cell_type("Sends", model)
+    own = on_backend(sim, kind, given, DURATION, STEP, ["v", "count"])
+    sim.end()
+    assert sum(map(len, reference.spikes)) > 20
+    for spikes, wanted in zip(own.spikes, reference.spikes, strict=True):
+        assert spikes.tolist() == wanted.tolist()
+    assert np.abs(own.variables["count"] - reference.variables["count"]).max() == 0
+    assert np.abs(own.variables["v"] - reference.variables["v"]).max() < 1e-3

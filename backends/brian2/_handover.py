@@ -16,7 +16,7 @@ import numpy as np
 from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.neurons.form import STEP
 from portable_cortex.neurons.numbers import in_form
-from portable_cortex.neurons.reference import evaluate
+from portable_cortex.neurons.reference import evaluate, resolved
 from portable_cortex.pynn.grid import whole_steps
 from portable_cortex.pynn.values import members
 
@@ -199,12 +199,12 @@ def initial_values(population: Any, state: State) -> dict[str, Array]:
     now = np.array([state.t])
     known = {STEP: np.array([state.dt]), "t": now, **in_form(neuron, population.parameters)}
     known |= {q.name: np.zeros(1) for q in neuron.currents}
-    for quantity in (*neuron.internals, *neuron.state, *neuron.inlines):
-        value = given.get(quantity.name)
-        if value is None:
-            value = np.zeros(1) if quantity.value is None else evaluate(quantity.value, known)
-        known[quantity.name] = np.broadcast_to(np.asarray(value, float), population.size)
-    return {q.name: known[q.name] for q in (*neuron.state, *neuron.inlines)}
+    known |= resolved(neuron, state.dt, {**known, **given})
+    for quantity in neuron.inlines:
+        assert quantity.value is not None
+        known[quantity.name] = evaluate(quantity.value, known)
+    wanted = [q.name for q in (*neuron.state, *neuron.inlines)]
+    return {n: np.broadcast_to(np.asarray(known[n], float), population.size) for n in wanted}
 
 
 def last_spikes(population: Any, handover: Handover | None, dt: float) -> Array:

@@ -65,7 +65,7 @@ class Plan:
 
 def plan(neuron: Neuron) -> Plan:
     """Decide how a model is held in memory."""
-    neuron = lowering.numbered(neuron)
+    neuron = lowering.noted(lowering.numbered(neuron))
     landings = lowering.landings(neuron)
     factors: dict[str, Expression] = {}
     inputs = tuple(port.name for port in neuron.ports)
@@ -81,6 +81,8 @@ def plan(neuron: Neuron) -> Plan:
     if not neuron.is_exact:  # what statements note before a solver is needed behind it
         own = lowering.assigned(neuron.update)
         others += sorted(own - {*inputs, *others} - {timer})
+    if lowering.FIRED in lowering.assigned(neuron.update) and lowering.FIRED not in others:
+        others.append(lowering.FIRED)
     is_early = landings is not None
     return Plan(neuron, inputs, tuple(others), factors, centres, is_early, refractoriness)
 

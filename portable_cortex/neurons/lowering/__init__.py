@@ -13,8 +13,8 @@ from .constants import CONSTANT, Constants, constant_names
 from .landing import landings
 from .refractory import Refractoriness, compared, refractoriness
 from .solver import ERROR, part, whole
-from .statements import assigned, assigned_values, values_of
-from .straight import FIRED, TEMPORARY, Straight, straightened, total
+from .statements import FIRED, assigned, assigned_values, noted, values_of
+from .straight import TEMPORARY, Straight, straightened, total
 from .sums import scaled
 from .systems import PARTS, half, parted, prefix, solved
 from .units import centred, changed, rescaled
@@ -37,6 +37,7 @@ __all__ = [
     "half",
     "is_random",
     "landings",
+    "noted",
     "numbered",
     "part",
     "parted",

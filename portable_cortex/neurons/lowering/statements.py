@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ..expressions import Expression
-from ..form import Assign, Branch, Integrate, Statement
+from ..expressions import ONE, ZERO, Binary, Expression, Name
+from ..form import Assign, Branch, Integrate, Neuron, Spike, Statement
+
+FIRED = "__fired"  # a variable that a spike makes 1
 
 
 def values_of(statements: Sequence[Statement]) -> list[Expression]:
@@ -44,3 +47,31 @@ def assigned(statements: Sequence[Statement]) -> frozenset[str]:
             case Branch(_, yes, no):
                 changed |= assigned(yes) | assigned(no)
     return frozenset(changed)
+
+
+def noted(neuron: Neuron) -> Neuron:
+    """The same model, whose spikes are all sent by conditions: those of a step are noted there.
+
+    Examples
+    --------
+    >>> from portable_cortex.neurons.library import load
+    >>> neuron = load("lif_curr_exp")
+    >>> noted(neuron) is neuron
+    True
+    """
+    received = tuple(statement for _, part in neuron.receive for statement in part)
+    if not _sends((*neuron.update, *received)):
+        return neuron
+    return replace(
+        neuron,
+        update=(Assign(FIRED, ZERO), *neuron.update),
+        conditions=(*neuron.conditions, (Binary(">", Name(FIRED), ZERO), (Spike(),))),
+    )
+
+
+def _sends(statements: Sequence[Statement]) -> bool:
+    """Whether a spike is sent somewhere in statements."""
+    return any(
+        _sends((*s.yes, *s.no)) if isinstance(s, Branch) else isinstance(s, Spike)
+        for s in statements
+    )

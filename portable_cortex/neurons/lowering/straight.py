@@ -20,8 +20,8 @@ from ..expressions import (
 )
 from ..form import Assign, Branch, Integrate, Neuron, Spike, Statement
 from ..propagation import factor_name, rows
+from .statements import FIRED
 
-FIRED = "__fired"  # a variable that a spike makes 1
 TEMPORARY = "__t"  # what names of temporaries begin with
 
 
