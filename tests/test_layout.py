@@ -21,14 +21,14 @@ from portable_cortex.portal import make_script
 CORE = "portable_cortex"
 BESIDE = tuple(f"{CORE}.{name}" for name in ("backends", "portal", "validation"))
 DATA = f"{CORE}.hardware_configs"  # beside the core in the checkout, within it in the wheel
-ROOMS = ("cli", "host", "models", "power", "pynn", "recording", "sweep")
+ROOMS = ("cli", "host", "models", "power", "pynn", "recording", "sweep", "theory")
 LAYERS = (
     {"errors", "host", "_lazy", "_moved"},
     {"models", "neurons"},
-    {"theory", "recording", "power"},
+    {"recording", "power"},
     {"backend", "machine", "options", "registry", "support"},
     {"pynn"},
-    {"experiment", "_run"},
+    {"experiment", "_run", "theory"},
     {"rerun", "sweep", "cli", "testing"},
     {"__init__", "__main__"},
 )

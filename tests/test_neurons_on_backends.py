@@ -200,7 +200,9 @@ def test_a_solver_may_be_needed_in_one_phase_and_not_in_the_other(backend, runni
 
 
 @pytest.mark.parametrize("late", ["", LATE], ids=["only", "also"])
-@pytest.mark.parametrize("rise", ["-v / tau", "-v * exp(v / (10 mV)) / tau"], ids=["exact", "solver"])
+@pytest.mark.parametrize(
+    "rise", ["-v / tau", "-v * exp(v / (10 mV)) / tau"], ids=["exact", "solver"]
+)
 @pytest.mark.parametrize(
     "backend", [pytest.param(b, marks=pytest.mark.slow) if b in ("nest", "neuron") else b
                 for b in BACKENDS]

@@ -69,6 +69,7 @@ from .options import (
 )
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
+from .theory_commands import predict
 
 # what several processes do together
 SHARED = ("run", "rerun", "run-experiment")
@@ -435,6 +436,7 @@ def benchmark(
 app.command()(submit)
 app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")
+app.command()(predict)
 
 
 @app.command()

@@ -15,5 +15,6 @@
 `namespace`    the names of a PyNN namespace
 `drive`        Poisson sources that are nothing but their targets' background
 `watching`     what a model builds, and how long that takes
+`description`  what a model builds, in expected numbers, without a simulator
 =============  =====================================================================
 """

@@ -68,6 +68,7 @@ def to_json(validation: Validation) -> str:
         if activity
         else {},
         "beside": [asdict(row) for row in validation.beside],
+        "theory": validation.theory.to_dict() if validation.theory else None,
         "pairing": asdict(validation.pairing) if validation.pairing else None,
         "reference": {"name": reference.name, **reference.provenance} if reference else None,
         "run": dict(validation.recording.metadata) if validation.recording else None,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording
 from portable_cortex.recording.figure import INHIBITORY, raster_rows, row_colour
+from portable_cortex.theory import Prediction
 
 from ..activity import LOWEST_FREQUENCY, STATISTICS, Activity, power_spectrum, sketch
 from ..drawing import Axis, Tick, round_numbers
@@ -35,8 +36,8 @@ class Panel:
     ----------
     population, title : str
     ticks : tuple of Tick
-    run, other, band : str
-        Paths of this run, of what it is compared with, and of the seeds' band.
+    run, other, band, theory : str
+        Paths of this run, of what it is compared with, of the seeds' band, and of theory.
     seeds : tuple of float or None
         Left end and width of the band of the seeds' means.
     mean : float or None
@@ -54,6 +55,7 @@ class Panel:
     run: str = ""
     other: str = ""
     band: str = ""
+    theory: str = ""
     seeds: tuple[float, float] | None = None
     mean: float | None = None
     dots: tuple[float, ...] = ()
@@ -186,12 +188,19 @@ def spectra(validation: Validation) -> list[Panel]:
     if recording is None or activity is None:
         return []
     return [
-        _spectrum(label, [r for r in (recording, validation.other) if r], activity.duration)
+        _spectrum(
+            label,
+            [r for r in (recording, validation.other) if r],
+            activity.duration,
+            validation.theory,
+        )
         for label in recording.spike_trains
     ]
 
 
-def _spectrum(label: str, recordings: Sequence[Recording], duration: float) -> Panel:
+def _spectrum(
+    label: str, recordings: Sequence[Recording], duration: float, theory: Prediction | None
+) -> Panel:
     curves = []
     peaks: tuple[str, ...] = ()
     for i, recording in enumerate(recordings):
@@ -213,6 +222,12 @@ def _spectrum(label: str, recordings: Sequence[Recording], duration: float) -> P
     up = Axis(float(powers.min()) - 0.1, float(powers.max()) + 0.1, HEIGHT)
     paths = {i: _line(across(f), HEIGHT - up(power)) for i, f, power in curves}
     ticks = [Tick(across.at(math.log10(f)), f"{f}") for f in (2, 5, 10, 20, 50, 100, 200, 500)]
+    dashed = ""
+    if theory is not None and label in theory.populations:
+        power = 2 * theory.spectra.power[:, theory.populations.index(label)]  # one-sided
+        x, y = np.log10(theory.frequencies), np.log10(power)
+        inside = (x >= math.log10(LOWEST_FREQUENCY)) & (x <= last)
+        dashed = _line(across(x[inside]), np.clip(HEIGHT - up(y[inside]), 0.0, HEIGHT))
     extent = f"{number(10 ** powers.min(), 2)} to {number(10 ** powers.max(), 2)}"
     return Panel(
         label,
@@ -220,6 +235,7 @@ def _spectrum(label: str, recordings: Sequence[Recording], duration: float) -> P
         ticks=tuple(t for t in ticks if t.at < WIDTH),
         run=paths.get(0, ""),
         other=paths.get(1, ""),
+        theory=dashed,
         text=(f"peaks at {', '.join(peaks)}" if peaks else "no peak", f"{extent} (spikes/s)²/Hz"),
     )
 

@@ -38,6 +38,7 @@ from ..verdict import (
 )
 from .cost_section import account
 from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
+from .theory_section import theory_rows
 
 MOST_ROWS, MOST_TEXT = 200, 300  # of a provenance table, and characters of a value in it
 STRONG = 10.0  # standard errors that are shown in the strongest colour
@@ -150,6 +151,8 @@ def _content(validation: Validation) -> dict[str, Any]:
         "spectra": spectra(validation),
         "raster": raster(validation.recording),
         "beside": validation.beside,
+        "theory": theory_rows(validation),
+        "theory_notes": validation.theory.notes if validation.theory else (),
         "pairing": validation.pairing,
         "other": "the other recording" if validation.other else "reference",
         "has_other": validation.other is not None,

@@ -20,6 +20,7 @@ from ..verdict import (
     power_sentence,
     reference_sentence,
 )
+from .theory_section import theory_rows
 
 COLOURS = {Verdict.AGREES: "green", Verdict.DIFFERS: "red", Verdict.UNDECIDED: "yellow"}
 MARK = "≠"
@@ -50,6 +51,8 @@ def show(validation: Validation, console: Console) -> None:
             _line(console, sentence)
     if validation.beside:
         console.print(_beside(validation))
+    if validation.theory is not None:
+        console.print(_theory(validation))
     if validation.pairing:
         _show_pairing(validation, console)
 
@@ -118,6 +121,16 @@ def _beside(validation: Validation) -> Table:
         theirs = f"{number(row.theirs)} ± {number(row.spread)}"
         usual = f"{number(row.usual)} ± {number(row.usual_spread)}"
         table.add_row(name, number(row.ours), theirs, number(row.distance), usual)
+    return table
+
+
+def _theory(validation: Validation) -> Table:
+    """Rates and irregularity beside those of mean-field theory."""
+    table = Table(title="beside mean-field theory, which decides nothing")
+    for column in ("", "rate", "in theory", "CV", "in theory"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in theory_rows(validation):
+        table.add_row(Text(clean(row.population)), *map(number, row[1:]))
     return table
 
 

@@ -16,11 +16,13 @@ import numpy as np
 from portable_cortex import Recording
 from portable_cortex.errors import InvalidValueError, OutputError, PortableCortexError
 from portable_cortex.host.untrusted import printable
+from portable_cortex.theory import Prediction
 
 from ..activity import Activity, Beside, beside, has_statistics, measure
 from ..formats import find_runs, is_run, load_sound
 from .comparison import Comparison, SelfCheck, Verdict, compare, self_check
 from .pairwise import Pairing, compare_recordings, identical, pair
+from .prediction import predicted
 from .reference import Reference, conditions, fitting_reference, load_reference, reference_names
 from .settings import (
     Runs,
@@ -65,6 +67,8 @@ class Validation:
         What a reader has to know to read the verdict right.
     beside : tuple of Beside
         Statistics that the INM-6 package took of its own recordings; they decide nothing.
+    theory : Prediction or None
+        What mean-field theory says of the network; it decides nothing.
     """
 
     folders: tuple[str, ...]
@@ -78,6 +82,7 @@ class Validation:
     pairing: Pairing | None = None
     notes: tuple[str, ...] = ()
     beside: tuple[Beside, ...] = ()
+    theory: Prediction | None = None
 
     @property
     def name(self) -> str:
@@ -200,6 +205,7 @@ def _qualified(validation: Validation, runs: Runs, named: str | None) -> Validat
         comparison=_doubted(validation.comparison, recordings),
         notes=(*_incomplete(folders, recordings), *validation.notes, *note),
         beside=rows,
+        theory=predicted(runs.first) if validation.activity is not None else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..expressions import ONE, ZERO, Binary, Expression, Name
+from ..expressions import ZERO, Binary, Expression, Name
 from ..form import Assign, Branch, Integrate, Neuron, Spike, Statement
 
 FIRED = "__fired"  # a variable that a spike makes 1

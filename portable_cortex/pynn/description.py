@@ -1,0 +1,367 @@
+"""A network in expected numbers: populations, in-degrees, weights and delays, without a simulator.
+
+A model builds in a namespace that draws no synapse where a formula says how many a neuron gets;
+where none does, as for a list, they are drawn as the core draws them, counted, and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pyNN.standardmodels import cells as standard
+
+from ..errors import ModelError, UnsupportedError
+from ..host.clock import Clock
+from ..models.loader import Model
+from ..neurons.celltype import cell_type, from_nestml
+from ..neurons.form import Neuron
+from ..neurons.standard import STANDARD, standard_type
+from . import currents, namespace, population, projection, recorder, state
+from .draws import Edges, itself, quantile_function
+from .population import same_names
+from .synapses import static_synapse
+from .values import is_number, is_random, members, number
+from .watching import build_network
+
+F64 = NDArray[np.float64]
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)  # values that stand for a distribution
+SOURCES = (standard.SpikeSourcePoisson, standard.SpikeSourceArray)
+
+
+class Values(NamedTuple):
+    """A discrete distribution in the place of any: values and their probabilities."""
+
+    values: F64
+    probabilities: F64
+
+
+class Degree(NamedTuple):
+    """Synapses of one target neuron: their expected number, and its variance over neurons."""
+
+    mean: float
+    variance: float
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """What connects one population to another.
+
+    Attributes
+    ----------
+    label : str
+        Of the projection.
+    source, target : int
+        Populations, in order of creation.
+    receptor : str
+    in_degree : Degree
+    weights, delays : Values
+        nA, uS or mV; ms.
+    to_all : bool
+        Whether they go to the whole population, and not to a view of it.
+    """
+
+    label: str
+    source: int
+    target: int
+    receptor: str
+    in_degree: Degree
+    weights: Values
+    delays: Values
+    to_all: bool
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A population.
+
+    Attributes
+    ----------
+    label : str
+    size : int
+    celltype : pyNN cell type
+    parameters : dict of str to array, shape (size,)
+        Under PyNN's names, in its units.
+    is_source : bool
+        Whether they are spike sources.
+    """
+
+    label: str
+    size: int
+    celltype: Any
+    parameters: Mapping[str, NDArray[Any]]
+    is_source: bool
+
+
+@dataclass(frozen=True)
+class Description:
+    """A network.
+
+    Attributes
+    ----------
+    populations : tuple of Cells
+    synapses : tuple of Synapses
+    currents : tuple of pyNN current source
+        Each with its ``cells``.
+    labels : dict of str to int
+        The populations that the model names, by their label.
+    """
+
+    populations: tuple[Cells, ...]
+    synapses: tuple[Synapses, ...]
+    currents: tuple[Any, ...]
+    labels: Mapping[str, int]
+
+
+def describe(
+    model: Model,
+    parameters: Mapping[str, Any],
+    *,
+    timestep: float = 0.1,
+    seed: int = 1,
+    on_progress: Callable[[str], None] = lambda label: None,
+) -> Description:
+    """Let a model build its network in expected numbers.
+
+    Parameters
+    ----------
+    model : Model
+    parameters : mapping
+        Keyword arguments of the model's ``build``.
+    timestep : float
+        ms.
+    seed : int
+        Of what is drawn after all.
+    on_progress : callable
+        Told the label of each population and projection before it is made.
+
+    Raises
+    ------
+    ModelError
+        If ``build`` fails.
+    UnsupportedError
+        For what has no expected numbers, such as plastic synapses.
+
+    Examples
+    --------
+    >>> from portable_cortex.models.loader import load_model
+    >>> found = describe(load_model("pd14"), {"scale": 1.0})
+    >>> round(sum(s.in_degree.mean * found.populations[s.target].size for s in found.synapses
+    ...           if not found.populations[s.source].is_source))
+    298880968
+    """
+    sim = _namespace(timestep, seed)
+    built = build_network(
+        model,
+        dict(parameters),
+        sim,
+        backend_name="description",
+        clock=Clock(),
+        shared_seed=None,
+        on_progress=on_progress,
+    )
+    made = sim.state.populations
+    places = {id(cells): k for k, cells in enumerate(made)}
+    return Description(
+        tuple(
+            Cells(str(p.label), int(p.size), p.celltype, p.parameters, not p.injectable)
+            for p in made
+        ),
+        tuple(s for p in sim.state.projections for s in _synapses(p, places)),
+        tuple(sim.state.current_sources),
+        {label: places[id(p)] for label, p in built.populations.items() if id(p) in places},
+    )
+
+
+def _synapses(made: Any, places: Mapping[int, int]) -> list[Synapses]:
+    """Of a projection: for each pair of its populations."""
+    found = []
+    for pre, pre_index in members(made.pre):
+        for post, post_index in members(made.post):
+            degree = made.degree(pre_index.size, post_index.size)
+            if degree is None:
+                degree = made.counted(pre, post)
+            found.append(
+                Synapses(
+                    str(made.label),
+                    places[id(pre)],
+                    places[id(post)],
+                    str(made.receptor_type),
+                    degree,
+                    made.values("weight"),
+                    made.values("delay"),
+                    post_index.size == post.size,
+                )
+            )
+    return [s for s in found if s.in_degree.mean > 0]
+
+
+# --- the namespace --------------------------------------------------------------------------------
+
+
+class _State(state.State):
+    backend = "description"
+
+    def touch(self, what: str, *, structure: bool = False) -> None:
+        """Nothing runs."""
+
+    def advance(self, steps: int) -> None:
+        raise ModelError("a description of a network cannot be run")
+
+
+def _namespace(timestep: float, seed: int) -> Any:
+    """A new one, with a network of its own."""
+    simulator: Any = SimpleNamespace(state=_State(), name="description")
+    simulator.state.begin(timestep, seed=seed)
+    assembly, view = population.views(simulator)
+    own = {"_simulator": simulator}
+    record = type("Recorder", (recorder.Recorder,), own)
+    cells = {"_recorder_class": record, "_assembly_class": assembly, "_view_class": view}
+    static = static_synapse(simulator.state)
+    classes = {
+        "Assembly": assembly,
+        "PopulationView": view,
+        "Population": type("Population", (population.Population,), {**own, **cells}),
+        "Projection": type("Projection", (_Projection,), {**own, "_static_synapse_class": static}),
+        "StaticSynapse": static,
+        **{n: standard_type(getattr(standard, n)) for n in STANDARD},
+        **{s.__name__: type(s.__name__, (s,), {"translations": same_names(s)}) for s in SOURCES},
+        **currents.classes(simulator.state),
+    }
+
+    @from_nestml
+    def nestml_cell_type(name: str, neuron: Neuron) -> Any:
+        return cell_type(name, neuron)
+
+    return _Names(**namespace.names(simulator, classes=classes), nestml_cell_type=nestml_cell_type)
+
+
+class _Names(SimpleNamespace):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UnsupportedError(
+            f"a network cannot be described by expected numbers with {name}: that is for static "
+            "synapses, and for cells and sources that the built-in engine has"
+        )
+
+
+class _Projection(projection.Projection):
+    """A projection that knows numbers, and draws only where it must."""
+
+    def can_have(self, synapse_type: Any) -> bool:
+        if isinstance(synapse_type, self._static_synapse_class):
+            return True
+        raise UnsupportedError(
+            f"a network cannot be described by expected numbers with "
+            f"{type(synapse_type).__name__}: its weights depend on spikes"
+        )
+
+    def make(self, connector: Any) -> None:
+        """See `degree`."""
+        self._made_by = connector
+
+    @cached_property
+    def _drawn(self) -> Edges:  # type: ignore[override]  # of static synapses nobody asks it
+        return self.checked(self.draw(self._made_by))
+
+    def stored(self) -> Edges:
+        return self._drawn
+
+    def degree(self, n_pre: int, n_post: int) -> Degree | None:
+        """In-degree from some of the sources of some of the targets; None if it must be drawn."""
+        find = _DEGREES.get(type(self._made_by).__name__)
+        if find is None or not hasattr(self._made_by, "connect"):
+            return None
+        excluded = itself(self._made_by, self.pre, self.post)
+        if excluded is not None and not np.all(excluded >= 0):
+            return None
+        all_of = find(self._made_by, self.pre.size - (excluded is not None), self.post.size)
+        if all_of is None or n_pre == self.pre.size:
+            return all_of
+        share = n_pre / self.pre.size  # each synapse comes from these with this probability
+        if type(self._made_by).__name__ == "AllToAllConnector":
+            return Degree(share * all_of.mean, 0.0)
+        return Degree(
+            share * all_of.mean, share**2 * all_of.variance + share * (1 - share) * all_of.mean
+        )
+
+    def counted(self, pre: Any, post: Any) -> Degree:
+        """In-degree of the synapses that are drawn."""
+        edges = self._drawn
+        sources, targets = (
+            _within(cells, whole) for cells, whole in ((self.pre, pre), (self.post, post))
+        )
+        kept = targets[edges.targets[np.isin(edges.sources, np.flatnonzero(sources >= 0))]]
+        numbers = np.bincount(kept[kept >= 0], minlength=post.size)
+        return Degree(float(numbers.mean()), float(numbers.var()))
+
+    def values(self, name: str) -> Values:
+        """Of the weights or delays."""
+        value = self.synapse_type.parameter_space[name]
+        listed = name in (getattr(self._made_by, "column_names", None) or ())
+        if not listed and is_number(value):
+            return Values(np.array([number(value)]), np.ones(1))
+        if not listed and is_random(value):
+            return _quantiles(value)
+        edges = self._drawn
+        found, counts = np.unique(
+            edges.weights if name == "weight" else edges.delays, return_counts=True
+        )
+        return Values(found, counts / max(counts.sum(), 1))
+
+
+def _within(cells: Any, whole: Any) -> NDArray[np.int64]:
+    """Index in a whole population of each cell of an assembly or view, -1 for other populations."""
+    return np.concatenate(
+        [index if part is whole else np.full(index.size, -1) for part, index in members(cells)]
+    )
+
+
+def _quantiles(value: Any) -> Values:
+    """Gauss's nodes of the quantile function: a distribution's moments are theirs."""
+    drawn = quantile_function(value.base_value)((NODES + 1) / 2)
+    for function, argument in value.operations:
+        drawn = function(drawn) if argument is None else function(drawn, argument)
+    return Values(np.asarray(drawn, float), WEIGHTS / 2)
+
+
+def _binomial(trials: float, probability: float) -> Degree:
+    return Degree(trials * probability, trials * probability * (1 - probability))
+
+
+def _total(connector: Any, n_pre: int, n_post: int) -> Degree | None:
+    if not isinstance(connector.n, int | np.integer):
+        return None
+    found = _binomial(int(connector.n), 1 / n_post)
+    pairs = n_pre * n_post
+    if connector.with_replacement or pairs < 2:
+        return found
+    return Degree(found.mean, found.variance * (pairs - connector.n) / (pairs - 1))
+
+
+def _post(connector: Any, n_pre: int, n_post: int) -> Degree | None:
+    if not isinstance(connector.n, int | np.integer):
+        return None
+    n = int(connector.n)
+    if connector.with_replacement:
+        return _binomial(n_pre * n, 1 / n_post)
+    return _binomial(n_pre, n / n_post)
+
+
+_DEGREES: Mapping[str, Callable[[Any, int, int], Degree | None]] = {
+    "AllToAllConnector": lambda c, n_pre, n_post: Degree(n_pre, 0.0),
+    "OneToOneConnector": lambda c, n_pre, n_post: Degree(1.0, 0.0) if n_pre == n_post else None,
+    "FixedProbabilityConnector": lambda c, n_pre, n_post: _binomial(n_pre, c.p_connect),
+    "FixedNumberPreConnector": lambda c, n_pre, n_post: (
+        Degree(float(c.n), 0.0) if isinstance(c.n, int | np.integer) else None
+    ),
+    "FixedNumberPostConnector": _post,
+    "FixedTotalNumberConnector": _total,
+}
+"""In-degree by connector, from the numbers of sources and targets; None where it is drawn."""

@@ -1,0 +1,156 @@
+"""What mean-field theory asks of a network, from its description in PyNN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import UnsupportedError
+from ..pynn.description import Cells as Described
+from ..pynn.description import Description, Synapses
+from .network import Connection, Distribution, Drive, Network
+from .neuron import F64, Cells
+
+FOREVER = 1e6  # ms: a source that fires or flows so long is stationary
+
+
+def read(description: Description) -> Network:
+    """Take a network of leaky integrate-and-fire neurons from its description.
+
+    Populations are those of neurons; Poisson sources become drives.
+
+    Raises
+    ------
+    UnsupportedError
+        For other neurons, for neurons of a population that differ in more than a constant current,
+        and for whatever is not stationary.
+
+    Examples
+    --------
+    >>> from portable_cortex.models.loader import load_model
+    >>> from portable_cortex.pynn.description import describe
+    >>> network = read(describe(load_model("pd14"), {"scale": 1.0}))
+    >>> network.populations[:3], network.means()[0].round(2)[:2].tolist()
+    (('L23E', 'L23I', 'L4E'), [3.86, -7.57])
+    """
+    names = {place: label for label, place in description.labels.items()}
+    neurons = [k for k, cells in enumerate(description.populations) if not cells.is_source]
+    places = {k: place for place, k in enumerate(neurons)}
+    if not neurons:
+        raise UnsupportedError("mean-field theory needs a population of neurons, and there is none")
+    _check_currents(description.currents)
+    populations = [description.populations[k] for k in neurons]
+    labels = [names.get(k, description.populations[k].label) for k in neurons]
+    tables = [_numbers(c, label) for c, label in zip(populations, labels, strict=True)]
+    rest = _column(tables, "v_rest")
+    cells = Cells(
+        _column(tables, "tau_m"),
+        _column(tables, "v_thresh") - rest,
+        _column(tables, "v_reset") - rest,
+        _column(tables, "tau_refrac"),
+    )
+    resistance = cells.tau_m / _column(tables, "cm")
+    offsets = [np.asarray(p.parameters["i_offset"], float) for p in populations]
+    connections: list[Connection] = []
+    drives: list[Drive] = []
+    delays: dict[bytes, Distribution] = {}  # one object for equal ones
+    for synapses in description.synapses:
+        target = places[synapses.target]
+        if not synapses.to_all:
+            raise UnsupportedError(
+                f"projection {synapses.label} goes to a part of {labels[target]}: "
+                "mean-field theory takes the neurons of a population as equal; make that part a "
+                "population"
+            )
+        jump, tau_syn = _jump(synapses, populations[target], tables[target])
+        degree = synapses.in_degree
+        if synapses.source in places:
+            key = synapses.delays.values.tobytes() + synapses.delays.probabilities.tobytes()
+            delay = delays.setdefault(key, Distribution(*synapses.delays))
+            source = places[synapses.source]
+            connections.append(Connection(source, target, *degree, jump, delay, tau_syn))
+        else:
+            rate = _poisson_rate(description.populations[synapses.source])
+            drives.append(Drive(target, rate.mean(), rate.var(), *degree, jump, tau_syn))
+    return Network(
+        tuple(labels),
+        np.array([c.size for c in populations], float),
+        cells,
+        tuple(connections),
+        tuple(drives),
+        resistance * np.array([o.mean() for o in offsets]),
+        resistance**2 * np.array([o.var() for o in offsets]),
+    )
+
+
+def _numbers(cells: Described, label: str) -> dict[str, float]:
+    """Parameters that the neurons of a population have in common."""
+    kind = type(cells.celltype).__name__
+    if kind not in _RECEPTORS:
+        raise UnsupportedError(
+            f"mean-field theory is for {' and '.join(_RECEPTORS)}, and population {label} has "
+            f"{kind} neurons"
+        )
+    found = {}
+    for name, values in cells.parameters.items():
+        numbers = np.asarray(values, float)
+        if name != "i_offset" and numbers.min() != numbers.max():
+            raise UnsupportedError(
+                f"mean-field theory takes the neurons of a population as equal but for their "
+                f"i_offset: {name} of {label} is from {numbers.min():g} to {numbers.max():g}"
+            )
+        found[name] = float(numbers[0])
+    return found
+
+
+def _column(tables: list[dict[str, float]], name: str) -> F64:
+    return np.array([table[name] for table in tables])
+
+
+_RECEPTORS: Mapping[str, Mapping[str, str]] = {
+    "IF_curr_exp": {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"},
+    "IF_curr_delta": {"excitatory": "", "inhibitory": ""},
+}
+"""Cell types, and the time constant of each receptor; none where a spike moves the potential."""
+
+
+def _jump(
+    synapses: Synapses, target: Described, numbers: Mapping[str, float]
+) -> tuple[Distribution, float]:
+    """What a spike moves the potential by, mV, and the time constant of its current, ms."""
+    name = _RECEPTORS[type(target.celltype).__name__][synapses.receptor]
+    if not name:
+        return Distribution(*synapses.weights), 0.0
+    values, probabilities = synapses.weights
+    tau = numbers[name]
+    return Distribution(values * tau / numbers["cm"], probabilities), tau
+
+
+def _poisson_rate(source: Described) -> F64:
+    """Rates of sources, spikes/s, if they are stationary."""
+    parameters = source.parameters
+    if "rate" not in parameters:
+        raise UnsupportedError(
+            f"mean-field theory is for stationary input: {source.label} has spikes at given times, "
+            "which it cannot know the effect of; leave them out"
+        )
+    begins, lasts = (np.asarray(parameters[n], float) for n in ("start", "duration"))
+    if np.any(begins > 0) or np.any(lasts < FOREVER):
+        raise UnsupportedError(
+            f"mean-field theory is for stationary input: {source.label} fires from "
+            f"{begins.max():g} ms for {lasts.min():g} ms; let it fire for {FOREVER:g} ms or more "
+            "from 0, or leave it out"
+        )
+    return np.asarray(parameters["rate"], float)
+
+
+def _check_currents(sources: tuple[Any, ...]) -> None:
+    """Refuse currents that are injected: what they do ends, or changes."""
+    kinds = sorted({type(source).__name__ for source in sources if source.cells})
+    if kinds:
+        raise UnsupportedError(
+            f"mean-field theory is for stationary input, and {', '.join(kinds)} is injected: give "
+            "neurons a constant current by their i_offset"
+        )
