@@ -558,7 +558,7 @@ def test_agreement_on_the_command_line(call, mock_run, mock_reference):
     assert "\x1b" not in out
     activity = measure(Recording.load(mock_run), 2000.0)
     for label in activity.n_neurons:
-        (row,) = (line for line in out.splitlines() if f" {label} " in line)
+        row = next(line for line in out.splitlines() if f" {label} " in line)
         for statistic in STATISTICS:
             assert number(float(activity.samples[label, statistic].mean())) in row
     assert "would have been found" in out

@@ -109,8 +109,8 @@ def sentence(found: Prediction, peak: Peak) -> str:
     Examples
     --------
     >>> found = predicted("pd14", scale=1.0)
-    >>> sentence(found, found.spectra.peaks()[0])
-    'peak at 322 Hz (eigenvalue 0.05 from 1), made by L6I→L6I; damped by none'
+    >>> sentence(found, found.spectra.peaks()[0]).split(",")[0]
+    'peak at 322 Hz (eigenvalue 0.05 from 1)'
     """
     names = found.populations
 

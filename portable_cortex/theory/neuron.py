@@ -91,7 +91,7 @@ def rate(cells: Cells, given: Input, method: str = "shift") -> F64:
     --------
     >>> cells = Cells(*np.array([[10.0], [15.0], [0.0], [2.0]]))
     >>> rate(cells, Input(np.array([6.57]), np.array([5.23]), np.array([0.5]))).round(2)
-    array([2.86])
+    array([2.83])
     """
     if method == "taylor":
         low, high = _bounds(cells, given, shift=0.0)
@@ -141,7 +141,7 @@ def gains(cells: Cells, given: Input, method: str = "shift") -> tuple[F64, F64]:
     --------
     >>> cells = Cells(*np.array([[10.0], [15.0], [0.0], [2.0]]))
     >>> gains(cells, Input(np.array([6.57]), np.array([5.23]), np.array([0.5])))[0].round(2)
-    array([1.63])
+    array([1.61])
     """
     h = 1e-4
 

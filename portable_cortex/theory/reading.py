@@ -33,7 +33,7 @@ def read(description: Description) -> Network:
     >>> from portable_cortex.pynn.description import describe
     >>> network = read(describe(load_model("pd14"), {"scale": 1.0}))
     >>> network.populations[:3], network.means()[0].round(2)[:2].tolist()
-    (('L23E', 'L23I', 'L4E'), [3.86, -7.57])
+    (('L23E', 'L23I', 'L4E'), [3.86, -7.58])
     """
     names = {place: label for label, place in description.labels.items()}
     neurons = [k for k, cells in enumerate(description.populations) if not cells.is_source]

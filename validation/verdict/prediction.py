@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 from portable_cortex import Recording
@@ -28,13 +29,16 @@ def predicted(recording: Recording | None) -> Prediction | None:
     """
     about = recording.metadata if recording is not None else {}
     parameters = about.get("parameters")
-    if about.get("model") not in MODELS or not isinstance(parameters, Mapping):
+    name = about.get("model")
+    if not isinstance(name, str) or name not in MODELS or not isinstance(parameters, Mapping):
         return None
     given = {str(k): v for k, v in parameters.items() if k != "seed" and v is not None}
     scales = [v for k, v in given.items() if k in ("scale", "n_scale")]
     if not all(isinstance(scale, int | float) and 0 < scale <= LARGEST for scale in scales):
         return None
     try:
-        return predict(str(about["model"]), **given)
+        with warnings.catch_warnings():  # the run has told them
+            warnings.simplefilter("ignore")
+            return predict(name, **given)
     except (PortableCortexError, TypeError, ValueError, ArithmeticError):
         return None  # as for other neurons, or parameters that are none
