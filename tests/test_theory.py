@@ -14,7 +14,12 @@ from scipy.stats import norm
 
 import portable_cortex
 from portable_cortex import theory
-from portable_cortex.errors import InvalidValueError, PortableCortexError, UnsupportedError
+from portable_cortex.errors import (
+    InvalidValueError,
+    ModelWarning,
+    PortableCortexError,
+    UnsupportedError,
+)
 from portable_cortex.models.loader import Model, load_model
 from portable_cortex.pynn.description import describe
 from portable_cortex.theory import Cells, Distribution, Input, Spectra, working_point
@@ -156,7 +161,7 @@ def test_rates_rise_with_the_input_and_stay_below_what_refractoriness_allows(mea
         assert 0 <= rate[0] <= 500
     more = theory.rate(LIF, inputs(mean + 0.1, sigma, tau))
     assert more[0] >= theory.rate(LIF, inputs(mean, sigma, tau))[0]
-    assert 0 <= theory.cv(LIF, inputs(mean, sigma, tau))[0] <= 1.5
+    assert 0 <= theory.cv(LIF, inputs(mean, sigma, tau))[0] <= 3
 
 
 def test_without_fluctuation_the_rate_is_that_of_constant_current():
@@ -411,7 +416,7 @@ def test_brunels_network_has_his_rate_and_two_states_are_told():
         ({"method": "exact"}, "method must be one of shift, taylor"),
         ({"highest": 0.0}, "highest frequency must be from"),
         ({"scale": "large"}, "'scale' must be a finite number"),
-        ({"neuron": "mat2_curr_exp", "scale": 0.1}, "population L23E has"),
+        ({"neuron": "mat2_curr_exp", "scale": 0.1}, "population L23E has mat2_curr_exp_neuron"),
         ({"thalamic_pulses": [100.0]}, "TC has spikes at given times"),
     ],
 )
@@ -430,6 +435,22 @@ def test_the_command_prints_draws_and_writes(call, tmp_path):
     written = json.loads(numbers.read_text())
     assert written["populations"]["L4E"]["rate"] == pytest.approx(4.39, abs=0.02)
     assert written["peaks"][0]["frequency_Hz"] == 322.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--to", "no/such/folder/p.png"), "could not be written to no/such/folder/p.png"),
+        (("--to", "p.bmp2"), "could not be written to p.bmp2"),
+        (("--json", "no/such/folder/p.json"), "no/such/folder/p.json could not be written"),
+    ],
+)
+def test_files_that_cannot_be_written_are_a_sentence(call, arguments, what):
+    """Of a network without a peak, whose picture has no map of connections."""
+    status, told, error = call("predict", "--scale", "0.1", *arguments)
+    assert status == 2
+    assert "no oscillation stands out" in told
+    assert what in error
 
 
 def test_validation_shows_theory_beside_and_decides_nothing_by_it(tmp_path, capsys):
@@ -457,6 +478,14 @@ def test_validation_without_theory_says_nothing_of_it(tmp_path):
     about["parameters"]["scale"] = 1e9  # a damaged file must not fill the memory
     (folder / "run.json").write_text(json.dumps(about))
     assert examine(folder).theory is None
+
+
+def test_a_network_without_noise_is_told_without_a_warning():
+    with pytest.warns(ModelWarning, match="may fall silent"):
+        found = theory.predict("pd14", scale=0.02, drive="dc")
+    assert np.isfinite(found.spectra.power).all()
+    quiet = theory.transfer(LIF, inputs(20.0, 0.0), np.array([10.0, 100.0]))
+    assert (quiet == 0).all()
 
 
 def test_an_unknown_model_is_a_sentence():

@@ -51,7 +51,8 @@ def draw(found: Prediction, path: Path) -> None:
         _bars(rates, found.rates, "rate (spikes/s)", found.published)
         _bars(irregularity, found.cv, "coefficient of variation of intervals", {})
         _eigenvalues(eigenvalues, found)
-        spectra, *maps = bottom.subplots(1, 1 + len(peaks), width_ratios=(2, *[1] * len(peaks)))
+        ratios = (2, *[1] * len(peaks))
+        spectra, *maps = np.ravel(bottom.subplots(1, len(ratios), width_ratios=ratios))
         _spectra(spectra, found)
         for axes, peak in zip(maps, peaks, strict=True):
             _connections(axes, found, peak)
@@ -88,6 +89,10 @@ def _bars(axes: Any, values: dict[str, float], title: str, published: Any) -> No
 
 
 def _spectra(axes: Any, found: Prediction) -> None:
+    axes.set_title("power spectra")
+    if not found.spectra.power.any():
+        axes.set_title("power spectra: no population fires")
+        return
     for i, label in enumerate(found.populations):
         style = "-" if row_colour(label) == row_colour("E") else "--"
         layer = i // 2 / max(1, (len(found.populations) - 1) // 2)
@@ -103,7 +108,6 @@ def _spectra(axes: Any, found: Prediction) -> None:
         axis.set_major_formatter("{x:g}")
     axes.set_xlabel("frequency (Hz)")
     axes.set_ylabel("power of the mean rate ((spikes/s)²/Hz)")
-    axes.set_title("power spectra")
     axes.legend(frameon=False, ncols=2, fontsize=8)
 
 

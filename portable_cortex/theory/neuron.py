@@ -28,6 +28,7 @@ C128 = NDArray[np.complex128]
 
 METHODS = ("shift", "taylor")
 ALPHA = 2.0652531522312172  # the root of 2 times |zeta(1/2)|
+LEAST = 1e-6  # mV of fluctuation
 HIGHEST = 26.0  # a threshold so many deviations away is not reached, and exp(y^2) has no number
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _PATH = np.linspace(0.0, 1.0, 141)  # nodes of an integral, from
@@ -105,7 +106,7 @@ def rate(cells: Cells, given: Input, method: str = "shift") -> F64:
 def _bounds(cells: Cells, given: Input, shift: float = ALPHA / 2) -> tuple[F64, F64]:
     """Reset and threshold in units of the fluctuation."""
     shifted = shift * np.sqrt(given.tau_syn / cells.tau_m)
-    deviation = np.maximum(given.deviation, 1e-12)
+    deviation = np.maximum(given.deviation, LEAST)
     return (
         (cells.reset - given.mean) / deviation + shifted,
         (cells.threshold - given.mean) / deviation + shifted,
@@ -219,7 +220,8 @@ def transfer(cells: Cells, given: Input, frequencies: F64) -> C128:
     low, high = _bounds(cells, given)
     shape = (-1,) + (1,) * high.ndim
     omega_tau = 2e-3 * np.pi * np.asarray(frequencies).reshape(shape) * cells.tau_m
-    fires = high < HIGHEST
+    deviation = np.maximum(given.deviation, LEAST)
+    fires = (high < HIGHEST) & (given.deviation > LEAST)  # to noise there is a linear response
     bounds = np.stack([np.where(fires, low, -1.0), np.where(fires, high, 1.0)]) * np.sqrt(2)
     (first, second), exponents = _moments(omega_tau, bounds)
     # each bound has its own scale; the larger one is the threshold's
@@ -229,7 +231,7 @@ def transfer(cells: Cells, given: Input, frequencies: F64) -> C128:
     low_end, high_end = (second[k] - bounds[k] * first[k] for k in (0, 1))
     fall = high_end - scale[0] * late * low_end
     nu = _rate(cells, low, high)
-    response = np.sqrt(2) / given.deviation * nu / (1 + 1j * omega_tau) * 1j * omega_tau
+    response = np.sqrt(2) / deviation * nu / (1 + 1j * omega_tau) * 1j * omega_tau
     return np.asarray(np.where(fires, response * rise / fall, 0.0))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..pynn.description import Cells as Described
 from ..pynn.description import Description, Synapses
+from ..pynn.population import is_modelled
 from .network import Connection, Distribution, Drive, Network
 from .neuron import F64, Cells
 
@@ -89,6 +90,8 @@ def _numbers(cells: Described, label: str) -> dict[str, float]:
     """Parameters that the neurons of a population have in common."""
     kind = type(cells.celltype).__name__
     if kind not in _RECEPTORS:
+        if is_modelled(cells.celltype):
+            kind = cells.celltype.neuron.name
         raise UnsupportedError(
             f"mean-field theory is for {' and '.join(_RECEPTORS)}, and population {label} has "
             f"{kind} neurons"

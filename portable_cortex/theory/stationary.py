@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import SimulationError
 from .network import Network
-from .neuron import F64, Input, cv, gains, rate
+from .neuron import F64, LEAST, Input, cv, gains, rate
 
 NODES = 9  # of the average over the neurons of a population
 TOLERANCE = 1e-9
@@ -102,7 +102,7 @@ def working_point(
         if size < TOLERANCE:
             return state
         of_mean, of_deviation = (weights @ g for g in gains(network.cells, inputs, method))
-        half = of_deviation / (2 * np.maximum(given.deviation, 1e-12))
+        half = of_deviation / (2 * np.maximum(given.deviation, LEAST))
         slope = of_mean[:, np.newaxis] * to_mean + half[:, np.newaxis] * to_square
         step *= min(max(before / size, 0.5), 3.0)
         growth = float(np.linalg.eigvals(slope).real.max()) - 1.0

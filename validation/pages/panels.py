@@ -225,9 +225,10 @@ def _spectrum(
     dashed = ""
     if theory is not None and label in theory.populations:
         power = 2 * theory.spectra.power[:, theory.populations.index(label)]  # one-sided
-        x, y = np.log10(theory.frequencies), np.log10(power)
+        x, y = np.log10(theory.frequencies[power > 0]), np.log10(power[power > 0])
         inside = (x >= math.log10(LOWEST_FREQUENCY)) & (x <= last)
-        dashed = _line(across(x[inside]), np.clip(HEIGHT - up(y[inside]), 0.0, HEIGHT))
+        if inside.any():
+            dashed = _line(across(x[inside]), np.clip(HEIGHT - up(y[inside]), 0.0, HEIGHT))
     extent = f"{number(10 ** powers.min(), 2)} to {number(10 ** powers.max(), 2)}"
     return Panel(
         label,
