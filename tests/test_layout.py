@@ -29,6 +29,7 @@ LAYERS = (
     {"backend", "machine", "options", "registry", "support"},
     {"pynn"},
     {"experiment", "_run", "theory"},
+    {"calibration"},
     {"rerun", "sweep", "cli", "testing"},
     {"__init__", "__main__"},
 )

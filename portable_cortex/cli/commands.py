@@ -42,6 +42,7 @@ from ..registry import (
     load_target,
 )
 from ..support import summary
+from .calibration_commands import calibrate
 from .entry import TRACEBACK, status_of
 from .neuron_commands import neurons
 from .options import (
@@ -437,6 +438,7 @@ app.command()(submit)
 app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")
 app.command()(predict)
+app.command()(calibrate)
 
 
 @app.command()

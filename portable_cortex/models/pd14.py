@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidValueError
+from .calibrated import CALIBRATED, CURRENTS
 from .loader import warn_model
 from .parameters import PD14
 from .scaling import ScaledMicrocircuit
@@ -54,6 +55,7 @@ def build(
     dc_transients: Sequence[tuple[str, float, float, float]] = (),
     neuron: str = LIF,
     neuron_parameters: Mapping[str, float] | None = None,
+    currents: Mapping[str, float] | str | None = None,
     seed: int = 1,
 ) -> dict[str, Any]:
     """Build the microcircuit in the PyNN namespace `sim`.
@@ -80,6 +82,10 @@ def build(
         move the potential as the published ones do (`substitution`).
     neuron_parameters : dict of str to float, optional
         Parameters of the neuron model that are others, in its units.
+    currents : dict of str to float, or "calibrated", optional
+        Constant currents (nA) into all neurons of a population, beside those of the network, such
+        as a calibration finds (`portable_cortex.calibration`); or those that it found for some
+        neurons of the catalogue (`calibrated`).
     seed : int
         Of the random numbers that are drawn here; a simulator that draws its own is seeded when
         it is set up.
@@ -112,12 +118,13 @@ def build(
     for label, *_ in dc_transients:
         circuit.index(label)  # before anything is built
     cell = _cell(neuron, neuron_parameters)
+    more = _currents(currents, neuron, neuron_parameters)
     _warn_if_silent(scaled)
     rng = sim.NumpyRNG(seed=seed)
 
     populations: dict[str, Any] = {}
     for i, label in enumerate(circuit.populations):
-        cells = cell.cells(sim, i, float(scaled.dc[i]))
+        cells = cell.cells(sim, i, float(scaled.dc[i]) + more.get(label, 0.0))
         populations[label] = sim.Population(scaled.sizes[i], cells, label=label)
         mean, sd = circuit.v0_original_mean, circuit.v0_original_sd
         if v0 == "optimized":
@@ -207,6 +214,30 @@ def build(
     return populations
 
 
+def _currents(
+    given: Mapping[str, float] | str | None, neuron: str, parameters: Mapping[str, float] | None
+) -> Mapping[str, float]:
+    if given == CALIBRATED:
+        if neuron not in CURRENTS or parameters:
+            raise InvalidValueError(
+                f"currents were calibrated for {', '.join(CURRENTS)}, with their parameters here, "
+                f"not for {neuron}{' with others' if parameters else ''}: "
+                f"portable-cortex calibrate --neuron {neuron} finds them"
+            )
+        return dict(zip(PD14.populations, CURRENTS[neuron], strict=True))
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        raise InvalidValueError(
+            f"currents must be nA by population, such as {{'L23E': 0.05}}, or {CALIBRATED!r}, not "
+            f"{given!r}"
+        )
+    for label, value in given.items():
+        PD14.index(label)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise InvalidValueError(f"the current of {label} must be a number of nA, not {value!r}")
+    return given
+
+
 def _cell(neuron: str, given: Mapping[str, float] | None) -> Substitute:
     lif = {**PD14.neuron.as_pynn(), **REVERSALS}
     return substitute(
@@ -224,10 +255,15 @@ def statements(
     neuron_parameters: Mapping[str, float] | None = None,
     scale: float = 0.1,
     k_scale: float | None = None,
+    currents: Mapping[str, float] | str | None = None,
     **_others: Any,
 ) -> Sequence[str]:
     """What is to be said of the network with these parameters."""
     said = _cell(neuron, neuron_parameters).statement
+    if currents and said:
+        found = _currents(currents, neuron, neuron_parameters)
+        more = ", ".join(f"{label} {value:g}" for label, value in found.items())
+        said += f", beside them (nA, as {LIF} would get them) {more}"
     if not said:
         return ()
     if (scale if k_scale is None else k_scale) != 1:
@@ -242,10 +278,11 @@ def published_rates(
     *,
     neuron: str = LIF,
     neuron_parameters: Mapping[str, float] | None = None,
+    currents: Mapping[str, float] | str | None = None,
     **_others: Any,
 ) -> Mapping[str, float]:
     """Published stationary rates (spikes/s): full scale, Poisson drive (see `parameters`)."""
-    if neuron != LIF or neuron_parameters:
+    if neuron != LIF or neuron_parameters or currents:
         return {}
     return dict(zip(PD14.populations, PD14.full_rates, strict=True))
 

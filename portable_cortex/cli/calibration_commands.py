@@ -1,0 +1,94 @@
+"""``portable-cortex calibrate``: currents that give another neuron the network's rates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..calibration import EXACT, Calibration
+from ..calibration import calibrate as calibrated
+from ..errors import OutputError
+from ..host.output import whole
+from ..host.untrusted import printable
+from .options import ModelName, Param, Seed, model_parameters
+
+out, err = Console(), Console(stderr=True)
+
+
+def calibrate(
+    neuron: Annotated[
+        str, typer.Option(help="Neuron model: a name of the catalogue, or a file in NESTML.")
+    ],
+    model: ModelName = "pd14",
+    param: Param = None,
+    seed: Seed = 1,
+    threads: Annotated[int, typer.Option(help="Threads of the built-in engine.")] = 2,
+    to: Annotated[
+        Path | None,
+        typer.Option("--json", help="The result; NEURON-calibration.json unless given."),
+    ] = None,
+) -> None:
+    """Fit a constant current for each population, until another neuron fires as the network's own.
+
+    At the input that a neuron has in the network, isolated, on the built-in engine: some minutes.
+    """
+    path = to or Path(f"{Path(neuron).stem}-calibration.json")
+    if not path.parent.is_dir():  # before minutes are spent
+        raise OutputError(f"{path} could not be written: there is no folder {path.parent}")
+    with err.status("reading") as status:
+        found = calibrated(
+            neuron,
+            model,
+            seed=seed,
+            threads=threads,
+            on_progress=lambda what: status.update(escape(printable(what))),
+            **model_parameters(param),
+        )
+    show(found, out)
+    try:
+        with whole(path) as part:
+            part.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path} could not be written: {error}") from error
+    given = f"--param neuron={neuron} --param 'currents={json.dumps(found.currents)}'"
+    out.print(
+        f"portable-cortex run --model {model} {given}",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+    out.print(f"{'written to':17}{path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def show(found: Calibration, console: Console) -> None:
+    """Print currents, and what they lead to beside the network's own neurons."""
+    title = f"{printable(Path(found.neuron).stem)} in {printable(Path(found.model).stem)}"
+    caption = "rates in spikes/s, gains in spikes/s per nA; ← the network's own neurons"
+    table = Table(title=escape(title), caption=caption)
+    for name in ("population", "current (pA)", "rate", "←", "gain", "←", "CV", "←"):
+        table.add_column(name, justify="left" if name == "population" else "right")
+    for label, fit in found.populations.items():
+        table.add_row(
+            escape(printable(label)),
+            f"{1e3 * fit.current:.1f}",
+            f"{fit.rate:.2f}",
+            f"{fit.wanted:.2f}",
+            f"{fit.gain:.0f}",
+            f"{fit.wanted_gain:.0f}",
+            f"{fit.cv:.2f}",
+            f"{fit.wanted_cv:.2f}",
+        )
+    console.print(table)
+    for label, fit in found.populations.items():
+        if abs(fit.error) > EXACT:
+            console.print(
+                f"[yellow]Note[/]: the rate of {escape(printable(label))} is off by "
+                f"{100 * fit.error:+.0f} %.",
+                highlight=False,
+            )
