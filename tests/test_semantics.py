@@ -820,6 +820,7 @@ def test_the_default_receptor_follows_the_sign(sim):
             (np.array([[-0.5, -0.25]]), "inhibitory"),
             (uniform(low=0.1, high=0.2), "excitatory"),
             (uniform(low=-0.2, high=-0.1), "inhibitory"),
+            (sim.RandomDistribution("lognormal", mu=-3.0, sigma=0.3), "excitatory"),
         ):
             assert connect(sim, source, post, weight).receptor_type == receptor
         for sign in (1, -1):  # as in PyNN, the weights of a list do not count

@@ -319,6 +319,39 @@ def test_assemblies_are_connected_population_by_population():
     ]  # fmt: skip
 
 
+def test_assemblies_are_connected_neuron_by_neuron_where_that_is_asked_for():
+    def build(sim):
+        a, b = (sim.Population(n, sim.IF_curr_exp(i_offset=0.4)) for n in (30, 10))
+        one, other = sim.Assembly(a, b), sim.Assembly(b, a)
+        sim.Projection(one, other, sim.OneToOneConnector(), sim.StaticSynapse(weight=0.01))
+        return {"a": a, "b": b}
+
+    found = read(build).connections  # a's first 10 to b, a's other 20 and b's 10 to a
+    assert [(c.source, c.target, round(c.in_degree, 3)) for c in found] == [
+        (0, 1, 1.0), (0, 0, 0.667), (1, 0, 0.333)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        lambda sim: -0.1,
+        lambda sim: sim.RandomDistribution("normal", mu=-0.1, sigma=0.01),
+        lambda sim: np.full((10, 10), -0.1),
+    ],
+    ids=["number", "drawn", "array"],
+)
+def test_weights_of_the_wrong_sign_are_refused_as_where_synapses_are_made(weight):
+    def build(sim):
+        cells = cells_of(sim)
+        synapse = sim.StaticSynapse(weight=weight(sim))
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse, receptor_type="excitatory")
+        return {"own": cells}
+
+    with pytest.raises(PortableCortexError, match="must be 0 or more"):
+        read(build)
+
+
 def cells_of(sim, **parameters):
     return sim.Population(10, sim.IF_curr_exp(**parameters), label="own")
 

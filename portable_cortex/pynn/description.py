@@ -25,7 +25,7 @@ from ..neurons.standard import STANDARD, standard_type
 from . import currents, namespace, population, projection, recorder, state
 from .draws import Edges, itself, quantile_function
 from .population import same_names
-from .synapses import static_synapse
+from .synapses import check_signs, static_synapse
 from .values import is_number, is_random, members, number
 from .watching import build_network
 
@@ -263,23 +263,29 @@ class _Projection(projection.Projection):
         )
 
     def make(self, connector: Any) -> None:
-        """See `degree`."""
+        """Look at weights and delays, as where synapses are made."""
         self._made_by = connector
+        self._check_numbers()
+        check_signs(self.values("weight").values, self)
 
     @cached_property
-    def _drawn(self) -> Edges:  # type: ignore[override]  # of static synapses nobody asks it
+    def _synapses(self) -> Edges:
         return self.checked(self.draw(self._made_by))
 
     def stored(self) -> Edges:
-        return self._drawn
+        """All synapses, which are drawn now if they have not been."""
+        return self._synapses
 
     def degree(self, n_pre: int, n_post: int) -> Degree | None:
         """In-degree from some of the sources of some of the targets; None if it must be drawn."""
         find = _DEGREES.get(type(self._made_by).__name__)
-        if find is None or not hasattr(self._made_by, "connect"):
+        if find is None:
             return None
         excluded = itself(self._made_by, self.pre, self.post)
         if excluded is not None and not np.all(excluded >= 0):
+            return None
+        is_part = n_pre < self.pre.size or n_post < self.post.size
+        if is_part and type(self._made_by).__name__ == "OneToOneConnector":
             return None
         all_of = find(self._made_by, self.pre.size - (excluded is not None), self.post.size)
         if all_of is None or n_pre == self.pre.size:
@@ -293,7 +299,7 @@ class _Projection(projection.Projection):
 
     def counted(self, pre: Any, post: Any) -> Degree:
         """In-degree of the synapses that are drawn."""
-        edges = self._drawn
+        edges = self._synapses
         sources, targets = (
             _within(cells, whole) for cells, whole in ((self.pre, pre), (self.post, post))
         )
@@ -309,7 +315,7 @@ class _Projection(projection.Projection):
             return Values(np.array([number(value)]), np.ones(1))
         if not listed and is_random(value):
             return _quantiles(value)
-        edges = self._drawn
+        edges = self._synapses
         found, counts = np.unique(
             edges.weights if name == "weight" else edges.delays, return_counts=True
         )

@@ -124,6 +124,8 @@ def _weight_range(projection: Any) -> tuple[float, float]:
     value = projection.synapse_type.parameter_space["weight"]
     if is_random(value) and not value.operations:
         p = value.base_value.parameters
+        if value.base_value.name == "lognormal":
+            return 0.0, np.inf  # its mu is that of the logarithm
         middle = float(p.get("mu", 0.0))
         return float(p.get("low", middle)), float(p.get("high", middle))
     if is_random(value):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import warnings
 from collections.abc import Mapping
 
@@ -36,9 +38,15 @@ def predicted(recording: Recording | None) -> Prediction | None:
     scales = [v for k, v in given.items() if k in ("scale", "n_scale")]
     if not all(isinstance(scale, int | float) and 0 < scale <= LARGEST for scale in scales):
         return None
+    return _of(name, json.dumps(given, sort_keys=True))
+
+
+@functools.lru_cache(8)
+def _of(name: str, parameters: str) -> Prediction | None:
+    """Several runs are of one network."""
     try:
         with warnings.catch_warnings():  # the run has told them
             warnings.simplefilter("ignore")
-            return predict(name, **given)
+            return predict(name, **json.loads(parameters))
     except (PortableCortexError, TypeError, ValueError, ArithmeticError):
         return None  # as for other neurons, or parameters that are none
