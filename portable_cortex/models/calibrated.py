@@ -1,7 +1,7 @@
 """Constant currents with which other neurons fire as fast as those of `pd14`, outside of it.
 
 Made by ``portable-cortex calibrate --neuron NAME --seed 1``, isolated neurons at the input of the
-full network; rates agree to 5 % or better.
+full network; rates agree to 3 % or better.
 """
 
 CALIBRATED = "calibrated"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, SimulationError
 from ..models.loader import load_model
 from ..pynn.description import describe
 from .network import Network
@@ -189,9 +189,12 @@ def _slow(network: Network) -> Sequence[str]:
 
 def _elsewhere(state: WorkingPoint) -> Sequence[str]:
     """Another stationary state."""
-    other = working_point(
-        state.network, method=state.method, equal=not state.spread.any(), start=BUSY
-    )
+    try:
+        other = working_point(
+            state.network, method=state.method, equal=not state.spread.any(), start=BUSY
+        )
+    except SimulationError:
+        return (f"from {BUSY:g} spikes/s no stationary state was found",)
     if np.allclose(other.rates, state.rates, rtol=SAME, atol=SAME):
         return ()
     rates = zip(state.network.populations, other.rates, strict=True)
