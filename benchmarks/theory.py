@@ -1,6 +1,7 @@
 r"""How long mean-field theory takes for the full microcircuit, and its transfer functions.
 
     python benchmarks/theory.py --repeats 5
+    python benchmarks/theory.py --beside RUN    # the table of docs/theory.md: a run of pd14
 
 The peer computes the same transfer functions from parabolic cylinder functions of mpmath, as the
 packages of the field do: for some frequencies, from which all are counted up.
@@ -12,25 +13,55 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import clock
 import mpmath
 import numpy as np
 
-from portable_cortex import theory
+from portable_cortex import Recording, theory
 from portable_cortex.models.loader import load_model
 from portable_cortex.pynn.description import describe
+from portable_cortex.validation.activity import measure as measure_activity
+from portable_cortex.validation.activity import power_spectrum
 
 FREQUENCIES = np.arange(1.0, 501.0)  # Hz
 SAMPLE = 20  # of them, for the peer
+BAND = 5.0, 20.0  # Hz
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--beside", type=Path, help="folder of a run of pd14 at full scale")
+    arguments = parser.parse_args()
     with clock.session():
-        measure(parser.parse_args().repeats)
+        if arguments.beside:
+            compare(Recording.load(arguments.beside))
+        else:
+            measure(arguments.repeats)
+
+
+def compare(recording: Recording) -> None:
+    """Print rates, irregularity and power of a run, and in theory."""
+    activity = measure_activity(recording)
+    found = theory.predict("pd14", scale=1.0)
+    equal = theory.predict("pd14", scale=1.0, equal=True)
+    seen = (BAND[0] <= FREQUENCIES) & (BAND[1] >= FREQUENCIES)
+    print(f"power: {BAND[0]:g} to {BAND[1]:g} Hz, one-sided\n")
+    for i, label in enumerate(found.populations):
+        spikes, n = recording.pieces(label), recording.n_neurons[label]
+        spectrum = power_spectrum(spikes, n, recording.t_start, recording.t_stop)
+        own = (spectrum.frequencies >= BAND[0]) & (spectrum.frequencies <= BAND[1])
+        rate, cv = (activity.samples[label, name].mean() for name in ("rate", "cv"))
+        print(
+            f"{label:6} rate {rate:6.2f}, theory {found.rates[label]:6.2f}, with equal neurons "
+            f"{equal.rates[label]:6.2f}; CV {cv:.2f}, theory {found.cv[label]:.2f}; "
+            f"power {spectrum.power[own].mean():.1e}, theory "
+            f"{2 * found.spectra.power[seen, i].mean():.1e}; peaks at "
+            f"{', '.join(f'{f:.0f}' for f, _ in spectrum.peaks(3))} Hz"
+        )
 
 
 def measure(repeats: int) -> None:

@@ -84,7 +84,7 @@ class Calibration:
 
     @property
     def currents(self) -> dict[str, float]:
-        """NA by population: the model's parameter ``currents``."""
+        """By population, nA: the model's parameter ``currents``."""
         return {label: fit.current for label, fit in self.populations.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +134,8 @@ def calibrate(
         )
     if not isinstance(seed, int) or seed < 1:
         raise InvalidValueError(f"seed must be a whole number from 1, not {seed!r}")
+    if "currents" in parameters:
+        raise InvalidValueError("currents are what calibration finds: leave the parameter out")
     loaded.check({**parameters, "neuron": str(neuron)})
     own = {k: v for k, v in parameters.items() if k != "neuron_parameters"}
     own = {**({"scale": 1.0} if "scale" in loaded.parameters else {}), **own}
@@ -219,6 +221,7 @@ class _Trial:
             describe(self.model, {**parameters, "currents": dict.fromkeys(self.rates, amount)})
             for amount in (0.0, 1.0)
         )
+        none.check_stationary()
         sim = simulator("builtin", options={"threads": str(self.threads)})
         self.seed += 1  # another one for each trial
         sim.setup(timestep=0.1, rng_seed=self.seed)
@@ -256,6 +259,11 @@ def _constants(none: Description, one: Description, place: int, amounts: F64) ->
     without, with_one = (d.populations[place].parameters for d in (none, one))
     values = {}
     for name, value in without.items():
+        if np.any(value != value[0]):
+            raise UnsupportedError(
+                f"calibration takes the neurons of a population as equal, and {name} of "
+                f"{none.populations[place].label} differs from neuron to neuron"
+            )
         change = float(with_one[name][0] - value[0])
         values[name] = float(value[0]) + change * amounts if change else float(value[0])
     return values
@@ -271,8 +279,13 @@ def _inputs(
         if synapses.target != place:
             continue
         source = description.populations[synapses.source]
-        rate = float(np.mean(source.parameters["rate"])) if source.is_source else None
-        rate = rates[names[synapses.source]] if rate is None else rate
+        label = names.get(synapses.source, source.label)
+        if not source.is_source and label not in rates:
+            raise UnsupportedError(
+                f"{label} sends spikes, and the model publishes no rate of it, which calibration "
+                "needs"
+            )
+        rate = float(np.mean(source.parameters["rate"])) if source.is_source else rates[label]
         weight = float(synapses.weights.probabilities @ synapses.weights.values)
         key = synapses.receptor, float(f"{weight:.6g}")
         sums[key] = sums.get(key, 0.0) + synapses.in_degree.mean * rate

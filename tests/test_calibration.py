@@ -89,6 +89,14 @@ def test_what_cannot_be_calibrated_is_a_sentence(model):
         calibrate("lif_curr_exp", "brunel2000")
     with pytest.raises(InvalidValueError, match="seed must be"):
         calibrate("lif_curr_exp", model, seed=0)
+    for parameter, what in (
+        ({"thalamic_pulses": [100.0]}, "TC has spikes at given times"),
+        ({"dc_transients": [("L4E", 100.0, 10.0, 0.1)]}, "DCSource is injected"),
+    ):
+        with pytest.raises(UnsupportedError, match=what):
+            calibrate("lif_curr_exp", **parameter)
+    with pytest.raises(InvalidValueError, match="currents are what calibration finds"):
+        calibrate("lif_curr_exp", currents={"L4E": 0.1})
     with pytest.raises(UnknownNameError, match="strength"):
         calibrate("lif_curr_exp", model, strength=2.0)
     model.write_text(MODEL.replace("+ 0.05", "- 1.0"))
@@ -106,7 +114,10 @@ def test_the_command_tells_what_to_run(call, model, tmp_path):
     assert written["currents"]["E"] == written["populations"]["E"]["current"]
     line = next(text for text in told.splitlines() if text.startswith("portable-cortex run"))
     given = shlex.split(line)[2:]
-    assert call("run", *given, "--backend", "mock", "--duration", "10")[0] in (0, 2)
+    status, _, error = call("run", *given, "--duration", "10", "--warmup", "0")
+    assert (status, error.count("Error")) == (0, 0)
+    status, _, error = call("calibrate", "--neuron", "lif_curr_exp", "--param", "neuron=x")
+    assert (status, "leave --param neuron out" in error) == (2, True)
     status, _, error = call("calibrate", "--neuron", "lif_curr_exp", "--json", "no/where.json")
     assert status == 2
     assert "there is no folder no" in error

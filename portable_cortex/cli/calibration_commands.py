@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..calibration import EXACT, Calibration
 from ..calibration import calibrate as calibrated
-from ..errors import OutputError
+from ..errors import InvalidValueError, OutputError
 from ..host.output import whole
 from ..host.untrusted import printable
 from .options import ModelName, Param, Seed, model_parameters
@@ -38,6 +38,9 @@ def calibrate(
 
     At the input that a neuron has in the network, isolated, on the built-in engine: some minutes.
     """
+    given = model_parameters(param)
+    if "neuron" in given:
+        raise InvalidValueError("--neuron says which neuron it is: leave --param neuron out")
     path = to or Path(f"{Path(neuron).stem}-calibration.json")
     if not path.parent.is_dir():  # before minutes are spent
         raise OutputError(f"{path} could not be written: there is no folder {path.parent}")
@@ -48,7 +51,7 @@ def calibrate(
             seed=seed,
             threads=threads,
             on_progress=lambda what: status.update(escape(printable(what))),
-            **model_parameters(param),
+            **given,
         )
     show(found, out)
     try:
@@ -56,9 +59,9 @@ def calibrate(
             part.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{path} could not be written: {error}") from error
-    given = f"--param neuron={neuron} --param 'currents={json.dumps(found.currents)}'"
+    told = f"--param neuron={neuron} --param 'currents={json.dumps(found.currents)}'"
     out.print(
-        f"portable-cortex run --model {model} {given}",
+        f"portable-cortex run --model {model} {told}",
         soft_wrap=True,
         markup=False,
         highlight=False,

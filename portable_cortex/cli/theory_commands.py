@@ -14,6 +14,7 @@ from rich.table import Table
 from ..errors import OutputError
 from ..host.output import whole
 from ..host.untrusted import printable
+from ..models.loader import load_model
 from ..theory import HIGHEST, METHODS, Peak, Prediction
 from ..theory import predict as predicted
 from .options import Drive, ModelName, Param, Scale, model_parameters
@@ -46,12 +47,14 @@ def predict(
     """
     from .theory_drawing import draw
 
+    given = model_parameters(param, scale=scale, drive=drive)
+    load_model(model).check(given)  # before they could be taken for what follows
     found = predicted(
         model,
         method=method,
         equal=equal,
         highest=highest,
-        **model_parameters(param, scale=scale, drive=drive),
+        **given,
     )
     show(found, out)
     path = to or Path(f"{Path(model).stem}-theory.png")

@@ -31,6 +31,7 @@ from .watching import build_network
 
 F64 = NDArray[np.float64]
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)  # values that stand for a distribution
+FOREVER = 1e6  # ms: a source that fires so long is stationary
 SOURCES = (standard.SpikeSourcePoisson, standard.SpikeSourceArray)
 
 
@@ -116,6 +117,47 @@ class Description:
     synapses: tuple[Synapses, ...]
     currents: tuple[Any, ...]
     labels: Mapping[str, int]
+
+    def check_stationary(self) -> None:
+        """Raise an error unless input is stationary, and alike for all neurons of a population.
+
+        Raises
+        ------
+        UnsupportedError
+            For injected currents, sources that begin, end or have given spikes, and projections to
+            a part of a population.
+        """
+        kinds = sorted({type(source).__name__ for source in self.currents if source.cells})
+        if kinds:
+            raise UnsupportedError(
+                f"input has to be stationary here, and {', '.join(kinds)} is injected: give "
+                "neurons a constant current by their i_offset"
+            )
+        for synapses in self.synapses:
+            if not synapses.to_all:
+                raise UnsupportedError(
+                    f"projection {synapses.label} goes to a part of "
+                    f"{self.populations[synapses.target].label}, whose neurons are taken as equal "
+                    "here: make that part a population"
+                )
+            source = self.populations[synapses.source]
+            if source.is_source:
+                _check_source(source)
+
+
+def _check_source(source: Cells) -> None:
+    if "rate" not in source.parameters:
+        raise UnsupportedError(
+            f"input has to be stationary here, and {source.label} has spikes at given times: leave "
+            "them out"
+        )
+    begins, lasts = (np.asarray(source.parameters[n], float) for n in ("start", "duration"))
+    if np.any(begins > 0) or np.any(lasts < FOREVER):
+        raise UnsupportedError(
+            f"input has to be stationary here, and {source.label} fires from {begins.max():g} ms "
+            f"for {lasts.min():g} ms: let it fire for {FOREVER:g} ms or more from 0, or leave it "
+            "out"
+        )
 
 
 def describe(

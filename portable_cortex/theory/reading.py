@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,6 @@ from ..pynn.description import Description, Synapses
 from ..pynn.population import is_modelled
 from .network import Connection, Distribution, Drive, Network
 from .neuron import F64, Cells
-
-FOREVER = 1e6  # ms: a source that fires or flows so long is stationary
 
 
 def read(description: Description) -> Network:
@@ -41,7 +38,7 @@ def read(description: Description) -> Network:
     places = {k: place for place, k in enumerate(neurons)}
     if not neurons:
         raise UnsupportedError("mean-field theory needs a population of neurons, and there is none")
-    _check_currents(description.currents)
+    description.check_stationary()
     populations = [description.populations[k] for k in neurons]
     labels = [names.get(k, description.populations[k].label) for k in neurons]
     tables = [_numbers(c, label) for c, label in zip(populations, labels, strict=True)]
@@ -59,12 +56,6 @@ def read(description: Description) -> Network:
     delays: dict[bytes, Distribution] = {}  # one object for equal ones
     for synapses in description.synapses:
         target = places[synapses.target]
-        if not synapses.to_all:
-            raise UnsupportedError(
-                f"projection {synapses.label} goes to a part of {labels[target]}: "
-                "mean-field theory takes the neurons of a population as equal; make that part a "
-                "population"
-            )
         jump, tau_syn = _jump(synapses, populations[target], tables[target])
         degree = synapses.in_degree
         if synapses.source in places:
@@ -73,7 +64,7 @@ def read(description: Description) -> Network:
             source = places[synapses.source]
             connections.append(Connection(source, target, *degree, jump, delay, tau_syn))
         else:
-            rate = _poisson_rate(description.populations[synapses.source])
+            rate = description.populations[synapses.source].parameters["rate"]
             drives.append(Drive(target, rate.mean(), rate.var(), *degree, jump, tau_syn))
     return Network(
         tuple(labels),
@@ -129,31 +120,3 @@ def _jump(
     values, probabilities = synapses.weights
     tau = numbers[name]
     return Distribution(values * tau / numbers["cm"], probabilities), tau
-
-
-def _poisson_rate(source: Described) -> F64:
-    """Rates of sources, spikes/s, if they are stationary."""
-    parameters = source.parameters
-    if "rate" not in parameters:
-        raise UnsupportedError(
-            f"mean-field theory is for stationary input: {source.label} has spikes at given times, "
-            "which it cannot know the effect of; leave them out"
-        )
-    begins, lasts = (np.asarray(parameters[n], float) for n in ("start", "duration"))
-    if np.any(begins > 0) or np.any(lasts < FOREVER):
-        raise UnsupportedError(
-            f"mean-field theory is for stationary input: {source.label} fires from "
-            f"{begins.max():g} ms for {lasts.min():g} ms; let it fire for {FOREVER:g} ms or more "
-            "from 0, or leave it out"
-        )
-    return np.asarray(parameters["rate"], float)
-
-
-def _check_currents(sources: tuple[Any, ...]) -> None:
-    """Refuse currents that are injected: what they do ends, or changes."""
-    kinds = sorted({type(source).__name__ for source in sources if source.cells})
-    if kinds:
-        raise UnsupportedError(
-            f"mean-field theory is for stationary input, and {', '.join(kinds)} is injected: give "
-            "neurons a constant current by their i_offset"
-        )
