@@ -145,6 +145,8 @@ def calibrate(
             f"model {loaded.name!r} publishes no rates for these parameters, and the input of its "
             "neurons is not known without them"
         )
+    other = {**own, **parameters, "neuron": str(neuron)}
+    describe(loaded, other).check_stationary()  # before minutes are spent
     names = tuple(rates)
     trial = _Trial(loaded, rates, seed, threads)
     on_progress("the network's own neurons")
@@ -157,7 +159,6 @@ def calibrate(
             f"{', '.join(silent)} of {loaded.name} does not fire at the network's input: there is "
             "no rate to fit another neuron to"
         )
-    other = {**own, **parameters, "neuron": str(neuron)}
     on_progress(f"{neuron} with currents from {CURRENTS[0]:g} to {CURRENTS[-1]:g} nA")
     few = dict.fromkeys(names, TRIAL_NEURONS)
     tried = trial.run(other, dict.fromkeys(names, CURRENTS), few, TRIAL_MS)
@@ -221,7 +222,6 @@ class _Trial:
             describe(self.model, {**parameters, "currents": dict.fromkeys(self.rates, amount)})
             for amount in (0.0, 1.0)
         )
-        none.check_stationary()
         sim = simulator("builtin", options={"threads": str(self.threads)})
         self.seed += 1  # another one for each trial
         sim.setup(timestep=0.1, rng_seed=self.seed)
