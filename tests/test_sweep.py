@@ -168,6 +168,23 @@ def test_names_stay_apart_where_files_cannot_be_called_so(tmp_path):
 # --- what is not taken for finished ---
 
 
+def test_a_parameter_that_the_model_got_later_changes_nothing_at_its_default(tmp_path):
+    runs = grid({}, backend="mock", scale=0.02, warmup=0.0, duration=1.0)
+    (run,) = sweep(runs, tmp_path / "out").runs
+    kept = json.loads((run.folder / "run.json").read_text())
+    for name in ("neuron", "conductance"):  # as if an earlier version had written it
+        del kept["parameters"][name]
+    (run.folder / "run.json").write_text(json.dumps(kept))
+    seen = []
+    sweep(runs, tmp_path / "out", report=lambda sweep, run: seen.append(run))
+    assert seen == [None]
+    del kept["parameters"]["scale"]
+    kept["parameters"]["scale"] = 0.03
+    (run.folder / "run.json").write_text(json.dumps(kept))
+    with pytest.raises(OutputExistsError, match="other settings"):
+        sweep(runs, tmp_path / "out")
+
+
 def test_another_file_of_the_same_model_is_another_run(tmp_path):
     model = tmp_path / "own.py"
     code = "def build(sim, seed=1): return {'cells': sim.Population(%d, sim.IF_curr_exp())}"

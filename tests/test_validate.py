@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from recordings import as_simulated
 
-from portable_cortex import Recording, Spikes
+from portable_cortex import Experiment, Recording, Spikes
 from portable_cortex.cli import commands as cli
 from portable_cortex.errors import InvalidValueError, OutputError, UnknownNameError
 from portable_cortex.validation.activity import STATISTICS, Activity, measure
@@ -24,9 +24,12 @@ from portable_cortex.validation.verdict import (
     Verdict,
     clean,
     examine,
+    fitting_reference,
+    load_reference,
     number,
     percent,
     power,
+    reference_names,
     validate,
 )
 from portable_cortex.validation.verdict import examination as module
@@ -642,3 +645,19 @@ def test_numbers(value, shown):
 def test_clean_keeps_what_can_be_read():
     assert clean("Größe ≠ 3 µJ\n") == "Größe ≠ 3 µJ\n"
     assert clean("\x00\x1b[2J\ud800") == r"\x00\x1b[2J\ud800"
+
+
+@pytest.mark.parametrize("name", reference_names())
+def test_a_run_as_a_reference_was_made_finds_it(name):
+    """However many parameters the model has got since."""
+    wanted = dict(load_reference(name).provenance["conditions"])
+    given = {k: wanted[k] for k in ("n_scale", "k_scale", "drive")}
+    settings = Experiment(model="pd14", backend="mock", parameters=given).settings()
+    found = fitting_reference(settings)
+    assert found is not None
+    assert found.provenance["conditions"] == wanted
+    for change in ({"neuron": "eif_curr_exp"}, {"drive": "sines"}, {"what_comes": 1}):
+        other = {**settings, "parameters": {**settings["parameters"], **change}}
+        assert fitting_reference(other) is None
+    fewer = {k: v for k, v in settings["parameters"].items() if k != "drive"}
+    assert fitting_reference({**settings, "parameters": fewer}) is None

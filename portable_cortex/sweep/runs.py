@@ -372,6 +372,8 @@ def _as_found(run: SweepRun) -> SweepRun:
         return run
     except (OSError, ValueError, AttributeError) as error:
         raise OutputExistsError(f"{path} is damaged: {error!r}; --overwrite runs again") from None
+    if isinstance(found["parameters"], dict):
+        found["parameters"] = _later(run, found["parameters"]) | found["parameters"]
     if found != run.settings:
         raise OutputExistsError(
             f"{run.folder} holds a run with other settings, which was kept "
@@ -379,6 +381,15 @@ def _as_found(run: SweepRun) -> SweepRun:
             "everything again (--overwrite)"
         )
     return replace(run, state=FINISHED, metadata=metadata)
+
+
+def _later(run: SweepRun, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that the model got after a run: at their defaults they change nothing."""
+    if str(run.experiment.model) not in MODELS:
+        return {}
+    usual = json.loads(to_json(load_model(run.experiment.model).parameters))
+    asked = run.settings["parameters"]
+    return {k: v for k, v in asked.items() if k not in found and k in usual and v == usual[k]}
 
 
 def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

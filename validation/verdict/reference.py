@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from portable_cortex.errors import OutputError, UnknownNameError
 from portable_cortex.host.output import whole
 from portable_cortex.host.untrusted import parse_json, printable
-from portable_cortex.recording import model_of
+from portable_cortex.models.loader import MODELS, load_model
+from portable_cortex.recording import model_of, to_json
 from portable_cortex.recording.hdf5 import DAMAGE, group_of, numbers_of, text_of
 
 from ..activity import Activity, ks, sketch
@@ -223,6 +224,37 @@ def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": model_of(metadata), **parameters}
 
 
+def differing(stated: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Names of the conditions in which a run differs from a reference.
+
+    A parameter that the reference does not know, since the model got it later, has to be at its
+    default: that is what the model did before.
+
+    Examples
+    --------
+    >>> old = {"model": "pd14", "drive": "poisson"}
+    >>> differing({**old, "neuron": "IF_curr_exp"}, old), differing({**old, "neuron": "mine"}, old)
+    ([], ['neuron'])
+    >>> differing({"model": "pd14"}, old)
+    ['drive']
+    """
+    usual = _defaults(stated.get("model"))
+    return [
+        name
+        for name in {**stated, **wanted}
+        if stated.get(name) != wanted.get(name)
+        and not (name not in wanted and name in usual and stated[name] == usual[name])
+    ]
+
+
+def _defaults(model: Any) -> dict[str, Any]:
+    """Of the parameters of one of the package's models, as ``run.json`` has them."""
+    if not isinstance(model, str) or model not in MODELS:
+        return {}
+    found: dict[str, Any] = json.loads(to_json(load_model(model).parameters))
+    return found
+
+
 def fitting_reference(metadata: Mapping[str, Any]) -> Reference | None:
     """The reference that was made under the conditions of a run, if there is one.
 
@@ -232,6 +264,6 @@ def fitting_reference(metadata: Mapping[str, Any]) -> Reference | None:
     fitting = [
         reference
         for reference in map(load_reference, reference_names())
-        if reference.provenance["conditions"] == own
+        if not differing(own, reference.provenance["conditions"])
     ]
     return max(fitting, key=lambda one: len(one.provenance["seeds"]), default=None)

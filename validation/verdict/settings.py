@@ -9,7 +9,14 @@ from typing import Any
 from portable_cortex import Recording
 from portable_cortex.host.untrusted import printable
 
-from .reference import MAKE_ONE, Reference, conditions, load_reference, reference_names
+from .reference import (
+    MAKE_ONE,
+    Reference,
+    conditions,
+    differing,
+    load_reference,
+    reference_names,
+)
 
 SHOWN = 60  # characters of a parameter in a sentence
 
@@ -101,7 +108,7 @@ def _nearest(metadata: Mapping[str, Any]) -> str:
     for name in reference_names():
         wanted = load_reference(name).provenance["conditions"]
         if wanted.get("model") == stated.get("model"):
-            names = _different(wanted, stated)
+            names = differing(stated, wanted)
             differences.append((len(names), name, _unlike(names, stated, wanted)))
     if not differences:
         return ""
@@ -129,7 +136,7 @@ def differences_from_reference(runs: Runs, reference: Reference, covered: float)
         if stated["model"] is None:
             notes.append("it is not stated of which model, and with which parameters, this is")
         else:
-            notes += _unlike(_different(wanted, stated), stated, wanted)
+            notes += _unlike(differing(stated, wanted), stated, wanted)
     warmup = reference.provenance.get("warmup_ms")
     if warmup is not None and recording.t_start != warmup:
         notes.append(f"the warm-up was {recording.t_start:g} ms, and {warmup} in the reference")
