@@ -24,6 +24,7 @@ from .pynn.population import is_modelled
 
 F64 = NDArray[np.float64]
 
+OF_THE_OTHER = ("neuron_parameters", "conductance")  # parameters of a model
 CURRENTS: F64 = np.linspace(-0.4, 0.8, 25)  # nA, that are tried first
 STEP = 0.0125  # nA, between those that are tried then, and for the slope
 EXACT = 0.05  # largest difference of the logarithm of a rate
@@ -137,7 +138,7 @@ def calibrate(
     if "currents" in parameters:
         raise InvalidValueError("currents are what calibration finds: leave the parameter out")
     loaded.check({**parameters, "neuron": str(neuron)})
-    own = {k: v for k, v in parameters.items() if k != "neuron_parameters"}
+    own = {k: v for k, v in parameters.items() if k not in OF_THE_OTHER}
     own = {**({"scale": 1.0} if "scale" in loaded.parameters else {}), **own}
     rates, _ = loaded.expected_rates(own)
     if not rates:

@@ -44,6 +44,7 @@ from ..registry import (
 from ..support import summary
 from .calibration_commands import calibrate
 from .entry import TRACEBACK, status_of
+from .impact_commands import impact
 from .neuron_commands import neurons
 from .options import (
     DRIVE_HELP,
@@ -439,6 +440,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")
 app.command()(predict)
 app.command()(calibrate)
+app.command()(impact)
 
 
 @app.command()

@@ -28,6 +28,8 @@ MEAN_POTENTIALS = (-63.4, -58.9, -59.0, -59.2, -58.8, -57.5, -62.6, -57.3)
 REVERSALS = {"e_rev_E": 0.0, "e_rev_I": -80.0}
 """Of synaptic conductances, mV, for neurons that have such; the published network has currents."""
 
+CONDUCTANCE = 1.0
+
 NEURONS: Mapping[str, Mapping[str, float]] = {
     # the rate of LIF neurons at the network's input, measured outside of the network
     "lif_escape_curr_exp": {"v_thresh": -60.0},
@@ -56,6 +58,7 @@ def build(
     neuron: str = LIF,
     neuron_parameters: Mapping[str, float] | None = None,
     currents: Mapping[str, float] | str | None = None,
+    conductance: float = CONDUCTANCE,
     seed: int = 1,
 ) -> dict[str, Any]:
     """Build the microcircuit in the PyNN namespace `sim`.
@@ -86,6 +89,10 @@ def build(
         Constant currents (nA) into all neurons of a population, beside those of the network, such
         as a calibration finds (`portable_cortex.calibration`); or those that it found for some
         neurons of the catalogue (`calibrated`).
+    conductance : float
+        Of a neuron with synaptic conductances: 1 as it is; with less, up to 0, its synapses are
+        more and more like currents. Reversal potentials are so many times farther from a
+        population's mean potential, and conductances so many times smaller.
     seed : int
         Of the random numbers that are drawn here; a simulator that draws its own is seeded when
         it is set up.
@@ -117,8 +124,8 @@ def build(
     scaled = scale_circuit(circuit, n_scale, k_scale, drive)
     for label, *_ in dc_transients:
         circuit.index(label)  # before anything is built
-    cell = _cell(neuron, neuron_parameters)
-    more = _currents(currents, neuron, neuron_parameters)
+    cell = _cell(neuron, neuron_parameters, conductance)
+    more = _currents(currents, neuron, neuron_parameters, conductance)
     _warn_if_silent(scaled)
     rng = sim.NumpyRNG(seed=seed)
 
@@ -215,13 +222,16 @@ def build(
 
 
 def _currents(
-    given: Mapping[str, float] | str | None, neuron: str, parameters: Mapping[str, float] | None
+    given: Mapping[str, float] | str | None,
+    neuron: str,
+    parameters: Mapping[str, float] | None,
+    conductance: float,
 ) -> Mapping[str, float]:
     if given == CALIBRATED:
-        if neuron not in CURRENTS or parameters:
+        if neuron not in CURRENTS or parameters or conductance != CONDUCTANCE:
             raise InvalidValueError(
                 f"currents were calibrated for {', '.join(CURRENTS)}, with their parameters here, "
-                f"not for {neuron}{' with others' if parameters else ''}: "
+                f"not for {neuron}{' with others' if neuron in CURRENTS else ''}: "
                 f"portable-cortex calibrate --neuron {neuron} finds them"
             )
         return dict(zip(PD14.populations, CURRENTS[neuron], strict=True))
@@ -238,15 +248,33 @@ def _currents(
     return given
 
 
-def _cell(neuron: str, given: Mapping[str, float] | None) -> Substitute:
-    lif = {**PD14.neuron.as_pynn(), **REVERSALS}
-    return substitute(
+def _cell(neuron: str, given: Mapping[str, float] | None, conductance: float) -> Substitute:
+    if isinstance(conductance, bool) or not isinstance(conductance, int | float):
+        raise InvalidValueError(f"conductance must be a number, not {conductance!r}")
+    if not 0 < conductance <= 1:
+        raise InvalidValueError(
+            f"conductance must be above 0 (as currents) and at most 1, not {conductance!r}"
+        )
+    reversals: Mapping[str, Any] = REVERSALS
+    if conductance != CONDUCTANCE:
+        reversals = {
+            name: tuple(mean + (value - mean) / conductance for mean in MEAN_POTENTIALS)
+            for name, value in REVERSALS.items()
+        }
+    found = substitute(
         neuron,
-        lif,
+        {**PD14.neuron.as_pynn(), **reversals},
         MEAN_POTENTIALS,
         given,
         usual=NEURONS.get(neuron),
     )
+    missing = [name for name in REVERSALS if name not in found.parameters]
+    if conductance != CONDUCTANCE and missing:
+        raise InvalidValueError(
+            f"conductance is of neurons with synaptic conductances, and {neuron} has no parameter "
+            f"{' and '.join(missing)}: take lif_cond_exp, say, or leave conductance out"
+        )
+    return found
 
 
 def statements(
@@ -256,12 +284,13 @@ def statements(
     scale: float = 0.1,
     k_scale: float | None = None,
     currents: Mapping[str, float] | str | None = None,
+    conductance: float = CONDUCTANCE,
     **_others: Any,
 ) -> Sequence[str]:
     """What is to be said of the network with these parameters."""
-    said = _cell(neuron, neuron_parameters).statement
+    said = _cell(neuron, neuron_parameters, conductance).statement
     if currents and said:
-        found = _currents(currents, neuron, neuron_parameters)
+        found = _currents(currents, neuron, neuron_parameters, conductance)
         more = ", ".join(f"{label} {value:g}" for label, value in found.items())
         said += f", beside them (nA, as {LIF} would get them) {more}"
     if not said:

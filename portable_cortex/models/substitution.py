@@ -26,7 +26,8 @@ from ..neurons.library import load
 from ..neurons.numbers import in_form
 
 F64 = NDArray[np.float64]
-Values = Mapping[str, float]
+Values = Mapping[str, Any]
+"""Numbers by name; or one for each population, as a tuple."""
 
 LIF = "IF_curr_exp"
 RECEPTORS = ("excitatory", "inhibitory")
@@ -57,8 +58,8 @@ class Substitute:
     ----------
     name : str
         `LIF`, a name of the catalogue, or a file in NESTML.
-    parameters : dict of str to float
-        Those that differ from the model's defaults, in its units.
+    parameters : dict of str to float, or array
+        Those that differ from the model's defaults, in its units; an array has one a population.
     potential, offset : str
         Names of the membrane potential, and of the parameter for a constant current if it has one.
     weights : dict of str to array
@@ -95,7 +96,8 @@ class Substitute:
                 f"{self.name} has no parameter {' or '.join(OFFSETS)}, for the constant current "
                 "that the network has at this scale and with this drive"
             )
-        given = {**self.parameters, **({self.offset: offset} if self.offset else {})}
+        own = {n: v[index] if np.ndim(v) else v for n, v in self.parameters.items()}
+        given = {**own, **({self.offset: offset} if self.offset else {})}
         if self.name == LIF:
             return sim.IF_curr_exp(**given)
         return sim.nestml_cell_type("Substitute", self.name)(**given)
@@ -118,9 +120,9 @@ def substitute(
     ----------
     name : str
         A name of the catalogue, a standard neuron of PyNN's that is in it, or a file in NESTML.
-    lif : dict of str to float
+    lif : dict of str to float, or tuple
         Parameters of the network's neurons under PyNN's names, in PyNN's units: those of `LIF`, and
-        of what it does not have, such as ``e_rev_I``.
+        of what it does not have, such as ``e_rev_I``; a tuple has one for each population.
     held : sequence of float
         For each population, the potential at which spikes are compared, mV.
     given : dict of str to float, optional
@@ -164,7 +166,7 @@ def substitute(
 def _substitute(
     name: str,
     neuron: Neuron | None,
-    lif_items: tuple[tuple[str, float], ...],
+    lif_items: tuple[tuple[str, Any], ...],
     held: tuple[float, ...],
     given_items: tuple[tuple[str, float], ...],
 ) -> Substitute:
@@ -244,7 +246,9 @@ def _statement(
     units = {q.name: q.unit for q in neuron.parameters}
     if Path(name).is_file():  # which may be another one tomorrow
         name += f" (SHA-256 {hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]})"
-    values = ", ".join(f"{n} {value:g} {units[n]}".strip() for n, value in parameters.items())
+    values = ", ".join(
+        f"{n} {_range(np.atleast_1d(value))} {units[n]}".strip() for n, value in parameters.items()
+    )
     return (
         f"{name} instead of {LIF}"
         + (f", with {values}" if values else "")
@@ -261,7 +265,7 @@ def _check(name: str, given: Values, known: Values) -> None:
             raise UnknownNameError(f"parameter of {name}", parameter, known)
 
 
-def _shared(neuron: Neuron, lif: Values) -> dict[str, float]:
+def _shared(neuron: Neuron, lif: Values) -> dict[str, Any]:
     """Values of the network for parameters of the model, in the model's units."""
     quantities = {q.name: q for q in neuron.parameters}
     names = {**SYNAPSES, **MEMBRANE} if _is_leaky(set(quantities)) else SYNAPSES
@@ -270,7 +274,8 @@ def _shared(neuron: Neuron, lif: Values) -> dict[str, float]:
     for standard, value in lif.items():
         for name in names.get(standard, (standard,) if standard not in MEMBRANE else ()):
             if name in quantities:
-                shared[name] = value * units.get(standard, 1.0) / float(quantities[name].factor)
+                factor = units.get(standard, 1.0) / float(quantities[name].factor)
+                shared[name] = factor * (np.array(value) if isinstance(value, tuple) else value)
     return shared
 
 

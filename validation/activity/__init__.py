@@ -8,7 +8,7 @@ Nothing here judges.
 from .distances import effect_size, kl, ks, sketch, wasserstein
 from .measurement import LINEAR, LOGARITHM, STATISTICS, Activity, Scale, Statistic, Until, measure
 from .package_statistics import Beside, beside, has_statistics
-from .statistics import LOWEST_FREQUENCY, Spectrum, power_spectrum
+from .statistics import LOWEST_FREQUENCY, Spectrum, active_neurons, power_spectrum
 
 __all__ = [
     "LINEAR",
@@ -21,6 +21,7 @@ __all__ = [
     "Spectrum",
     "Statistic",
     "Until",
+    "active_neurons",
     "beside",
     "effect_size",
     "has_statistics",

@@ -1,12 +1,13 @@
 """What a reader gets of a validation: the page, the terminal, and files for other programs.
 
-``templates/`` holds the page that `render` fills in.
+``templates/`` holds the pages: that of a validation, and that of `impact_page`.
 """
 
 from .cost_section import Account, account
 from .export import to_json, to_junit
+from .filling import write_text
 from .panels import Panel, Raster, distributions, raster, spectra
-from .report import render, write_report, write_text
+from .report import render, write_report
 from .terminal import show
 
 __all__ = [

@@ -8,15 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from portable_cortex import __version__
-from portable_cortex.errors import OutputError
-from portable_cortex.host.output import whole
 
 from ..activity import STATISTICS
 from ..cost import CHART_HEIGHT, CHART_WIDTH, FAMILIES, MARKERS
@@ -27,7 +22,6 @@ from ..verdict import (
     Test,
     Validation,
     change,
-    clean,
     describe,
     detectable,
     number,
@@ -37,6 +31,7 @@ from ..verdict import (
     reference_sentence,
 )
 from .cost_section import account
+from .filling import fill, write_text
 from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, WIDTH, distributions, raster, spectra
 from .theory_section import theory_rows
 
@@ -85,23 +80,6 @@ def write_report(validation: Validation, path: str | Path) -> Path:
     return write_text(Path(path), render(validation), "report")
 
 
-def write_text(path: Path, text: str, what: str) -> Path:
-    """Write a file, its folder too.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as part:
-            part.write_bytes(text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise OutputError(f"the {what} could not be written to {path}: {error}") from error
-    return path
-
-
 def render(validation: Validation) -> str:
     """The page as text.
 
@@ -111,22 +89,7 @@ def render(validation: Validation) -> str:
     >>> "Could not tell" in render(examine("nowhere"))
     True
     """
-    page = resources.files(__package__) / "templates" / "report.html"
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: (
-            clean(value) if isinstance(value, str) and not _safe(value) else value
-        ),
-    )
-    environment.filters |= {"number": number, "percent": percent, "describe": describe}
-    return environment.from_string(page.read_text("utf-8")).render(_content(validation))
-
-
-def _safe(value: str) -> bool:
-    return hasattr(value, "__html__")
+    return fill("report.html", _content(validation))
 
 
 def _content(validation: Validation) -> dict[str, Any]:

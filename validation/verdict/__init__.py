@@ -4,9 +4,10 @@
 ``benchmarks/make_reference.py``.
 """
 
-from .comparison import Comparison, SelfCheck, Test, Verdict, compare, self_check
+from .comparison import ALL, MIN_SEEDS, Comparison, SelfCheck, Test, Verdict, compare, self_check
 from .examination import Validation, examine, validate
 from .pairwise import PairedRates, Pairing, compare_recordings, identical, pair
+from .prediction import predicted
 from .reference import (
     Ensemble,
     Reference,
@@ -15,7 +16,7 @@ from .reference import (
     load_reference,
     reference_names,
 )
-from .significance import ALPHA, CONFIDENCE, POWER
+from .significance import ALPHA, CONFIDENCE, POWER, TAIL, adjusted, student
 from .words import (
     HEADLINES,
     SHORT,
@@ -33,11 +34,14 @@ from .words import (
 )
 
 __all__ = [
+    "ALL",
     "ALPHA",
     "CONFIDENCE",
     "HEADLINES",
+    "MIN_SEEDS",
     "POWER",
     "SHORT",
+    "TAIL",
     "Comparison",
     "Ensemble",
     "PairedRates",
@@ -47,6 +51,7 @@ __all__ = [
     "Test",
     "Validation",
     "Verdict",
+    "adjusted",
     "change",
     "clean",
     "compare",
@@ -64,9 +69,11 @@ __all__ = [
     "percent",
     "power",
     "power_sentence",
+    "predicted",
     "probability",
     "reference_names",
     "reference_sentence",
     "self_check",
+    "student",
     "validate",
 ]

@@ -1,0 +1,211 @@
+"""``portable-cortex impact``: what a change of the model does to the network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..host import interruption
+from ..host.output import whole
+from ..host.untrusted import printable
+from .options import (
+    Drive,
+    MachineName,
+    ModelName,
+    Option,
+    Overwrite,
+    Param,
+    Scale,
+    Warmup,
+    json_or_text,
+    model_parameters,
+    pairs,
+)
+
+if TYPE_CHECKING:
+    from ..validation.impact import Impact, Plan, Variant
+
+PAGE, NUMBERS, TEXT = "impact.html", "impact.json", "impact.md"
+SCALES = ("scale", "n_scale", "k_scale")
+
+
+def impact(
+    neurons: Annotated[
+        str | None,
+        typer.Option(help="Neuron models, separated by commas: of the catalogue, or NESTML files."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another change: NAME=VALUE (JSON) of a parameter, or several that belong "
+            "together, separated by spaces; repeatable."
+        ),
+    ] = None,
+    model: ModelName = "pd14",
+    scale: Scale = None,
+    drive: Drive = None,
+    param: Param = None,
+    backend: Annotated[str, typer.Option(help="Simulator of all runs.")] = "builtin",
+    machine: MachineName = "local",
+    option: Option = None,
+    seeds: Annotated[str, typer.Option(help="How many, or which, e.g. 10 or 11-20.")] = "10",
+    duration: Annotated[float, typer.Option(help="Model time of each run, ms.")] = 10_000.0,
+    warmup: Warmup = 500.0,
+    pulses: Annotated[
+        int, typer.Option(help="Thalamic pulses of a second run of each seed; 0: no such run.")
+    ] = 10,
+    uncalibrated: Annotated[
+        bool,
+        typer.Option("--uncalibrated", help="Neurons without currents that fit their rates."),
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(help="Runs at once.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of each run.")] = None,
+    overwrite: Overwrite = False,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for runs and results.")] = Path(
+        "results/impact"
+    ),
+) -> None:
+    """Run a model as it is and with one change at a time, many seeds each, and judge the changes.
+
+    Writes a page, all numbers as JSON, and the tables in Markdown. What was stopped goes on with
+    the same command; more changes or seeds into the same folder do what is new.
+    """
+    from ..sweep import parse_seeds
+    from ..validation.impact import Plan, Variant, assess
+    from ..validation.pages import write_text
+    from ..validation.pages.impact_page import render
+    from ..validation.pages.impact_words import markdown, to_dict
+    from .sweep_console import SweepReporter
+
+    out, err = Console(), Console(stderr=True)
+    parameters = model_parameters(param, scale=scale, drive=drive)
+    names = [name.strip() for name in (neurons or "").split(",") if name.strip()]
+    changes = [Variant(name, {"neuron": name}) for name in names]
+    changes += [Variant(text, _parameters(text)) for text in vary or []]
+    numbers = parse_seeds(f"1-{seeds}" if seeds.isdecimal() and int(seeds) > 1 else seeds)
+    plan = Plan(
+        tuple(changes),
+        model=model,
+        parameters=parameters,
+        backend=backend,
+        machine=machine,
+        options=pairs(option, "--option"),
+        seeds=tuple(numbers),
+        warmup=warmup,
+        duration=duration,
+        pulses=pulses,
+    )
+    for variant in plan.all:  # mistakes, before anything is fitted
+        plan.stationary(variant)[0].check()
+    if not uncalibrated:
+        with err.status("calibrating") as status:
+            fitted = tuple(
+                _calibrated(variant, plan, folder, lambda text: status.update(escape(text)))
+                for variant in plan.variants
+            )
+        plan = replace(plan, variants=fitted)
+    reporter = SweepReporter(out)
+    interruption.tell(lambda: reporter.state)
+    with reporter, err.status("") as status:
+        found = assess(
+            plan,
+            folder,
+            jobs=jobs,
+            threads=threads,
+            overwrite=overwrite,
+            report=reporter,
+            progress=lambda text: status.update(escape(printable(text))),
+        )
+    write_text(folder / PAGE, render(found), "page")
+    write_text(folder / NUMBERS, json.dumps(to_dict(found), indent=1) + "\n", "JSON file")
+    write_text(folder / TEXT, markdown(found), "text")
+    show(found, out)
+    for what, name in (("page", PAGE), ("numbers", NUMBERS), ("tables", TEXT)):
+        out.print(f"{what:17}{folder / name}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    """What is changed together.
+
+    Examples
+    --------
+    >>> _parameters("neuron=lif_cond_exp conductance=0.5")
+    {'neuron': 'lif_cond_exp', 'conductance': 0.5}
+    """
+    parts = re.split(r"\s+(?=\w+=)", text.strip())
+    return {name: json_or_text(value) for name, value in pairs(parts, "--vary").items()}
+
+
+def _calibrated(
+    variant: Variant, plan: Plan, folder: Path, progress: Callable[[str], None]
+) -> Variant:
+    """A change of the neuron with the currents that give it its rates, found now if need be."""
+    from ..calibration import calibrate
+    from ..models.calibrated import CALIBRATED, CURRENTS
+    from ..models.loader import load_model
+
+    own = dict(variant.parameters)
+    neuron = own.pop("neuron", None)
+    if neuron is None or "currents" in own or "currents" not in load_model(plan.model).parameters:
+        return variant
+    said = "Fitted: one constant current for each population, to the rate of isolated neurons"
+    given = {k: v for k, v in {**plan.parameters, **own}.items() if k not in SCALES}
+    if plan.model == "pd14" and neuron in CURRENTS and not own and "neuron_parameters" not in given:
+        return replace(
+            variant, parameters={**variant.parameters, "currents": CALIBRATED}, fitted=said
+        )
+    path = Path(neuron)
+    text = path.read_text("utf-8") if path.is_file() else neuron
+    digest = hashlib.sha256(json.dumps([plan.model, given, text]).encode()).hexdigest()[:8]
+    kept = folder / f"calibration-{path.stem}-{digest}.json"
+    if kept.is_file():
+        currents = json.loads(kept.read_text("utf-8"))["currents"]
+    else:
+        fit = calibrate(
+            neuron,
+            plan.model,
+            on_progress=lambda what: progress(f"calibrating {variant.name}: {what}"),
+            **given,
+        )
+        currents = fit.currents
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole(kept) as part:
+            part.write_text(json.dumps(fit.to_dict(), indent=1) + "\n", "utf-8")
+    return replace(variant, parameters={**variant.parameters, "currents": currents}, fitted=said)
+
+
+def show(found: Impact, console: Console) -> None:
+    """Print the matrix of changes and statistics, and the verdicts."""
+    from ..validation.activity import STATISTICS
+    from ..validation.pages.impact_words import ABBREVIATIONS, sentences, summary
+
+    n = len(found.populations)
+    table = Table(
+        title="what changes",
+        caption=f"populations (of {n}) that differ, and the largest change of a mean in standard "
+        "deviations between seeds",
+    )
+    table.add_column("")
+    for name in STATISTICS:
+        table.add_column(ABBREVIATIONS[name], justify="right")
+    for outcome in found.outcomes:
+        cells = (summary(found, outcome, name) for name in STATISTICS)
+        table.add_row(escape(printable(outcome.variant.name)), *cells)
+    console.print(table)
+    for outcome in found.outcomes:
+        console.print(
+            printable(" ".join(sentences(found, outcome))),
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )

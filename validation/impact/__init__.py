@@ -1,0 +1,24 @@
+"""What a change of the model does to the network: ensembles of runs, one change each, judged.
+
+`plan` says which runs, `measures` what else is taken of them than validation takes, `outcome` does
+them and judges.
+"""
+
+from .measures import BIN, FIRST, MEASURES, Measure
+from .outcome import Cost, Difference, Impact, Outcome, assess
+from .plan import UNCHANGED, Plan, Variant
+
+__all__ = [
+    "BIN",
+    "FIRST",
+    "MEASURES",
+    "UNCHANGED",
+    "Cost",
+    "Difference",
+    "Impact",
+    "Measure",
+    "Outcome",
+    "Plan",
+    "Variant",
+    "assess",
+]

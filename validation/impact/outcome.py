@@ -1,0 +1,402 @@
+"""Do the runs of a plan, and judge each change against the model as it is.
+
+Statistics of validation are judged by its tests, against the reference that fits, else against the
+runs of the unchanged model. The numbers of `measures` are compared with those of the unchanged
+model's runs, by Student's t, adjusted for their number.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portable_cortex import Recording
+from portable_cortex.errors import SimulationError
+from portable_cortex.sweep import FAILED, LocalPool, Report, SweepRun, sweep
+from portable_cortex.theory import Prediction
+
+from ..activity import STATISTICS, Activity, Spectrum, measure, power_spectrum, sketch
+from ..verdict import (
+    ALPHA,
+    MIN_SEEDS,
+    TAIL,
+    Comparison,
+    Reference,
+    adjusted,
+    compare,
+    conditions,
+    fitting_reference,
+    predicted,
+    student,
+)
+from .measures import MEASURES, around_pulses, coincidence, of_response, of_spectrum, whole
+from .plan import Plan, Variant
+
+FloatArray = NDArray[np.float64]
+Key = tuple[str, str]
+"""Population, and statistic or measure."""
+
+CURVE = 80  # points of a distribution that are kept
+RUNS = "runs"
+_NO_BUILDING = ("import", "warmup", "simulate", "readout")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Medians over the runs.
+
+    Attributes
+    ----------
+    build, memory : float
+        s; bytes.
+    real_time_factor, core_seconds : float
+        Time, and processor time, for one second of model time.
+    """
+
+    build: float
+    memory: float
+    real_time_factor: float
+    core_seconds: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure of one population, beside the unchanged model's.
+
+    Attributes
+    ----------
+    population, measure : str
+    value, expected, spread : float
+        Mean over the runs; mean and standard deviation over those of the unchanged model.
+    effect : float
+        The difference in standard deviations over seeds, on the measure's scale.
+    p_adjusted : float
+        Not a number where too few runs have the measure.
+    """
+
+    population: str
+    measure: str
+    value: float
+    expected: float
+    spread: float
+    effect: float
+    p_adjusted: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether equality is rejected."""
+        return self.p_adjusted < ALPHA
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the runs of one change gave.
+
+    Attributes
+    ----------
+    variant : Variant
+    comparison : Comparison
+        By the statistics of validation.
+    differences : tuple of Difference
+        Empty for the unchanged model.
+    means : dict
+        By population and statistic: the mean of each run.
+    curves : dict
+        By population and statistic: order statistics of all runs together.
+    numbers : dict
+        By population and measure: one number a run.
+    spectra, responses : dict
+        By population: the mean of all runs.
+    example : Recording
+        The first run.
+    cost : Cost
+    statements : tuple of str
+        What the runs say of their network.
+    """
+
+    variant: Variant
+    comparison: Comparison
+    differences: tuple[Difference, ...]
+    means: Mapping[Key, FloatArray]
+    curves: Mapping[Key, FloatArray]
+    numbers: Mapping[Key, FloatArray]
+    spectra: Mapping[str, Spectrum]
+    responses: Mapping[str, FloatArray]
+    example: Recording
+    cost: Cost
+    statements: tuple[str, ...]
+
+    def effect(self, population: str, statistic: str) -> float:
+        """The change of a mean in standard deviations between seeds; not a number without any."""
+        for test in self.comparison.tests:
+            if (test.population, test.statistic, test.kind) == (population, statistic, "mean"):
+                scale = STATISTICS[statistic].scale
+                value, expected = scale.forward(np.array([test.value, test.expected]))
+                upper = scale.forward(np.array(test.expected + test.spread))
+                return float((value - expected) / (upper - expected)) if test.spread else np.nan
+        return np.nan
+
+    def differing(self, statistic: str) -> tuple[str, ...]:
+        """Populations that differ in a statistic."""
+        tests = [t for t in self.comparison.tests if t.statistic == statistic and t.differs]
+        return tuple(dict.fromkeys(t.population for t in tests))
+
+    def responding(self, measure: str) -> tuple[str, ...]:
+        """Populations that differ in a measure."""
+        return tuple(d.population for d in self.differences if d.measure == measure and d.differs)
+
+
+@dataclass(frozen=True)
+class Impact:
+    """All changes of a plan.
+
+    Attributes
+    ----------
+    plan : Plan
+    outcomes : tuple of Outcome
+        The unchanged model first.
+    reference : str
+        What they were judged against.
+    is_own : bool
+        Whether that is the runs of the unchanged model.
+    populations : tuple of str
+    theory : Prediction or None
+        Of the unchanged model.
+    """
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+    reference: str
+    is_own: bool
+    populations: tuple[str, ...]
+    theory: Prediction | None
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What was taken of the runs of one change, before it is judged."""
+
+    variant: Variant
+    activities: tuple[Activity, ...]
+    numbers: Mapping[Key, FloatArray]
+    spectra: Mapping[str, Spectrum]
+    responses: Mapping[str, FloatArray]
+    example: Recording
+    runs: tuple[SweepRun, ...]
+
+
+def assess(
+    plan: Plan,
+    folder: str | Path,
+    *,
+    jobs: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    report: Report | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Impact:
+    """Do what is missing of a plan's runs, and judge all.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : str or Path
+        Gets the runs, in a folder ``runs``; a call that was stopped goes on where it was.
+    jobs, threads : int, optional
+        Runs at once, and threads of each (see `sweep`).
+    overwrite : bool
+        Do finished runs again.
+    report : callable, optional
+        Told of each run.
+    progress : callable, optional
+        Told what is looked at.
+
+    Raises
+    ------
+    SimulationError
+        If a run failed.
+    PortableCortexError
+        For what keeps the runs from being done; see `portable_cortex.sweep.sweep`.
+    """
+    stationary = {v.name: plan.stationary(v) for v in plan.all}
+    transient = {v.name: plan.transient(v) for v in plan.all}
+    wanted = [e for v in plan.all for e in (*stationary[v.name], *transient[v.name])]
+    pool = LocalPool(jobs) if jobs is not None else None
+    place = Path(folder) / RUNS
+    found = sweep(wanted, place, pool=pool, threads=threads, overwrite=overwrite, report=report)
+    failed = found.of(FAILED)
+    if failed:
+        raise SimulationError(
+            f"{len(failed)} of {len(found.runs)} runs failed, the first is {failed[0].name}: "
+            f"{failed[0].error}; the same command tries them again"
+        )
+    runs = iter(found.runs)
+    taken = []
+    for variant in plan.all:
+        own = tuple(next(runs) for _ in stationary[variant.name])
+        pulsed = tuple(next(runs) for _ in transient[variant.name])
+        taken.append(_taken(plan, variant, own, pulsed, progress))
+    return _judged(plan, taken, progress)
+
+
+def _taken(
+    plan: Plan,
+    variant: Variant,
+    runs: tuple[SweepRun, ...],
+    pulsed: tuple[SweepRun, ...],
+    progress: Callable[[str], None],
+) -> _Taken:
+    """Read runs one after the other: together they need not fit into memory."""
+    activities = []
+    numbers: dict[Key, list[float]] = {}
+    spectra: dict[str, list[Spectrum]] = {}
+    responses: dict[str, list[FloatArray]] = {}
+
+    def add(population: str, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            numbers.setdefault((population, name), []).append(value)
+
+    for run in runs:
+        progress(f"measuring {variant.name}, seed {run.experiment.seed}")
+        recording = Recording.load(run.folder)
+        # the duration as it was asked for, whatever the rounding of start plus length
+        activities.append(replace(measure(recording), duration=plan.duration))
+        start, stop = recording.t_start, recording.t_stop
+        for label in recording.spike_trains:
+            spikes = whole(recording, label)
+            spectrum = power_spectrum(spikes, recording.n_neurons[label], start, stop)
+            spectra.setdefault(label, []).append(spectrum)
+            add(label, of_spectrum(spectrum))
+            if spikes.times.size:
+                distance = coincidence(spikes, start, stop, run.experiment.seed)
+                add(label, {"coincidence": distance})
+    for run in pulsed:
+        progress(f"responses of {variant.name}, seed {run.experiment.seed}")
+        recording = Recording.load(run.folder)
+        for label in activities[0].n_neurons:
+            times = whole(recording, label).times
+            n = recording.n_neurons[label]
+            rate = around_pulses(times, n, recording.t_start, recording.t_stop)
+            responses.setdefault(label, []).append(rate)
+            add(label, of_response(rate))
+    return _Taken(
+        variant,
+        tuple(activities),
+        {key: np.array(values) for key, values in numbers.items()},
+        {
+            label: Spectrum(of[0].frequencies, np.mean([s.power for s in of], axis=0))
+            for label, of in spectra.items()
+        },
+        {label: np.mean(of, axis=0) for label, of in responses.items()},
+        Recording.load(runs[0].folder),
+        runs,
+    )
+
+
+def _judged(plan: Plan, taken: Sequence[_Taken], progress: Callable[[str], None]) -> Impact:
+    base = taken[0]
+    about = base.example.metadata
+    fitting = fitting_reference(about)
+    is_own = fitting is None or plan.duration not in fitting.durations
+    if fitting is None or is_own:
+        progress("comparing the runs of the unchanged model with each other")
+        name = f"the {len(base.activities)} runs of the unchanged model"
+        provenance = {"conditions": conditions(about), "seeds": list(plan.seeds)}
+        reference = Reference.of(name, provenance, {plan.duration: base.activities})
+    else:
+        reference = fitting
+    outcomes = []
+    for one in taken:
+        progress(f"judging {one.variant.name}")
+        own = one is base and is_own
+        comparison = compare(one.activities, reference)
+        if own:  # they are what they would be judged by
+            comparison = replace(comparison, tests=(), reason="it is what the others are judged by")
+        outcomes.append(_outcome(one, comparison, () if one is base else _differences(one, base)))
+    return Impact(
+        plan,
+        tuple(outcomes),
+        reference.name,
+        is_own,
+        tuple(base.activities[0].n_neurons),
+        predicted(base.example),
+    )
+
+
+def _outcome(taken: _Taken, comparison: Comparison, differences: tuple[Difference, ...]) -> Outcome:
+    keys = taken.activities[0].samples
+    samples = {key: [a.samples[key] for a in taken.activities] for key in keys}
+    about = [run.metadata for run in taken.runs]
+    statements = [s for a in about[:1] for s in a.get("statements", ())]
+    return Outcome(
+        taken.variant,
+        comparison,
+        differences,
+        {
+            key: np.array([s.mean() if s.size else np.nan for s in of])
+            for key, of in samples.items()
+        },
+        {key: sketch(np.concatenate(of), CURVE) for key, of in samples.items()},
+        taken.numbers,
+        taken.spectra,
+        taken.responses,
+        taken.example,
+        Cost(
+            _median(about, _building),
+            _median(about, lambda m: m["peak_memory_bytes"]),
+            _median(about, lambda m: m["real_time_factor"]),
+            _median(about, lambda m: m["cpu_s"]["simulate"] / (m["duration_ms"] * 1e-3)),
+        ),
+        tuple(statements),
+    )
+
+
+def _median(
+    about: Sequence[Mapping[str, Any]], cost: Callable[[Mapping[str, Any]], float]
+) -> float:
+    return float(statistics.median(map(cost, about)))
+
+
+def _building(metadata: Mapping[str, Any]) -> float:
+    phases = metadata["phases_s"].items()
+    return float(sum(seconds for phase, seconds in phases if phase not in _NO_BUILDING))
+
+
+def _differences(taken: _Taken, base: _Taken) -> tuple[Difference, ...]:
+    """All measures that both have, adjusted for their number."""
+    tail = TAIL * len(taken.runs) * taken.activities[0].duration * 1e-3
+    found = []
+    for key, values in taken.numbers.items():
+        population, name = key
+        expected = base.numbers.get(key, np.empty(0))
+        ours, theirs = values[np.isfinite(values)], expected[np.isfinite(expected)]
+        if not theirs.size or not ours.size:
+            continue
+        p, effect = np.nan, np.nan
+        spread = float(theirs.std(ddof=1)) if theirs.size > 1 else np.nan
+        if min(ours.size, theirs.size) >= MIN_SEEDS:
+            scale = MEASURES[name].scale
+            x, y = scale.forward(ours), scale.forward(theirs)
+            # of equal bins; and of numbers that do not vary at all
+            floor = max(MEASURES[name].grain / 12**0.5, 1e-9 * (1 + abs(float(y.mean()))))
+            test = student(x, float(y.mean()), 1 / y.size, y, y.size - 1, tail=tail, floor=floor)
+            effect = float((x.mean() - y.mean()) / test.spread)
+            p = test.two_sided
+        found.append(
+            Difference(
+                population, name, float(ours.mean()), float(theirs.mean()), spread, effect, p
+            )
+        )
+    known = [k for k, d in enumerate(found) if np.isfinite(d.p_adjusted)]
+    if known:
+        for k, p in zip(
+            known, adjusted(np.array([found[k].p_adjusted for k in known])), strict=True
+        ):
+            found[k] = replace(found[k], p_adjusted=float(p))
+    return tuple(found)
