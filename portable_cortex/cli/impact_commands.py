@@ -195,7 +195,7 @@ def show(found: Impact, console: Console) -> None:
         caption=f"populations (of {n}) that differ, and the largest change of a mean in standard "
         "deviations between seeds",
     )
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for name in STATISTICS:
         table.add_column(ABBREVIATIONS[name], justify="right")
     for outcome in found.outcomes:
