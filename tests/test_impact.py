@@ -54,7 +54,7 @@ def test_an_honest_change_agrees(honest):
     assert len(other.comparison.tests) > 40
     assert len(other.differences) > 8 * 5
     assert not any(d.differs for d in other.differences)
-    (said,) = [s for s in sentences(found, other) if s.startswith("Not by")]
+    (said,) = [s for s in sentences(found, other) if s.startswith("Not told apart by")]
     assert "firing rate (a change of" in said
 
 
@@ -97,7 +97,7 @@ def test_another_inhibition_is_told_apart(changed):
     assert "Told apart by firing rate (all populations)" in text
     said = " ".join(sentences(changed, silent))
     assert "Not tested, for want of spikes or seeds: CV of ISI" in said
-    assert "Not by" not in said
+    assert "Not told apart" not in said
     assert render(changed)  # without responses: the model has no pulses
     assert unchanged.responses == {}
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..errors import OutputError, SimulationError
 from ..host import interruption
-from ..host.output import whole
 from ..host.untrusted import printable
 from .options import (
     Drive,
@@ -81,7 +81,7 @@ def impact(
     the same command; more changes or seeds into the same folder do what is new.
     """
     from ..sweep import parse_seeds
-    from ..validation.impact import Plan, Variant, assess
+    from ..validation.impact import Plan, Variant, judge, perform
     from ..validation.pages import write_text
     from ..validation.pages.impact_page import render
     from ..validation.pages.impact_words import markdown, to_dict
@@ -116,16 +116,12 @@ def impact(
         plan = replace(plan, variants=fitted)
     reporter = SweepReporter(out)
     interruption.tell(lambda: reporter.state)
-    with reporter, err.status("") as status:
-        found = assess(
-            plan,
-            folder,
-            jobs=jobs,
-            threads=threads,
-            overwrite=overwrite,
-            report=reporter,
-            progress=lambda text: status.update(escape(printable(text))),
+    with reporter:
+        done = perform(
+            plan, folder, jobs=jobs, threads=threads, overwrite=overwrite, report=reporter
         )
+    with err.status("measuring") as status:
+        found = judge(plan, done, lambda text: status.update(escape(printable(text))))
     write_text(folder / PAGE, render(found), "page")
     write_text(folder / NUMBERS, json.dumps(to_dict(found), indent=1) + "\n", "JSON file")
     write_text(folder / TEXT, markdown(found), "text")
@@ -153,6 +149,7 @@ def _calibrated(
     from ..calibration import calibrate
     from ..models.calibrated import CALIBRATED, CURRENTS
     from ..models.loader import load_model
+    from ..validation.pages import write_text
 
     own = dict(variant.parameters)
     neuron = own.pop("neuron", None)
@@ -169,18 +166,25 @@ def _calibrated(
     digest = hashlib.sha256(json.dumps([plan.model, given, text]).encode()).hexdigest()[:8]
     kept = folder / f"calibration-{path.stem}-{digest}.json"
     if kept.is_file():
-        currents = json.loads(kept.read_text("utf-8"))["currents"]
+        try:
+            currents = json.loads(kept.read_text("utf-8"))["currents"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"{kept} is no readable calibration: remove it") from error
     else:
-        fit = calibrate(
-            neuron,
-            plan.model,
-            on_progress=lambda what: progress(f"calibrating {variant.name}: {what}"),
-            **given,
-        )
+        try:
+            fit = calibrate(
+                neuron,
+                plan.model,
+                on_progress=lambda what: progress(f"calibrating {variant.name}: {what}"),
+                **given,
+            )
+        except SimulationError as error:
+            raise SimulationError(
+                f"{variant.name} cannot be calibrated ({error}): leave it out, or calibrate none "
+                "(--uncalibrated)"
+            ) from error
         currents = fit.currents
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole(kept) as part:
-            part.write_text(json.dumps(fit.to_dict(), indent=1) + "\n", "utf-8")
+        write_text(kept, json.dumps(fit.to_dict(), indent=1) + "\n", "calibration")
     return replace(variant, parameters={**variant.parameters, "currents": currents}, fitted=said)
 
 

@@ -5,7 +5,7 @@ them and judges.
 """
 
 from .measures import BIN, FIRST, MEASURES, Measure
-from .outcome import Cost, Difference, Impact, Outcome, assess
+from .outcome import Cost, Difference, Impact, Outcome, assess, judge, perform
 from .plan import UNCHANGED, Plan, Variant
 
 __all__ = [
@@ -21,4 +21,6 @@ __all__ = [
     "Plan",
     "Variant",
     "assess",
+    "judge",
+    "perform",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording
 from portable_cortex.errors import SimulationError
-from portable_cortex.sweep import FAILED, LocalPool, Report, SweepRun, sweep
+from portable_cortex.sweep import FAILED, LocalPool, Report, Sweep, SweepRun, sweep
 from portable_cortex.theory import Prediction
 
 from ..activity import STATISTICS, Activity, Spectrum, measure, power_spectrum, sketch
@@ -199,9 +199,33 @@ def assess(
     threads: int | None = None,
     overwrite: bool = False,
     report: Report | None = None,
-    progress: Callable[[str], None] = lambda text: None,
 ) -> Impact:
-    """Do what is missing of a plan's runs, and judge all.
+    """Do what is missing of a plan's runs, and judge all: `perform` and `judge`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> plan = Plan((Variant("old", {"v0": "original"}),), backend="mock", seeds=(1,), pulses=0,
+    ...             parameters={"scale": 0.02}, duration=200.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = assess(plan, folder)
+    >>> [outcome.variant.name for outcome in found.outcomes]
+    ['unchanged', 'old']
+    """
+    done = perform(plan, folder, jobs=jobs, threads=threads, overwrite=overwrite, report=report)
+    return judge(plan, done)
+
+
+def perform(
+    plan: Plan,
+    folder: str | Path,
+    *,
+    jobs: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    report: Report | None = None,
+) -> Sweep:
+    """Do what is missing of a plan's runs.
 
     Parameters
     ----------
@@ -214,8 +238,11 @@ def assess(
         Do finished runs again.
     report : callable, optional
         Told of each run.
-    progress : callable, optional
-        Told what is looked at.
+
+    Returns
+    -------
+    Sweep
+        In the order in which `judge` takes them.
 
     Raises
     ------
@@ -224,9 +251,7 @@ def assess(
     PortableCortexError
         For what keeps the runs from being done; see `portable_cortex.sweep.sweep`.
     """
-    stationary = {v.name: plan.stationary(v) for v in plan.all}
-    transient = {v.name: plan.transient(v) for v in plan.all}
-    wanted = [e for v in plan.all for e in (*stationary[v.name], *transient[v.name])]
+    wanted = [e for v in plan.all for e in (*plan.stationary(v), *plan.transient(v))]
     pool = LocalPool(jobs) if jobs is not None else None
     place = Path(folder) / RUNS
     found = sweep(wanted, place, pool=pool, threads=threads, overwrite=overwrite, report=report)
@@ -236,11 +261,25 @@ def assess(
             f"{len(failed)} of {len(found.runs)} runs failed, the first is {failed[0].name}: "
             f"{failed[0].error}; the same command tries them again"
         )
-    runs = iter(found.runs)
+    return found
+
+
+def judge(plan: Plan, done: Sweep, progress: Callable[[str], None] = lambda text: None) -> Impact:
+    """Measure all runs of a plan, and judge each change.
+
+    Parameters
+    ----------
+    plan : Plan
+    done : Sweep
+        From `perform`.
+    progress : callable, optional
+        Told what is looked at.
+    """
+    runs = iter(done.runs)
     taken = []
     for variant in plan.all:
-        own = tuple(next(runs) for _ in stationary[variant.name])
-        pulsed = tuple(next(runs) for _ in transient[variant.name])
+        own = tuple(next(runs) for _ in plan.stationary(variant))
+        pulsed = tuple(next(runs) for _ in plan.transient(variant))
         taken.append(_taken(plan, variant, own, pulsed, progress))
     return _judged(plan, taken, progress)
 

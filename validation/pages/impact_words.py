@@ -41,7 +41,7 @@ def sentences(impact: Impact, outcome: Outcome) -> tuple[str, ...]:
     if apart:
         found.append(f"Told apart by {', '.join(apart)}.")
     if same:
-        found.append(f"Not by {', '.join(_with_power(outcome, name) for name in same)}.")
+        found.append(f"Not told apart by {', '.join(_with_power(outcome, name) for name in same)}.")
     if untested:
         found.append(f"Not tested, for want of spikes or seeds: {', '.join(untested)}.")
     beyond = [
@@ -50,7 +50,7 @@ def sentences(impact: Impact, outcome: Outcome) -> tuple[str, ...]:
         if outcome.responding(name)
     ]
     if beyond:
-        found.append(f"Beside the unchanged model, other are: {'; '.join(beyond)}.")
+        found.append(f"Also other than in the unchanged model: {'; '.join(beyond)}.")
     return tuple(found)
 
 
