@@ -117,7 +117,7 @@ def test_a_reference_that_fits_judges_the_unchanged_model_too(tmp_path):
         (Variant("v0", {"v0": "original"}),),
         backend="mock",
         parameters={"scale": 0.1},
-        seeds=(1,),
+        seeds=(1, 2),
         duration=2000.0,
         pulses=0,
     )
@@ -131,11 +131,11 @@ def test_a_run_that_fails_is_told(tmp_path):
     plan = Plan(
         (Variant("bad", {"neuron_parameters": {"cm": -1.0}}),),
         parameters=given,
-        seeds=(1,),
+        seeds=(1, 2),
         duration=100.0,
         pulses=0,
     )
-    with pytest.raises(SimulationError, match=r"of 2 runs failed, the first is .*tries them again"):
+    with pytest.raises(SimulationError, match=r"of 4 runs failed, the first is .*tries them again"):
         assess(plan, tmp_path)
 
 
@@ -261,6 +261,7 @@ def test_the_network_s_own_neurons_have_no_conductance(monkeypatch):
         (("--neurons", "lif_cur_exp"), "lif_curr_exp"),
         (("--vary", "scales=2"), "did you mean 'scale'"),
         (("--vary", "drive=dc", "--seeds", "0-x"), "seeds are written like"),
+        (("--vary", "drive=dc", "--seeds", "1"), "two seeds at least"),
         (("--vary", "drive=dc", "--pulses", "-1"), "pulses must be 0 or more"),
         (("--vary", "drive=poisson", "--drive", "poisson"), "changes nothing"),
     ],

@@ -205,7 +205,7 @@ def assess(
     Examples
     --------
     >>> import tempfile
-    >>> plan = Plan((Variant("old", {"v0": "original"}),), backend="mock", seeds=(1,), pulses=0,
+    >>> plan = Plan((Variant("old", {"v0": "original"}),), backend="mock", seeds=(1, 2), pulses=0,
     ...             parameters={"scale": 0.02}, duration=200.0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = assess(plan, folder)

@@ -56,7 +56,7 @@ class Plan:
     Raises
     ------
     InvalidValueError
-        For no change, equal names, or a change of nothing.
+        For no change, equal names, a change of nothing, or one seed.
     """
 
     variants: tuple[Variant, ...]
@@ -74,6 +74,10 @@ class Plan:
         if not self.variants:
             raise InvalidValueError(
                 "impact needs a change of the model: --neurons NAMES, or --vary NAME=VALUE"
+            )
+        if len(self.seeds) < 2:
+            raise InvalidValueError(
+                f"impact needs two seeds at least, and five to judge by, not {len(self.seeds)}"
             )
         if self.pulses < 0:
             raise InvalidValueError(f"pulses must be 0 or more, not {self.pulses}")
