@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,11 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.table import Table
 
 from ..host.untrusted import printable
-from ..sweep import FAILED, FINISHED, WAITING, Sweep, SweepRun
+from ..sweep import FAILED, FINISHED, WAITING, Sweep, SweepRun, building
 from .progress import Bars, TimeLeft
 
 _ABREAST = 4  # columns that a terminal has room for
-_NO_BUILDING = ("import", "warmup", "simulate", "readout")
 
 
 class SweepReporter(Bars):
@@ -97,7 +95,7 @@ def _table(groups: Mapping[str, Sequence[SweepRun]]) -> Table:
         shown.add_row(f"{escape(printable(population))} (spikes/s)", *map(_spread, rates))
     shown.add_section()
     for what, cost in (
-        ("build (s)", _building),
+        ("build (s)", building),
         ("simulate (s)", lambda m: m["phases_s"]["simulate"]),
         ("real-time factor", lambda m: m["real_time_factor"]),
         ("peak memory (GB)", lambda m: m["peak_memory_bytes"] * 1e-9),
@@ -105,11 +103,6 @@ def _table(groups: Mapping[str, Sequence[SweepRun]]) -> Table:
         medians = (statistics.median(map(cost, runs)) for runs in about.values())
         shown.add_row(what, *(f"{median:.3g}" for median in medians))
     return shown
-
-
-def _building(metadata: Mapping[str, Any]) -> float:
-    phases = metadata["phases_s"].items()
-    return float(sum(seconds for phase, seconds in phases if phase not in _NO_BUILDING))
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -249,8 +249,6 @@ def _currents(
 
 
 def _cell(neuron: str, given: Mapping[str, float] | None, conductance: float) -> Substitute:
-    if isinstance(conductance, bool) or not isinstance(conductance, int | float):
-        raise InvalidValueError(f"conductance must be a number, not {conductance!r}")
     if not 0 < conductance <= 1:
         raise InvalidValueError(
             f"conductance must be above 0 (as currents) and at most 1, not {conductance!r}"

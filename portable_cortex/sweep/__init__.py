@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Report,
         Sweep,
         SweepRun,
+        building,
         combinations,
         grid,
         parse_seeds,
@@ -31,6 +32,7 @@ __all__ = [
     "Report",
     "Sweep",
     "SweepRun",
+    "building",
     "combinations",
     "grid",
     "parse_seeds",
@@ -45,7 +47,8 @@ if not TYPE_CHECKING:
         {
             "pool": "DaskPool Ended Job LocalPool Pool",
             "runs": (
-                "FAILED FINISHED WAITING Report Sweep SweepRun combinations grid parse_seeds sweep"
+                "FAILED FINISHED WAITING Report Sweep SweepRun building combinations grid parse_seeds "
+                "sweep"
             ),
         },
     )

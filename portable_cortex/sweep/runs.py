@@ -30,6 +30,7 @@ from .pool import Job, LocalPool, Pool
 
 RESULT, LOG = "sweep.json", "log.txt"
 MOST_SEEDS = 100_000
+NO_BUILDING = ("import", "warmup", "simulate", "readout")  # phases of a run
 WAITING, FINISHED, FAILED = "waiting", "finished", "failed"
 
 
@@ -121,6 +122,18 @@ class Sweep:
                 part.write_text(to_json(content) + "\n", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{self.folder / RESULT} cannot be written: {error}") from error
+
+
+def building(metadata: Mapping[str, Any]) -> float:
+    """How long building the network of a run took, s, by its ``run.json``.
+
+    Examples
+    --------
+    >>> building({"phases_s": {"import": 1.0, "create": 2.0, "connect": 3.0, "simulate": 4.0}})
+    5.0
+    """
+    phases = metadata["phases_s"].items()
+    return float(sum(seconds for phase, seconds in phases if phase not in NO_BUILDING))
 
 
 Report = Callable[[Sweep, SweepRun | None], None]
@@ -306,7 +319,7 @@ def _planned(experiment: Experiment, threads: int | None, folder: Path) -> Sweep
 
 def _words(experiment: Experiment, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Model, backend, and what differs from the defaults."""
-    defaults = json.loads(to_json(load_model(experiment.model).parameters))
+    defaults = _defaults(experiment)
     parts = {
         name: value
         for name, value in sorted(settings["parameters"].items())
@@ -323,6 +336,12 @@ def _words(experiment: Experiment, settings: Mapping[str, Any]) -> tuple[str, ..
     parts |= experiment.options
     texts = [f"{name}={_short(value)}" for name, value in parts.items()]
     return Path(experiment.model).stem, experiment.backend, *texts
+
+
+def _defaults(experiment: Experiment) -> dict[str, Any]:
+    """Of the model's parameters, as ``run.json`` has them."""
+    found: dict[str, Any] = json.loads(to_json(load_model(experiment.model).parameters))
+    return found
 
 
 def _file_name(text: str) -> str:
@@ -387,7 +406,7 @@ def _later(run: SweepRun, found: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters that the model got after a run: at their defaults they change nothing."""
     if str(run.experiment.model) not in MODELS:
         return {}
-    usual = json.loads(to_json(load_model(run.experiment.model).parameters))
+    usual = _defaults(run.experiment)
     asked = run.settings["parameters"]
     return {k: v for k, v in asked.items() if k not in found and k in usual and v == usual[k]}
 

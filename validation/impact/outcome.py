@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording
 from portable_cortex.errors import SimulationError
-from portable_cortex.sweep import FAILED, LocalPool, Report, Sweep, SweepRun, sweep
+from portable_cortex.sweep import FAILED, LocalPool, Report, Sweep, SweepRun, building, sweep
 from portable_cortex.theory import Prediction
 
 from ..activity import STATISTICS, Activity, Spectrum, measure, power_spectrum, sketch
@@ -28,6 +28,7 @@ from ..verdict import (
     TAIL,
     Comparison,
     Reference,
+    Verdict,
     adjusted,
     compare,
     conditions,
@@ -44,7 +45,6 @@ Key = tuple[str, str]
 
 CURVE = 80  # points of a distribution that are kept
 RUNS = "runs"
-_NO_BUILDING = ("import", "warmup", "simulate", "readout")
 
 
 @dataclass(frozen=True)
@@ -353,10 +353,11 @@ def _judged(plan: Plan, taken: Sequence[_Taken], progress: Callable[[str], None]
     outcomes = []
     for one in taken:
         progress(f"judging {one.variant.name}")
-        own = one is base and is_own
-        comparison = compare(one.activities, reference)
-        if own:  # they are what they would be judged by
-            comparison = replace(comparison, tests=(), reason="it is what the others are judged by")
+        if one is base and is_own:  # by itself it cannot be judged
+            reason = "it is what the others are judged by"
+            comparison = Comparison(Verdict.UNDECIDED, reason, (), reference.name, plan.duration)
+        else:
+            comparison = compare(one.activities, reference)
         outcomes.append(_outcome(one, comparison, () if one is base else _differences(one, base)))
     return Impact(
         plan,
@@ -387,7 +388,7 @@ def _outcome(taken: _Taken, comparison: Comparison, differences: tuple[Differenc
         taken.responses,
         taken.example,
         Cost(
-            _median(about, _building),
+            _median(about, building),
             _median(about, lambda m: m["peak_memory_bytes"]),
             _median(about, lambda m: m["real_time_factor"]),
             _median(about, lambda m: m["cpu_s"]["simulate"] / (m["duration_ms"] * 1e-3)),
@@ -400,11 +401,6 @@ def _median(
     about: Sequence[Mapping[str, Any]], cost: Callable[[Mapping[str, Any]], float]
 ) -> float:
     return float(statistics.median(map(cost, about)))
-
-
-def _building(metadata: Mapping[str, Any]) -> float:
-    phases = metadata["phases_s"].items()
-    return float(sum(seconds for phase, seconds in phases if phase not in _NO_BUILDING))
 
 
 def _differences(taken: _Taken, base: _Taken) -> tuple[Difference, ...]:

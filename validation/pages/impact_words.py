@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..activity import STATISTICS
-from ..impact import MEASURES, Impact, Outcome
+from ..impact import MEASURES, Difference, Impact, Outcome
 from ..verdict import ALL, HEADLINES, Verdict, change, describe, detectable, number, percent, power
 
 ABBREVIATIONS = {
@@ -158,6 +158,7 @@ def to_dict(impact: Impact) -> dict[str, Any]:
 
 def _outcome(impact: Impact, outcome: Outcome) -> dict[str, Any]:
     tests = outcome.comparison.tests
+    found = {(d.population, d.measure): d for d in outcome.differences}
     return {
         "name": outcome.variant.name,
         "parameters": dict(outcome.variant.parameters),
@@ -187,11 +188,24 @@ def _outcome(impact: Impact, outcome: Outcome) -> dict[str, Any]:
                 "population": p,
                 "measure": m,
                 "values": [_finite(float(v)) for v in values],
-                "differs": p in outcome.responding(m),
+                **_beside(found.get((p, m))),
             }
             for (p, m), values in outcome.numbers.items()
         ],
         "cost": vars(outcome.cost),
+    }
+
+
+def _beside(difference: Difference | None) -> dict[str, Any]:
+    """A measure beside the unchanged model's; empty where there is nothing to compare."""
+    if difference is None:
+        return {}
+    return {
+        "expected": _finite(difference.expected),
+        "spread": _finite(difference.spread),
+        "effect": _finite(difference.effect),
+        "p": _finite(difference.p_adjusted),
+        "differs": difference.differs,
     }
 
 
