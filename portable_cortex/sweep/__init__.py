@@ -47,8 +47,8 @@ if not TYPE_CHECKING:
         {
             "pool": "DaskPool Ended Job LocalPool Pool",
             "runs": (
-                "FAILED FINISHED WAITING Report Sweep SweepRun building combinations grid parse_seeds "
-                "sweep"
+                "FAILED FINISHED WAITING Report Sweep SweepRun building combinations grid "
+                "parse_seeds sweep"
             ),
         },
     )
