@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import time
 import tracemalloc
 
 import numpy as np
 import pytest
+from pyNN.random import RandomDistribution
 from pyNN.standardmodels import synapses
 
 import portable_cortex
@@ -337,11 +340,99 @@ def test_without_a_compiler_there_is_a_way(monkeypatch):
         sim.run(1.0)
 
 
+def test_setup_takes_the_options_of_the_backend():
+    sim = namespace(COMPILED)
+    sim.setup(timestep=0.1, mode="runtime", target="numpy", weights="bfloat16")
+    options = sim.state.options
+    assert (options.mode, options.target, options.weights) == ("runtime", "numpy", "bfloat16")
+    sim.setup(timestep=0.1)  # says nothing: as was asked for with the backend
+    assert sim.state.options.mode == "cpp_standalone"
+    with pytest.raises(InvalidValueError, match="one of runtime, cpp_standalone, cuda_standalone"):
+        sim.setup(timestep=0.1, mode="fast")
+
+
+# --- CUDA -------------------------------------------------------------------------------------
+
+
+def no_cuda() -> str | None:
+    """Why no program of Brian2CUDA can run, if none can."""
+    if importlib.util.find_spec("brian2cuda") is None:
+        return "needs brian2cuda"
+    missing = [name for name in ("nvcc", "nvidia-smi") if shutil.which(name) is None]
+    return f"needs {missing[0]}" if missing else None
+
+
+@pytest.mark.skipif(no_cuda() != "needs brian2cuda", reason="brian2cuda is installed")
 def test_cuda_without_brian2cuda_is_a_clear_error():
     sim = namespace({"mode": "cuda_standalone"})
     sim.Population(2, sim.IF_curr_exp())
-    with pytest.raises(BackendUnavailableError, match="pip install brian2cuda"):
+    with pytest.raises(BackendUnavailableError, match="pip install --pre brian2cuda"):
         sim.run(1.0)
+
+
+@pytest.mark.skipif(no_cuda() is not None, reason=str(no_cuda()))
+@pytest.mark.timeout(600)
+def test_with_cuda_the_network_is_the_same():
+    """Two runs on end, a source beside it, a recorded potential: spikes as those of `builtin`."""
+
+    def recorded(backend, options):
+        sim = portable_cortex.simulator(backend, options=options)
+        sim.setup(timestep=0.1, rng_seed=1)
+        sim.draw_shared(1)
+        cells = sim.Population(40, sim.IF_curr_exp(i_offset=0.5, tau_refrac=2.0))
+        cells.set(i_offset=np.linspace(0.4, 0.8, 40))
+        stimulus = sim.Population(2, sim.SpikeSourceArray(spike_times=[[3.0, 25.0], [12.1]]))
+        probability = sim.FixedProbabilityConnector(0.2)
+        delays = RandomDistribution("uniform", (0.5, 3.0))
+        sim.Projection(cells, cells, probability, sim.StaticSynapse(weight=0.2, delay=delays))
+        everyone = sim.StaticSynapse(weight=1.0, delay=1.5)
+        sim.Projection(stimulus, cells, sim.AllToAllConnector(), everyone)
+        cells.record(["spikes", "v"])
+        sim.run(20.0)
+        sim.run(30.0)
+        segment = cells.get_data().segments[0]
+        trains = [[round(float(t), 3) for t in train] for train in segment.spiketrains]
+        return trains, np.asarray(segment.analogsignals[0])
+
+    (wanted, v), (trains, others) = (
+        recorded("builtin", {}),
+        recorded("brian2", {"mode": "cuda_standalone"}),
+    )
+    assert sum(map(len, wanted)) > 40
+    assert trains == wanted
+    np.testing.assert_allclose(others, v, atol=1e-6)
+
+
+def test_what_brian2cuda_writes_is_put_right(tmp_path):
+    """Of an excerpt: two arrays of which one is wanted, a clock, the order's place, the dialect."""
+    from portable_cortex.backends.brian2._cuda import complete
+
+    array = """
+    {0} = dev{0};
+    ofstream outfile_{0};
+    outfile_{0}.open(results_dir + "{0}_123", ios::binary | ios::out);
+    if(outfile_{0}.is_open())
+    {{
+        outfile_{0}.close();
+    }} else
+    {{
+        std::cout << "Error writing output file for {0}." << endl;
+    }}
+"""
+    (tmp_path / "code_objects").mkdir()
+    files = {
+        "main.cu": "before();\nnetwork.run(0.0, NULL, 10.0);\nafter();\n",
+        "objects.cu": "begin" + array.format("_w") + array.format("_spikes_i") + "end",
+        "makefile": "NVCCFLAGS = -I. -std=c++11 -arch=sm_90 -Xcompiler '-std=c++11'",
+        "code_objects/pre.cu": "if (defaultclock.timestep[0] >= delay)",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    complete(tmp_path, "orders();", {"_spikes_i_123"})
+    assert (tmp_path / "main.cu").read_text() == "before();\norders();\nafter();\n"
+    assert (tmp_path / "objects.cu").read_text() == "begin\n" + array.format("_spikes_i") + "end"
+    assert "c++11" not in (tmp_path / "makefile").read_text()
+    assert "(step.timestep" in (tmp_path / "code_objects/pre.cu").read_text()
 
 
 # --- integration ------------------------------------------------------------------------------

@@ -92,10 +92,8 @@ class Brian2Backend(Backend):
     def simulator(self, options: Brian2Options) -> Any:
         """`_namespace`; networks are run as the options say."""
         from . import _namespace, _program  # noqa: F401  # Brian2 itself, in the phase "import"
-        from ._simulator import state
 
-        state.options = options
-        _namespace.default_weights = options.weights
+        _namespace.default_options = _namespace.state.options = options
         return _namespace
 
     def prepare(self, sim: Any, progress: Progress) -> None:

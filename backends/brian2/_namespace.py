@@ -6,20 +6,21 @@ objects that hold them, and `_program` runs these: nothing is done once a synaps
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 from portable_cortex.backend import Progress
 from portable_cortex.pynn import currents, namespace
 from portable_cortex.pynn.grid import nearest_steps
 
-from . import _simulator
+from . import Brian2Options, _simulator
 from ._cells import CELL_TYPES, StaticSynapse
 from ._generated import nestml_cell_type
 from ._population import Assembly, Population, PopulationView
 from ._projection import Projection
 
-default_weights = "full"
 state = _simulator.state
+default_options = Brian2Options()
 _NAMES = namespace.names(
     _simulator,
     classes={
@@ -48,17 +49,24 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         ms.
     **extra
         ``rng_seed``, an integer from 0, seeds connections, noise and Poisson spikes;
-        ``max_delay`` (ms); ``weights``, "full" or "bfloat16".
+        ``max_delay`` (ms); ``weights``, "full" or "bfloat16", and the backend's other options:
+        ``mode``, ``threads``, ``target``.
 
     Returns
     -------
     int
         Rank of this process, 0.
+
+    Raises
+    ------
+    InvalidValueError
+        For values that an option does not take.
     """
     namespace.check_setup("brian2", timestep, min_delay, extra)
     max_delay, seed = extra.get("max_delay", "auto"), extra.get("rng_seed", 1)
-    weights = extra.get("weights", default_weights)
-    state.begin(timestep, min_delay, max_delay, seed, weights=weights)
+    given = {f.name: extra[f.name] for f in fields(default_options) if f.name in extra}
+    state.options = replace(default_options, **given)
+    state.begin(timestep, min_delay, max_delay, seed, weights=state.options.weights)
     return 0
 
 

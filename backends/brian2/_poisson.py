@@ -42,6 +42,15 @@ cdef double events(double mean, double none, int index):
     return count
 """
 
+# Brian2CUDA's, from a state of cuRAND's for each thread; it finds the call by the index's name
+_CUDA = """
+__host__ __device__ inline double events(
+    const double mean, const double none, const int _vectorisation_idx)
+{
+    return _poisson(mean, _vectorisation_idx);
+}
+"""
+
 
 def _numpy(mean: Any, none: Any, index: Any) -> Any:
     """One number for each cell."""
@@ -65,3 +74,6 @@ for _target, _code in (("cpp", _CPP), ("cython", _CYTHON)):
     events.implementations.add_implementation(
         _target, _code % {"largest": LARGEST_MEAN}, dependencies=_drawn, name="events"
     )
+events.implementations.add_implementation(
+    "cuda", _CUDA, dependencies={"_poisson": _drawn["_poisson"]}, name="events"
+)

@@ -21,10 +21,11 @@ from brian2.core.variables import DynamicArrayVariable
 from brian2.devices.device import get_device, reset_device
 
 from portable_cortex.backend import Progress
-from portable_cortex.errors import BackendUnavailableError, SimulationError
+from portable_cortex.errors import SimulationError
 from portable_cortex.support import refusal
 
 from ._compile import compile_program, require_compiler
+from ._cuda import compile_cuda, complete, require_cuda
 from ._groups import Array, Lowered
 from ._handover import Handover
 from ._injection import Piece
@@ -43,7 +44,7 @@ for (std::string order; std::cin >> order;) {
     if (order == "seed") {
         unsigned long seed;
         std::cin >> seed;
-        for (auto& generator : brian::_random_generators) generator.seed(seed++);
+        %(seed)s
     } else if (order == "run") {
         double start, stop;
         std::cin >> start >> stop;
@@ -66,6 +67,8 @@ for (std::string order; std::cin >> order;) {
 }
 std::_Exit(0);
 """
+SEED = "for (auto& generator : brian::_random_generators) generator.seed(seed++);"
+SYNCHRONIZE = "CUDA_SAFE_CALL(cudaDeviceSynchronize());"
 
 
 class Standalone(Program):
@@ -74,7 +77,7 @@ class Standalone(Program):
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self._cuda = state.options.mode == "cuda_standalone"
-        _require(self._cuda)
+        (require_cuda if self._cuda else require_compiler)()
         if self._cuda and any(source.cells for source in state.current_sources):
             raise refusal(
                 "brian2",
@@ -114,21 +117,21 @@ class Standalone(Program):
             self._files[owner.name, variable] = file, array.dtype
             if not self._cuda:
                 write.append(_write_code(device, array, file.name))
-        code = MAIN % {
+        orders = MAIN % {
             "write": "\n        ".join(write),
             "inject": _inject_code(device, self.lowered, path),
-            "check": "" if self._cuda else self._check_code(device),
+            "seed": "" if self._cuda else SEED,  # Brian2CUDA's own: numbers are made on the device
+            "check": SYNCHRONIZE if self._cuda else self._check_code(device),
         }
-        if self._cuda:  # seeded by Brian2, whose random numbers are made on the device
-            code = code.replace(
-                "for (auto& generator : brian::_random_generators) generator.seed(seed++);", ""
-            )
-        else:
-            device.main_queue[:] = list(freeing(device))
-        device.insert_code("main", code)
-        device.build(directory=str(path), compile=self._cuda, run=False, with_output=False)
-        began = time.perf_counter()
         if not self._cuda:
+            device.main_queue[:] = list(freeing(device))
+            device.insert_code("main", orders)
+        device.build(directory=str(path), compile=False, run=False, with_output=False)
+        began = time.perf_counter()
+        if self._cuda:
+            complete(path, orders, {file.name for file, _ in self._files.values()})
+            compile_cuda(path)
+        else:
             compile_program(path, device.writer.source_files, state.options.threads > 1)
         self.compile_seconds = time.perf_counter() - began
 
@@ -228,20 +231,6 @@ class Standalone(Program):
                         stream.close()
             self._process = None
         self._folder.cleanup()
-
-
-def _require(cuda: bool) -> None:
-    """What a mode needs, or a clear error."""
-    if not cuda:
-        require_compiler()
-        return
-    try:
-        import brian2cuda  # noqa: F401
-    except ImportError as error:
-        raise BackendUnavailableError(
-            "mode cuda_standalone of the brian2 backend needs brian2cuda and CUDA's compiler: "
-            f"run pip install brian2cuda on a machine with an NVIDIA GPU ({error})"
-        ) from None
 
 
 def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
