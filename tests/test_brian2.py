@@ -424,7 +424,8 @@ def test_what_brian2cuda_writes_is_put_right(tmp_path):
         "main.cu": "before();\nnetwork.run(0.0, NULL, 10.0);\nafter();\n",
         "objects.cu": "begin" + array.format("_w") + array.format("_spikes_i") + "end",
         "makefile": "NVCCFLAGS = -I. -std=c++11 -arch=sm_90 -Xcompiler '-std=c++11'",
-        "code_objects/pre.cu": "if (defaultclock.timestep[0] >= delay)",
+        "code_objects/pre.cu": "static bool first_run = true; (defaultclock.timestep[0] >= delay)",
+        "code_objects/v.cu": "addresses_monitor_v; static bool first_run = true;",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -432,7 +433,11 @@ def test_what_brian2cuda_writes_is_put_right(tmp_path):
     assert (tmp_path / "main.cu").read_text() == "before();\norders();\nafter();\n"
     assert (tmp_path / "objects.cu").read_text() == "begin\n" + array.format("_spikes_i") + "end"
     assert "c++11" not in (tmp_path / "makefile").read_text()
-    assert "(step.timestep" in (tmp_path / "code_objects/pre.cu").read_text()
+    pre, monitor = ((tmp_path / "code_objects" / name).read_text() for name in ("pre.cu", "v.cu"))
+    assert "(step.timestep" in pre
+    assert "static bool first_run = true" in pre
+    assert "static bool" not in monitor
+    assert "first_run = prepared != num_iterations" in monitor
 
 
 # --- integration ------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 """What Brian2CUDA writes, made into a program that waits for orders, and compiled.
 
-Of Brian2CUDA 1.0b1 four things are put right in the text:
+Of Brian2CUDA 1.0b1 some things are put right in the text:
 
 * The loop of orders is where the network is run, not after it: then its random numbers and spikes
   on their way pass from one order to the next.
 * Only what is asked for is copied from the device and written; it would write all synapses.
+* A recorded variable has room for what an order to run brings, not for the first one's only.
 * The clock of a projection with one delay is ours, not one of the name ``defaultclock``.
 * C++ 17, which CUDA 13 wants.
 """
@@ -21,6 +22,11 @@ from portable_cortex.errors import BackendUnavailableError, SimulationError
 from portable_cortex.host.provenance import cores
 
 RUN = "network.run(0.0, NULL, 10.0);"
+_ONCE = "static bool first_run = true;"
+_EACH_ORDER = (
+    "static int prepared = -1; bool first_run = prepared != num_iterations; "
+    "prepared = num_iterations;"
+)
 _WRITTEN = re.compile(
     r"^ {4}(?:(?P<name>\w+) = dev(?P=name);\n {4})?ofstream outfile_(?!last_run|profiling)\w+;\n"
     r".*?results_dir \+ \"(?P<file>\w+)\".*?endl;\n {4}\}\n",
@@ -63,10 +69,15 @@ def complete(folder: Path, orders: str, wanted: Collection[str]) -> None:
     def kept(match: re.Match[str]) -> str:
         return match[0] if match["file"] in wanted else ""
 
+    def mended(text: str) -> str:
+        if "addresses_monitor_" in text:
+            text = text.replace(_ONCE, _EACH_ORDER)
+        return text.replace("defaultclock.timestep", "step.timestep")
+
     _edit(folder / "main.cu", lambda text: text.replace(RUN, orders))
     _edit(folder / "objects.cu", lambda text: _WRITTEN.sub(kept, text))
     for file in (folder / "code_objects").glob("*.cu"):
-        _edit(file, lambda text: text.replace("defaultclock.timestep", "step.timestep"))
+        _edit(file, mended)
     _edit(folder / "makefile", lambda text: text.replace("-std=c++11", "-std=c++17"))
 
 
