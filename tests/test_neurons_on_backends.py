@@ -17,6 +17,7 @@ BACKENDS = ("builtin", "nest", "brian2", "neuron")
 OPTIONS = {"brian2": {"mode": "runtime", "target": "numpy"}}  # compiling takes longer than running
 DURATION, STEP = 200.0, 0.1
 TOLERANCE = {"solver": 1e-3}  # of the range of a variable; beside the exact solution
+LATE_BY = 0.01  # steps: a solver may be so late on a spike's upstroke, and early
 USUAL = ("adex_curr_exp", "glif5_curr_alpha", "mat2_curr_exp")  # a solver, convolutions, neither
 MODELS = [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in INPUTS]
 
@@ -148,8 +149,12 @@ def test_a_model_does_what_the_reference_says(backend, model):
     for spikes, wanted in zip(own.spikes, reference.spikes, strict=True):
         assert spikes.tolist() == wanted.tolist()
     for name, values in reference.variables.items():
-        largest = np.abs(own.variables[name] - values).max()
-        assert largest <= TOLERANCE.get(cells.neuron.solution, 1e-9) * np.ptp(values), name
+        tolerance = np.full(values.shape, TOLERANCE.get(cells.neuron.solution, 1e-9))
+        tolerance *= np.ptp(values)
+        if cells.neuron.solution == "solver":
+            changes = np.abs(np.diff(values, axis=0, prepend=values[:1], append=values[-1:]))
+            tolerance += LATE_BY * np.maximum(changes[:-1], changes[1:])
+        assert (np.abs(own.variables[name] - values) <= tolerance).all(), name
 
 
 @pytest.mark.slow
