@@ -25,6 +25,7 @@ from .pynn.population import is_modelled
 F64 = NDArray[np.float64]
 
 OF_THE_OTHER = ("neuron_parameters", "conductance")  # parameters of a model
+SCALES = ("scale", "n_scale", "k_scale")  # calibration takes the full network's input
 CURRENTS: F64 = np.linspace(-0.4, 0.8, 25)  # nA, that are tried first
 STEP = 0.0125  # nA, between those that are tried then, and for the slope
 EXACT = 0.05  # largest difference of the logarithm of a rate
@@ -91,6 +92,12 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         return {**asdict(self), "currents": self.currents}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """From what `to_dict` gave; raises KeyError and TypeError for anything else."""
+        fits = {label: Fit(**fit) for label, fit in values["populations"].items()}
+        return cls(values["model"], values["neuron"], values["seed"], fits)
 
 
 def calibrate(

@@ -30,6 +30,7 @@ LAYERS = (
     {"pynn"},
     {"experiment", "_run", "theory"},
     {"calibration"},
+    {"matching"},
     {"rerun", "sweep", "cli", "testing"},
     {"__init__", "__main__"},
 )

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..calibration import EXACT, Calibration
+from ..calibration import EXACT, SCALES, Calibration
 from ..calibration import calibrate as calibrated
 from ..errors import InvalidValueError, OutputError
 from ..host.output import whole
 from ..host.untrusted import printable
+from ..matching import DURATION, Match, match
 from .options import ModelName, Param, Seed, model_parameters
 
 out, err = Console(), Console(stderr=True)
@@ -29,6 +30,16 @@ def calibrate(
     param: Param = None,
     seed: Seed = 1,
     threads: Annotated[int, typer.Option(help="Threads of the built-in engine.")] = 2,
+    matched: Annotated[
+        bool,
+        typer.Option(
+            "--matched",
+            help="Then in the network itself: until it fires as with its own neurons.",
+        ),
+    ] = False,
+    duration: Annotated[
+        float, typer.Option(help="Model time of each run of the network, ms (--matched).")
+    ] = DURATION,
     to: Annotated[
         Path | None,
         typer.Option("--json", help="The result; NEURON-calibration.json unless given."),
@@ -36,7 +47,8 @@ def calibrate(
 ) -> None:
     """Fit a constant current for each population, until another neuron fires as the network's own.
 
-    At the input that a neuron has in the network, isolated, on the built-in engine: some minutes.
+    At the input that a neuron has in the full network, isolated, on the built-in engine: some
+    minutes. With --matched then in the network, at the scale that --param says.
     """
     given = model_parameters(param)
     if "neuron" in given:
@@ -44,22 +56,35 @@ def calibrate(
     path = to or Path(f"{Path(neuron).stem}-calibration.json")
     if not path.parent.is_dir():  # before minutes are spent
         raise OutputError(f"{path} could not be written: there is no folder {path.parent}")
+    of_isolated = {k: v for k, v in given.items() if not (matched and k in SCALES)}
     with err.status("reading") as status:
+
+        def progress(what: str) -> None:
+            status.update(escape(printable(what)))
+
         found = calibrated(
-            neuron,
-            model,
-            seed=seed,
-            threads=threads,
-            on_progress=lambda what: status.update(escape(printable(what))),
-            **given,
+            neuron, model, seed=seed, threads=threads, on_progress=progress, **of_isolated
         )
+        contents, currents, network = found.to_dict(), found.currents, None
+        if matched:
+            network = match(
+                found,
+                seed=seed,
+                duration=duration,
+                threads=threads,
+                on_progress=progress,
+                **given,
+            )
+            contents, currents = {**network.to_dict(), "isolated": contents}, network.currents
     show(found, out)
+    if network:
+        show_match(network, out)
     try:
         with whole(path) as part:
-            part.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+            part.write_text(json.dumps(contents, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{path} could not be written: {error}") from error
-    told = f"--param neuron={neuron} --param 'currents={json.dumps(found.currents)}'"
+    told = f"--param neuron={neuron} --param 'currents={json.dumps(currents)}'"
     out.print(
         f"portable-cortex run --model {model} {told}",
         soft_wrap=True,
@@ -95,3 +120,18 @@ def show(found: Calibration, console: Console) -> None:
                 f"{100 * fit.error:+.0f} %.",
                 highlight=False,
             )
+
+
+def show_match(found: Match, console: Console) -> None:
+    """Print currents, and the rates of both networks in a run of their own."""
+    table = Table(
+        title="in the network",
+        caption=f"rates in spikes/s in {1e-3 * found.duration:g} s, round {found.rounds}; "
+        "← with the network's own neurons",
+    )
+    for name in ("population", "current (pA)", "rate", "←"):
+        table.add_column(name, justify="left" if name == "population" else "right")
+    for label, own in found.populations.items():
+        current = f"{1e3 * own.current:.1f}"
+        table.add_row(escape(printable(label)), current, f"{own.rate:.3g}", f"{own.wanted:.3g}")
+    console.print(table)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import OutputError, SimulationError
+from ..errors import InvalidValueError, UnsupportedError
 from ..host import interruption
 from ..host.untrusted import printable
+from ..models.loader import load_model
+from ..pynn.description import describe
+from .fitting import fitted_currents
 from .options import (
     Drive,
     MachineName,
@@ -33,10 +35,10 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..validation.impact import Impact, Plan, Variant
+    from ..experiment import Experiment
+    from ..validation.impact import Impact
 
 PAGE, NUMBERS, TEXT = "impact.html", "impact.json", "impact.md"
-SCALES = ("scale", "n_scale", "k_scale")
 
 
 def impact(
@@ -68,6 +70,12 @@ def impact(
         bool,
         typer.Option("--uncalibrated", help="Neurons without currents that fit their rates."),
     ] = False,
+    matched: Annotated[
+        bool,
+        typer.Option(
+            "--matched", help="Neurons with currents that fit the rates of the network as it runs."
+        ),
+    ] = False,
     jobs: Annotated[int | None, typer.Option(help="Runs at once.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of each run.")] = None,
     overwrite: Overwrite = False,
@@ -88,6 +96,10 @@ def impact(
     from .sweep_console import SweepReporter
 
     out, err = Console(), Console(stderr=True)
+    if matched and uncalibrated:
+        raise InvalidValueError(
+            "--matched fits currents, and --uncalibrated none: take one of them"
+        )
     parameters = model_parameters(param, scale=scale, drive=drive)
     names = [name.strip() for name in (neurons or "").split(",") if name.strip()]
     changes = [Variant(name, {"neuron": name}) for name in names]
@@ -106,11 +118,13 @@ def impact(
         pulses=pulses,
     )
     for variant in plan.all:  # mistakes, before anything is fitted
-        plan.stationary(variant)[0].check()
+        _check(plan.stationary(variant)[0])
     if not uncalibrated:
         with err.status("calibrating") as status:
             fitted = tuple(
-                _calibrated(variant, plan, folder, lambda text: status.update(escape(text)))
+                fitted_currents(
+                    variant, plan, folder, matched, lambda text: status.update(escape(text))
+                )
                 for variant in plan.variants
             )
         plan = replace(plan, variants=fitted)
@@ -130,6 +144,19 @@ def impact(
         out.print(f"{what:17}{folder / name}", soft_wrap=True, markup=False, highlight=False)
 
 
+def _check(run: Experiment) -> None:
+    """Raise an error for parameters that the model does not take, also where only building tells.
+
+    Raises
+    ------
+    PortableCortexError
+        See `portable_cortex.errors`.
+    """
+    run.check()
+    with suppress(UnsupportedError):  # not every model can be described without a simulator
+        describe(load_model(run.model), run.parameters)
+
+
 def _parameters(text: str) -> dict[str, Any]:
     """What is changed together.
 
@@ -140,52 +167,6 @@ def _parameters(text: str) -> dict[str, Any]:
     """
     parts = re.split(r"\s+(?=\w+=)", text.strip())
     return {name: json_or_text(value) for name, value in pairs(parts, "--vary").items()}
-
-
-def _calibrated(
-    variant: Variant, plan: Plan, folder: Path, progress: Callable[[str], None]
-) -> Variant:
-    """A change of the neuron with the currents that give it its rates, found now if need be."""
-    from ..calibration import calibrate
-    from ..models.calibrated import CALIBRATED, CURRENTS
-    from ..models.loader import load_model
-    from ..validation.pages import write_text
-
-    own = dict(variant.parameters)
-    neuron = own.pop("neuron", None)
-    if neuron is None or "currents" in own or "currents" not in load_model(plan.model).parameters:
-        return variant
-    said = "Fitted: one constant current for each population, to the rate of isolated neurons"
-    given = {k: v for k, v in {**plan.parameters, **own}.items() if k not in SCALES}
-    if plan.model == "pd14" and neuron in CURRENTS and not own and "neuron_parameters" not in given:
-        return replace(
-            variant, parameters={**variant.parameters, "currents": CALIBRATED}, fitted=said
-        )
-    path = Path(neuron)
-    text = path.read_text("utf-8") if path.is_file() else neuron
-    digest = hashlib.sha256(json.dumps([plan.model, given, text]).encode()).hexdigest()[:8]
-    kept = folder / f"calibration-{path.stem}-{digest}.json"
-    if kept.is_file():
-        try:
-            currents = json.loads(kept.read_text("utf-8"))["currents"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(f"{kept} is no readable calibration: remove it") from error
-    else:
-        try:
-            fit = calibrate(
-                neuron,
-                plan.model,
-                on_progress=lambda what: progress(f"calibrating {variant.name}: {what}"),
-                **given,
-            )
-        except SimulationError as error:
-            raise SimulationError(
-                f"{variant.name} cannot be calibrated ({error}): leave it out, or calibrate none "
-                "(--uncalibrated)"
-            ) from error
-        currents = fit.currents
-        write_text(kept, json.dumps(fit.to_dict(), indent=1) + "\n", "calibration")
-    return replace(variant, parameters={**variant.parameters, "currents": currents}, fitted=said)
 
 
 def show(found: Impact, console: Console) -> None:
