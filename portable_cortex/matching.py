@@ -12,10 +12,10 @@ doi:10.1090/S0025-5718-1965-0198670-6); then steps become smaller, so that chanc
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from .errors import InvalidValueError, SimulationError
 from .experiment import Experiment
 from .models.loader import load_model
 from .pynn.description import describe
+
+if TYPE_CHECKING:
+    from .theory import Network
 
 F64 = NDArray[np.float64]
 
@@ -133,12 +136,7 @@ def match(
     >>> found.currents["L23E"]  # doctest: +SKIP
     0.0134
     """
-    if not (isinstance(duration, int | float) and np.isfinite(duration) and duration >= 1000):
-        raise InvalidValueError(f"duration must be 1000 ms or more, not {duration!r}")
-    if "currents" in parameters:
-        raise InvalidValueError("currents are what is found: leave the parameter out")
-    if not isinstance(seed, int) or seed < 1:
-        raise InvalidValueError(f"seed must be a whole number from 1, not {seed!r}")
+    check(isolated.model, seed=seed, duration=duration, **parameters)
     labels = tuple(isolated.populations)
     network = _Network(isolated, parameters, duration, threads)
     jacobian = network.jacobian(labels)
@@ -166,6 +164,29 @@ def match(
     )
 
 
+def check(model: str, *, seed: int, duration: float, **parameters: Any) -> None:
+    """Raise the errors of `match` that need no simulation."""
+    if not (isinstance(duration, int | float) and np.isfinite(duration) and duration >= 1000):
+        raise InvalidValueError(f"duration must be 1000 ms or more, not {duration!r}")
+    if "currents" in parameters:
+        raise InvalidValueError("currents are what is found: leave the parameter out")
+    if not isinstance(seed, int) or seed < 1:
+        raise InvalidValueError(f"seed must be a whole number from 1, not {seed!r}")
+    _in_theory(model, parameters)
+
+
+def _own(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without those of the other neuron."""
+    return {k: v for k, v in parameters.items() if k not in OF_THE_OTHER}
+
+
+def _in_theory(model: str, parameters: Mapping[str, Any]) -> Network:
+    """The network with its own neurons."""
+    from .theory import read
+
+    return read(describe(load_model(model), _own(parameters)))
+
+
 @dataclass(frozen=True)
 class _Network:
     """The network with its own neurons, and with the others."""
@@ -175,16 +196,13 @@ class _Network:
     duration: float
     threads: int
 
-    @property
-    def own(self) -> dict[str, Any]:
-        """Parameters without those of the other neuron."""
-        return {k: v for k, v in self.parameters.items() if k not in OF_THE_OTHER}
-
     def rates(self, labels: tuple[str, ...], currents: F64, seed: int) -> tuple[F64, F64]:
         """Of both, spikes/s."""
         given = dict(zip(labels, currents.tolist(), strict=True))
         other = {**self.parameters, "neuron": self.isolated.neuron, "currents": given}
-        wanted, found = (self._run(parameters, seed) for parameters in (self.own, other))
+        wanted, found = (
+            self._run(parameters, seed) for parameters in (_own(self.parameters), other)
+        )
         silent = [label for label in labels if wanted[label] < LEAST]
         if silent:
             raise SimulationError(
@@ -199,9 +217,9 @@ class _Network:
 
     def jacobian(self, labels: tuple[str, ...]) -> F64:
         """Of the logarithms of the rates with respect to the currents, 1/nA."""
-        from .theory import Spectra, read, working_point
+        from .theory import Spectra, working_point
 
-        network = read(describe(load_model(self.isolated.model), self.own))
+        network = _in_theory(self.isolated.model, self.parameters)
         connectivity = Spectra(working_point(network), np.array([0.1])).connectivity[0].real
         order = [network.populations.index(label) for label in labels]
         connectivity = connectivity[np.ix_(order, order)]

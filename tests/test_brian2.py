@@ -403,8 +403,9 @@ def test_with_cuda_the_network_is_the_same():
     np.testing.assert_allclose(others, v, atol=1e-6)
 
 
-def test_what_brian2cuda_writes_is_put_right(tmp_path):
+def test_what_brian2cuda_writes_is_put_right(tmp_path, monkeypatch):
     """Of an excerpt: two arrays of which one is wanted, a clock, the order's place, the dialect."""
+    from portable_cortex.backends.brian2 import _cuda
     from portable_cortex.backends.brian2._cuda import complete
 
     array = """
@@ -438,6 +439,9 @@ def test_what_brian2cuda_writes_is_put_right(tmp_path):
     assert "static bool first_run = true" in pre
     assert "static bool" not in monitor
     assert "first_run = prepared != num_iterations" in monitor
+    monkeypatch.setattr(_cuda, "version", lambda name: "2.0")
+    with pytest.raises(BackendUnavailableError, match=r"Brian2CUDA 2.0 writes other programs"):
+        complete(tmp_path, "orders();", ())  # its place is taken
 
 
 # --- integration ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -104,6 +105,7 @@ def test_the_command_shows_both_networks(call, isolated, monkeypatch, tmp_path):
 
     monkeypatch.setattr(calibration_commands, "calibrated", calibrated)
     monkeypatch.setattr(calibration_commands, "match", matched)
+    monkeypatch.setattr(matching, "_in_theory", lambda *_: None)  # it has no scale
     status, told, _ = call(
         "calibrate", "--neuron", "lif_curr_exp", "--model", isolated.model, "--matched",
         "--param", "scale=0.1", "--duration", "2000", "--seed", "3",
@@ -117,7 +119,15 @@ def test_the_command_shows_both_networks(call, isolated, monkeypatch, tmp_path):
     assert written["currents"] == {"E": 0.08, "I": 0.07}
     assert written["isolated"]["currents"] == {"E": 0.03, "I": 0.03}
     line = next(text for text in told.splitlines() if text.startswith("portable-cortex run"))
-    assert '"E": 0.08' in line
+    assert shlex.split(line)[-6:] == [
+        "--param", "scale=0.1", "--param", "neuron=lif_curr_exp",
+        "--param", 'currents={"E": 0.08, "I": 0.07}',
+    ]  # fmt: skip
+    asked.clear()
+    status, _, said = call("calibrate", "--neuron", "lif_curr_exp", "--matched", "--duration", "9")
+    assert status == 2
+    assert "duration must be 1000 ms or more" in said
+    assert not asked  # nothing was run before
 
 
 @pytest.fixture

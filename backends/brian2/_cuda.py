@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Collection
+from importlib.metadata import version
 from pathlib import Path
 
 from portable_cortex.errors import BackendUnavailableError, SimulationError
@@ -64,6 +65,11 @@ def complete(folder: Path, orders: str, wanted: Collection[str]) -> None:
     ----------
     wanted : collection of str
         Names of the files that an order to write is about.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If it is not what is known here: another version of Brian2CUDA may have written it.
     """
 
     def kept(match: re.Match[str]) -> str:
@@ -71,10 +77,10 @@ def complete(folder: Path, orders: str, wanted: Collection[str]) -> None:
 
     def mended(text: str) -> str:
         if "addresses_monitor_" in text:
-            text = text.replace(_ONCE, _EACH_ORDER)
+            text = _replaced(text, _ONCE, _EACH_ORDER)
         return text.replace("defaultclock.timestep", "step.timestep")
 
-    _edit(folder / "main.cu", lambda text: text.replace(RUN, orders))
+    _edit(folder / "main.cu", lambda text: _replaced(text, RUN, orders))
     _edit(folder / "objects.cu", lambda text: _WRITTEN.sub(kept, text))
     for file in (folder / "code_objects").glob("*.cu"):
         _edit(file, mended)
@@ -94,6 +100,15 @@ def compile_cuda(folder: Path) -> None:
     )
     if done.returncode:
         raise SimulationError(f"nvcc cannot compile the network: {done.stderr.strip()[:1000]}")
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise BackendUnavailableError(
+            f"Brian2CUDA {version('brian2cuda')} writes other programs than 1.0b1, which mode "
+            f"cuda_standalone was made for ({old!r} was not found): pip install brian2cuda==1.0b1"
+        )
+    return text.replace(old, new)
 
 
 def _edit(file: Path, change: Callable[[str], str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from ..calibration import calibrate as calibrated
 from ..errors import InvalidValueError, OutputError
 from ..host.output import whole
 from ..host.untrusted import printable
-from ..matching import DURATION, Match, match
+from ..matching import DURATION, Match, check, match
 from .options import ModelName, Param, Seed, model_parameters
 
 out, err = Console(), Console(stderr=True)
@@ -56,6 +57,8 @@ def calibrate(
     path = to or Path(f"{Path(neuron).stem}-calibration.json")
     if not path.parent.is_dir():  # before minutes are spent
         raise OutputError(f"{path} could not be written: there is no folder {path.parent}")
+    if matched:  # and before minutes are spent in vain
+        check(model, seed=seed, duration=duration, **given)
     of_isolated = {k: v for k, v in given.items() if not (matched and k in SCALES)}
     with err.status("reading") as status:
 
@@ -84,7 +87,11 @@ def calibrate(
             part.write_text(json.dumps(contents, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{path} could not be written: {error}") from error
-    told = f"--param neuron={neuron} --param 'currents={json.dumps(currents)}'"
+    told = shlex.join(
+        text
+        for name, value in {**given, "neuron": neuron, "currents": currents}.items()
+        for text in ("--param", f"{name}={value if isinstance(value, str) else json.dumps(value)}")
+    )
     out.print(
         f"portable-cortex run --model {model} {told}",
         soft_wrap=True,
