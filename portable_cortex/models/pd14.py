@@ -7,13 +7,15 @@ and benchmarks like this one (``--model path/to/my_model.py``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidValueError
 from .calibrated import CALIBRATED, CURRENTS
+from .discretisation import NORMAL, Levels, parse
 from .loader import warn_model
 from .parameters import PD14
 from .scaling import ScaledMicrocircuit
@@ -21,6 +23,7 @@ from .scaling import scale as scale_circuit
 from .substitution import LIF, Substitute, substitute
 
 INITIAL_POTENTIALS = ("optimized", "original")
+IN_DEGREES = ("random", "fixed")
 
 MEAN_POTENTIALS = (-63.4, -58.9, -59.0, -59.2, -58.8, -57.5, -62.6, -57.3)
 """Of the populations at full scale, mV, measured in a simulation: where synapses are compared."""
@@ -59,6 +62,8 @@ def build(
     neuron_parameters: Mapping[str, float] | None = None,
     currents: Mapping[str, float] | str | None = None,
     conductance: float = CONDUCTANCE,
+    weights: str = NORMAL,
+    in_degrees: str = "random",
     seed: int = 1,
 ) -> dict[str, Any]:
     """Build the microcircuit in the PyNN namespace `sim`.
@@ -93,6 +98,15 @@ def build(
         Of a neuron with synaptic conductances: 1 as it is; with less, up to 0, its synapses are
         more and more like currents. Reversal potentials are so many times farther from a
         population's mean potential, and conductances so many times smaller.
+    weights : str
+        Of recurrent and thalamic synapses: "normal" as published, "mean" for one weight in each
+        projection, or N levels: "discrete:N" keeps mean and variance, "naive:N" the mean only
+        (`discretisation`).
+    in_degrees : {"random", "fixed"}
+        Total numbers of synapses are given and in-degrees random, as published; or all neurons
+        of a population have the same number of synapses from each population, the mean rounded.
+        With several levels of weights such synapses are drawn here, as lists of 24 bytes each
+        (7 GB at full scale).
     seed : int
         Of the random numbers that are drawn here; a simulator that draws its own is seeded when
         it is set up.
@@ -118,6 +132,11 @@ def build(
         raise InvalidValueError(f"v0 must be one of {', '.join(INITIAL_POTENTIALS)}, not {v0!r}")
     if not scale > 0:
         raise InvalidValueError(f"scale must be above 0 (1 is the published network), not {scale}")
+    if in_degrees not in IN_DEGREES:
+        raise InvalidValueError(
+            f"in_degrees must be one of {', '.join(IN_DEGREES)}, not {in_degrees!r}"
+        )
+    levels = parse(weights)
     n_scale = scale if n_scale is None else n_scale
     k_scale = scale if k_scale is None else k_scale
     circuit = PD14
@@ -128,6 +147,7 @@ def build(
     more = _currents(currents, neuron, neuron_parameters, conductance)
     _warn_if_silent(scaled)
     rng = sim.NumpyRNG(seed=seed)
+    draws = _Draws(sim, rng, np.random.default_rng([seed, 0x1E]), levels, in_degrees == "fixed")
 
     populations: dict[str, Any] = {}
     for i, label in enumerate(circuit.populations):
@@ -140,43 +160,19 @@ def build(
             **{cell.potential: sim.RandomDistribution("normal", mu=mean, sigma=sd, rng=rng)}
         )
 
-    def synapse(weight: float, delay: float) -> Any:
-        """Weights of one sign, delays no shorter than half a time step, both redrawn."""
-        return sim.StaticSynapse(
-            weight=sim.RandomDistribution(
-                "normal_clipped",
-                mu=weight,
-                sigma=abs(weight) * circuit.weight_rel_sd,
-                low=0.0 if weight > 0 else -np.inf,
-                high=np.inf if weight > 0 else 0.0,
-                rng=rng,
-            ),
-            delay=sim.RandomDistribution(
-                "normal_clipped",
-                mu=delay,
-                sigma=delay * circuit.delay_rel_sd,
-                low=0.5 * sim.get_time_step(),
-                high=np.inf,
-                rng=rng,
-            ),
-        )
-
     for i, target in enumerate(circuit.populations):
         for j, source in enumerate(circuit.populations):
             if scaled.synapses[i, j] == 0:
                 continue
             excitatory = circuit.is_excitatory(j)
             receptor = "excitatory" if excitatory else "inhibitory"
-            sim.Projection(
+            draws.connect(
                 populations[source],
                 populations[target],
-                sim.FixedTotalNumberConnector(int(scaled.synapses[i, j]), rng=rng),
-                synapse(
-                    cell.weight(float(scaled.weights[i, j]), i, receptor),
-                    circuit.delay_exc if excitatory else circuit.delay_inh,
-                ),
-                receptor_type=receptor,
-                label=f"{source}→{target}",
+                int(scaled.synapses[i, j]),
+                weight=cell.weight(float(scaled.weights[i, j]), i, receptor),
+                delay=circuit.delay_exc if excitatory else circuit.delay_inh,
+                receptor=receptor,
             )
 
     for i, label in enumerate(circuit.populations):
@@ -207,18 +203,131 @@ def build(
         thalamus = sim.Population(circuit.thalamus.size, cells, label="TC")
         for i, label in enumerate(circuit.populations):
             if scaled.thalamic_synapses[i]:
-                sim.Projection(
+                draws.connect(
                     thalamus,
                     populations[label],
-                    sim.FixedTotalNumberConnector(int(scaled.thalamic_synapses[i]), rng=rng),
-                    synapse(
-                        cell.weight(scaled.thalamic_weight, i, "excitatory"), circuit.delay_exc
-                    ),
-                    receptor_type="excitatory",
-                    label=f"TC→{label}",
+                    int(scaled.thalamic_synapses[i]),
+                    weight=cell.weight(scaled.thalamic_weight, i, "excitatory"),
+                    delay=circuit.delay_exc,
+                    receptor="excitatory",
                 )
         populations["TC"] = thalamus
     return populations
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Synapses whose weights are of the model's distribution.
+
+    Attributes
+    ----------
+    sim : module
+    rng : pyNN.random.NumpyRNG
+        Of what the simulator may draw instead.
+    numbers : numpy.random.Generator
+        Of what is drawn here.
+    levels : Levels or None
+        None for normally distributed weights.
+    in_degrees_are_fixed : bool
+    """
+
+    sim: Any
+    rng: Any
+    numbers: np.random.Generator
+    levels: Levels | None
+    in_degrees_are_fixed: bool
+
+    def connect(
+        self, source: Any, target: Any, n: int, *, weight: float, delay: float, receptor: str
+    ) -> None:
+        """Connect two populations by `n` synapses, or by as many for each neuron, rounded.
+
+        Parameters
+        ----------
+        source, target : Population
+        n : int
+        weight, delay : float
+            Means.
+        receptor : str
+        """
+        label = f"{source.label}→{target.label}"
+        make = self._in_degrees if self.in_degrees_are_fixed else self._total_number
+        for connector, own_weight, name in make(source, target, n, weight):
+            self.sim.Projection(
+                source,
+                target,
+                connector,
+                self.sim.StaticSynapse(weight=own_weight, delay=self._delay(delay)),
+                receptor_type=receptor,
+                label=label + name,
+            )
+
+    def _total_number(
+        self, source: Any, target: Any, n: int, weight: float
+    ) -> Iterator[tuple[Any, Any, str]]:
+        """Connectors, with their weights and what is added to the label: one for each level.
+
+        Levels of synapses are independent, so their numbers are multinomial.
+        """
+        connector = self.sim.FixedTotalNumberConnector
+        if self.levels is None or len(self.levels.values) == 1:
+            yield connector(n, rng=self.rng), self._weight(weight), ""
+            return
+        numbers = self.numbers.multinomial(n, self.levels.probabilities)
+        values = self.levels.weights(weight, _sd(weight))
+        for k, (number, value) in enumerate(zip(numbers, values, strict=True)):
+            if number:
+                name = f", weight {k + 1} of {len(values)}"
+                yield connector(int(number), rng=self.rng), value, name
+
+    def _in_degrees(
+        self, source: Any, target: Any, n: int, weight: float
+    ) -> Iterator[tuple[Any, Any, str]]:
+        """A connector, with its weights: a list where neurons differ in their numbers by level."""
+        own = round(n / target.size)
+        if not own:
+            return
+        if self.levels is None or len(self.levels.values) == 1:
+            connector = self.sim.FixedNumberPreConnector(own, with_replacement=True, rng=self.rng)
+            yield connector, self._weight(weight), ""
+            return
+        values = self.levels.weights(weight, _sd(weight))
+        size = own * target.size
+        columns = (
+            self.numbers.integers(source.size, size=size),
+            np.repeat(np.arange(target.size), own),
+            self.numbers.choice(values, size=size, p=self.levels.probabilities),
+        )
+        listed = self.sim.FromListConnector(np.column_stack(columns), column_names=["weight"])
+        yield listed, weight, ""
+
+    def _weight(self, mean: float) -> Any:
+        """One weight for all, or weights of one sign, redrawn."""
+        if self.levels is not None:
+            return mean
+        return self.sim.RandomDistribution(
+            "normal_clipped",
+            mu=mean,
+            sigma=_sd(mean),
+            low=0.0 if mean > 0 else -np.inf,
+            high=np.inf if mean > 0 else 0.0,
+            rng=self.rng,
+        )
+
+    def _delay(self, mean: float) -> Any:
+        """Delays no shorter than half a time step, redrawn."""
+        return self.sim.RandomDistribution(
+            "normal_clipped",
+            mu=mean,
+            sigma=mean * PD14.delay_rel_sd,
+            low=0.5 * self.sim.get_time_step(),
+            high=np.inf,
+            rng=self.rng,
+        )
+
+
+def _sd(weight: float) -> float:
+    return abs(weight) * PD14.weight_rel_sd
 
 
 def _currents(
@@ -306,10 +415,14 @@ def published_rates(
     neuron: str = LIF,
     neuron_parameters: Mapping[str, float] | None = None,
     currents: Mapping[str, float] | str | None = None,
+    weights: str = NORMAL,
+    in_degrees: str = "random",
     **_others: Any,
 ) -> Mapping[str, float]:
     """Published stationary rates (spikes/s): full scale, Poisson drive (see `parameters`)."""
     if neuron != LIF or neuron_parameters or currents:
+        return {}
+    if weights != NORMAL or in_degrees != "random":
         return {}
     return dict(zip(PD14.populations, PD14.full_rates, strict=True))
 
