@@ -357,7 +357,7 @@ def cells_of(sim, **parameters):
 
 
 def heterogeneous(sim):
-    return {"own": cells_of(sim, tau_m=sim.RandomDistribution("uniform", low=5.0, high=10.0))}
+    return {"own": cells_of(sim, tau_m=np.linspace(5.5, 9.5, 10))}
 
 
 def other_neurons(sim):
@@ -404,7 +404,7 @@ def sources_only(sim):
 @pytest.mark.parametrize(
     ("build", "what"),
     [
-        (heterogeneous, r"tau_m of own is from 5\.\d+ to 9\.\d+"),
+        (heterogeneous, r"tau_m of own is from 5\.5 to 9\.5"),
         (other_neurons, "population own has IF_cond_exp neurons"),
         (plastic, "with STDPMechanism"),
         (part_of_a_population, "goes to a part of own"),
