@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 F64 = NDArray[np.float64]
 
 FAR = 0.1  # difference of a rate's logarithm: the Jacobian learns from the step that follows
-AVERAGED = 4  # rounds nearer than that
+AVERAGED = 4  # rounds nearer than that, one after another
 MOST = 12  # rounds
 LARGEST = 0.05  # nA, by which a current changes at once
 DURATION = 20_000.0  # ms
@@ -134,7 +134,7 @@ def match(
     >>> found = match(calibrate("lif_cond_exp", conductance=0.05),
     ...               scale=0.1, conductance=0.05)  # doctest: +SKIP
     >>> found.currents["L23E"]  # doctest: +SKIP
-    0.0134
+    0.00463
     """
     check(isolated.model, seed=seed, duration=duration, **parameters)
     labels = tuple(isolated.populations)
@@ -145,15 +145,16 @@ def match(
     for number in range(MOST):
         on_progress(f"round {number + 1}, {near} of {AVERAGED} near")
         wanted, rates = network.rates(labels, currents, seed + number)
-        if near == AVERAGED:
+        error = np.log(np.maximum(rates, LEAST)) - np.log(wanted)
+        is_near = np.abs(error).max() < FAR
+        if near == AVERAGED and is_near:
             found = zip(currents.round(5).tolist(), wanted.tolist(), rates.tolist(), strict=True)
             populations = {n: Matched(*own) for n, own in zip(labels, found, strict=True)}
             return Match(isolated.model, isolated.neuron, seed, duration, number + 1, populations)
-        error = np.log(np.maximum(rates, LEAST)) - np.log(wanted)
         if before is not None and np.abs(before[1]).max() > FAR:
             jacobian = _learnt(jacobian, currents - before[0], error - before[1])
         before = currents, error
-        near = near + 1 if near or np.abs(error).max() < FAR else 0
+        near = near + 1 if is_near and near < AVERAGED else 0
         step = -np.linalg.solve(jacobian, error) / max(near, 1)
         currents = currents + np.clip(step, -LARGEST, LARGEST)
     worst = int(np.abs(error).argmax())
@@ -200,9 +201,9 @@ class _Network:
         """Of both, spikes/s."""
         given = dict(zip(labels, currents.tolist(), strict=True))
         other = {**self.parameters, "neuron": self.isolated.neuron, "currents": given}
-        wanted, found = (
-            self._run(parameters, seed) for parameters in (_own(self.parameters), other)
-        )
+        model, own = self.isolated.model, json.dumps(_own(self.parameters), sort_keys=True)
+        wanted = _wanted(model, load_model(model).sha256, own, seed, self.duration, self.threads)
+        found = _rates(model, other, seed, self.duration, self.threads)
         silent = [label for label in labels if wanted[label] < LEAST]
         if silent:
             raise SimulationError(
@@ -210,10 +211,6 @@ class _Network:
                 "fit another neuron to"
             )
         return np.array([wanted[n] for n in labels]), np.array([found[n] for n in labels])
-
-    def _run(self, parameters: dict[str, Any], seed: int) -> dict[str, float]:
-        text = json.dumps(parameters, sort_keys=True)
-        return _rates(self.isolated.model, text, seed, self.duration, self.threads)
 
     def jacobian(self, labels: tuple[str, ...]) -> F64:
         """Of the logarithms of the rates with respect to the currents, 1/nA."""
@@ -231,14 +228,21 @@ class _Network:
         return np.asarray(response * gains / rates[:, np.newaxis])
 
 
-@cache  # another neuron is compared with the same runs
-def _rates(
-    model: str, parameters: str, seed: int, duration: float, threads: int
+@cache  # other neurons are compared with the same runs
+def _wanted(
+    model: str, _sha256: str | None, parameters: str, seed: int, duration: float, threads: int
 ) -> dict[str, float]:
-    """Of a run, spikes/s; `parameters` as JSON."""
+    """Of the network with its own neurons; the model's text decides, too."""
+    return _rates(model, json.loads(parameters), seed, duration, threads)
+
+
+def _rates(
+    model: str, parameters: dict[str, Any], seed: int, duration: float, threads: int
+) -> dict[str, float]:
+    """Of a run, spikes/s."""
     run = Experiment(
         model=model,
-        parameters=json.loads(parameters),
+        parameters=parameters,
         backend="builtin",
         options={"threads": str(threads)},
         seed=seed,

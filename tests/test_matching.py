@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
+import numpy as np
 import pytest
 
 from portable_cortex import matching
@@ -70,6 +71,22 @@ def test_thresholds_that_are_moved_are_made_up_for_in_the_network(isolated):
         assert abs(own.error) < 0.06
         assert own.wanted > 3
     assert json.loads(json.dumps(found.to_dict()))["currents"] == found.currents
+
+
+def test_rates_that_leave_again_are_not_taken_for_matched(isolated, monkeypatch):
+    """Four rounds near, and then half as fast again: no result."""
+    seen = []
+
+    def rates(self, labels, currents, seed):
+        seen.append(seed)
+        off = 1.02 if len(seen) <= 4 else 1.5
+        return np.full(2, 10.0), np.full(2, 10.0 * off)
+
+    monkeypatch.setattr(matching._Network, "rates", rates)
+    monkeypatch.setattr(matching._Network, "jacobian", lambda self, labels: 100 * np.eye(2))
+    with pytest.raises(SimulationError, match=r"after 12 rounds E still fires at 15 spikes/s"):
+        match(isolated, seed=5)
+    assert seen == list(range(5, 17))  # each round has a seed of its own
 
 
 def test_a_calibration_is_read_again_as_it_was_written(isolated):
@@ -166,10 +183,11 @@ def test_an_impact_keeps_what_it_found_by_scale(asked, tmp_path):
     given = {"scale": 0.1, "conductance": 0.5}
     seed = 8  # none of those that are judged
     assert asked == [("isolated", {"conductance": 0.5}), ("network", {"seed": seed, **given})]
-    (kept,) = tmp_path.glob("match-*.json")
-    kept.write_text("{}")
-    with pytest.raises(OutputError, match="no readable calibration: remove it"):
-        fitted(change, tmp_path, True)
+    for kind in ("match", "calibration"):
+        (kept,) = tmp_path.glob(f"{kind}-*.json")
+        kept.write_text('{"populations": {"E": {}}}')
+        with pytest.raises(OutputError, match=f"{kind}.* is no readable calibration: remove it"):
+            fitted(change, tmp_path, True)
 
 
 def test_an_impact_takes_the_currents_of_the_package(asked, tmp_path):

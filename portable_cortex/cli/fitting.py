@@ -47,24 +47,24 @@ def fitted_currents(
         return calibrate(neuron, plan.model, on_progress=told, **of_isolated).to_dict()
 
     try:
-        found = _kept(folder, "calibration", neuron, [plan.model, of_isolated], isolated)
+        kept = _kept(folder, "calibration", neuron, [plan.model, of_isolated], isolated)
+        found = _read(kept, Calibration.from_dict)
         if not matched:
-            return _with(variant, found["currents"], ISOLATED)
+            return _with(variant, found.currents, ISOLATED)
         seed = max(plan.seeds) + 1  # what is judged has others
 
         def in_network() -> dict[str, Any]:
             from ..matching import match
 
-            calibration = Calibration.from_dict(found)
-            return match(calibration, seed=seed, on_progress=told, **given).to_dict()
+            return match(found, seed=seed, on_progress=told, **given).to_dict()
 
-        found = _kept(folder, "match", neuron, [plan.model, given, seed], in_network)
+        kept = _kept(folder, "match", neuron, [plan.model, given, seed], in_network)
     except SimulationError as error:
         raise SimulationError(
             f"{variant.name} cannot be calibrated ({error}): leave it out, or calibrate none "
             "(--uncalibrated)"
         ) from error
-    return _with(variant, found["currents"], MATCHED)
+    return _with(variant, _read(kept, lambda values: values["currents"]), MATCHED)
 
 
 def _is_shipped(neuron: str, plan: Plan, own: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
@@ -79,21 +79,21 @@ def _with(variant: Variant, currents: Mapping[str, float] | str, said: str) -> V
 
 def _kept(
     folder: Path, kind: str, neuron: str, of: list[Any], find: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """What was found before and is kept in the folder, or is found now."""
+) -> Path:
+    """Where it is kept what was found before, or now."""
     from ..validation.pages import write_text
 
     path = Path(neuron)
     text = path.read_text("utf-8") if path.is_file() else neuron
     digest = hashlib.sha256(json.dumps([*of, text]).encode()).hexdigest()[:8]
     kept = folder / f"{kind}-{path.stem}-{digest}.json"
-    if kept.is_file():
-        try:
-            found: dict[str, Any] = json.loads(kept.read_text("utf-8"))
-            found["currents"], found["populations"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(f"{kept} is no readable calibration: remove it") from error
-    else:
-        found = find()
-        write_text(kept, json.dumps(found, indent=1) + "\n", "calibration")
-    return found
+    if not kept.is_file():
+        write_text(kept, json.dumps(find(), indent=1) + "\n", "calibration")
+    return kept
+
+
+def _read(kept: Path, read: Callable[[dict[str, Any]], Any]) -> Any:
+    try:
+        return read(json.loads(kept.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{kept} is no readable calibration: remove it") from error
