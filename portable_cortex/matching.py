@@ -155,7 +155,7 @@ def match(
             jacobian = _learnt(jacobian, currents - before[0], error - before[1])
         before = currents, error
         near = near + 1 if is_near and near < AVERAGED else 0
-        step = -np.linalg.solve(jacobian, error) / max(near, 1)
+        step = -np.linalg.lstsq(jacobian, error, rcond=None)[0] / max(near, 1)  # it may be singular
         currents = currents + np.clip(step, -LARGEST, LARGEST)
     worst = int(np.abs(error).argmax())
     raise SimulationError(
@@ -254,5 +254,7 @@ def _rates(
 
 def _learnt(jacobian: F64, change: F64, effect: F64) -> F64:
     """The nearest matrix that has this effect."""
+    if not change.any():
+        return jacobian
     missed = effect - jacobian @ change
     return np.asarray(jacobian + np.outer(missed, change) / (change @ change))
