@@ -174,7 +174,7 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
             writer.begin(about)
         metering = Metering((time.time(), time.time()))
         for phase, duration in _left(experiment, checkpoint):
-            if duration > 0 and backend.simulates:
+            if duration > 0 and backend.simulates and (backend.spiking or phase == "simulate"):
                 reporter.phase(phase, fraction=0.0)
                 progress = partial(_report, reporter, phase)
                 if writer is not None and phase == "simulate":
@@ -199,7 +199,7 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
             recorded = _read(done, network, backend, notes) if writer is None else writer.all(done)
             spikes, signals = recorded
         metadata = _metadata(
-            replace(resolved, experiment=done), network, spikes, clock, metering, notes
+            replace(resolved, experiment=done), network, sim, spikes, clock, metering, notes
         )
         metadata |= about
         if writer is not None and checkpoint is not None:
@@ -267,6 +267,11 @@ def _start_recording(experiment: Experiment, network: Network, backend: Backend)
             f"backend {backend.name!r} simulates nothing with these options: there is no "
             f"{experiment.record[0].variable} to record"
         )
+    if experiment.record and not backend.spiking:
+        raise UnsupportedError(
+            f"backend {backend.name!r} computes stationary rates, without time: there is no "
+            f"{experiment.record[0].variable} to record"
+        )
     for request in experiment.record:
         if request.population not in network.populations:
             raise UnknownNameError("population", request.population, network.populations)
@@ -282,7 +287,7 @@ def _start_recording(experiment: Experiment, network: Network, backend: Backend)
                 f"{request.variable} from {request.count}"
             )
         population[: request.count].record(request.variable)
-    if experiment.record_spikes:
+    if experiment.record_spikes and backend.spiking:
         for population in network.populations.values():
             population.record("spikes")
 
@@ -299,7 +304,7 @@ def _read(
     done: Experiment, network: Network, backend: Backend, notes: _Notes, since: float | None = None
 ) -> Recorded:
     """What was recorded after the warm-up, or after `since` ms."""
-    recorded = done.record_spikes and backend.simulates
+    recorded = done.record_spikes and backend.simulates and backend.spiking
     spikes = _read_spikes(done, network, backend, notes, since) if recorded else {}
     return spikes, _read_signals(done, network, backend, notes, since)
 
@@ -436,6 +441,7 @@ class _Writer:
 def _metadata(
     resolved: Resolved,
     network: Network,
+    sim: Any,
     spikes: Mapping[str, Spikes],
     clock: Clock,
     metering: Metering,
@@ -453,6 +459,12 @@ def _metadata(
     if of_machine is not None:
         energies.append(replace(of_machine, source=of_machine.source or backend.name))
     doubts = tried("what the machine reports of its faults", lambda: [*backend.doubts()], None)
+    rates = {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()}
+    errors: dict[str, float] = {}
+    if not backend.spiking:
+        found = backend.rates(sim)
+        rates = {label: found[label].value for label in sizes}
+        errors = {label: found[label].error for label in sizes}
     return {
         **resolved.settings(),
         "experiment": resolved.experiment.to_dict(),
@@ -465,13 +477,16 @@ def _metadata(
         )
         if spikes
         else None,
-        "rates": {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()},
+        "rates": rates,
+        **({"rate_errors": errors} if errors else {}),
         "phases_s": {
             **clock.seconds,
             **tried("the backend's phases", lambda: {**backend.phases()}, nothing),
         },
         "cpu_s": {phase: parallel.total(s) for phase, s in clock.cpu_seconds.items()},
-        "real_time_factor": clock.seconds["simulate"] / seconds if backend.simulates else None,
+        "real_time_factor": clock.seconds["simulate"] / seconds
+        if backend.simulates and backend.spiking
+        else None,
         "processes": parallel.processes(),
         "peak_memory_bytes": parallel.total(provenance.peak_memory_bytes()),
         "energy": tried("the energy", lambda: [asdict(energy) for energy in energies], none),

@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,19 @@ def _is_installed(module: str) -> bool:
         return False
 
 
+class Rate(NamedTuple):
+    """Mean rate of a population, where there are no spikes to count.
+
+    Attributes
+    ----------
+    value, error : float
+        spikes/s: the rate, and its standard error.
+    """
+
+    value: float
+    error: float
+
+
 class Backend(ABC):
     """One simulator or machine behind the PyNN description.
 
@@ -132,6 +145,8 @@ class Backend(ABC):
     #: whether a run can be written while it goes on, and be resumed: then `simulate` stands still
     #: while it reports progress, and there are `held`, `drop`, `state` and `restore`
     resumable: ClassVar[bool] = False
+    #: False where there are rates and no spikes: then there is `rates`
+    spiking: ClassVar[bool] = True
 
     def availability(self) -> Availability:
         """Say whether the simulator is installed, without importing it."""
@@ -241,6 +256,10 @@ class Backend(ABC):
             float(found.sampling_period.rescale("ms").magnitude),
             found.units.dimensionality.string,
         )
+
+    def rates(self, sim: Any) -> Mapping[str, Rate]:
+        """Mean rates of populations by label, where there are no spikes."""
+        raise NotImplementedError
 
     def held(self, population: Any) -> int:
         """Bytes that are kept of what was recorded, about."""

@@ -21,6 +21,7 @@ BUILTIN = {
     "brian2": "portable_cortex.backends.brian2:Brian2Backend",
     "neuron": "portable_cortex.backends.neuron:NeuronBackend",
     "spinnaker": "portable_cortex.backends.spinnaker:SpinnakerBackend",
+    "coarse": "portable_cortex.backends.coarse:CoarseBackend",
     "mock": "portable_cortex.backends.mock:MockBackend",
 }
 

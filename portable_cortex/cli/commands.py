@@ -268,7 +268,8 @@ def _show(recording: Recording, folder: Path) -> None:
     """Rates beside the published ones, and what the run cost."""
     about = recording.metadata
     published = about["published_rates"]
-    if recording.spike_trains:
+    errors = about.get("rate_errors", {})
+    if recording.spike_trains or errors:
         table = Table(title="mean firing rates (spikes/s)")
         table.add_column("population")
         table.add_column("neurons", justify="right")
@@ -276,7 +277,8 @@ def _show(recording: Recording, folder: Path) -> None:
         if published:
             table.add_column("published", justify="right")
         for label, rate in recording.rates().items():
-            row = [escape(printable(label)), str(recording.n_neurons[label]), f"{rate:.3f}"]
+            error = f" ± {errors[label]:.3f}" if label in errors else ""
+            row = [escape(printable(label)), str(recording.n_neurons[label]), f"{rate:.3f}{error}"]
             if published:
                 row.append(f"{published[label]:.3f}" if label in published else "")
             table.add_row(*row)
@@ -307,6 +309,8 @@ def _show(recording: Recording, folder: Path) -> None:
 def _speed(about: Mapping[str, Any]) -> str:
     """Real-time factor, and what it took of the cores; a fetched run may not know that."""
     factor, cpu = about["real_time_factor"], about.get("cpu_s", {}).get("simulate")
+    if factor is None and "rate_errors" in about:
+        return "none: stationary rates were computed, without time"
     if factor is None:
         return "none: nothing was simulated"
     seconds = about["duration_ms"] * 1e-3

@@ -7,6 +7,7 @@ it.
 __all__ = [
     "brunel2000",  # the network of Brunel (2000)
     "calibrated",  # currents with which other neurons fire as those of the microcircuit
+    "cortical_sheet",  # columns of the microcircuit side by side
     "discretisation",  # weights that take a few values only
     "loader",  # a model by its name or its file
     "parameters",  # the numbers of the microcircuit, with their sources

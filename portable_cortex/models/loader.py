@@ -28,6 +28,7 @@ from .user_code import describe, is_asked_to_end, located, place_of, shown
 MODELS = {
     "pd14": "portable_cortex.models.pd14",
     "brunel2000": "portable_cortex.models.brunel2000",
+    "cortical_sheet": "portable_cortex.models.cortical_sheet",
 }
 
 

@@ -147,7 +147,7 @@ def build(
     more = _currents(currents, neuron, neuron_parameters, conductance)
     _warn_if_silent(scaled)
     rng = sim.NumpyRNG(seed=seed)
-    draws = _Draws(sim, rng, np.random.default_rng([seed, 0x1E]), levels, in_degrees == "fixed")
+    draws = Draws(sim, rng, np.random.default_rng([seed, 0x1E]), levels, in_degrees == "fixed")
 
     populations: dict[str, Any] = {}
     for i, label in enumerate(circuit.populations):
@@ -216,7 +216,7 @@ def build(
 
 
 @dataclass(frozen=True)
-class _Draws:
+class Draws:
     """Synapses whose weights are of the model's distribution.
 
     Attributes

@@ -109,6 +109,7 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
     own = {
         "__doc__": f"The neuron model {neuron.name}.",
         "neuron": neuron if is_conductance_based else with_magnitudes(neuron),
+        "as_read": neuron,  # of which another backend makes the same type
         "default_parameters": defaults,
         "default_initial_values": {q.name: float(values[q.name] / float(q.factor)) for q in state},
         "translations": build_translations(*((name, name) for name in defaults)),

@@ -6,14 +6,15 @@ where none does, as for a list, they are drawn as the core draws them, counted, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pyNN.random import RandomDistribution
 from pyNN.standardmodels import cells as standard
 
 from ..errors import ModelError, UnsupportedError
@@ -197,7 +198,7 @@ def describe(
     ...           if not found.populations[s.source].is_source))
     298880968
     """
-    sim = _namespace(timestep, seed)
+    sim = namespace_of(State(), timestep, seed)
     built = build_network(
         model,
         dict(parameters),
@@ -207,16 +208,29 @@ def describe(
         shared_seed=None,
         on_progress=on_progress,
     )
-    made = sim.state.populations
+    return taken(sim.state, built.populations)
+
+
+def taken(state: State, labelled: Mapping[str, Any]) -> Description:
+    """The network that was built on a state.
+
+    Parameters
+    ----------
+    state : State
+        Of `namespace_of`.
+    labelled : mapping of str to Population
+        The populations that the model names.
+    """
+    made = state.populations
     places = {id(cells): k for k, cells in enumerate(made)}
     return Description(
         tuple(
             Cells(str(p.label), int(p.size), p.celltype, p.parameters, not p.injectable)
             for p in made
         ),
-        tuple(s for p in sim.state.projections for s in _synapses(p, places)),
-        tuple(sim.state.current_sources),
-        {label: places[id(p)] for label, p in built.populations.items() if id(p) in places},
+        tuple(s for p in state.projections for s in _synapses(p, places)),
+        tuple(state.current_sources),
+        {label: places[id(p)] for label, p in labelled.items() if id(p) in places},
     )
 
 
@@ -246,29 +260,48 @@ def _synapses(made: Any, places: Mapping[int, int]) -> list[Synapses]:
 # --- the namespace --------------------------------------------------------------------------------
 
 
-class _State(state.State):
+class State(state.State):
+    """Of a network in expected numbers."""
+
     backend = "description"
 
     def touch(self, what: str, *, structure: bool = False) -> None:
         """Nothing runs."""
 
     def advance(self, steps: int) -> None:
+        """Nothing does."""
         raise ModelError("a description of a network cannot be run")
 
+    def release(self) -> None:
+        """Nothing is held."""
 
-def _namespace(timestep: float, seed: int) -> Any:
-    """A new one, with a network of its own."""
-    simulator: Any = SimpleNamespace(state=_State(), name="description")
+
+def namespace_of(
+    own_state: State, timestep: float, seed: int, *, recording: type = recorder.Recorder
+) -> Any:
+    """A namespace whose networks are known in expected numbers, and begin with a new one.
+
+    Parameters
+    ----------
+    own_state : State
+    timestep : float
+        ms.
+    seed : int
+        Of what is drawn after all.
+    recording : type, optional
+        Of the populations' recorders.
+    """
+    simulator: Any = SimpleNamespace(state=own_state, name=own_state.backend)
     simulator.state.begin(timestep, seed=seed)
     assembly, view = population.views(simulator)
     own = {"_simulator": simulator}
-    record = type("Recorder", (recorder.Recorder,), own)
+    record = type("Recorder", (recording,), own)
     cells = {"_recorder_class": record, "_assembly_class": assembly, "_view_class": view}
     static = static_synapse(simulator.state)
     classes = {
         "Assembly": assembly,
         "PopulationView": view,
-        "Population": type("Population", (population.Population,), {**own, **cells}),
+        "Population": type("Population", (_Population,), {**own, **cells}),
         "Projection": type("Projection", (_Projection,), {**own, "_static_synapse_class": static}),
         "StaticSynapse": static,
         **{n: standard_type(getattr(standard, n)) for n in STANDARD},
@@ -283,6 +316,60 @@ def _namespace(timestep: float, seed: int) -> Any:
     return _Names(**namespace.names(simulator, classes=classes), nestml_cell_type=nestml_cell_type)
 
 
+class _Cells:
+    """Cells of a population, made when somebody looks at one: there can be very many."""
+
+    def __init__(self, cells: Any, first: int) -> None:
+        self._population, self._first = cells, first
+
+    def __len__(self) -> int:
+        return int(self._population.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._cell, range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, int | np.integer):
+            return self._cell(range(len(self))[index])
+        chosen = np.arange(len(self))[index]
+        found = np.empty(chosen.shape, dtype=object)
+        found[:] = [self._cell(int(k)) for k in chosen]
+        return found
+
+    def _cell(self, index: int) -> Any:
+        cell = state.ID(self._first + index)
+        cell.parent = self._population
+        return cell
+
+
+class _Population(population.Population):
+    """A population that knows values, once where they are the same for all cells."""
+
+    def _create_cells(self) -> None:
+        own_state = self._simulator.state
+        parameters = self.celltype.native_parameters
+        parameters.shape = (self.size,)
+        parameters.evaluate(simplify=True)
+        self.parameters = {name: _each(value, self.size) for name, value in parameters.items()}
+        self.check({n: v[:1] if v.strides == (0,) else v for n, v in self.parameters.items()})
+        self.number, self.network = len(own_state.populations), own_state.network
+        self.all_cells = _Cells(self, own_state.add_population(self))
+        self._mask_local = np.broadcast_to(np.True_, self.size)
+        self.first_id = self.all_cells[0]
+        nothing = np.broadcast_to(np.float64(0.0), self.size)
+        self.initial = dict.fromkeys(self.state_variables(), nothing)
+
+    def take_initial(self, variable: str, own: Any, values: Any) -> None:
+        """Nothing runs from them."""
+
+
+def _each(value: Any, size: int) -> NDArray[Any]:
+    """A value for each cell, kept once where it is one for all."""
+    if np.ndim(value) == 0 and isinstance(value, int | float | np.number):
+        return np.broadcast_to(np.float64(value), size)
+    return population.each_value(value, size)
+
+
 class _Names(SimpleNamespace):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -295,6 +382,8 @@ class _Names(SimpleNamespace):
 
 class _Projection(projection.Projection):
     """A projection that knows numbers, and draws only where it must."""
+
+    _is_listed = False  # whether synapses are those that are stored, whatever made them
 
     def can_have(self, synapse_type: Any) -> bool:
         if isinstance(synapse_type, self._static_synapse_class):
@@ -318,10 +407,20 @@ class _Projection(projection.Projection):
         """All synapses, which are drawn now if they have not been."""
         return self._synapses
 
+    def __len__(self) -> int:
+        if "_synapses" in self.__dict__:
+            return int(self._synapses.sources.size)
+        degree = self.degree(self.pre.size, self.post.size)
+        return len(self._synapses.sources) if degree is None else round(degree.mean * self.post.size)
+
+    def store(self, edges: Edges) -> None:
+        """Synapses that were changed: from now on they are these."""
+        self._synapses, self._is_listed = edges, True
+
     def degree(self, n_pre: int, n_post: int) -> Degree | None:
         """In-degree from some of the sources of some of the targets; None if it must be drawn."""
         find = _DEGREES.get(type(self._made_by).__name__)
-        if find is None:
+        if find is None or self._is_listed:
             return None
         excluded = itself(self._made_by, self.pre, self.post)
         if excluded is not None and not np.all(excluded >= 0):
@@ -352,7 +451,8 @@ class _Projection(projection.Projection):
     def values(self, name: str) -> Values:
         """Of the weights or delays."""
         value = self.synapse_type.parameter_space[name]
-        listed = name in (getattr(self._made_by, "column_names", None) or ())
+        columns = getattr(self._made_by, "column_names", None) or ()
+        listed = self._is_listed or name in columns
         if not listed and is_number(value):
             return Values(np.array([number(value)]), np.ones(1))
         if not listed and is_random(value):
@@ -373,10 +473,20 @@ def _within(cells: Any, whole: Any) -> NDArray[np.int64]:
 
 def _quantiles(value: Any) -> Values:
     """Gauss's nodes of the quantile function: a distribution's moments are theirs."""
-    drawn = quantile_function(value.base_value)((NODES + 1) / 2)
+    drawn = value.base_value
+    try:
+        drawn = _quantiles_of(drawn.name, tuple(drawn.parameters.items()))
+    except TypeError:  # parameters that are arrays
+        drawn = quantile_function(drawn)((NODES + 1) / 2)
     for function, argument in value.operations:
         drawn = function(drawn) if argument is None else function(drawn, argument)
     return Values(np.asarray(drawn, float), WEIGHTS / 2)
+
+
+@cache
+def _quantiles_of(name: str, parameters: tuple[tuple[str, float], ...]) -> F64:
+    """Of a distribution that many projections draw from."""
+    return quantile_function(RandomDistribution(name, **dict(parameters)))((NODES + 1) / 2)
 
 
 def _binomial(trials: float, probability: float) -> Degree:

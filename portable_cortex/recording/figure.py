@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 EXCITATORY, INHIBITORY, PUBLISHED = "#1f4e9c", "#c0392b", "#222222"
 MAX_ROWS = 2000  # neurons in the raster
 MAX_DOTS = 60_000
+MOST_LABELS = 60  # beside rows
 RASTER_MS = 500.0  # the end of the recording
 
 
 def draw_activity(recording: Recording, path: Path) -> None:
     """Write a raster of the last 500 ms and the rate distributions as a PNG.
+
+    Of a run that computed rates and has no spikes, the rates with their errors.
 
     Parameters
     ----------
@@ -46,12 +49,15 @@ def draw_activity(recording: Recording, path: Path) -> None:
     ):
         figure = Figure(figsize=(12, 6.5), layout="constrained")
         FigureCanvasAgg(figure)
-        raster, rates = figure.subplots(1, 2, width_ratios=(3, 2))
-        if recording.spike_trains:
-            _raster(raster, recording)
-            _rates(rates, recording)
+        if recording.has_rates_only:
+            _computed(figure.subplots(), recording)
         else:
-            raster.set_title("spikes were not recorded")
+            raster, rates = figure.subplots(1, 2, width_ratios=(3, 2))
+            if recording.spike_trains:
+                _raster(raster, recording)
+                _rates(rates, recording)
+            else:
+                raster.set_title("spikes were not recorded")
         figure.suptitle(_title(recording))
         figure.savefig(path, dpi=120, format="png")
 
@@ -203,4 +209,29 @@ def _rates(axes: Any, recording: Recording) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("firing rate (spikes/s)")
     axes.set_title("rates of single neurons (quartiles, 5–95 %)")
+    axes.legend(loc="best", frameon=False)
+
+
+def _computed(axes: Any, recording: Recording) -> None:
+    """Rates that were computed, with two standard errors, and the published ones."""
+    published = recording.metadata.get("published_rates", {})
+    errors = recording.metadata["rate_errors"]
+    labels = list(recording.populations)
+    rows = np.arange(len(labels))[::-1]
+    for row, (label, rate) in zip(rows, recording.rates().items(), strict=True):
+        axes.errorbar(
+            rate, row, xerr=2 * errors[label], marker="o", color=row_colour(label), capsize=3
+        )
+        if label in published:
+            axes.plot(published[label], row, marker="x", color=PUBLISHED, markersize=8, zorder=4)
+    axes.plot([], [], marker="o", color="0.4", label="computed, with two standard errors")
+    if published:
+        axes.plot([], [], marker="x", linestyle="none", color=PUBLISHED, label="published mean")
+    if len(labels) <= MOST_LABELS:
+        axes.set_yticks(rows, [printable(label) for label in labels])
+    else:
+        axes.set_yticks([])
+        axes.set_ylabel(f"{len(labels)} populations")
+    axes.set_xlim(left=0)
+    axes.set_xlabel("mean firing rate (spikes/s)")
     axes.legend(loc="best", frameon=False)

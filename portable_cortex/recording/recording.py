@@ -84,6 +84,11 @@ class Recording:
         """End of the run, ms."""
         return round(self.t_start + float(self.metadata["duration_ms"]), 9)
 
+    @property
+    def has_rates_only(self) -> bool:
+        """Whether rates were computed, without spikes: ``rate_errors`` are their standard errors."""
+        return not self.spike_trains and "rate_errors" in self.metadata
+
     def spikes(self, population: str) -> Spikes:
         """Spike times (ms) and neuron indices of a population, sorted by time.
 
@@ -134,7 +139,12 @@ class Recording:
             raise UnknownNameError("recorded signal", f"{variable}:{population}", valid) from None
 
     def rates(self) -> dict[str, float]:
-        """Mean firing rate of each recorded population, spikes/s; not a number without neurons."""
+        """Mean firing rate of each recorded population, spikes/s; not a number without neurons.
+
+        Of a run that computed rates and has no spikes, those.
+        """
+        if self.has_rates_only:
+            return {label: float(rate) for label, rate in self.metadata["rates"].items()}
         seconds = (self.t_stop - self.t_start) * 1e-3
         exposures = {label: self.n_neurons[label] * seconds for label in self.spike_trains}
         return {

@@ -117,6 +117,7 @@ def synapse_type(sim, name):
     )
 
 
+@pytest.mark.needs("spikes")
 def test_what_is_claimed_works(backend, sim):
     """All types of the capabilities, in one network that runs."""
     can, v_rest = backend.capabilities, -65.0
@@ -608,6 +609,7 @@ def run(backend, **changes):
     return portable_cortex.run(backend=backend.name, machine="single-thread", **settings)
 
 
+@pytest.mark.needs("spikes")
 def test_microcircuit_runs(backend):
     recording = run(backend)
     expected = scale(PD14, 0.02, 0.02)
@@ -623,6 +625,7 @@ def test_microcircuit_runs(backend):
         np.testing.assert_allclose(times / STEP, np.round(times / STEP), atol=1e-6)
 
 
+@pytest.mark.needs("spikes")
 def test_same_seed_same_run_other_seed_other_run(backend):
     short = {"duration": 100.0, "warmup": 0.0}
     first, again, other = (run(backend, seed=seed, **short) for seed in (3, 3, 4))
@@ -741,6 +744,7 @@ def test_rounded_weights_are_the_same_everywhere(backend):
     assert tables[0][:, 2].sum() == 29.882080078125
 
 
+@pytest.mark.needs("spikes")
 def test_other_models_run(backend):
     recording = portable_cortex.run(
         backend=backend.name,

@@ -6,7 +6,17 @@ Nothing here judges.
 """
 
 from .distances import effect_size, kl, ks, sketch, wasserstein
-from .measurement import LINEAR, LOGARITHM, STATISTICS, Activity, Scale, Statistic, Until, measure
+from .measurement import (
+    LINEAR,
+    LOGARITHM,
+    STATISTICS,
+    Activity,
+    Scale,
+    Statistic,
+    Until,
+    measure,
+    of_rates,
+)
 from .package_statistics import Beside, beside, has_statistics
 from .statistics import LOWEST_FREQUENCY, Spectrum, active_neurons, power_spectrum
 
@@ -28,6 +38,7 @@ __all__ = [
     "kl",
     "ks",
     "measure",
+    "of_rates",
     "power_spectrum",
     "sketch",
     "wasserstein",

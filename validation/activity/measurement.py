@@ -136,11 +136,14 @@ class Activity:
     n_neurons : dict of str to int
     duration : float
         ms.
+    has_means_only : bool
+        Whether a sample is one value, the mean, and nothing is known of its distribution.
     """
 
     samples: Mapping[tuple[str, str], FloatArray]
     n_neurons: Mapping[str, int]
     duration: float
+    has_means_only: bool = False
 
     @classmethod
     def pooled(cls, activities: Sequence[Activity]) -> Activity:
@@ -183,3 +186,16 @@ def measure(recording: Recording, duration: float | None = None) -> Activity:
             tied = sample[np.isfinite(sample)].astype(np.float32).astype(np.float64)
             samples[label, statistic.name] = tied
     return Activity(samples, dict(recording.n_neurons), t_stop - t_start)
+
+
+def of_rates(recording: Recording, duration: float) -> Activity:
+    """What is known of a run that computed rates and has no spikes.
+
+    Parameters
+    ----------
+    recording : Recording
+    duration : float
+        ms, of the activity that it is compared with: rates are there for any.
+    """
+    samples = {(label, "rate"): np.array([rate]) for label, rate in recording.rates().items()}
+    return Activity(samples, dict(recording.n_neurons), duration, has_means_only=True)

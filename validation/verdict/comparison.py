@@ -190,7 +190,8 @@ class Values:
     Attributes
     ----------
     means, distances : array
-        Mean, and KS distance from what is compared with; one a run.
+        Mean, and KS distance from what is compared with; one a run. No distances where nothing is
+        known but means.
     """
 
     means: FloatArray
@@ -242,6 +243,11 @@ def all_tests(
     """Every test that the samples allow, adjusted for their number."""
     values, samples = {}, {}
     for key, yardstick in yardsticks.items():
+        if activities[0].has_means_only:
+            if key in activities[0].samples:
+                means = np.array([float(activity.samples[key][0]) for activity in activities])
+                values[key] = Values(means, np.empty(0))
+            continue
         least = MIN_VALUES if "distribution" in STATISTICS[key[1]].kinds else 1
         every = [activity.samples[key] for activity in activities]
         usable = [sample for sample in every if sample.size >= least]
@@ -282,7 +288,8 @@ def contrasts(
             separate.append(_mean(population, statistic, of_runs.means, yardstick, tail))
             if of_runs.means.size == n_runs:
                 together.setdefault(statistic, []).append(population)
-        if "distribution" in kinds and not 0 < yardstick.means.size < DISTRIBUTION_SEEDS:
+        is_usable = of_runs.distances.size and not 0 < yardstick.means.size < DISTRIBUTION_SEEDS
+        if "distribution" in kinds and is_usable:
             separate.append(_distribution(population, statistic, of_runs.distances, yardstick))
     for statistic, populations in together.items():
         if len(populations) > 1:
@@ -443,7 +450,8 @@ def _distances_of(
 ) -> dict[str, Any]:
     """The distances that decide nothing, where there is a distribution."""
     key = contrast.population, contrast.statistic
-    if contrast.kind == "joint" or "distribution" not in STATISTICS[contrast.statistic].kinds:
+    has_distribution = "distribution" in STATISTICS[contrast.statistic].kinds
+    if contrast.kind == "joint" or not has_distribution or key not in samples:
         return {}
     pair = samples[key], yardsticks[key].sample
     return {"wasserstein": wasserstein(*pair), "kl": kl(*pair), "effect_size": effect_size(*pair)}

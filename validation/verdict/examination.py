@@ -18,7 +18,7 @@ from portable_cortex.errors import InvalidValueError, OutputError, PortableCorte
 from portable_cortex.host.untrusted import printable
 from portable_cortex.theory import Prediction
 
-from ..activity import Activity, Beside, beside, has_statistics, measure
+from ..activity import Activity, Beside, beside, has_statistics, measure, of_rates
 from ..formats import find_runs, is_run, load_sound
 from .comparison import Comparison, SelfCheck, Verdict, compare, self_check
 from .pairwise import Pairing, compare_recordings, identical, pair
@@ -27,6 +27,7 @@ from .reference import Reference, conditions, fitting_reference, load_reference,
 from .settings import (
     Runs,
     differences_from_reference,
+    differences_of_conditions,
     differences_of_parameters,
     no_reference,
     not_one_network,
@@ -174,6 +175,8 @@ def _examine(folders: Sequence[str | Path], named: str | None, progress: Progres
     obstacle = not_one_network(runs)
     if obstacle:
         return Validation(names, _undecided(obstacle, named or "", runs.length), runs.first)
+    if any(recording.has_rates_only for recording in runs.recordings):
+        return _of_rates(runs, named, progress)
     if named is None or named in reference_names() or not _holds_runs(Path(named)):
         reference = load_reference(named) if named is not None else _fitting(runs.first)
         validation = _against_reference(runs, reference, progress)
@@ -188,6 +191,46 @@ def _examine(folders: Sequence[str | Path], named: str | None, progress: Progres
             return Validation(names, _undecided(str(error), named, runs.length), runs.first)
         validation = _against_reference(runs, reference, progress)
     return _qualified(validation, runs, named)
+
+
+def _of_rates(runs: Runs, named: str | None, progress: Progress) -> Validation:
+    """A run that computed rates, without spikes, beside those of a reference's seeds."""
+
+    def undecided(reason: str) -> Validation:
+        return Validation(runs.folders, _undecided(reason, named or ""), runs.first)
+
+    if len(runs.folders) > 1:
+        return undecided(
+            "rates that were computed are the same for any seed: validate such a run alone"
+        )
+    if named is None or named in reference_names() or not _holds_runs(Path(named)):
+        reference = load_reference(named) if named is not None else _fitting(runs.first)
+    elif is_run(Path(named)):
+        return undecided(
+            f"rates that were computed are compared with how much seeds differ, and {named} is one "
+            "run: name a reference, or a folder of five runs or more"
+        )
+    else:
+        try:
+            reference = _reference_of(named, LONGEST_REFERENCE, progress)
+        except OutputError as error:
+            return undecided(str(error))
+    if reference is None:
+        return undecided(no_reference(runs.first))
+    activity = of_rates(runs.first, reference.durations[-1])
+    comparison = compare([activity], reference)
+    if comparison.verdict is not Verdict.UNDECIDED:
+        reason = f"{comparison.reason}; other statistics could not be told, without spikes"
+        comparison = replace(comparison, reason=reason)
+    return Validation(
+        runs.folders,
+        _doubted(comparison, runs.recordings),
+        runs.first,
+        activity,
+        reference,
+        notes=differences_of_conditions(runs, reference),
+        theory=predicted(runs.first),
+    )
 
 
 def _holds_runs(path: Path) -> bool:
@@ -292,6 +335,11 @@ def _unrecorded(runs: Runs) -> str:
     silent = [f for f, r in zip(runs.folders, runs.recordings, strict=True) if not r.spike_trains]
     if not silent:
         return ""
+    if any(recording.has_rates_only for recording in runs.recordings):
+        return (
+            f"{printable(silent[0])} has rates that were computed, and no spikes: it can be "
+            "validated, and others cannot against it"
+        )
     more = f" (and of {len(silent) - 1} more)" if len(silent) > 1 else ""
     return (
         f"the spikes of {printable(silent[0])}{more} were not recorded: run it again, recording "

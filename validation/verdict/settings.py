@@ -129,14 +129,7 @@ def _shown(settings: Mapping[str, Any], name: str) -> str:
 
 def differences_from_reference(runs: Runs, reference: Reference, covered: float) -> tuple[str, ...]:
     """What a reader must know of runs that are compared with a reference over `covered` ms."""
-    recording, notes = runs.first, []
-    wanted = reference.provenance.get("conditions")
-    if isinstance(wanted, dict):
-        stated = conditions(sound_metadata(recording))
-        if stated["model"] is None:
-            notes.append("it is not stated of which model, and with which parameters, this is")
-        else:
-            notes += _unlike(differing(stated, wanted), stated, wanted)
+    recording, notes = runs.first, [*differences_of_conditions(runs, reference)]
     warmup = reference.provenance.get("warmup_ms")
     if warmup is not None and recording.t_start != warmup:
         notes.append(f"the warm-up was {recording.t_start:g} ms, and {warmup} in the reference")
@@ -146,6 +139,17 @@ def differences_from_reference(runs: Runs, reference: Reference, covered: float)
     if covered < runs.length - 1e-6:
         notes.append(f"the first {covered:g} ms were compared: the longest that the reference has")
     return tuple(notes)
+
+
+def differences_of_conditions(runs: Runs, reference: Reference) -> tuple[str, ...]:
+    """In what the network of runs is another than that of a reference."""
+    wanted = reference.provenance.get("conditions")
+    if not isinstance(wanted, dict):
+        return ()
+    stated = conditions(sound_metadata(runs.first))
+    if stated["model"] is None:
+        return ("it is not stated of which model, and with which parameters, this is",)
+    return tuple(_unlike(differing(stated, wanted), stated, wanted))
 
 
 def differences_of_parameters(a: Recording, b: Recording) -> tuple[str, ...]:

@@ -1,0 +1,196 @@
+"""What the populations of a network receive: linear in their rates, whatever neurons they have.
+
+By receptor, a neuron gets the sum of many independent trains of spikes. Of that sum two moments
+count: the mean, and the square that makes its fluctuation; one train of spikes has the same two, with
+an effective weight. A neuron's own in-degrees, weights and presynaptic rates move its mean input: that
+spread over the neurons of a population is the third thing that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from portable_cortex.errors import UnsupportedError
+from portable_cortex.pynn.description import Cells, Description, Synapses
+
+F64 = NDArray[np.float64]
+RECEPTORS = 2  # of a neuron that get spikes, at most: axes of a table
+
+
+@dataclass(frozen=True)
+class Received:
+    """Inputs of populations, by population and receptor, shape (n, 2).
+
+    Attributes
+    ----------
+    mean : array
+        Sum of rate and weight, spikes/s times nA, uS or mV; 0 where a receptor gets nothing.
+    weight : array
+        The effective weight, of the same trains.
+    spread : array
+        Standard deviation of the mean over the neurons of a population.
+    """
+
+    mean: F64
+    weight: F64
+    spread: F64
+
+
+@dataclass(frozen=True)
+class Population:
+    """Equal neurons.
+
+    Attributes
+    ----------
+    label : str
+    cells : Cells
+        Of the description.
+    receptors : tuple of str
+        Those that get spikes, in order.
+    signs : tuple of int
+        Of their weights.
+    weights : tuple of (float, float)
+        The least and the largest magnitude that an effective weight can have, by receptor.
+    """
+
+    label: str
+    cells: Cells
+    receptors: tuple[str, ...]
+    signs: tuple[int, ...]
+    weights: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    r"""The inputs of all populations as functions of their rates.
+
+    With in-degrees K, weights J and presynaptic rates :math:`\nu`: the mean is
+    :math:`\sum K\langle J\rangle\nu`, the square :math:`\sum K\langle J^2\rangle\nu`, and the
+    variance over neurons :math:`\sum K(\langle J^2\rangle\langle\nu^2\rangle - \langle J\rangle^2
+    \nu^2) + \mathrm{var}(K)\langle J\rangle^2\nu^2`.
+
+    Attributes
+    ----------
+    populations : tuple of Population
+    means, squares, losses : tuple of sparse array, one for each receptor, shape (n, n)
+        Coefficients of rates, of mean squares of rates, and of squares of mean rates.
+    outside : array, shape (3, n, 2)
+        Mean, square and variance of what comes from sources.
+    """
+
+    populations: tuple[Population, ...]
+    means: tuple[sparse.csr_array, ...]
+    squares: tuple[sparse.csr_array, ...]
+    losses: tuple[sparse.csr_array, ...]
+    outside: F64
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the populations."""
+        return tuple(p.label for p in self.populations)
+
+    def received(self, rates: F64, squares: F64) -> Received:
+        """What populations get while they fire.
+
+        Parameters
+        ----------
+        rates, squares : array, shape (n,)
+            Mean over neurons of rates, spikes/s, and of their squares.
+        """
+        mean, square, variance = self.outside.copy()
+        for k in range(RECEPTORS):
+            mean[:, k] += self.means[k] @ rates
+            square[:, k] += self.squares[k] @ rates
+            variance[:, k] += self.squares[k] @ squares + self.losses[k] @ rates**2
+        weight = np.divide(square, mean, out=np.zeros_like(mean), where=mean > 0)
+        return Received(mean, weight, np.sqrt(np.maximum(variance, 0.0)))
+
+
+def inputs_of(description: Description) -> Inputs:
+    """What the populations of neurons of a description receive.
+
+    Raises
+    ------
+    UnsupportedError
+        For input that is not stationary, neurons of a population that are not equal, weights of
+        both signs at one receptor, and spikes at more than two receptors.
+    """
+    description.check_stationary()
+    names = {place: label for label, place in description.labels.items()}
+    neurons = [k for k, cells in enumerate(description.populations) if not cells.is_source]
+    if not neurons:
+        raise UnsupportedError("there is no population of neurons, whose rates could be computed")
+    place = {k: i for i, k in enumerate(neurons)}
+    labels = [names.get(k, description.populations[k].label) for k in neurons]
+    populations = [
+        _population(label, description.populations[k], [s for s in description.synapses if s.target == k])
+        for k, label in zip(neurons, labels, strict=True)
+    ]
+    n = len(neurons)
+    entries: list[list[tuple[int, int, float, float, float]]] = [[] for _ in range(RECEPTORS)]
+    outside = np.zeros((3, n, RECEPTORS))
+    for s in description.synapses:
+        i = place[s.target]
+        receptor = populations[i].receptors.index(s.receptor)
+        mean, square = _moments(s)
+        degree, excess = s.in_degree.mean, s.in_degree.variance - s.in_degree.mean
+        if s.source in place:
+            entries[receptor].append(
+                (i, place[s.source], degree * mean, degree * square, excess * mean**2)
+            )
+            continue
+        rates = np.asarray(description.populations[s.source].parameters["rate"], float)
+        rate, square_rate = float(rates.mean()), float(np.mean(rates**2))
+        outside[0, i, receptor] += degree * mean * rate
+        outside[1, i, receptor] += degree * square * rate
+        outside[2, i, receptor] += degree * square * square_rate + excess * (mean * rate) ** 2
+    return Inputs(
+        tuple(populations),
+        *(tuple(_matrix(rows, column, n) for rows in entries) for column in (2, 3, 4)),
+        outside,
+    )
+
+
+def _matrix(rows: Sequence[tuple[int, int, float, float, float]], column: int, n: int) -> sparse.csr_array:
+    table = np.array(rows, float).reshape(-1, 5)
+    where = table[:, 0].astype(int), table[:, 1].astype(int)
+    return sparse.coo_array((table[:, column], where), shape=(n, n)).tocsr()
+
+
+def _moments(synapses: Synapses) -> tuple[float, float]:
+    """Mean magnitude and mean square of weights."""
+    values, probabilities = synapses.weights
+    return abs(float(probabilities @ values)), float(probabilities @ values**2)
+
+
+def _population(label: str, cells: Cells, synapses: Sequence[Synapses]) -> Population:
+    for name, values in cells.parameters.items():
+        if np.any(values != values[0]):
+            raise UnsupportedError(
+                f"the neurons of a population are taken as equal, and {name} of {label} differs from "
+                "neuron to neuron: make a population of each value"
+            )
+    used = [r for r in cells.celltype.receptor_types if any(s.receptor == r for s in synapses)]
+    if len(used) > RECEPTORS:
+        raise UnsupportedError(
+            f"{label} gets spikes at {', '.join(used)}: tables have {RECEPTORS} axes, so that at "
+            f"most {RECEPTORS} receptors can get some"
+        )
+    signs, ranges = [], []
+    for receptor in used:
+        found = [s for s in synapses if s.receptor == receptor]
+        all_signs = {int(sign) for s in found for sign in np.unique(np.sign(s.weights.values))} - {0}
+        if len(all_signs) != 1:
+            raise UnsupportedError(
+                f"the weights at receptor {receptor} of {label} must all be of one sign, and "
+                + ("are all 0" if not all_signs else "are of both")
+            )
+        ratios = [square / mean for mean, square in map(_moments, found) if mean > 0]
+        signs.append(all_signs.pop())
+        ranges.append((min(ratios), max(ratios)))
+    return Population(label, cells, tuple(used), tuple(signs), tuple(ranges))

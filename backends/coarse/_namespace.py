@@ -1,0 +1,212 @@
+"""The PyNN namespace of the ``coarse`` backend: networks in expected numbers, and their solution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portable_cortex.errors import ModelError, SimulationError, UnsupportedError
+from portable_cortex.host.clock import Clock
+from portable_cortex.pynn import description, namespace, recorder
+from portable_cortex.registry import load_backend
+from portable_cortex.support import refusal
+
+from ._inputs import Inputs, inputs_of
+from ._library import Responses, Tables, Theory, Told
+from ._solver import Solution, solved
+
+F64 = NDArray[np.float64]
+SOME = 5.0  # spikes/s: where nothing better is known, rates are looked for from here
+ROUGH = 1e-2  # difference to which theory says where to begin
+OTHERS = 2  # states from where it is looked for again, with each rate up to
+AWAY = 1.25  # times as high or as low: tables are known there
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was computed of a network.
+
+    Attributes
+    ----------
+    inputs : Inputs
+    solution : Solution
+    again : tuple of float
+        For each of the other states from which it was looked for, the largest difference, relative
+        to 1 spike/s and the rate, of what was found; not a number where nothing was.
+    responses : Responses
+    clock : Clock
+    """
+
+    inputs: Inputs
+    solution: Solution
+    again: tuple[float, ...]
+    responses: Responses
+    clock: Clock
+
+
+class Recorder(recorder.Recorder):
+    """There is nothing that depends on time."""
+
+    def record(self, variables: Any, ids: Any, *args: Any, **kwargs: Any) -> None:
+        """Refused."""
+        shown = variables if isinstance(variables, str) else ", ".join(variables)
+        raise refusal(
+            "coarse",
+            "spikes",
+            f"record {shown} of {self.population.label}",
+            "After run(), sim.rates() gives the rates of all populations",
+        )
+
+
+class State(description.State):
+    """One network, and what was found of it."""
+
+    backend = "coarse"
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+        super().__init__()
+
+    def begin(self, *arguments: Any, **named: Any) -> None:
+        """Forget the network."""
+        super().begin(*arguments, **named)
+        self.inputs: Inputs | None = None
+        self.found: Found | None = None
+
+    def touch(self, what: str, *, structure: bool = False) -> None:
+        """What was found is of another network."""
+        self.inputs = self.found = None
+
+    def prepare(self) -> None:
+        """Look at the network."""
+        if self.inputs is None:
+            labelled = {str(p.label): p for p in self.populations}
+            self.inputs = inputs_of(description.taken(self, labelled))
+
+    def advance(self, steps: int) -> None:
+        """Time goes on, in which nothing changes."""
+        if steps:
+            self.solve(lambda fraction, detail: None)
+        self.step += steps
+
+    def restore(self) -> None:
+        """Nothing has moved."""
+
+    def solve(self, told: Told) -> Found:
+        """Find the stationary state, unless it is known."""
+        if self.found is None:
+            self.prepare()
+            assert self.inputs is not None
+            self.found = found(self.inputs, self._start(), self.dt, self.options, told)
+        return self.found
+
+    def _start(self) -> F64:
+        """From where the rates are looked for: where theory has them, if it knows the neurons."""
+        assert self.inputs is not None
+        some = np.full(len(self.inputs.populations), SOME)
+        try:
+            return solved(self.inputs, Theory.of(self.inputs), some, tolerance=ROUGH, nodes=1).rates
+        except (UnsupportedError, SimulationError):
+            return some
+
+
+def found(
+    inputs: Inputs, start: F64, timestep: float, options: Mapping[str, Any], told: Told
+) -> Found:
+    """The stationary state of a network."""
+    clock = Clock()
+
+    guess = np.maximum(start, 0.1)
+    responses: Responses
+    if options["library"] == "theory":
+        responses = Theory.of(inputs)
+    else:
+        responses = Tables.of(
+            inputs,
+            inputs.received(guess, guess**2),
+            timestep=timestep,
+            spacing=options["spacing"],
+            point_seconds=options["point_seconds"],
+            workers=options["threads"],
+            told=told,
+        )
+
+    def interpolation() -> float:
+        errors = [t.get("interpolation_error") or 0.0 for t in responses.details().get("tables", ())]
+        return max(errors, default=0.0)
+
+    def of_updates(number: int, size: float) -> None:
+        told(None, f"update {number}: the two sides differ by {size:.1g}")
+
+    with clock("solve"):
+        solution = solved(inputs, responses, start, interpolation=interpolation, told=of_updates)
+        rng = np.random.default_rng(1)
+        again = []
+        for _ in range(OTHERS):
+            other = solution.rates * AWAY ** rng.uniform(-1, 1, start.size)
+            try:
+                rates = solved(inputs, responses, other, told=of_updates).rates
+            except SimulationError:
+                rates = np.full(start.size, np.nan)
+            again.append(float(np.max(np.abs(rates - solution.rates) / (1.0 + solution.rates))))
+    return Found(inputs, solution, tuple(again), responses, clock)
+
+
+def namespace_with(options: Mapping[str, Any]) -> Any:
+    """A namespace whose ``setup()`` starts from these options.
+
+    Parameters
+    ----------
+    options : mapping
+        ``library``, ``spacing``, ``point_seconds``, ``threads``.
+    """
+    state = State(options)
+    sim = description.namespace_of(state, 0.1, 1, recording=Recorder)
+
+    def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
+        """Start a new network; see PyNN's ``setup``.
+
+        Parameters
+        ----------
+        timestep : float
+            ms: of the neurons that are simulated for tables.
+        min_delay : float or "auto"
+            ms.
+        **extra
+            ``max_delay`` (ms); ``rng_seed``, an integer from 0, of what is drawn after all;
+            ``library``, ``spacing``, ``point_seconds`` and ``threads``, as the backend's options.
+
+        Returns
+        -------
+        int
+            0, the rank of the only process.
+
+        Raises
+        ------
+        InvalidValueError
+            For a seed or an option that cannot be.
+        """
+        namespace.check_setup("coarse", timestep, min_delay, extra)
+        own = {name: extra[name] for name in options if name in extra}
+        state.options = vars(load_backend("coarse").Options.of({**options, **own}))
+        state.begin(timestep, min_delay, extra.get("max_delay", "auto"), extra.get("rng_seed", 1))
+        return 0
+
+    def rates() -> dict[str, float]:
+        """Stationary rates of all populations, by label, spikes/s: after ``run()``.
+
+        Raises
+        ------
+        ModelError
+            Before.
+        """
+        if state.found is None:
+            raise ModelError("there are no rates yet: call run() first")
+        return dict(zip(state.found.inputs.labels, state.found.solution.rates.tolist(), strict=True))
+
+    sim.setup, sim.rates = setup, rates
+    return sim

@@ -1,0 +1,91 @@
+"""Processes that simulate isolated neurons, one a core."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+
+from portable_cortex.errors import SimulationError
+from portable_cortex.host.interruption import shielded
+
+from ._isolated import Trial
+
+COMMAND = (sys.executable, "-P", "-m", "portable_cortex.backends.coarse._isolated")
+
+
+def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[int]]]:
+    """Number of a trial, and the spikes of its points, as each ends.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+    workers : int
+        Processes at once.
+
+    Raises
+    ------
+    SimulationError
+        If one fails.
+    """
+    waiting: SimpleQueue[int | None] = SimpleQueue()
+    done: SimpleQueue[tuple[int, list[int] | str]] = SimpleQueue()
+    n = min(workers, len(trials))
+    for number in [*range(len(trials)), *[None] * n]:
+        waiting.put(number)
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        with shielded():
+            processes += [_started() for _ in range(n)]
+        for process in processes:
+            threading.Thread(
+                target=_serve, args=(process, trials, waiting.get, done.put), daemon=True
+            ).start()
+        for _ in trials:
+            number, answer = done.get()
+            if isinstance(answer, str):
+                raise SimulationError(f"isolated neurons could not be simulated: {answer}")
+            yield number, answer
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+
+
+def _started() -> subprocess.Popen[str]:
+    # a group of its own: Ctrl-C reaches it through this process
+    return subprocess.Popen(
+        COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _serve(
+    process: subprocess.Popen[str],
+    trials: Sequence[Trial],
+    take: Callable[[], int | None],
+    give: Callable[[tuple[int, list[int] | str]], None],
+) -> None:
+    """Let a process do trials until none is left."""
+    assert process.stdin is not None and process.stdout is not None
+    while (number := take()) is not None:
+        try:
+            process.stdin.write(trials[number].to_json() + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            answer = json.loads(line) if line else {"error": "their process has ended"}
+        except (OSError, ValueError) as error:  # it was killed, or wrote something else
+            answer = {"error": str(error)}
+        give((number, answer.get("spikes", answer.get("error", "no answer"))))
+        if "error" in answer:
+            return
