@@ -90,7 +90,7 @@ def missing_type(backend: Backend, kind: str, name: str) -> str:
     Examples
     --------
     >>> missing_type(load_backend("mock"), "cell type", "GIF_cond_exp")
-    "backend 'mock' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron"
+    "backend 'mock' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron, coarse"
     """
     of = KINDS[kind][1]
     if name in of(backend.capabilities):
@@ -110,7 +110,7 @@ def missing_name(backend: Backend, name: str) -> str:
     Examples
     --------
     >>> missing_name(load_backend("spinnaker"), "GIF_cond_exp")
-    "backend 'spinnaker' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron"
+    "backend 'spinnaker' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron, coarse"
     """
     for kind, (standard, _) in KINDS.items():
         if name in standard:

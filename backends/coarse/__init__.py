@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -46,7 +47,9 @@ class CoarseBackend(Backend):
     """Mean rates of populations in equilibrium, from tabulated responses of their neurons."""
 
     name = "coarse"
-    summary = "no spikes: stationary rates, from tabulated responses of neurons, solved to equilibrium"
+    summary = (
+        "no spikes: stationary rates, from tabulated responses of neurons, solved to equilibrium"
+    )
     module = "numba"
     distributions = ("numba", "llvmlite")
     Options = CoarseOptions
@@ -109,8 +112,14 @@ class CoarseBackend(Backend):
 
     def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
         """Find the stationary state; it is there for any duration."""
-        sim.state.solve(progress)
+        began = time.perf_counter()
+        tables = sim.state.solve(progress).responses.seconds
+        self._phases = {"tables": tables, "simulate": time.perf_counter() - began - tables}
         progress(1.0)
+
+    def phases(self) -> Mapping[str, float]:
+        """Simulating neurons for tables, apart from the rest of ``simulate``."""
+        return self._phases
 
     def rates(self, sim: Any) -> Mapping[str, Rate]:
         """Of all populations, with standard errors."""

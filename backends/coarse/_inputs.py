@@ -1,9 +1,9 @@
 """What the populations of a network receive: linear in their rates, whatever neurons they have.
 
 By receptor, a neuron gets the sum of many independent trains of spikes. Of that sum two moments
-count: the mean, and the square that makes its fluctuation; one train of spikes has the same two, with
-an effective weight. A neuron's own in-degrees, weights and presynaptic rates move its mean input: that
-spread over the neurons of a population is the third thing that is known.
+count: the mean, and the square that makes its fluctuation. One train of spikes with an effective
+weight has the same two. A neuron's own in-degrees, weights and presynaptic rates move its mean
+input: that spread over the neurons of a population is the third thing that is known.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def inputs_of(description: Description) -> Inputs:
     place = {k: i for i, k in enumerate(neurons)}
     labels = [names.get(k, description.populations[k].label) for k in neurons]
     populations = [
-        _population(label, description.populations[k], [s for s in description.synapses if s.target == k])
+        _population(
+            label, description.populations[k], [s for s in description.synapses if s.target == k]
+        )
         for k, label in zip(neurons, labels, strict=True)
     ]
     n = len(neurons)
@@ -149,14 +151,15 @@ def inputs_of(description: Description) -> Inputs:
         outside[0, i, receptor] += degree * mean * rate
         outside[1, i, receptor] += degree * square * rate
         outside[2, i, receptor] += degree * square * square_rate + excess * (mean * rate) ** 2
-    return Inputs(
-        tuple(populations),
-        *(tuple(_matrix(rows, column, n) for rows in entries) for column in (2, 3, 4)),
-        outside,
+    means, squares, losses = (
+        tuple(_matrix(rows, column, n) for rows in entries) for column in (2, 3, 4)
     )
+    return Inputs(tuple(populations), means, squares, losses, outside)
 
 
-def _matrix(rows: Sequence[tuple[int, int, float, float, float]], column: int, n: int) -> sparse.csr_array:
+def _matrix(
+    rows: Sequence[tuple[int, int, float, float, float]], column: int, n: int
+) -> sparse.csr_array:
     table = np.array(rows, float).reshape(-1, 5)
     where = table[:, 0].astype(int), table[:, 1].astype(int)
     return sparse.coo_array((table[:, column], where), shape=(n, n)).tocsr()
@@ -172,8 +175,8 @@ def _population(label: str, cells: Cells, synapses: Sequence[Synapses]) -> Popul
     for name, values in cells.parameters.items():
         if np.any(values != values[0]):
             raise UnsupportedError(
-                f"the neurons of a population are taken as equal, and {name} of {label} differs from "
-                "neuron to neuron: make a population of each value"
+                f"the neurons of a population are taken as equal, and {name} of {label} differs "
+                "from neuron to neuron: make a population of each value"
             )
     used = [r for r in cells.celltype.receptor_types if any(s.receptor == r for s in synapses)]
     if len(used) > RECEPTORS:
@@ -184,7 +187,9 @@ def _population(label: str, cells: Cells, synapses: Sequence[Synapses]) -> Popul
     signs, ranges = [], []
     for receptor in used:
         found = [s for s in synapses if s.receptor == receptor]
-        all_signs = {int(sign) for s in found for sign in np.unique(np.sign(s.weights.values))} - {0}
+        all_signs = {int(sign) for s in found for sign in np.unique(np.sign(s.weights.values))} - {
+            0
+        }
         if len(all_signs) != 1:
             raise UnsupportedError(
                 f"the weights at receptor {receptor} of {label} must all be of one sign, and "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,16 @@ Told = Callable[[float | None, str], None]
 
 
 class Responses(Protocol):
-    """The rates of neurons as functions of their input."""
+    """The rates of neurons as functions of their input.
+
+    Attributes
+    ----------
+    seconds : float
+        That it took to simulate neurons.
+    """
+
+    @property
+    def seconds(self) -> float: ...
 
     def rates(self, populations: NDArray[np.int64], means: F64, weights: F64) -> tuple[F64, F64]:
         """Of neurons of some populations: spikes/s, and relative standard errors.
@@ -42,6 +52,9 @@ class Responses(Protocol):
         means, weights : array, shape (n, 2)
             See `_inputs.Received`.
         """
+
+    def interpolation_error(self) -> tuple[float, int]:
+        """Relative error of rates beyond those given, and in how many places it was measured."""
 
     def details(self) -> Mapping[str, Any]:
         """What there is to know about them, for ``run.json``."""
@@ -61,6 +74,10 @@ class Tables:
         The table of each.
     workers : int
     told : callable
+    made : int
+        Tiles that were simulated.
+    seconds : float
+        What that took.
     """
 
     tables: list[Table]
@@ -68,6 +85,7 @@ class Tables:
     workers: int
     told: Told
     made: int = 0
+    seconds: float = 0.0
 
     @classmethod
     def of(
@@ -150,20 +168,26 @@ class Tables:
                 "network has no stationary state near to where it was looked for, or its input "
                 "fluctuates little for its mean; widen the option spacing"
             )
+        began = time.perf_counter()
         trials = [table.trial(place) for table, place in wanted]
         for done, (number, spikes) in enumerate(answers(trials, self.workers), 1):
             table, place = wanted[number]
             table.add(place, spikes)
-            self.told(
-                None, f"simulating isolated neurons: {done} of {len(trials)} parts of tables"
-            )
+            self.told(None, f"simulating isolated neurons: {done} of {len(trials)} parts of tables")
+        self.seconds += time.perf_counter() - began
+
+    def interpolation_error(self) -> tuple[float, int]:
+        """Relative, of what lies between points, beyond that of chance; and in how many places."""
+        squares = np.concatenate([table.checked() for table in self.tables])
+        error = float(np.sqrt(max(squares.mean(), 0.0))) if squares.size else 0.0
+        return error, squares.size
 
     def details(self) -> Mapping[str, Any]:
         """Numbers of points and of what is known of errors."""
-        found = []
-        for table in self.tables:
-            error, checked = table.between()
-            found.append(
+        error, places = self.interpolation_error()
+        return {
+            "library": "simulated",
+            "tables": [
                 {
                     "neuron": table.settings.kind.celltype,
                     "key": table.settings.key,
@@ -171,11 +195,13 @@ class Tables:
                     "weights": [list(w) for w in table.settings.weights],
                     "points": int(sum(tile.size for tile in table.tiles.values())),
                     "neuron_seconds_a_point": table.settings.point_seconds,
-                    "interpolation_error": None if np.isnan(error) else error,
-                    "checked_at": checked,
                 }
-            )
-        return {"library": "simulated", "tables": found, "parts_made": self.made}
+                for table in self.tables
+            ],
+            "interpolation_error": error,
+            "checked_at": places,
+            "parts_made": self.made,
+        }
 
 
 def kind_of(population: Population, timestep: float) -> Kind:
@@ -216,6 +242,7 @@ class Theory:
     charge: F64
     tau_syn: F64
     current: F64
+    seconds: ClassVar[float] = 0.0
 
     @classmethod
     def of(cls, inputs: Inputs) -> Theory:
@@ -266,6 +293,10 @@ class Theory:
         root = (each * np.sqrt(tau_syn)).sum(axis=1) / np.where(square > 0, square, 1.0)
         found = rate(own, Input(mean, np.sqrt(square), root**2))
         return found, np.zeros(len(means))
+
+    def interpolation_error(self) -> tuple[float, int]:
+        """See `Responses`: a formula has none."""
+        return 0.0, 0
 
     def details(self) -> Mapping[str, Any]:
         """That it is theory."""

@@ -1,4 +1,4 @@
-"""The PyNN namespace of the ``coarse`` backend: networks in expected numbers, and their solution."""
+"""The PyNN namespace of the ``coarse`` backend: expected numbers, and their solution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.errors import ModelError, SimulationError, UnsupportedError
-from portable_cortex.host.clock import Clock
 from portable_cortex.pynn import description, namespace, recorder
 from portable_cortex.registry import load_backend
 from portable_cortex.support import refusal
@@ -38,14 +37,12 @@ class Found:
         For each of the other states from which it was looked for, the largest difference, relative
         to 1 spike/s and the rate, of what was found; not a number where nothing was.
     responses : Responses
-    clock : Clock
     """
 
     inputs: Inputs
     solution: Solution
     again: tuple[float, ...]
     responses: Responses
-    clock: Clock
 
 
 class Recorder(recorder.Recorder):
@@ -118,8 +115,6 @@ def found(
     inputs: Inputs, start: F64, timestep: float, options: Mapping[str, Any], told: Told
 ) -> Found:
     """The stationary state of a network."""
-    clock = Clock()
-
     guess = np.maximum(start, 0.1)
     responses: Responses
     if options["library"] == "theory":
@@ -135,25 +130,20 @@ def found(
             told=told,
         )
 
-    def interpolation() -> float:
-        errors = [t.get("interpolation_error") or 0.0 for t in responses.details().get("tables", ())]
-        return max(errors, default=0.0)
-
     def of_updates(number: int, size: float) -> None:
         told(None, f"update {number}: the two sides differ by {size:.1g}")
 
-    with clock("solve"):
-        solution = solved(inputs, responses, start, interpolation=interpolation, told=of_updates)
-        rng = np.random.default_rng(1)
-        again = []
-        for _ in range(OTHERS):
-            other = solution.rates * AWAY ** rng.uniform(-1, 1, start.size)
-            try:
-                rates = solved(inputs, responses, other, told=of_updates).rates
-            except SimulationError:
-                rates = np.full(start.size, np.nan)
-            again.append(float(np.max(np.abs(rates - solution.rates) / (1.0 + solution.rates))))
-    return Found(inputs, solution, tuple(again), responses, clock)
+    solution = solved(inputs, responses, start, told=of_updates)
+    rng = np.random.default_rng(1)
+    again = []
+    for _ in range(OTHERS):
+        other = solution.rates * AWAY ** rng.uniform(-1, 1, start.size)
+        try:
+            rates = solved(inputs, responses, other, told=of_updates).rates
+        except SimulationError:
+            rates = np.full(start.size, np.nan)
+        again.append(float(np.max(np.abs(rates - solution.rates) / (1.0 + solution.rates))))
+    return Found(inputs, solution, tuple(again), responses)
 
 
 def namespace_with(options: Mapping[str, Any]) -> Any:
@@ -206,7 +196,9 @@ def namespace_with(options: Mapping[str, Any]) -> Any:
         """
         if state.found is None:
             raise ModelError("there are no rates yet: call run() first")
-        return dict(zip(state.found.inputs.labels, state.found.solution.rates.tolist(), strict=True))
+        return dict(
+            zip(state.found.inputs.labels, state.found.solution.rates.tolist(), strict=True)
+        )
 
     sim.setup, sim.rates = setup, rates
     return sim

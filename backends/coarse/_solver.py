@@ -40,7 +40,7 @@ FLOOR = 1e-3  # spikes/s: lower rates need not be known relative to themselves
 
 @dataclass(frozen=True)
 class Solution:
-    """A stationary state.
+    r"""A stationary state.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Solution:
     step : float
         Of an update.
     history : tuple of float
-        The largest difference of :math:`F(\\nu)` and :math:`\\nu`, update by update.
+        The largest difference of :math:`F(\nu)` and :math:`\nu`, update by update.
     """
 
     rates: F64
@@ -67,7 +67,6 @@ def solved(
     *,
     tolerance: float = TOLERANCE,
     nodes: int = NODES,
-    interpolation: Callable[[], float] = lambda: 0.0,
     told: Callable[[int, float], None] = lambda n, size: None,
 ) -> Solution:
     """The stationary state to which rates go from `start`.
@@ -82,8 +81,6 @@ def solved(
         Of rates, relative to 1 spike/s and the rate.
     nodes : int
         Of the average over the neurons of a population, for each receptor.
-    interpolation : callable
-        Relative error of responses beyond that of chance, when all is known.
     told : callable
         Given the number of updates, and how far apart the two sides are.
 
@@ -110,7 +107,7 @@ def solved(
             break
         if size < tolerance:
             gains = _gains(inputs, responses, rates, squares, nodes)
-            own = np.hypot(errors, interpolation()) * caused
+            own = np.hypot(errors, responses.interpolation_error()[0]) * caused
             return Solution(rates, _propagated(gains, own), step, tuple(history))
         worse = len(history) > 1 and size > WORSE * history[-2]
         if worse or number % RENEWED == RENEWED - 1:

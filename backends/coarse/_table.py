@@ -19,7 +19,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ NEURONS = 100  # of a point
 TILE = 4  # points along a side of a tile
 REACH = 2  # points to each side of a place that are looked at
 WIDTH = REACH + 0.75  # distance in points at which one no longer counts
+LEAST_SPIKES = 100  # where a table is checked
 CHECKED = 4  # times the neurons of a point: of the one in a tile by which it is checked
 
 
@@ -250,12 +251,14 @@ class Table:
         corner = np.floor(places).astype(np.int64)
         inside = places - corner
         logarithm, error = np.zeros(len(means)), np.zeros(len(means))
-        for i, j in itertools.product(range(2 if self.axes > 0 else 1), range(2 if self.axes > 1 else 1)):
+        for i, j in itertools.product(
+            range(2 if self.axes > 0 else 1), range(2 if self.axes > 1 else 1)
+        ):
             share = np.ones(len(means))
             for k, side in enumerate((i, j)):
                 if k < self.axes:
                     share *= inside[:, k] if side else 1 - inside[:, k]
-            point = corner + (i, j)
+            point = corner + np.array([i, j])
             at = tuple((point - fits.origin).T)
             terms = self._terms([*(places - point).T, *between.T])
             logarithm += share * np.einsum("nk,kn->n", fits.terms[at], np.array(terms))
@@ -277,21 +280,22 @@ class Table:
         """Fits at all points that have others around them."""
         origin, counts = self._together()
         reach = [REACH if k < self.axes else 0 for k in range(2)]
-        around = np.pad(
-            counts, [(r, r) for r in reach] + [(0, 0)] * 2, constant_values=np.nan
+        around = np.pad(counts, [(r, r) for r in reach] + [(0, 0)] * 2, constant_values=np.nan)
+        window = (2 * reach[0] + 1, 2 * reach[1] + 1)
+        windows: F64 = np.lib.stride_tricks.sliding_window_view(  # points, weights, those around
+            around,
+            window,
+            axis=(0, 1),  # type: ignore[call-overload]
         )
-        windows = np.lib.stride_tricks.sliding_window_view(
-            around, [2 * r + 1 for r in reach], axis=(0, 1)
-        )  # points, weights, and those around
-        shape = (*counts.shape[2:], *windows.shape[4:])
         found = windows.reshape(*counts.shape[:2], -1)
         steps = [np.arange(n) for n in counts.shape[2:]] + [np.arange(-r, r + 1) for r in reach]
-        first, second, x, y = (g.ravel() for g in np.meshgrid(*map(np.asarray, steps), indexing="ij"))
+        first, second, x, y = (
+            g.ravel() for g in np.meshgrid(*map(np.asarray, steps), indexing="ij")
+        )
         near = np.maximum(1 - (np.hypot(x, y) / WIDTH) ** 3, 0.0) ** 3
         size = np.nan_to_num(found) + 0.5
         trust = np.where(np.isnan(found), 0.0, near * size)
         terms = np.stack(self._terms([v.astype(float) for v in (x, y, first, second)]), axis=-1)
-        assert len(terms) == np.prod(shape)
         weighted = trust[..., np.newaxis] * terms
         system = np.swapaxes(weighted, -1, -2) @ terms
         n = terms.shape[1]
@@ -299,7 +303,11 @@ class Table:
         inverse = np.linalg.pinv(system + 1e-9 * np.where(trace > 0, trace, 1.0) * np.eye(n))
         value = np.log(size / self.settings.point_seconds)
         fit = inverse @ (np.swapaxes(weighted, -1, -2) @ value[..., np.newaxis])
-        middle = np.array(self._terms([np.zeros(1), np.zeros(1), *(np.full(1, (m - 1) / 2) for m in counts.shape[2:])]))[:, 0]
+        middle = np.array(
+            self._terms(
+                [np.zeros(1), np.zeros(1), *(np.full(1, (m - 1) / 2) for m in counts.shape[2:])]
+            )
+        )[:, 0]
         row = weighted @ (inverse @ middle)[..., np.newaxis]  # what each point adds in the middle
         errors = np.sqrt((row[..., 0] ** 2 / size).sum(axis=-1))
         return _Fits(origin, fit[..., 0], errors)
@@ -313,21 +321,25 @@ class Table:
         terms += [distances[k] * distances[m] for k, m in itertools.combinations(varied, 2)]
         return terms
 
-    def between(self) -> tuple[float, int]:
-        """Relative error of what is looked up between points, beyond chance, and in how many."""
-        inside = {p: c for p, c in self.checks.items() if not self.missing(c[0][np.newaxis])}
-        busy = [c for c in inside.values() if c[2] >= 100]
+    def checked(self) -> F64:
+        """Squares of relative errors of what is looked up between points, less those of chance.
+
+        At a place in each tile that was simulated for that, where there are spikes enough.
+        """
+        inside = (c for c in self.checks.values() if not self.missing(c[0][np.newaxis]))
+        busy = [c for c in inside if c[2] >= LEAST_SPIKES]
         if not busy:
-            return float("nan"), 0
+            return np.empty(0)
         means, weights = (np.array([c[k] for c in busy]) for k in (0, 1))
         spikes = np.array([c[2] for c in busy], float)
         rates, errors = self.rates(means, weights)
         difference = np.log(spikes / (CHECKED * self.settings.point_seconds)) - np.log(rates)
-        excess = float(np.mean(difference**2 - errors**2 - 1 / spikes))
-        return float(np.sqrt(max(excess, 0.0))), len(busy)
+        return np.asarray(difference**2 - errors**2 - 1 / spikes)
 
 
-def spaced(kind: Kind, ranges: Sequence[tuple[float, float]], steps: Sequence[float], point_seconds: float) -> Settings:
+def spaced(
+    kind: Kind, ranges: Sequence[tuple[float, float]], steps: Sequence[float], point_seconds: float
+) -> Settings:
     """A table's settings.
 
     Parameters

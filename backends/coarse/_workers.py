@@ -77,7 +77,8 @@ def _serve(
     give: Callable[[tuple[int, list[int] | str]], None],
 ) -> None:
     """Let a process do trials until none is left."""
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     while (number := take()) is not None:
         try:
             process.stdin.write(trials[number].to_json() + "\n")

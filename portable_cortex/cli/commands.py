@@ -283,6 +283,8 @@ def _show(recording: Recording, folder: Path) -> None:
                 row.append(f"{published[label]:.3f}" if label in published else "")
             table.add_row(*row)
         out.print(table)
+        if errors:
+            out.print("[dim]±: of the responses of neurons; correlations are left out[/]")
         if published:
             out.print("[dim]published: full scale, Poisson drive, one long run[/]")
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())

@@ -41,7 +41,7 @@ class SweepReporter(Bars):
             self._say(f"{total} {'run' if total == 1 else 'runs'}{already}")
             self._progress.update(self._task, total=left)
             return
-        said = run.error or f"real-time factor {run.metadata['real_time_factor']:.3g}"
+        said = run.error or _speed(run.metadata["real_time_factor"])
         self._say(f"{run.name}: {run.state}, {said}")
         self._progress.advance(self._task)
 
@@ -100,9 +100,18 @@ def _table(groups: Mapping[str, Sequence[SweepRun]]) -> Table:
         ("real-time factor", lambda m: m["real_time_factor"]),
         ("peak memory (GB)", lambda m: m["peak_memory_bytes"] * 1e-9),
     ):
-        medians = (statistics.median(map(cost, runs)) for runs in about.values())
-        shown.add_row(what, *(f"{median:.3g}" for median in medians))
+        shown.add_row(what, *(_median([*map(cost, runs)]) for runs in about.values()))
     return shown
+
+
+def _speed(factor: float | None) -> str:
+    return "stationary rates" if factor is None else f"real-time factor {factor:.3g}"
+
+
+def _median(values: Sequence[float | None]) -> str:
+    """Of runs of which some may not have it."""
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known):.3g}" if known else "none"
 
 
 def _spread(values: Sequence[float]) -> str:

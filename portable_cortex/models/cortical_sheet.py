@@ -13,6 +13,7 @@ microcircuit says nothing of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidValueError
-from .pd14 import Draws
 from .parameters import PD14
+from .pd14 import Draws
 from .scaling import scale as scale_circuit
 
 F64 = NDArray[np.float64]
@@ -48,7 +49,7 @@ def orientations(columns: int, layout: str = "ring") -> F64:
         number, inside = np.divmod(place, SIDE)
         from_centre = inside - (SIDE - 1) / 2
         sides.append(np.where(number % 2, -from_centre, from_centre))
-    return np.degrees(np.arctan2(*sides)) / 2 % 180.0
+    return np.asarray(np.degrees(np.arctan2(*sides)) / 2 % 180.0)
 
 
 def shares(columns: int, layout: str, width: float, distance: float) -> F64:
@@ -79,11 +80,11 @@ def shares(columns: int, layout: str, width: float, distance: float) -> F64:
 
 
 def _side(columns: int) -> int:
-    side = round(columns**0.5)
+    side = math.isqrt(columns)
     if side**2 != columns or side % (2 * SIDE):
         raise InvalidValueError(
-            f"a sheet has as many rows as columns of columns, and a multiple of {2 * SIDE} of them, "
-            f"such as {(2 * SIDE) ** 2} or {(4 * SIDE) ** 2} in all, not {columns}"
+            f"a sheet is a square with a multiple of {2 * SIDE} columns along a side, such as "
+            f"{(2 * SIDE) ** 2} or {(4 * SIDE) ** 2} in all, not {columns}"
         )
     return side
 
@@ -139,7 +140,7 @@ def build(
     Examples
     --------
     >>> from portable_cortex import run
-    >>> recording = run(backend="mock", model="cortical_sheet", columns=2, scale=0.02, duration=10.0)
+    >>> recording = run(backend="mock", model="cortical_sheet", columns=2, scale=0.02)
     >>> recording.populations[8:10]
     ('L23E@1', 'L23I@1')
     """

@@ -353,7 +353,7 @@ class _Population(population.Population):
         self.parameters = {name: _each(value, self.size) for name, value in parameters.items()}
         self.check({n: v[:1] if v.strides == (0,) else v for n, v in self.parameters.items()})
         self.number, self.network = len(own_state.populations), own_state.network
-        self.all_cells = _Cells(self, own_state.add_population(self))
+        self.all_cells: Any = _Cells(self, own_state.add_population(self))
         self._mask_local = np.broadcast_to(np.True_, self.size)
         self.first_id = self.all_cells[0]
         nothing = np.broadcast_to(np.float64(0.0), self.size)
@@ -411,7 +411,9 @@ class _Projection(projection.Projection):
         if "_synapses" in self.__dict__:
             return int(self._synapses.sources.size)
         degree = self.degree(self.pre.size, self.post.size)
-        return len(self._synapses.sources) if degree is None else round(degree.mean * self.post.size)
+        return (
+            len(self._synapses.sources) if degree is None else round(degree.mean * self.post.size)
+        )
 
     def store(self, edges: Edges) -> None:
         """Synapses that were changed: from now on they are these."""

@@ -86,7 +86,7 @@ class Recording:
 
     @property
     def has_rates_only(self) -> bool:
-        """Whether rates were computed, without spikes: ``rate_errors`` are their standard errors."""
+        """Whether rates were computed, without spikes; ``rate_errors`` are their errors."""
         return not self.spike_trains and "rate_errors" in self.metadata
 
     def spikes(self, population: str) -> Spikes:

@@ -183,7 +183,11 @@ def cost_of(run: Run, *, events_from: Run | None = None, energies: Iterable[Ener
     """
     metadata = metadata_of(run)
     if metadata.get("real_time_factor", 0.0) is None:
-        raise OutputError("the run has no cost: its machine is virtual, nothing was simulated")
+        raise OutputError(
+            "the run has no cost by model time: stationary rates were computed"
+            if "rate_errors" in metadata
+            else "the run has no cost: its machine is virtual, nothing was simulated"
+        )
     try:
         model_seconds = metadata["duration_ms"] * 1e-3
         seconds = dict.fromkeys(metadata["phases_s"], model_seconds)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex import Recording
-from portable_cortex.errors import SimulationError
+from portable_cortex.errors import SimulationError, UnsupportedError
+from portable_cortex.registry import load_backend
 from portable_cortex.sweep import FAILED, LocalPool, Report, Sweep, SweepRun, building, sweep
 from portable_cortex.theory import Prediction
 
@@ -251,6 +252,11 @@ def perform(
     PortableCortexError
         For what keeps the runs from being done; see `portable_cortex.sweep.sweep`.
     """
+    if not load_backend(plan.backend).spiking:
+        raise UnsupportedError(
+            f"impact looks at spikes, and backend {plan.backend!r} computes rates only: take a "
+            "backend that simulates"
+        )
     wanted = [e for v in plan.all for e in (*plan.stationary(v), *plan.transient(v))]
     pool = LocalPool(jobs) if jobs is not None else None
     place = Path(folder) / RUNS
