@@ -110,7 +110,8 @@ def missing_name(backend: Backend, name: str) -> str:
     Examples
     --------
     >>> missing_name(load_backend("spinnaker"), "GIF_cond_exp")
-    "backend 'spinnaker' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron, coarse"
+    "backend 'spinnaker' has no cell type 'GIF_cond_exp': it is on builtin, nest, brian2, neuron, \
+coarse"
     """
     for kind, (standard, _) in KINDS.items():
         if name in standard:
