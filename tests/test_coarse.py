@@ -192,6 +192,13 @@ def test_between_points_a_table_is_exact(tmp_path, n, weights):
     assert busy.sum() > 20
     np.testing.assert_allclose(rates[busy], np.array(expected)[busy], rtol=0.01)
     assert np.all((errors[busy] > 0) & (errors[busy] < 0.02))
+    elsewhere = np.zeros((300, 2))
+    elsewhere[:, :n] = rng.uniform(0.0, 40.0, (300, n))
+    known = [made.missing(place[np.newaxis]) for place in elsewhere]
+    made._fits = None  # which is only a shorter way to the same
+    assert known == [made.missing(place[np.newaxis]) for place in elsewhere]
+    assert [] in known
+    assert any(known)
     squares = made.checked()
     assert squares.size > 0
     assert np.sqrt(max(squares.mean(), 0)) < 0.01
@@ -366,6 +373,14 @@ def test_validate_judges_rates_and_says_what_it_could_not_tell(of_full_scale, tm
     assert comparison.verdict.name == "DIFFERS"  # by what theory is known to be off
     assert {t.population for t in comparison.different} >= {"L23E", "L23I"}
     assert "L4E" not in {t.population for t in comparison.different}
+
+
+def test_a_page_draws_no_distribution_of_one_value(of_full_scale):
+    from portable_cortex.validation.pages.panels import distributions
+
+    panels = [row[0] for row in distributions(examine(of_full_scale))]
+    assert all(panel.mean is not None and not panel.run for panel in panels)
+    assert all(panel.other for panel in panels)
 
 
 def test_validate_agrees_with_the_reference_s_own_rates(of_full_scale, tmp_path):

@@ -127,10 +127,11 @@ def inputs_of(description: Description) -> Inputs:
         raise UnsupportedError("there is no population of neurons, whose rates could be computed")
     place = {k: i for i, k in enumerate(neurons)}
     labels = [names.get(k, description.populations[k].label) for k in neurons]
+    arriving: dict[int, list[Synapses]] = {k: [] for k in neurons}
+    for synapses in description.synapses:
+        arriving[synapses.target].append(synapses)
     populations = [
-        _population(
-            label, description.populations[k], [s for s in description.synapses if s.target == k]
-        )
+        _population(label, description.populations[k], arriving[k])
         for k, label in zip(neurons, labels, strict=True)
     ]
     n = len(neurons)
@@ -171,6 +172,12 @@ def _moments(synapses: Synapses) -> tuple[float, float]:
     return abs(float(probabilities @ values)), float(probabilities @ values**2)
 
 
+def _signs(synapses: Synapses) -> list[int]:
+    """Of the weights that are not 0."""
+    values = synapses.weights.values
+    return [sign for sign, any_is in ((1, values.max() > 0), (-1, values.min() < 0)) if any_is]
+
+
 def _population(label: str, cells: Cells, synapses: Sequence[Synapses]) -> Population:
     for name, values in cells.parameters.items():
         if np.any(values != values[0]):
@@ -187,9 +194,7 @@ def _population(label: str, cells: Cells, synapses: Sequence[Synapses]) -> Popul
     signs, ranges = [], []
     for receptor in used:
         found = [s for s in synapses if s.receptor == receptor]
-        all_signs = {int(sign) for s in found for sign in np.unique(np.sign(s.weights.values))} - {
-            0
-        }
+        all_signs = {sign for s in found for sign in _signs(s)}
         if len(all_signs) != 1:
             raise UnsupportedError(
                 f"the weights at receptor {receptor} of {label} must all be of one sign, and "

@@ -13,7 +13,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ WORSE = 1.5  # ratio of differences at which it begins anew
 RENEWED = 20  # updates after which the step is chosen anew
 SAFE = 0.5  # of the step at which the slowest mode would no longer decay
 LARGEST, LEAST_STEP = 0.5, 0.01
-SLOPE = 0.02  # relative change of input by which gains are measured
+SLOPE = 0.01  # relative change of input by which gains are measured
 FLOOR = 1e-3  # spikes/s: lower rates need not be known relative to themselves
 
 
@@ -151,15 +151,13 @@ def _gains(
     received = inputs.received(rates, squares)
     n = rates.size
     total = sparse.csr_array((n, n))
+    here = responded(responses, received, nodes)[0]
     for k in range(RECEPTORS):
-        sides = []
-        for sign in (-1.0, 1.0):
-            mean = received.mean.copy()
-            mean[:, k] *= 1 + sign * SLOPE
-            moved = type(received)(mean, received.weight, received.spread)
-            sides.append(responded(responses, moved, nodes)[0])
-        width = 2 * SLOPE * received.mean[:, k]
-        slope = np.divide(sides[1] - sides[0], width, out=np.zeros(n), where=width > 0)
+        mean = received.mean.copy()
+        mean[:, k] *= 1 + SLOPE
+        moved = responded(responses, replace(received, mean=mean), nodes)[0]
+        width = SLOPE * received.mean[:, k]
+        slope = np.divide(moved - here, width, out=np.zeros(n), where=width > 0)
         total = total + sparse.diags_array(slope) @ inputs.means[k]
     return sparse.csr_array(total)
 

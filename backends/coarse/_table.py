@@ -84,11 +84,14 @@ class _Fits:
         Their coefficients; not-a-number where points around are missing.
     errors : array, shape (points of axis 1, of axis 2)
         Standard errors of the logarithm at the point.
+    is_whole : array of bool, shape (points of axis 1, of axis 2)
+        Whether all is there that a place between a point and the next ones asks for.
     """
 
     origin: I64
     terms: F64
     errors: F64
+    is_whole: NDArray[np.bool_]
 
 
 @dataclass
@@ -150,6 +153,11 @@ class Table:
         """Tiles that have to be there to look these mean inputs up, and are not."""
         sides = np.array(self._sides)
         corner = np.floor(self._places(means)).astype(np.int64)
+        if self._fits is not None:
+            at = corner - self._fits.origin
+            shape = np.array(self._fits.is_whole.shape)
+            if np.all((at >= 0) & (at < shape)) and self._fits.is_whole[tuple(at.T)].all():
+                return []
         is_used = np.arange(2) < self.axes
         # the points around each corner of a cell lie in up to four tiles
         low = np.maximum(corner - REACH * is_used, 0) // sides
@@ -277,7 +285,7 @@ class Table:
         return first * sides, counts
 
     def _fitted(self) -> _Fits:
-        """Fits at all points that have others around them."""
+        """Fits at all points, as far as others are around them."""
         origin, counts = self._together()
         reach = [REACH if k < self.axes else 0 for k in range(2)]
         around = np.pad(counts, [(r, r) for r in reach] + [(0, 0)] * 2, constant_values=np.nan)
@@ -310,7 +318,19 @@ class Table:
         )[:, 0]
         row = weighted @ (inverse @ middle)[..., np.newaxis]  # what each point adds in the middle
         errors = np.sqrt((row[..., 0] ** 2 / size).sum(axis=-1))
-        return _Fits(origin, fit[..., 0], errors)
+        return _Fits(origin, fit[..., 0], errors, self._whole(origin, counts))
+
+    def _whole(self, origin: I64, counts: F64) -> NDArray[np.bool_]:
+        """Where nothing is missing (`missing`); there is nothing below an input of 0."""
+        known = ~np.isnan(counts[..., 0, 0])
+        for k in range(self.axes):
+            below, above = [(0, 0), (0, 0)], [(0, 0), (0, 0)]
+            below[k], above[k] = (REACH, 0), (0, REACH + 1)
+            known = np.pad(known, below, constant_values=bool(origin[k] == 0))
+            known = np.pad(known, above, constant_values=False)
+            window = np.lib.stride_tricks.sliding_window_view(known, 2 * REACH + 2, axis=k)
+            known = np.asarray(window.all(axis=-1))
+        return known
 
     def _terms(self, distances: Sequence[F64]) -> list[F64]:
         """Of the quadratic function: of two weights, a linear one."""

@@ -142,7 +142,8 @@ def _drawn(
         others = pooled if pooled is not None else np.empty(0)
         drawn["dots"] = tuple(np.round(axis(others), 2).tolist())
     else:
-        drawn["run"] = _steps(axis, _ordered(sample)) if sample.size else ""
+        # of one value, where rates were computed, there is no distribution
+        drawn["run"] = _steps(axis, _ordered(sample)) if sample.size > 1 else ""
         if pooled is not None and pooled.size:
             drawn["other"] = _steps(axis, _ordered(pooled))
             drawn["band"] = _band(axis, _ordered(pooled), seed_distance) if seed_distance else ""
