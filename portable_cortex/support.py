@@ -192,10 +192,12 @@ def check_weight_format(backend: Backend, weight_format: Any) -> None:
         )
     if weight_format not in backend.capabilities.weight_formats:
         reason = backend.cannot.get("weight-format")
+        shared = "run a model with --realisation shared, for which the core does, or "
         raise UnsupportedError(
             f"backend {backend.name!r} does not round weights to {weight_format} by itself"
-            f"{f' ({reason})' if reason else ''}: run a model with --realisation shared, for which "
-            "the core does, or leave option weights out"
+            f"{f' ({reason})' if reason else ''}: "
+            f"{shared if 'shared' in backend.capabilities.realisations else ''}"
+            "leave option weights out"
         )
 
 
