@@ -199,7 +199,7 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
             recorded = _read(done, network, backend, notes) if writer is None else writer.all(done)
             spikes, signals = recorded
         metadata = _metadata(
-            replace(resolved, experiment=done), network, sim, spikes, clock, metering, notes
+            replace(resolved, experiment=done), network, spikes, clock, metering, notes
         )
         metadata |= about
         if writer is not None and checkpoint is not None:
@@ -441,7 +441,6 @@ class _Writer:
 def _metadata(
     resolved: Resolved,
     network: Network,
-    sim: Any,
     spikes: Mapping[str, Spikes],
     clock: Clock,
     metering: Metering,
@@ -462,9 +461,9 @@ def _metadata(
     rates = {p: float(c.sum()) / (c.size * seconds) for p, c in counts.items()}
     errors: dict[str, float] = {}
     if not backend.spiking:
-        found = backend.rates(sim)
-        rates = {label: found[label].value for label in sizes}
-        errors = {label: found[label].error for label in sizes}
+        found = {label: backend.rate(p) for label, p in network.populations.items()}
+        rates = {label: rate.value for label, rate in found.items()}
+        errors = {label: rate.error for label, rate in found.items()}
     return {
         **resolved.settings(),
         "experiment": resolved.experiment.to_dict(),

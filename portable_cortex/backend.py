@@ -145,7 +145,7 @@ class Backend(ABC):
     #: whether a run can be written while it goes on, and be resumed: then `simulate` stands still
     #: while it reports progress, and there are `held`, `drop`, `state` and `restore`
     resumable: ClassVar[bool] = False
-    #: False where there are rates and no spikes: then there is `rates`
+    #: False where there are rates and no spikes: then there is `rate`
     spiking: ClassVar[bool] = True
 
     def availability(self) -> Availability:
@@ -257,8 +257,8 @@ class Backend(ABC):
             found.units.dimensionality.string,
         )
 
-    def rates(self, sim: Any) -> Mapping[str, Rate]:
-        """Mean rates of populations by label, where there are no spikes."""
+    def rate(self, population: Any) -> Rate:
+        """Mean rate of a population, where there are no spikes."""
         raise NotImplementedError
 
     def held(self, population: Any) -> int:

@@ -278,6 +278,48 @@ def test_any_neuron_of_the_catalogue_has_a_table():
     assert 1 < sim.rates()["cells"] < 200
 
 
+def test_rates_go_by_population_whatever_they_are_called(tmp_path):
+    """A model's names, sources, weights of 0, and a neuron that nothing comes to."""
+    model = tmp_path / "mine.py"
+    model.write_text("""
+def build(sim):
+    neuron = sim.IF_curr_exp(cm=0.25, tau_m=10.0, tau_syn_E=0.5, tau_syn_I=0.5)
+    first, second = (sim.Population(50, neuron, label="same") for _ in range(2))
+    alone = sim.Population(50, sim.IF_curr_exp(i_offset=0.2, cm=0.25, tau_m=10.0), label="alone")
+    source = sim.Population(50, sim.SpikeSourcePoisson(rate=11000.0), label="source")
+    for cells, weight in ((first, 0.1), (second, 0.11)):
+        sim.Projection(source, cells, sim.OneToOneConnector(),
+                       sim.StaticSynapse(weight=weight, delay=1.0))
+    sim.Projection(first, second, sim.AllToAllConnector(),
+                   sim.StaticSynapse(weight=0.0, delay=1.0), receptor_type="inhibitory")
+    return {"one": first, "two": second, "three": alone, "input": source}
+""")
+    found = portable_cortex.run(
+        backend="coarse", model=model, options={"library": "theory"}, duration=10.0
+    )
+    rates = found.rates()
+    assert rates["input"] == 11000.0
+    assert 0 < rates["one"] < rates["two"]
+    # 8 mV above rest: below threshold, and without noise it never gets there
+    assert rates["three"] == 0.0
+    sim = portable_cortex.simulator("coarse", options={"library": "theory"})
+    sim.setup()
+    for _ in range(2):
+        sim.Population(5, sim.IF_curr_exp(i_offset=1.0), label="same")
+    sim.run(1.0)
+    with pytest.raises(portable_cortex.errors.ModelError, match="several populations are called"):
+        sim.rates()
+
+
+def test_a_neuron_that_nothing_comes_to_fires_by_its_current():
+    def build(sim):
+        return sim.Population(10, sim.IF_curr_exp(**{**LIF, "i_offset": 0.5}), label="cells")
+
+    sim, _ = solve(build, point_seconds="100", threads="1")
+    interval = 2.0 + 10.0 * np.log(20.0 / 5.0)  # 20 mV above rest, threshold at 15 mV
+    assert sim.rates()["cells"] == pytest.approx(1e3 / interval, rel=0.02)
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from portable_cortex.backend import Backend, Capabilities, Progress, Rate
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import BackendOptions, option
@@ -113,7 +115,8 @@ class CoarseBackend(Backend):
     def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
         """Find the stationary state; it is there for any duration."""
         began = time.perf_counter()
-        tables = sim.state.solve(progress).responses.seconds
+        self._found = sim.state.solve(progress)
+        tables = self._found.responses.seconds
         self._phases = {"tables": tables, "simulate": time.perf_counter() - began - tables}
         progress(1.0)
 
@@ -121,15 +124,13 @@ class CoarseBackend(Backend):
         """Simulating neurons for tables, apart from the rest of ``simulate``."""
         return self._phases
 
-    def rates(self, sim: Any) -> Mapping[str, Rate]:
-        """Of all populations, with standard errors."""
-        found = self._found = sim.state.solve(lambda fraction, detail: None)
-        return {
-            label: Rate(float(rate), float(error))
-            for label, rate, error in zip(
-                found.inputs.labels, found.solution.rates, found.solution.errors, strict=True
-            )
-        }
+    def rate(self, population: Any) -> Rate:
+        """Of the stationary state; of sources, what they were given."""
+        found = population._simulator.state.found
+        if not population.injectable:
+            return Rate(float(np.mean(population.parameters["rate"])), 0.0)
+        own = found.inputs.places.index(population.number)
+        return Rate(float(found.solution.rates[own]), float(found.solution.errors[own]))
 
     def details(self) -> Mapping[str, Any]:
         """Of tables, and of the way to the solution."""

@@ -47,6 +47,8 @@ class Population:
 
     Attributes
     ----------
+    place : int
+        Among all populations of the description, sources too.
     label : str
     cells : Cells
         Of the description.
@@ -58,6 +60,7 @@ class Population:
         The least and the largest magnitude that an effective weight can have, by receptor.
     """
 
+    place: int
     label: str
     cells: Cells
     receptors: tuple[str, ...]
@@ -94,6 +97,11 @@ class Inputs:
         """Of the populations."""
         return tuple(p.label for p in self.populations)
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Of the populations in the description."""
+        return tuple(p.place for p in self.populations)
+
     def received(self, rates: F64, squares: F64) -> Received:
         """What populations get while they fire.
 
@@ -128,16 +136,17 @@ def inputs_of(description: Description) -> Inputs:
     place = {k: i for i, k in enumerate(neurons)}
     labels = [names.get(k, description.populations[k].label) for k in neurons]
     arriving: dict[int, list[Synapses]] = {k: [] for k in neurons}
-    for synapses in description.synapses:
+    moving = [s for s in description.synapses if np.any(s.weights.values != 0)]
+    for synapses in moving:
         arriving[synapses.target].append(synapses)
     populations = [
-        _population(label, description.populations[k], arriving[k])
+        _population(k, label, description.populations[k], arriving[k])
         for k, label in zip(neurons, labels, strict=True)
     ]
     n = len(neurons)
     entries: list[list[tuple[int, int, float, float, float]]] = [[] for _ in range(RECEPTORS)]
     outside = np.zeros((3, n, RECEPTORS))
-    for s in description.synapses:
+    for s in moving:
         i = place[s.target]
         receptor = populations[i].receptors.index(s.receptor)
         mean, square = _moments(s)
@@ -178,7 +187,7 @@ def _signs(synapses: Synapses) -> list[int]:
     return [sign for sign, any_is in ((1, values.max() > 0), (-1, values.min() < 0)) if any_is]
 
 
-def _population(label: str, cells: Cells, synapses: Sequence[Synapses]) -> Population:
+def _population(place: int, label: str, cells: Cells, synapses: Sequence[Synapses]) -> Population:
     for name, values in cells.parameters.items():
         if np.any(values != values[0]):
             raise UnsupportedError(
@@ -197,10 +206,10 @@ def _population(label: str, cells: Cells, synapses: Sequence[Synapses]) -> Popul
         all_signs = {sign for s in found for sign in _signs(s)}
         if len(all_signs) != 1:
             raise UnsupportedError(
-                f"the weights at receptor {receptor} of {label} must all be of one sign, and "
-                + ("are all 0" if not all_signs else "are of both")
+                f"the weights at receptor {receptor} of {label} must all be of one sign, and are "
+                "of both: give inhibition a receptor of its own"
             )
         ratios = [square / mean for mean, square in map(_moments, found) if mean > 0]
         signs.append(all_signs.pop())
         ranges.append((min(ratios), max(ratios)))
-    return Population(label, cells, tuple(used), tuple(signs), tuple(ranges))
+    return Population(place, label, cells, tuple(used), tuple(signs), tuple(ranges))

@@ -192,13 +192,17 @@ def namespace_with(options: Mapping[str, Any]) -> Any:
         Raises
         ------
         ModelError
-            Before.
+            Before, and where two populations have one label.
         """
         if state.found is None:
             raise ModelError("there are no rates yet: call run() first")
-        return dict(
-            zip(state.found.inputs.labels, state.found.solution.rates.tolist(), strict=True)
-        )
+        labels = state.found.inputs.labels
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ModelError(
+                f"several populations are called {', '.join(twice)}: give each a label of its own"
+            )
+        return dict(zip(labels, state.found.solution.rates.tolist(), strict=True))
 
     sim.setup, sim.rates = setup, rates
     return sim
