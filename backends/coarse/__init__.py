@@ -12,6 +12,7 @@ import numpy as np
 from portable_cortex.backend import Backend, Capabilities, Progress, Rate
 from portable_cortex.host.provenance import cores
 from portable_cortex.options import BackendOptions, option
+from portable_cortex.registry import load_backend
 from portable_cortex.support import CELL_TYPES_BEYOND_MODELS
 
 _STATIONARY = "what is computed is a stationary state, which input that varies in time has not"
@@ -100,6 +101,10 @@ class CoarseBackend(Backend):
     }  # fmt: skip
 
     takes_neurons = True
+
+    def neuron_code(self, celltype: Any) -> str:
+        """The built-in engine's, which simulates the neurons of tables."""
+        return load_backend("builtin").neuron_code(celltype)
 
     def simulator(self, options: CoarseOptions) -> Any:
         """A namespace of its own."""
