@@ -129,19 +129,17 @@ def inputs_of(description: Description) -> Inputs:
         both signs at one receptor, and spikes at more than two receptors.
     """
     description.check_stationary()
-    names = {place: label for label, place in description.labels.items()}
-    neurons = [k for k, cells in enumerate(description.populations) if not cells.is_source]
+    neurons = description.neurons
     if not neurons:
         raise UnsupportedError("there is no population of neurons, whose rates could be computed")
     place = {k: i for i, k in enumerate(neurons)}
-    labels = [names.get(k, description.populations[k].label) for k in neurons]
     arriving: dict[int, list[Synapses]] = {k: [] for k in neurons}
     moving = [s for s in description.synapses if np.any(s.weights.values != 0)]
     for synapses in moving:
         arriving[synapses.target].append(synapses)
     populations = [
         _population(k, label, description.populations[k], arriving[k])
-        for k, label in zip(neurons, labels, strict=True)
+        for k, label in neurons.items()
     ]
     n = len(neurons)
     entries: list[list[tuple[int, int, float, float, float]]] = [[] for _ in range(RECEPTORS)]

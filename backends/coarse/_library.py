@@ -16,6 +16,7 @@ from portable_cortex.host.cache import writable_cache
 from portable_cortex.neurons.storage import stored
 from portable_cortex.pynn.population import is_modelled
 from portable_cortex.theory.neuron import Cells, Input, rate
+from portable_cortex.theory.reading import TIME_CONSTANTS
 
 from ._inputs import RECEPTORS, Inputs, Population, Received
 from ._isolated import Kind
@@ -170,6 +171,7 @@ class Tables:
             )
         began = time.perf_counter()
         trials = [table.trial(place) for table, place in wanted]
+        self.told(None, f"simulating isolated neurons for {len(trials)} parts of tables")
         for done, (number, spikes) in enumerate(answers(trials, self.workers), 1):
             table, place = wanted[number]
             table.add(place, spikes)
@@ -258,10 +260,10 @@ class Theory:
         charge, tau_syn = np.zeros((n, RECEPTORS)), np.zeros((n, RECEPTORS))
         for i, population in enumerate(inputs.populations):
             kind = type(population.cells.celltype).__name__
-            if kind not in CURRENTS:
+            if kind not in TIME_CONSTANTS:
                 raise UnsupportedError(
-                    f"library=theory is for {' and '.join(CURRENTS)}, and {population.label} has "
-                    "other neurons: leave the option out, and tables are made by simulation"
+                    f"library=theory is for {' and '.join(TIME_CONSTANTS)}, and {population.label} "
+                    "has other neurons: leave the option out, and tables are made by simulation"
                 )
             values = {name: float(v[0]) for name, v in population.cells.parameters.items()}
             for name, value in values.items():
@@ -269,7 +271,8 @@ class Theory:
             for k, (receptor, sign) in enumerate(
                 zip(population.receptors, population.signs, strict=True)
             ):
-                tau = values[CURRENTS[kind][receptor]] if CURRENTS[kind] else 0.0
+                name = TIME_CONSTANTS[kind][receptor]
+                tau = values[name] if name else 0.0
                 tau_syn[i, k] = tau
                 charge[i, k] = sign * (tau / values["cm"] if tau else 1.0)
         rest = columns["v_rest"]
@@ -304,10 +307,6 @@ class Theory:
 
 
 _CELLS = ("tau_m", "threshold", "reset", "tau_refrac")
-CURRENTS: Mapping[str, Mapping[str, str]] = {
-    "IF_curr_exp": {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"},
-    "IF_curr_delta": {},
-}
 
 
 # --- populations ----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from ._library import NODES, Responses, responded
 
 F64 = NDArray[np.float64]
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-4  # relative to 1 spike/s and the rate
 UPDATES = 1000
 DEPTH = 5  # updates that Anderson's method looks back
 NEAR = 0.2  # difference from which on Anderson's method is used
@@ -35,7 +35,6 @@ RENEWED = 20  # updates after which the step is chosen anew
 SAFE = 0.5  # of the step at which the slowest mode would no longer decay
 LARGEST, LEAST_STEP = 0.5, 0.01
 SLOPE = 0.01  # relative change of input by which gains are measured
-FLOOR = 1e-3  # spikes/s: lower rates need not be known relative to themselves
 
 
 @dataclass(frozen=True)
@@ -167,15 +166,24 @@ DENSE = 64  # populations whose modes are all computed
 
 def _step(gains: sparse.csr_array) -> float:
     """The step with which all modes decay, with something to spare."""
-    n = gains.shape[0]
-    if n <= DENSE:
-        modes = np.linalg.eigvals(gains.toarray())
-    else:
-        modes = sparse.linalg.eigs(gains, k=12, which="LM", return_eigenvectors=False, tol=1e-2)
+    is_small = gains.shape[0] <= DENSE
+    modes = np.linalg.eigvals(gains.toarray()) if is_small else _largest(gains)
     away = 1.0 - modes
     decaying = away[away.real > 0]
     limits = 2 * decaying.real / np.abs(decaying) ** 2
     return float(np.clip(SAFE * limits.min(initial=2.0), LEAST_STEP, LARGEST))
+
+
+def _largest(gains: sparse.csr_array) -> NDArray[np.complex128]:
+    """The modes that are furthest from 0, as far as they are found."""
+    first = np.ones(gains.shape[0])  # always the same, so that rates are
+    try:
+        found = sparse.linalg.eigs(
+            gains, k=12, which="LM", return_eigenvectors=False, tol=1e-2, v0=first
+        )
+    except sparse.linalg.ArpackNoConvergence as error:
+        found = error.eigenvalues
+    return np.asarray(found, complex)
 
 
 def _propagated(gains: sparse.csr_array, errors: F64) -> F64:

@@ -81,7 +81,7 @@ class _Fits:
     origin : array
         Index of the first point.
     terms : array, shape (points of axis 1, of axis 2, terms)
-        Their coefficients; not-a-number where points around are missing.
+        Their coefficients.
     errors : array, shape (points of axis 1, of axis 2)
         Standard errors of the logarithm at the point.
     is_whole : array of bool, shape (points of axis 1, of axis 2)
@@ -105,8 +105,8 @@ class Table:
         Where tiles are kept.
     tiles : dict of (int, int) to array
         Spikes of points, shape (points of axis 1, of axis 2, weights of 1, of 2).
-    checks : list of (array, array, int)
-        Mean inputs and weights between points, and spikes there.
+    checks : dict of (int, int) to (array, array, int)
+        By tile: mean inputs and weights between points, and spikes there.
     """
 
     settings: Settings

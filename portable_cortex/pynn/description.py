@@ -119,6 +119,16 @@ class Description:
     currents: tuple[Any, ...]
     labels: Mapping[str, int]
 
+    @property
+    def neurons(self) -> dict[int, str]:
+        """Populations of neurons, and what the model calls them, or they themselves."""
+        names = {place: label for label, place in self.labels.items()}
+        return {
+            k: names.get(k, cells.label)
+            for k, cells in enumerate(self.populations)
+            if not cells.is_source
+        }
+
     def check_stationary(self) -> None:
         """Raise an error unless input is stationary, and alike for all neurons of a population.
 

@@ -33,14 +33,13 @@ def read(description: Description) -> Network:
     >>> network.populations[:3], network.means()[0].round(2)[:2].tolist()
     (('L23E', 'L23I', 'L4E'), [3.86, -7.58])
     """
-    names = {place: label for label, place in description.labels.items()}
-    neurons = [k for k, cells in enumerate(description.populations) if not cells.is_source]
+    neurons = description.neurons
     places = {k: place for place, k in enumerate(neurons)}
     if not neurons:
         raise UnsupportedError("mean-field theory needs a population of neurons, and there is none")
     description.check_stationary()
     populations = [description.populations[k] for k in neurons]
-    labels = [names.get(k, description.populations[k].label) for k in neurons]
+    labels = [*neurons.values()]
     tables = [_numbers(c, label) for c, label in zip(populations, labels, strict=True)]
     rest = _column(tables, "v_rest")
     cells = Cells(
@@ -80,11 +79,11 @@ def read(description: Description) -> Network:
 def _numbers(cells: Described, label: str) -> dict[str, float]:
     """Parameters that the neurons of a population have in common."""
     kind = type(cells.celltype).__name__
-    if kind not in _RECEPTORS:
+    if kind not in TIME_CONSTANTS:
         if is_modelled(cells.celltype):
             kind = cells.celltype.neuron.name
         raise UnsupportedError(
-            f"mean-field theory is for {' and '.join(_RECEPTORS)}, and population {label} has "
+            f"mean-field theory is for {' and '.join(TIME_CONSTANTS)}, and population {label} has "
             f"{kind} neurons"
         )
     found = {}
@@ -103,7 +102,7 @@ def _column(tables: list[dict[str, float]], name: str) -> F64:
     return np.array([table[name] for table in tables])
 
 
-_RECEPTORS: Mapping[str, Mapping[str, str]] = {
+TIME_CONSTANTS: Mapping[str, Mapping[str, str]] = {
     "IF_curr_exp": {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"},
     "IF_curr_delta": {"excitatory": "", "inhibitory": ""},
 }
@@ -114,7 +113,7 @@ def _jump(
     synapses: Synapses, target: Described, numbers: Mapping[str, float]
 ) -> tuple[Distribution, float]:
     """What a spike moves the potential by, mV, and the time constant of its current, ms."""
-    name = _RECEPTORS[type(target.celltype).__name__][synapses.receptor]
+    name = TIME_CONSTANTS[type(target.celltype).__name__][synapses.receptor]
     if not name:
         return Distribution(*synapses.weights), 0.0
     values, probabilities = synapses.weights
