@@ -294,7 +294,7 @@ def _inputs(
                 "needs"
             )
         rate = float(np.mean(source.parameters["rate"])) if source.is_source else rates[label]
-        weight = float(synapses.weights.probabilities @ synapses.weights.values)
+        weight = synapses.weights.mean
         key = synapses.receptor, float(f"{weight:.6g}")
         sums[key] = sums.get(key, 0.0) + synapses.in_degree.mean * rate
     return [(*key, rate) for key, rate in sums.items()]

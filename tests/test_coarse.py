@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import portable_cortex
 from portable_cortex import Recording
-from portable_cortex.backends.coarse import _library, _solver, _table
+from portable_cortex.backends.coarse import _columns, _library, _solver, _table
 from portable_cortex.backends.coarse._inputs import inputs_of
-from portable_cortex.backends.coarse._isolated import Kind
+from portable_cortex.backends.coarse._library import Populations
+from portable_cortex.backends.coarse._simulated import Kind
 from portable_cortex.errors import InvalidValueError, UnsupportedError
 from portable_cortex.models.cortical_sheet import orientations, selectivity, shares
 from portable_cortex.models.loader import load_model
@@ -27,7 +28,8 @@ LIF = {"v_rest": -65.0, "cm": 0.25, "tau_m": 10.0, "tau_refrac": 2.0, "tau_syn_E
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """Tables of its own, beside the code that is compiled for all."""
-    monkeypatch.setattr(_library, "writable_cache", lambda name: tmp_path / name)
+    for module in (_library, _columns):
+        monkeypatch.setattr(module, "writable_cache", lambda name: tmp_path / name)
 
 
 def solve(build, **options):
@@ -96,6 +98,9 @@ class Linear:
     def rates(self, populations, means, weights):
         return self.gain * (means[:, 0] - means[:, 1]), np.full(len(means), 0.01)
 
+    def kinds(self, n):
+        return np.arange(n)
+
     def interpolation_error(self):
         return 0.0, 0
 
@@ -134,7 +139,7 @@ def test_a_linear_network_is_solved(entries, drive, start):
     if expected.min() < 1.0:  # where a rate would be negative, it is another problem
         return
     found = _solver.solved(
-        linear_network(matrix, drive), Linear(1.0), start * expected, tolerance=1e-9
+        Populations(linear_network(matrix, drive), Linear(1.0)), start * expected, tolerance=1e-9
     )
     np.testing.assert_allclose(found.rates, expected, rtol=1e-5)
     errors = np.sqrt(np.linalg.inv(np.eye(3) - matrix) ** 2 @ (0.01 * expected) ** 2)
@@ -142,9 +147,9 @@ def test_a_linear_network_is_solved(entries, drive, start):
 
 
 def test_without_a_stationary_state_it_says_so():
-    network = linear_network(np.array([[1.5]]), [10.0])
+    network = Populations(linear_network(np.array([[1.5]]), [10.0]), Linear(1.0))
     with pytest.raises(portable_cortex.errors.SimulationError, match="no stationary state"):
-        _solver.solved(network, Linear(1.0), np.array([1.0]))
+        _solver.solved(network, np.array([1.0]))
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -158,7 +163,7 @@ def table(tmp_path, steps, weights, rate, seconds=400.0):
 
     def fill(means):
         for place in made.missing(means):
-            points = made.trial(place).points
+            points = made.trial(place).groups
             spikes = []
             for point in points:
                 inputs = np.array(point.rates) * np.array(point.weights)
@@ -267,7 +272,7 @@ def test_a_small_network_fires_as_simulated():
     # the second time tables are there
     again, _ = solve(small, point_seconds="40", spacing="0.5", threads="2")
     assert again.rates() == sim.rates()
-    assert again.state.found.responses.details()["parts_made"] == 0
+    assert again.state.found.circuit.details()["parts_made"] == 0
 
 
 def test_any_neuron_of_the_catalogue_has_a_table():
@@ -318,6 +323,147 @@ def test_a_neuron_that_nothing_comes_to_fires_by_its_current():
     sim, _ = solve(build, point_seconds="100", threads="1")
     interval = 2.0 + 10.0 * np.log(20.0 / 5.0)  # 20 mV above rest, threshold at 15 mV
     assert sim.rates()["cells"] == pytest.approx(1e3 / interval, rel=0.02)
+
+
+# --- whole columns --------------------------------------------------------------------------------
+
+
+def box(axes, seed=3):
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(-1, 1, (20, axes)) @ rng.uniform(-1, 1, (axes, 12)) + 5.0
+    return _columns.Box.around(corners, np.full(12, 2.0), 0.0), corners
+
+
+@pytest.mark.parametrize("axes", [0, 1, 2, 3])
+def test_a_box_holds_what_it_is_around(axes):
+    found, corners = box(axes)
+    assert len(found.axes) == axes
+    assert found.holds(corners)
+    np.testing.assert_allclose(found.drives(found.places(corners)), corners, atol=2e-3)
+    aside = corners.copy()
+    aside[0, 0] += 0.1
+    assert not found.holds(aside)
+    if axes:
+        assert not found.holds(3 * (corners - corners.mean(axis=0)) + corners.mean(axis=0))
+
+
+def test_columns_that_differ_in_too_many_ways_are_refused():
+    with pytest.raises(UnsupportedError, match="differs in 6 ways"):
+        box(6)
+
+
+@pytest.mark.parametrize("axes", [0, 1, 2, 3])
+def test_a_surface_is_the_function_that_it_is_fitted_to(axes):
+    """Of counts of a known function: rates, gains, and errors that chance explains."""
+    found, corners = box(axes)
+    rng = np.random.default_rng(1)
+    sizes, seconds = np.array([1000.0, 200.0]), 50.0
+
+    def expected(places):
+        linear, square = np.array([[0.3, -0.2]] * axes), np.array([[0.1, 0.05]] * axes)
+        base = np.array([1.0, 2.0])
+        return np.exp(base + places @ linear.reshape(-1, 2) + places**2 @ square.reshape(-1, 2))
+
+    mean = expected(_columns.points(axes))[:, np.newaxis] * sizes * seconds / 2
+    halves = rng.poisson(mean, (2, len(mean), _columns.TWICE, 2))
+    product = halves[0] * halves[1] / sizes * 1.25  # rates differ from neuron to neuron
+    counts = np.stack([*halves, product], axis=-1).astype(np.int64)
+    surface = _columns.Surface.fitted(found, counts, sizes, seconds)
+    rates, squares, errors = surface.rates(corners)
+    np.testing.assert_allclose(rates, expected(found.places(corners)), rtol=0.03)
+    np.testing.assert_allclose(squares, 1.25 * rates**2, rtol=0.03)
+    assert 0 < errors.max() < 0.03
+    assert abs(surface.excess.mean()) < 1e-3
+    moved = corners + 1e-4 * rng.standard_normal(corners.shape) @ found.axes.T @ found.axes
+    change = np.einsum("ipd,id->ip", surface.gains(corners), moved - corners)
+    inside = np.all(np.abs(found.places(corners)) < 0.99, axis=1)
+    np.testing.assert_allclose(
+        change[inside], (surface.rates(moved)[0] - rates)[inside], rtol=1e-2, atol=1e-7
+    )
+
+
+def pair(sim, drives=(2300.0, 3100.0), coupled=20):
+    """Two columns of two populations, which send each other spikes."""
+    made = []
+    for k, drive in enumerate(drives):
+        e, i = (sim.Population(n, sim.IF_curr_exp(**LIF), label=f"{name}@{k}")
+                for name, n in (("E", 200), ("I", 50)))  # fmt: skip
+        source = sim.Population(200, sim.SpikeSourcePoisson(rate=drive))
+        to_i = sim.Population(50, sim.SpikeSourcePoisson(rate=2500.0))
+        strong = sim.StaticSynapse(weight=0.3, delay=0.1)
+        sim.Projection(source, e, sim.OneToOneConnector(), strong)
+        sim.Projection(to_i, i, sim.OneToOneConnector(), strong)
+        weights = sim.RandomDistribution("normal_clipped", mu=0.2, sigma=0.02, low=0.0, high=1.0)
+        sim.Projection(e, i, sim.FixedProbabilityConnector(0.1),
+                       sim.StaticSynapse(weight=weights, delay=1.0))  # fmt: skip
+        sim.Projection(i, e, sim.FixedTotalNumberConnector(4000),
+                       sim.StaticSynapse(weight=-0.3, delay=1.0),
+                       receptor_type="inhibitory")  # fmt: skip
+        made += [e, i]
+    for here, there in ((0, 2), (2, 0)):
+        if coupled:
+            sim.Projection(made[here], made[there], sim.FixedNumberPreConnector(coupled),
+                           sim.StaticSynapse(weight=0.1, delay=1.0))  # fmt: skip
+    return made
+
+
+COLUMNS = {"library": "columns", "column_seconds": "10", "threads": "2"}
+
+
+def test_columns_fire_as_they_do_side_by_side():
+    sim, _ = solve(pair, **COLUMNS)
+    report = sim.state.found.circuit.details()
+    assert [t["columns"] for t in report["tables"]] == [2]  # one kind of column, for both
+    builtin = portable_cortex.simulator("builtin", options={"threads": "2"})
+    builtin.setup(timestep=0.1, rng_seed=5)
+    populations = pair(builtin)
+    for population in populations:
+        population.record("spikes")
+    builtin.run(20_000.0)
+    expected = {p.label: p.mean_spike_count() / 20.0 for p in populations}
+    assert expected["E@1"] > 1.5 * expected["E@0"] > 3.0
+    assert sim.rates() == pytest.approx(expected, rel=0.04)
+    errors = sim.state.found.solution.errors
+    assert np.all((errors > 0) & (errors < 0.05 * np.array(list(expected.values()))))
+    assert max(sim.state.found.again) < 1e-3
+    again, _ = solve(pair, **COLUMNS)
+    assert again.rates() == sim.rates()
+    assert again.state.found.circuit.made == 0
+
+
+def test_columns_by_themselves_do_not_know_of_each_other():
+    together, _ = solve(lambda sim: pair(sim, coupled=0), **COLUMNS)
+    swapped, _ = solve(lambda sim: pair(sim, drives=(3100.0, 2300.0), coupled=0), **COLUMNS)
+    assert swapped.state.found.circuit.made == 0
+    first, second = together.rates(), swapped.rates()
+    assert first["E@0"] == pytest.approx(second["E@1"], rel=1e-6)
+    assert first["E@1"] == pytest.approx(second["E@0"], rel=1e-6)
+
+
+def test_what_cannot_be_drawn_again_is_no_column():
+    def listed(sim):
+        cells = sim.Population(10, sim.IF_curr_exp(), label="cells")
+        connector = sim.FromListConnector([(0, 1)], column_names=[])
+        sim.Projection(cells, cells, connector, sim.StaticSynapse(weight=0.1, delay=1.0))
+
+    def computed(sim):
+        cells = sim.Population(10, sim.IF_curr_exp(), label="cells")
+        synapse = sim.StaticSynapse(weight=lambda d: 0.1 + 0.0 * d, delay=1.0)
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
+
+    def joined(sim):
+        one, two = (sim.Population(5, sim.IF_curr_exp(), label=f"cells{k}") for k in range(2))
+        both = sim.Assembly(one, two)
+        synapse = sim.StaticSynapse(weight=0.1, delay=1.0)
+        sim.Projection(both, both, sim.FixedProbabilityConnector(0.5), synapse)
+
+    for build, said in (
+        (listed, "FromListConnector, which cannot be drawn again: give it one of AllToAll"),
+        (computed, "must be numbers or distributions to be drawn again"),
+        (joined, "joins assemblies or parts of populations"),
+    ):
+        with pytest.raises(UnsupportedError, match=said):
+            solve(build, **COLUMNS)
 
 
 # --- refusals -------------------------------------------------------------------------------------

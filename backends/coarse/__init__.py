@@ -23,10 +23,11 @@ _PLASTIC = "a stationary state is computed, and weights that depend on spikes ar
 class CoarseOptions(BackendOptions):
     """Options of the ``coarse`` backend."""
 
-    library: Literal["simulated", "theory"] = option(
+    library: Literal["simulated", "columns", "theory"] = option(
         "simulated",
-        "responses of neurons: tables of simulated ones, made when they are needed and kept, or "
-        "mean-field theory (leaky integrate-and-fire neurons with currents)",
+        "what responds: simulated neurons, whole columns (populations with the same @name in their "
+        "label; without, all of them), both in tables that are made when they are needed and kept, "
+        "or mean-field theory (leaky integrate-and-fire neurons with currents)",
     )
     threads: int = option(
         cores, "processes that simulate neurons for tables; one on each core unless given",
@@ -43,6 +44,12 @@ class CoarseOptions(BackendOptions):
         "model time of all neurons that are simulated at a point of a table, together, s",
         least=10.0,
         most=1e5,
+    )
+    column_seconds: float = option(
+        10.0,
+        "model time of each column that is simulated for a table of columns, s",
+        least=1.0,
+        most=1e4,
     )
 
 
@@ -110,8 +117,8 @@ class CoarseBackend(Backend):
         """A namespace of its own."""
         from ._namespace import namespace_with
 
-        own = {n: getattr(options, n) for n in ("library", "threads", "spacing", "point_seconds")}
-        return namespace_with(own)
+        names = ("library", "threads", "spacing", "point_seconds", "column_seconds")
+        return namespace_with({name: getattr(options, name) for name in names})
 
     def prepare(self, sim: Any, progress: Progress) -> None:
         """Look at the network that was built."""
@@ -121,7 +128,7 @@ class CoarseBackend(Backend):
         """Find the stationary state; it is there for any duration."""
         began = time.perf_counter()
         self._found = sim.state.solve(progress)
-        tables = self._found.responses.seconds
+        tables = self._found.circuit.seconds
         self._phases = {"tables": tables, "simulate": time.perf_counter() - began - tables}
         progress(1.0)
 
@@ -141,7 +148,7 @@ class CoarseBackend(Backend):
         """Of tables, and of the way to the solution."""
         found = self._found
         return {
-            **found.responses.details(),
+            **found.circuit.details(),
             "updates": len(found.solution.history),
             "step": found.solution.step,
             "history": [float(f"{size:.3g}") for size in found.solution.history],

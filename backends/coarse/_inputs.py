@@ -118,6 +118,24 @@ class Inputs:
         weight = np.divide(square, mean, out=np.zeros_like(mean), where=mean > 0)
         return Received(mean, weight, np.sqrt(np.maximum(variance, 0.0)))
 
+    def between(self, groups: NDArray[np.int64]) -> Inputs:
+        """What comes from sources and from populations of other groups.
+
+        Parameters
+        ----------
+        groups : array, shape (n,)
+            The number of each population's group.
+        """
+
+        def far(matrix: sparse.csr_array) -> sparse.csr_array:
+            found = matrix.tocoo()
+            own = groups[found.row] != groups[found.col]
+            where = found.row[own], found.col[own]
+            return sparse.coo_array((found.data[own], where), shape=found.shape).tocsr()
+
+        moments = (tuple(map(far, m)) for m in (self.means, self.squares, self.losses))
+        return Inputs(self.populations, *moments, self.outside)
+
 
 def inputs_of(description: Description) -> Inputs:
     """What the populations of neurons of a description receive.
@@ -134,7 +152,7 @@ def inputs_of(description: Description) -> Inputs:
         raise UnsupportedError("there is no population of neurons, whose rates could be computed")
     place = {k: i for i, k in enumerate(neurons)}
     arriving: dict[int, list[Synapses]] = {k: [] for k in neurons}
-    moving = [s for s in description.synapses if np.any(s.weights.values != 0)]
+    moving = [s for s in description.synapses if s.weights.limits != (0.0, 0.0)]
     for synapses in moving:
         arriving[synapses.target].append(synapses)
     populations = [
@@ -175,14 +193,13 @@ def _matrix(
 
 def _moments(synapses: Synapses) -> tuple[float, float]:
     """Mean magnitude and mean square of weights."""
-    values, probabilities = synapses.weights
-    return abs(float(probabilities @ values)), float(probabilities @ values**2)
+    return abs(synapses.weights.mean), synapses.weights.mean_square
 
 
 def _signs(synapses: Synapses) -> list[int]:
     """Of the weights that are not 0."""
-    values = synapses.weights.values
-    return [sign for sign, any_is in ((1, values.max() > 0), (-1, values.min() < 0)) if any_is]
+    low, high = synapses.weights.limits
+    return [sign for sign, any_is in ((1, high > 0), (-1, low < 0)) if any_is]
 
 
 def _population(place: int, label: str, cells: Cells, synapses: Sequence[Synapses]) -> Population:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pyNN.parameters import ArrayParameter
+from scipy import sparse
 
 from portable_cortex.errors import SimulationError, UnsupportedError
 from portable_cortex.host.cache import writable_cache
@@ -19,7 +21,7 @@ from portable_cortex.theory.neuron import Cells, Input, rate
 from portable_cortex.theory.reading import TIME_CONSTANTS
 
 from ._inputs import RECEPTORS, Inputs, Population, Received
-from ._isolated import Kind
+from ._simulated import Kind
 from ._table import Place, Table, spaced
 from ._workers import answers
 
@@ -27,6 +29,7 @@ F64 = NDArray[np.float64]
 TAU = 10.0  # ms: over which the fluctuation of input counts that points are spaced by
 MOST_TILES = 2000  # of a network
 NODES = 5  # of the average over the neurons of a population, for each receptor
+SLOPE = 0.01  # relative change of input by which gains are measured
 
 Told = Callable[[float | None, str], None]
 """Told how far something is, from 0 to 1, and what it is."""
@@ -53,6 +56,9 @@ class Responses(Protocol):
         means, weights : array, shape (n, 2)
             See `_inputs.Received`.
         """
+
+    def kinds(self, n: int) -> NDArray[np.int64]:
+        """The same number for populations of equal neurons, of `n` populations."""
 
     def interpolation_error(self) -> tuple[float, int]:
         """Relative error of rates beyond those given, and in how many places it was measured."""
@@ -155,6 +161,10 @@ class Tables:
             rates[own], errors[own] = self.tables[k].rates(means[own], weights[own])
         return rates, errors
 
+    def kinds(self, n: int) -> NDArray[np.int64]:
+        """See `Responses`."""
+        return self.of_population
+
     def _fill(self, means: Mapping[int, F64]) -> None:
         wanted: list[tuple[Table, Place]] = []
         for k, own in means.items():
@@ -172,9 +182,9 @@ class Tables:
         began = time.perf_counter()
         trials = [table.trial(place) for table, place in wanted]
         self.told(None, f"simulating isolated neurons for {len(trials)} parts of tables")
-        for done, (number, spikes) in enumerate(answers(trials, self.workers), 1):
+        for done, (number, counts) in enumerate(answers(trials, self.workers), 1):
             table, place = wanted[number]
-            table.add(place, spikes)
+            table.add(place, [first + second for first, second, _ in counts])
             self.told(None, f"simulating isolated neurons: {done} of {len(trials)} parts of tables")
         self.seconds += time.perf_counter() - began
 
@@ -297,6 +307,12 @@ class Theory:
         found = rate(own, Input(mean, np.sqrt(square), root**2))
         return found, np.zeros(len(means))
 
+    def kinds(self, n: int) -> NDArray[np.int64]:
+        """See `Responses`."""
+        numbers = [getattr(self.cells, name) for name in _CELLS]
+        own = np.column_stack([*numbers, self.charge, self.tau_syn, self.current])
+        return np.asarray(np.unique(own, axis=0, return_inverse=True)[1].ravel())
+
     def interpolation_error(self) -> tuple[float, int]:
         """See `Responses`: a formula has none."""
         return 0.0, 0
@@ -312,33 +328,101 @@ _CELLS = ("tau_m", "threshold", "reset", "tau_refrac")
 # --- populations ----------------------------------------------------------------------------------
 
 
-def responded(
-    responses: Responses, received: Received, n_nodes: int = NODES
-) -> tuple[F64, F64, F64]:
-    """Mean rates of populations, mean squares of rates, and relative standard errors of the first.
+@dataclass(frozen=True)
+class Populations:
+    """A network of populations, each of which responds on its own: a `_solver.Circuit`.
 
-    Over the neurons of a population, whose mean inputs differ: Gauss's nodes for each receptor.
-
-    Parameters
+    Attributes
     ----------
+    inputs : Inputs
     responses : Responses
-    received : Received
-    n_nodes : int
-        For each receptor.
+    nodes : int
+        Of the average over the neurons of a population, for each receptor.
     """
-    n = len(received.mean)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
-    weights = weights / weights.sum()
-    first, second = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
-    shares = np.outer(weights, weights).ravel()
-    shift = np.stack([first, second], axis=-1)
-    means = np.maximum(received.mean[:, np.newaxis] + shift * received.spread[:, np.newaxis], 0.0)
-    populations = np.repeat(np.arange(n), shares.size)
-    rates, errors = responses.rates(
-        populations, means.reshape(-1, 2), np.repeat(received.weight, shares.size, axis=0)
-    )
-    each, error = rates.reshape(n, -1), errors.reshape(n, -1)
-    mean = each @ shares
-    # neighbours share points: their errors go together
-    relative = (each * error) @ shares / np.where(mean > 0, mean, 1.0)
-    return mean, each**2 @ shares, relative
+
+    inputs: Inputs
+    responses: Responses
+    nodes: int = NODES
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the populations."""
+        return self.inputs.labels
+
+    @property
+    def seconds(self) -> float:
+        """That it took to simulate neurons."""
+        return self.responses.seconds
+
+    def caused(self, rates: F64, squares: F64) -> tuple[F64, F64, F64]:
+        """See `_solver.Circuit`."""
+        return self._responded(self.inputs.received(rates, squares))
+
+    def interpolation_error(self) -> float:
+        """See `_solver.Circuit`."""
+        return self.responses.interpolation_error()[0]
+
+    def gains(self, rates: F64, squares: F64) -> sparse.csr_array:
+        """See `_solver.Circuit`."""
+        received = self.inputs.received(rates, squares)
+        n = rates.size
+        total = sparse.csr_array((n, n))
+        here = self._responded(received)[0]
+        for k in range(RECEPTORS):
+            mean = received.mean.copy()
+            mean[:, k] *= 1 + SLOPE
+            moved = self._responded(replace(received, mean=mean))[0]
+            width = SLOPE * received.mean[:, k]
+            slope = np.divide(moved - here, width, out=np.zeros(n), where=width > 0)
+            total = total + sparse.diags_array(slope) @ self.inputs.means[k]
+        return sparse.csr_array(total)
+
+    def details(self) -> Mapping[str, Any]:
+        """What there is to know about the responses, for ``run.json``."""
+        return self.responses.details()
+
+    def _responded(self, received: Received) -> tuple[F64, F64, F64]:
+        """Mean rates, mean squares of rates, and relative standard errors of the first.
+
+        Over the neurons of a population, whose mean inputs differ: Gauss's nodes for each receptor.
+        Of equal populations with equal input, as a sheet of columns has many, one is looked up.
+        """
+        rows = np.concatenate(
+            [self._kinds[:, np.newaxis], received.mean, received.weight, received.spread], axis=1
+        )
+        _, one, each = np.unique(_rounded(rows), axis=0, return_index=True, return_inverse=True)
+        some = Received(received.mean[one], received.weight[one], received.spread[one])
+        rates, squares, errors = self._averaged(one, some)
+        return rates[each], squares[each], errors[each]
+
+    @cached_property
+    def _kinds(self) -> F64:
+        """The number of each population's kind of neurons."""
+        return self.responses.kinds(len(self.labels)).astype(float)
+
+    def _averaged(
+        self, populations: NDArray[np.int64], received: Received
+    ) -> tuple[F64, F64, F64]:
+        n = len(populations)
+        nodes, weights = np.polynomial.hermite_e.hermegauss(self.nodes)
+        weights = weights / weights.sum()
+        first, second = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
+        shares = np.outer(weights, weights).ravel()
+        shift = np.stack([first, second], axis=-1)
+        means = np.maximum(received.mean[:, np.newaxis] + shift * received.spread[:, np.newaxis], 0)
+        rates, errors = self.responses.rates(
+            np.repeat(populations, shares.size),
+            means.reshape(-1, 2),
+            np.repeat(received.weight, shares.size, axis=0),
+        )
+        each, error = rates.reshape(n, -1), errors.reshape(n, -1)
+        mean = each @ shares
+        # neighbours share points: their errors go together
+        relative = (each * error) @ shares / np.where(mean > 0, mean, 1.0)
+        return mean, each**2 @ shares, relative
+
+
+def _rounded(values: F64, digits: int = 10) -> F64:
+    """To significant digits: sums that differ by their order become equal."""
+    scale = 10.0 ** (digits - np.floor(np.log10(np.maximum(np.abs(values), 1e-30))))
+    return np.asarray(np.round(values * scale) / scale)

@@ -15,7 +15,8 @@ from portable_cortex.registry import load_backend
 from portable_cortex.support import refusal
 
 from ._inputs import Inputs, inputs_of
-from ._library import Responses, Tables, Theory, Told
+from ._columns import Columns
+from ._library import Populations, Tables, Theory, Told
 from ._solver import Solution, solved
 
 F64 = NDArray[np.float64]
@@ -36,13 +37,13 @@ class Found:
     again : tuple of float
         For each of the other states from which it was looked for, the largest difference, relative
         to 1 spike/s and the rate, of what was found; not a number where nothing was.
-    responses : Responses
+    circuit : Populations or Columns
     """
 
     inputs: Inputs
     solution: Solution
     again: tuple[float, ...]
-    responses: Responses
+    circuit: Populations | Columns
 
 
 class Recorder(recorder.Recorder):
@@ -98,52 +99,72 @@ class State(description.State):
         if self.found is None:
             self.prepare()
             assert self.inputs is not None
-            self.found = found(self.inputs, self._start(), self.dt, self.options, told)
+            self.found = self._solved(self.inputs, told)
         return self.found
 
-    def _start(self) -> F64:
-        """From where the rates are looked for: where theory has them, if it knows the neurons."""
-        assert self.inputs is not None
-        some = np.full(len(self.inputs.populations), SOME)
-        try:
-            return solved(self.inputs, Theory.of(self.inputs), some, tolerance=ROUGH, nodes=1).rates
-        except (UnsupportedError, SimulationError):
-            return some
+    def _solved(self, inputs: Inputs, told: Told) -> Found:
+        library, known = self.options["library"], theoretical(inputs)
+        start = np.full(len(inputs.populations), SOME) if known is None else known
+        if library == "theory":
+            return found(inputs, Populations(inputs, Theory.of(inputs)), start, told)
+        if library == "simulated":
+            return found(inputs, self._isolated(inputs, start, told), start, told)
+        if known is None:  # then neurons by themselves tell where columns have to be looked at
+            start = solved(self._isolated(inputs, start, told), start, tolerance=ROUGH).rates
+        return found(inputs, self._columns(inputs, start, told), start, told)
 
-
-def found(
-    inputs: Inputs, start: F64, timestep: float, options: Mapping[str, Any], told: Told
-) -> Found:
-    """The stationary state of a network."""
-    guess = np.maximum(start, 0.1)
-    responses: Responses
-    if options["library"] == "theory":
-        responses = Theory.of(inputs)
-    else:
-        responses = Tables.of(
+    def _isolated(self, inputs: Inputs, start: F64, told: Told) -> Populations:
+        guess = np.maximum(start, 0.1)
+        tables = Tables.of(
             inputs,
             inputs.received(guess, guess**2),
-            timestep=timestep,
-            spacing=options["spacing"],
-            point_seconds=options["point_seconds"],
-            workers=options["threads"],
+            timestep=self.dt,
+            spacing=self.options["spacing"],
+            point_seconds=self.options["point_seconds"],
+            workers=self.options["threads"],
             told=told,
         )
+        return Populations(inputs, tables)
+
+    def _columns(self, inputs: Inputs, start: F64, told: Told) -> Columns:
+        return Columns.of(
+            inputs,
+            self.projections,
+            start,
+            timestep=self.dt,
+            duration=1e3 * self.options["column_seconds"],
+            workers=self.options["threads"],
+            told=told,
+        )
+
+
+def theoretical(inputs: Inputs) -> F64 | None:
+    """Roughly where theory has the rates; None where it does not know the neurons."""
+    some = np.full(len(inputs.populations), SOME)
+    try:
+        theory = Populations(inputs, Theory.of(inputs), nodes=1)
+        return solved(theory, some, tolerance=ROUGH).rates
+    except (UnsupportedError, SimulationError):
+        return None
+
+
+def found(inputs: Inputs, circuit: Populations | Columns, start: F64, told: Told) -> Found:
+    """The stationary state of a network."""
 
     def of_updates(number: int, size: float) -> None:
         told(None, f"update {number}: the two sides differ by {size:.1g}")
 
-    solution = solved(inputs, responses, start, told=of_updates)
+    solution = solved(circuit, start, told=of_updates)
     rng = np.random.default_rng(1)
     again = []
     for _ in range(OTHERS):
         other = solution.rates * AWAY ** rng.uniform(-1, 1, start.size)
         try:
-            rates = solved(inputs, responses, other, told=of_updates).rates
+            rates = solved(circuit, other, told=of_updates).rates
         except SimulationError:
             rates = np.full(start.size, np.nan)
         again.append(float(np.max(np.abs(rates - solution.rates) / (1.0 + solution.rates))))
-    return Found(inputs, solution, tuple(again), responses)
+    return Found(inputs, solution, tuple(again), circuit)
 
 
 def namespace_with(options: Mapping[str, Any]) -> Any:
@@ -152,7 +173,7 @@ def namespace_with(options: Mapping[str, Any]) -> Any:
     Parameters
     ----------
     options : mapping
-        ``library``, ``spacing``, ``point_seconds``, ``threads``.
+        ``library``, ``spacing``, ``point_seconds``, ``column_seconds``, ``threads``.
     """
     state = State(options)
     sim = description.namespace_of(state, 0.1, 1, recording=Recorder)
@@ -168,7 +189,8 @@ def namespace_with(options: Mapping[str, Any]) -> Any:
             ms.
         **extra
             ``max_delay`` (ms); ``rng_seed``, an integer from 0, of what is drawn after all;
-            ``library``, ``spacing``, ``point_seconds`` and ``threads``, as the backend's options.
+            ``library``, ``spacing``, ``point_seconds``, ``column_seconds`` and ``threads``, as the
+            backend's options.
 
         Returns
         -------

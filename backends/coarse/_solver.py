@@ -12,17 +12,15 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from portable_cortex.errors import SimulationError
-
-from ._inputs import RECEPTORS, Inputs
-from ._library import NODES, Responses, responded
 
 F64 = NDArray[np.float64]
 
@@ -34,7 +32,34 @@ WORSE = 1.5  # ratio of differences at which it begins anew
 RENEWED = 20  # updates after which the step is chosen anew
 SAFE = 0.5  # of the step at which the slowest mode would no longer decay
 LARGEST, LEAST_STEP = 0.5, 0.01
-SLOPE = 0.01  # relative change of input by which gains are measured
+
+
+class Circuit(Protocol):
+    """Populations that cause each other's rates."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Of the populations."""
+
+    def caused(self, rates: F64, squares: F64) -> tuple[F64, F64, F64]:
+        """What the right-hand side gives.
+
+        Parameters
+        ----------
+        rates, squares : array, shape (n,)
+            Mean over neurons of rates, spikes/s, and of their squares.
+
+        Returns
+        -------
+        tuple of array
+            Both again, and relative standard errors of the rates.
+        """
+
+    def gains(self, rates: F64, squares: F64) -> sparse.csr_array:
+        """How the rates of the right-hand side change with those of the left one."""
+
+    def interpolation_error(self) -> float:
+        """Relative error of what is caused, beyond that of chance."""
 
 
 @dataclass(frozen=True)
@@ -60,26 +85,21 @@ class Solution:
 
 
 def solved(
-    inputs: Inputs,
-    responses: Responses,
+    circuit: Circuit,
     start: F64,
     *,
     tolerance: float = TOLERANCE,
-    nodes: int = NODES,
     told: Callable[[int, float], None] = lambda n, size: None,
 ) -> Solution:
     """The stationary state to which rates go from `start`.
 
     Parameters
     ----------
-    inputs : Inputs
-    responses : Responses
+    circuit : Circuit
     start : array, shape (n,)
         spikes/s.
     tolerance : float
         Of rates, relative to 1 spike/s and the rate.
-    nodes : int
-        Of the average over the neurons of a population, for each receptor.
     told : callable
         Given the number of updates, and how far apart the two sides are.
 
@@ -89,14 +109,13 @@ def solved(
         If there is none within `UPDATES` updates.
     """
     rates = np.asarray(start, float)
-    _, squares, _ = responded(responses, inputs.received(rates, rates**2), nodes)
-    step = _step(_gains(inputs, responses, rates, squares, nodes))
+    _, squares, _ = circuit.caused(rates, rates**2)
+    step = _step(circuit.gains(rates, squares))
     states: list[F64] = []
     changes: list[F64] = []
     history: list[float] = []
     for number in range(UPDATES):
-        received = inputs.received(rates, squares)
-        caused, caused_squares, errors = responded(responses, received, nodes)
+        caused, caused_squares, errors = circuit.caused(rates, squares)
         state = np.concatenate([rates, squares])
         change = np.concatenate([caused, caused_squares]) - state
         size = float(np.max(np.abs(caused - rates) / (1.0 + rates)))
@@ -105,12 +124,12 @@ def solved(
         if not np.isfinite(size):
             break
         if size < tolerance:
-            gains = _gains(inputs, responses, rates, squares, nodes)
-            own = np.hypot(errors, responses.interpolation_error()[0]) * caused
-            return Solution(rates, _propagated(gains, own), step, tuple(history))
+            own = np.hypot(errors, circuit.interpolation_error()) * caused
+            own = _propagated(circuit.gains(rates, squares), own)
+            return Solution(rates, own, step, tuple(history))
         worse = len(history) > 1 and size > WORSE * history[-2]
         if worse or number % RENEWED == RENEWED - 1:
-            step = _step(_gains(inputs, responses, rates, squares, nodes))
+            step = _step(circuit.gains(rates, squares))
         if worse or size > NEAR:  # what is far from linear is taken step by step
             states, changes = [], []
         states, changes = [*states[-DEPTH:], state], [*changes[-DEPTH:], change]
@@ -119,7 +138,7 @@ def solved(
         rates = np.maximum(state[:n], 0.0)
         squares = np.maximum(state[n:], rates**2)
     shown = ", ".join(
-        f"{label} {rate:.3g}" for label, rate in zip(inputs.labels[:8], rates, strict=False)
+        f"{label} {rate:.3g}" for label, rate in zip(circuit.labels[:8], rates, strict=False)
     )
     raise SimulationError(
         f"no stationary state was found in {len(history)} updates: the two sides differ by "
@@ -141,24 +160,6 @@ def _mixed(states: list[F64], changes: list[F64], step: float) -> F64:
     most = 10 * step * float(np.linalg.norm(change * scale))
     length = float(np.linalg.norm((mixed - state) * scale))
     return mixed if length <= most else state + (mixed - state) * (most / length)
-
-
-def _gains(
-    inputs: Inputs, responses: Responses, rates: F64, squares: F64, nodes: int
-) -> sparse.csr_array:
-    r"""How the rates of the right-hand side change with those of the left one."""
-    received = inputs.received(rates, squares)
-    n = rates.size
-    total = sparse.csr_array((n, n))
-    here = responded(responses, received, nodes)[0]
-    for k in range(RECEPTORS):
-        mean = received.mean.copy()
-        mean[:, k] *= 1 + SLOPE
-        moved = responded(responses, replace(received, mean=mean), nodes)[0]
-        width = SLOPE * received.mean[:, k]
-        slope = np.divide(moved - here, width, out=np.zeros(n), where=width > 0)
-        total = total + sparse.diags_array(slope) @ inputs.means[k]
-    return sparse.csr_array(total)
 
 
 DENSE = 64  # populations whose modes are all computed

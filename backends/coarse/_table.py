@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ._isolated import Kind, Point, Trial
+from ._simulated import Group, Kind, Trial
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -231,16 +231,17 @@ class Table:
         points.append(
             self._point(CHECKED * NEURONS, means_between[:n].tolist(), weights_between[:n].tolist())
         )
-        return Trial(self.settings.kind, points, self._seed(place), self.settings.duration)
+        kind, seed = self.settings.kind, self._seed(place)
+        return Trial([kind], points, [], seed, self.settings.duration)
 
     def _nodes_numbers(self) -> tuple[range, range]:
         first, second = self._nodes
         return range(len(first)), range(len(second))
 
     @staticmethod
-    def _point(neurons: int, means: Sequence[float], weights: Sequence[float]) -> Point:
+    def _point(neurons: int, means: Sequence[float], weights: Sequence[float]) -> Group:
         rates = tuple(m / w for m, w in zip(means, weights, strict=True))
-        return Point(neurons, rates, tuple(weights))
+        return Group(0, neurons, rates, tuple(weights))
 
     # --- looking up -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Processes that simulate isolated neurons, one a core."""
+"""Processes that simulate small networks, one a core."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from queue import SimpleQueue
 from portable_cortex.errors import SimulationError
 from portable_cortex.host.interruption import shielded
 
-from ._isolated import Trial
+from ._simulated import Counts, Trial
 
-COMMAND = (sys.executable, "-P", "-m", "portable_cortex.backends.coarse._isolated")
+COMMAND = (sys.executable, "-P", "-m", "portable_cortex.backends.coarse._simulated")
 
 
-def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[int]]]:
-    """Number of a trial, and the spikes of its points, as each ends.
+def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[Counts]]]:
+    """Number of a trial, and the counts of its groups, as each ends.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[i
         If one fails.
     """
     waiting: SimpleQueue[int | None] = SimpleQueue()
-    done: SimpleQueue[tuple[int, list[int] | str]] = SimpleQueue()
+    done: SimpleQueue[tuple[int, list[Counts] | str]] = SimpleQueue()
     n = min(workers, len(trials))
     for number in [*range(len(trials)), *[None] * n]:
         waiting.put(number)
@@ -47,7 +47,7 @@ def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[i
         for _ in trials:
             number, answer = done.get()
             if isinstance(answer, str):
-                raise SimulationError(f"isolated neurons could not be simulated: {answer}")
+                raise SimulationError(f"what a library needs could not be simulated: {answer}")
             yield number, answer
     finally:
         for process in processes:
@@ -74,7 +74,7 @@ def _serve(
     process: subprocess.Popen[str],
     trials: Sequence[Trial],
     take: Callable[[], int | None],
-    give: Callable[[tuple[int, list[int] | str]], None],
+    give: Callable[[tuple[int, list[Counts] | str]], None],
 ) -> None:
     """Let a process do trials until none is left."""
     assert process.stdin is not None
@@ -87,6 +87,6 @@ def _serve(
             answer = json.loads(line) if line else {"error": "their process has ended"}
         except (OSError, ValueError) as error:  # it was killed, or wrote something else
             answer = {"error": str(error)}
-        give((number, answer.get("spikes", answer.get("error", "no answer"))))
+        give((number, answer.get("counts", answer.get("error", "no answer"))))
         if "error" in answer:
             return

@@ -30,7 +30,7 @@ F64 = NDArray[np.float64]
 LAYOUTS = ("ring", "sheet")
 SIDE = 4  # columns along a hypercolumn
 LATERAL = {("L23E", "L23E"), ("L23I", "L23E")}  # (target, source)
-NEGLIGIBLE = 1e-3  # share of lateral synapses below which a column sends none
+NEGLIGIBLE = 5e-3  # share of lateral synapses below which a column sends none
 
 
 def orientations(columns: int, layout: str = "ring") -> F64:
@@ -156,12 +156,14 @@ def build(
     rng = sim.NumpyRNG(seed=seed)
     draws = Draws(sim, rng, np.random.default_rng([seed, 0x1E]), None, False)
     made: dict[str, Any] = {}
+    neuron = circuit.neuron.as_pynn()
+    cells = [sim.IF_curr_exp(**neuron, i_offset=float(current)) for current in scaled.dc]
+    v0 = zip(circuit.v0_optimized_mean, circuit.v0_optimized_sd, strict=True)
+    initial = [sim.RandomDistribution("normal", mu=m, sigma=sd, rng=rng) for m, sd in v0]
     for p in range(columns):
         for i, label in enumerate(labels):
-            cells = sim.IF_curr_exp(**circuit.neuron.as_pynn(), i_offset=float(scaled.dc[i]))
-            population = sim.Population(scaled.sizes[i], cells, label=f"{label}@{p}")
-            mean, sd = circuit.v0_optimized_mean[i], circuit.v0_optimized_sd[i]
-            population.initialize(v=sim.RandomDistribution("normal", mu=mean, sigma=sd, rng=rng))
+            population = sim.Population(scaled.sizes[i], cells[i], label=f"{label}@{p}")
+            population.initialize(v=initial[i])
             made[population.label] = population
 
     def connect(source: str, target: str, i: int, j: int, n: float) -> None:
@@ -190,30 +192,30 @@ def build(
     angles = np.radians(orientations(columns, layout) - orientation)
     thalamic = rate * (1 + modulation * np.cos(2 * angles))
     in_degrees = full.thalamic_synapses / np.array(full.sizes)
+    to_each = sim.OneToOneConnector()
+    synapses = {
+        name: sim.StaticSynapse(weight=weight, delay=circuit.delay_ext)
+        for name, weight in (("background", scaled.weight_ext), ("thalamus", full.thalamic_weight))
+    }
+    background = [sim.SpikeSourcePoisson(rate=circuit.rate_ext * k) for k in scaled.k_ext]
     for p in range(columns):
         for i, label in enumerate(labels):
-            inputs = (
-                ("background", circuit.rate_ext * scaled.k_ext[i], scaled.weight_ext),
-                ("thalamus", float(thalamic[p] * in_degrees[i]), full.thalamic_weight),
-            )
-            for name, own_rate, weight in inputs:
-                if own_rate:
-                    _drive(sim, made[f"{label}@{p}"], name, own_rate, weight)
+            sources = {"background": background[i]}
+            own_rate = float(thalamic[p] * in_degrees[i])
+            if own_rate:
+                sources["thalamus"] = sim.SpikeSourcePoisson(rate=own_rate)
+            target = made[f"{label}@{p}"]
+            for name, cells_of in sources.items():
+                source = sim.Population(target.size, cells_of, label=f"{name} {target.label}")
+                sim.Projection(
+                    source,
+                    target,
+                    to_each,
+                    synapses[name],
+                    receptor_type="excitatory",
+                    label=f"{name}→{target.label}",
+                )
     return made
-
-
-def _drive(sim: Any, target: Any, name: str, rate: float, weight: float) -> None:
-    """Poisson spikes for each neuron."""
-    label = f"{name} {target.label}"
-    source = sim.Population(target.size, sim.SpikeSourcePoisson(rate=rate), label=label)
-    sim.Projection(
-        source,
-        target,
-        sim.OneToOneConnector(),
-        sim.StaticSynapse(weight=weight, delay=PD14.delay_ext),
-        receptor_type="excitatory",
-        label=f"{name}→{target.label}",
-    )
 
 
 def _check(columns: int, layout: str, **parts: float) -> None:

@@ -8,7 +8,7 @@ and benchmarks like this one (``--model path/to/my_model.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -236,6 +236,7 @@ class Draws:
     numbers: np.random.Generator
     levels: Levels | None
     in_degrees_are_fixed: bool
+    _shared: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # that projections share
 
     def connect(
         self, source: Any, target: Any, n: int, *, weight: float, delay: float, receptor: str
@@ -257,7 +258,7 @@ class Draws:
                 source,
                 target,
                 connector,
-                self.sim.StaticSynapse(weight=own_weight, delay=self._delay(delay)),
+                self._synapse(own_weight, delay),
                 receptor_type=receptor,
                 label=label + name,
             )
@@ -269,16 +270,15 @@ class Draws:
 
         Levels of synapses are independent, so their numbers are multinomial.
         """
-        connector = self.sim.FixedTotalNumberConnector
         if self.levels is None or len(self.levels.values) == 1:
-            yield connector(n, rng=self.rng), self._weight(weight), ""
+            yield self._connector(n), self._weight(weight), ""
             return
         numbers = self.numbers.multinomial(n, self.levels.probabilities)
         values = self.levels.weights(weight, _sd(weight))
         for k, (number, value) in enumerate(zip(numbers, values, strict=True)):
             if number:
                 name = f", weight {k + 1} of {len(values)}"
-                yield connector(int(number), rng=self.rng), value, name
+                yield self._connector(int(number)), value, name
 
     def _in_degrees(
         self, source: Any, target: Any, n: int, weight: float
@@ -301,18 +301,33 @@ class Draws:
         listed = self.sim.FromListConnector(np.column_stack(columns), column_names=["weight"])
         yield listed, weight, ""
 
+    def _connector(self, n: int) -> Any:
+        key = "connector", n
+        if key not in self._shared:
+            self._shared[key] = self.sim.FixedTotalNumberConnector(n, rng=self.rng)
+        return self._shared[key]
+
+    def _synapse(self, weight: Any, delay: float) -> Any:
+        key = weight, delay
+        if key not in self._shared:
+            made = self.sim.StaticSynapse(weight=weight, delay=self._delay(delay))
+            self._shared[key] = made
+        return self._shared[key]
+
     def _weight(self, mean: float) -> Any:
         """One weight for all, or weights of one sign, redrawn."""
         if self.levels is not None:
             return mean
-        return self.sim.RandomDistribution(
-            "normal_clipped",
-            mu=mean,
-            sigma=_sd(mean),
-            low=0.0 if mean > 0 else -np.inf,
-            high=np.inf if mean > 0 else 0.0,
-            rng=self.rng,
-        )
+        if (mean,) not in self._shared:
+            self._shared[mean,] = self.sim.RandomDistribution(
+                "normal_clipped",
+                mu=mean,
+                sigma=_sd(mean),
+                low=0.0 if mean > 0 else -np.inf,
+                high=np.inf if mean > 0 else 0.0,
+                rng=self.rng,
+            )
+        return self._shared[mean,]
 
     def _delay(self, mean: float) -> Any:
         """Delays no shorter than half a time step, redrawn."""

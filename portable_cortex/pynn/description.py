@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pyNN import errors
+from pyNN.parameters import LazyArray
 from pyNN.random import RandomDistribution
 from pyNN.standardmodels import cells as standard
 
@@ -36,11 +38,39 @@ FOREVER = 1e6  # ms: a source that fires so long is stationary
 SOURCES = (standard.SpikeSourcePoisson, standard.SpikeSourceArray)
 
 
-class Values(NamedTuple):
-    """A discrete distribution in the place of any: values and their probabilities."""
+@dataclass(frozen=True, eq=False)
+class Values:
+    """A discrete distribution in the place of any: values and their probabilities.
+
+    Projections that draw from one distribution share it.
+
+    Attributes
+    ----------
+    values, probabilities : array
+    """
 
     values: F64
     probabilities: F64
+
+    def __iter__(self) -> Iterator[F64]:
+        yield from (self.values, self.probabilities)
+
+    @cached_property
+    def mean(self) -> float:
+        """Of the values."""
+        return float(self.probabilities @ self.values)
+
+    @cached_property
+    def mean_square(self) -> float:
+        """Of the values."""
+        return float(self.probabilities @ self.values**2)
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest value; zeros where there is none."""
+        if not self.values.size:
+            return 0.0, 0.0
+        return float(self.values.min()), float(self.values.max())
 
 
 class Degree(NamedTuple):
@@ -48,6 +78,25 @@ class Degree(NamedTuple):
 
     mean: float
     variance: float
+
+
+class Recipe(NamedTuple):
+    """How a projection draws its synapses, in numbers and names.
+
+    Attributes
+    ----------
+    connector : str
+        PyNN's class.
+    arguments : dict
+        Of it.
+    weight, delay : float or dict
+        A number, or the ``name`` and ``parameters`` of a distribution.
+    """
+
+    connector: str
+    arguments: Mapping[str, Any]
+    weight: Any
+    delay: Any
 
 
 @dataclass(frozen=True)
@@ -275,6 +324,11 @@ class State(state.State):
 
     backend = "description"
 
+    def begin(self, *arguments: Any, **named: Any) -> None:
+        """Forget the network."""
+        super().begin(*arguments, **named)
+        self.looked_at: dict[tuple[Any, ...], Any] = {}  # the synapse types that are kept so
+
     def touch(self, what: str, *, structure: bool = False) -> None:
         """Nothing runs."""
 
@@ -357,10 +411,7 @@ class _Population(population.Population):
 
     def _create_cells(self) -> None:
         own_state = self._simulator.state
-        parameters = self.celltype.native_parameters
-        parameters.shape = (self.size,)
-        parameters.evaluate(simplify=True)
-        self.parameters = {name: _each(value, self.size) for name, value in parameters.items()}
+        self.parameters = _parameters(self.celltype, self.size)
         self.check({n: v[:1] if v.strides == (0,) else v for n, v in self.parameters.items()})
         self.number, self.network = len(own_state.populations), own_state.network
         self.all_cells: Any = _Cells(self, own_state.add_population(self))
@@ -369,8 +420,23 @@ class _Population(population.Population):
         nothing = np.broadcast_to(np.float64(0.0), self.size)
         self.initial = dict.fromkeys(self.state_variables(), nothing)
 
-    def take_initial(self, variable: str, own: Any, values: Any) -> None:
-        """Nothing runs from them."""
+    def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
+        """Nothing runs from them: they are not drawn."""
+        if self.injectable and variable not in self.initial:
+            raise errors.NonExistentParameterError(
+                variable, type(self.celltype).__name__, sorted(self.initial)
+            )
+
+
+def _parameters(celltype: Any, size: int) -> dict[str, NDArray[Any]]:
+    """Of a population, by PyNN's names: here they are the native ones."""
+    space = celltype.parameter_space
+    if all(is_number(space[name]) for name in space.keys()):  # noqa: SIM118  # no mapping
+        return {name: _each(number(space[name]), size) for name in space.keys()}  # noqa: SIM118
+    parameters = celltype.native_parameters
+    parameters.shape = (size,)
+    parameters.evaluate(simplify=True)
+    return {name: _each(value, size) for name, value in parameters.items()}
 
 
 def _each(value: Any, size: int) -> NDArray[Any]:
@@ -406,8 +472,13 @@ class _Projection(projection.Projection):
     def make(self, connector: Any) -> None:
         """Look at weights and delays, as where synapses are made."""
         self._made_by = connector
-        self._check_numbers()
-        check_signs(self.values("weight").values, self)
+        looked_at = self._simulator.state.looked_at
+        parts = [type(part.celltype) for part, _ in members(self.post)]
+        key = id(self.synapse_type), str(self.receptor_type), *parts
+        if key not in looked_at:  # once for synapses that projections share
+            self._check_numbers()
+            check_signs(self.values("weight").limits, self)
+            looked_at[key] = self.synapse_type
 
     @cached_property
     def _synapses(self) -> Edges:
@@ -460,13 +531,34 @@ class _Projection(projection.Projection):
         numbers = np.bincount(kept[kept >= 0], minlength=post.size)
         return Degree(float(numbers.mean()), float(numbers.var()))
 
+    def recipe(self) -> Recipe:
+        """How the synapses are drawn.
+
+        Raises
+        ------
+        UnsupportedError
+            Where numbers do not say it: for lists, and for weights and delays that are computed.
+        """
+        kind = type(self._made_by).__name__
+        if kind not in _ARGUMENTS or self._is_listed:
+            raise UnsupportedError(
+                f"projection {self.label} is made by {kind}"
+                f"{' and was changed' if self._is_listed else ''}, which cannot be drawn again: "
+                f"give it one of {', '.join(_ARGUMENTS)}"
+            )
+        arguments = {
+            name: _plain(getattr(self._made_by, name), self.label) for name in _ARGUMENTS[kind]
+        }
+        space = self.synapse_type.parameter_space
+        return Recipe(kind, arguments, *(_plain(space[n], self.label) for n in ("weight", "delay")))
+
     def values(self, name: str) -> Values:
         """Of the weights or delays."""
         value = self.synapse_type.parameter_space[name]
         columns = getattr(self._made_by, "column_names", None) or ()
         listed = self._is_listed or name in columns
         if not listed and is_number(value):
-            return Values(np.array([number(value)]), np.ones(1))
+            return _constant(number(value))
         if not listed and is_random(value):
             return _quantiles(value)
         edges = self._synapses
@@ -476,6 +568,24 @@ class _Projection(projection.Projection):
         return Values(found, counts / max(counts.sum(), 1))
 
 
+def _plain(value: Any, label: str) -> Any:
+    """A number or name as it is, and a distribution as its name and parameters."""
+    if isinstance(value, bool | int | float | str | np.number):
+        return value.item() if isinstance(value, np.number) else value
+    if isinstance(value, LazyArray):
+        if is_number(value):
+            return number(value)
+        if is_random(value) and not value.operations:
+            value = value.base_value
+    if isinstance(value, RandomDistribution) and all(map(np.isscalar, value.parameters.values())):
+        parameters = {name: float(own) for name, own in value.parameters.items()}
+        return {"name": value.name, "parameters": parameters}
+    raise UnsupportedError(
+        f"weights, delays and numbers of synapses of projection {label} must be numbers or "
+        "distributions to be drawn again, and are computed"
+    )
+
+
 def _within(cells: Any, whole: Any) -> NDArray[np.int64]:
     """Index in a whole population of each cell of an assembly or view, -1 for other populations."""
     return np.concatenate(
@@ -483,22 +593,31 @@ def _within(cells: Any, whole: Any) -> NDArray[np.int64]:
     )
 
 
+@lru_cache(4096)
+def _constant(value: float) -> Values:
+    return Values(np.array([value]), np.ones(1))
+
+
 def _quantiles(value: Any) -> Values:
     """Gauss's nodes of the quantile function: a distribution's moments are theirs."""
     drawn = value.base_value
     try:
-        drawn = _quantiles_of(drawn.name, tuple(drawn.parameters.items()))
+        found = _quantiles_of(drawn.name, tuple(drawn.parameters.items()))
     except TypeError:  # parameters that are arrays
-        drawn = quantile_function(drawn)((NODES + 1) / 2)
+        found = Values(quantile_function(drawn)((NODES + 1) / 2), WEIGHTS / 2)
+    if not value.operations:
+        return found
+    values = found.values
     for function, argument in value.operations:
-        drawn = function(drawn) if argument is None else function(drawn, argument)
-    return Values(np.asarray(drawn, float), WEIGHTS / 2)
+        values = function(values) if argument is None else function(values, argument)
+    return Values(np.asarray(values, float), WEIGHTS / 2)
 
 
-@cache
-def _quantiles_of(name: str, parameters: tuple[tuple[str, float], ...]) -> F64:
+@lru_cache(4096)
+def _quantiles_of(name: str, parameters: tuple[tuple[str, float], ...]) -> Values:
     """Of a distribution that many projections draw from."""
-    return quantile_function(RandomDistribution(name, **dict(parameters)))((NODES + 1) / 2)
+    drawn = quantile_function(RandomDistribution(name, **dict(parameters)))((NODES + 1) / 2)
+    return Values(np.asarray(drawn, float), WEIGHTS / 2)
 
 
 def _binomial(trials: float, probability: float) -> Degree:
@@ -535,3 +654,13 @@ _DEGREES: Mapping[str, Callable[[Any, int, int], Degree | None]] = {
     "FixedTotalNumberConnector": _total,
 }
 """In-degree by connector, from the numbers of sources and targets; None where it is drawn."""
+
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "AllToAllConnector": ("allow_self_connections",),
+    "OneToOneConnector": (),
+    "FixedProbabilityConnector": ("p_connect", "allow_self_connections"),
+    "FixedNumberPreConnector": ("n", "with_replacement", "allow_self_connections"),
+    "FixedNumberPostConnector": ("n", "with_replacement", "allow_self_connections"),
+    "FixedTotalNumberConnector": ("n", "with_replacement", "allow_self_connections"),
+}
+"""What makes a connector again."""

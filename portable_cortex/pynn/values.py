@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,12 @@ def is_number(value: Any) -> bool:
     >>> is_number(LazyArray(2.0)), is_number(LazyArray([1.0, 2.0], shape=(2,)))
     (True, False)
     """
-    return bool(value.is_homogeneous) and not is_random(value)
+    return _is_plain(value) or (bool(value.is_homogeneous) and not is_random(value))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it was given as a number: most are, and asking PyNN takes long."""
+    return isinstance(value.base_value, int | float) and not value.operations
 
 
 def shaped(value: Any, shape: tuple[int, ...]) -> Any:
@@ -45,6 +51,8 @@ def number(value: Any) -> float:
     >>> number(LazyArray(2.0) * 3)
     6.0
     """
+    if _is_plain(value):
+        return float(value.base_value)
     return float(shaped(value, (1,)).evaluate(simplify=True))
 
 
@@ -116,11 +124,19 @@ def distances(projection: Any) -> Any:
     return LazyArray(projection.space.distance_generator(*positions), shape=projection.shape)
 
 
+@lru_cache(64)
+def _all_of(size: int) -> NDArray[np.int64]:
+    """The indices of a population: projections ask for them again and again."""
+    index = np.arange(size)
+    index.flags.writeable = False
+    return index
+
+
 def members(cells: Any) -> list[tuple[Any, NDArray[np.int64]]]:
     """Whole populations behind a population, view or assembly, each with the indices in it."""
     parts = []
     for part in getattr(cells, "populations", [cells]):
-        index = np.arange(part.size)
+        index = _all_of(part.size)
         if hasattr(part, "grandparent"):
             index = np.asarray(part.index_in_grandparent(index), np.int64)
         parts.append((getattr(part, "grandparent", part), index))

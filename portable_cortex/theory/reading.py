@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..pynn.description import Cells as Described
-from ..pynn.description import Description, Synapses
+from ..pynn.description import Description, Synapses, Values
 from ..pynn.population import is_modelled
 from .network import Connection, Distribution, Drive, Network
 from .neuron import F64, Cells
@@ -52,14 +52,13 @@ def read(description: Description) -> Network:
     offsets = [np.asarray(p.parameters["i_offset"], float) for p in populations]
     connections: list[Connection] = []
     drives: list[Drive] = []
-    delays: dict[bytes, Distribution] = {}  # one object for equal ones
+    delays: dict[Values, Distribution] = {}  # one object for those that are one
     for synapses in description.synapses:
         target = places[synapses.target]
         jump, tau_syn = _jump(synapses, populations[target], tables[target])
         degree = synapses.in_degree
         if synapses.source in places:
-            key = synapses.delays.values.tobytes() + synapses.delays.probabilities.tobytes()
-            delay = delays.setdefault(key, Distribution(*synapses.delays))
+            delay = delays.setdefault(synapses.delays, Distribution(*synapses.delays))
             source = places[synapses.source]
             connections.append(Connection(source, target, *degree, jump, delay, tau_syn))
         else:
