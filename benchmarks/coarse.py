@@ -3,15 +3,19 @@
     python benchmarks/coarse.py column                # full scale, beside ten runs of 100 s
     python benchmarks/coarse.py ring --seeds 5        # four columns at a tenth, beside builtin
     python benchmarks/coarse.py cost --columns 16     # a solution beside a simulation
-    python benchmarks/coarse.py column ring cost --write docs/coarse.md
+    python benchmarks/coarse.py sheet --picture docs/sheet.png
+    python benchmarks/coarse.py column ring cost sheet --write docs/coarse.md
 
-Tables of neurons are made where they are missing, which takes minutes; PORTABLE_CORTEX_CACHE says
+Tables are made where they are missing, which takes minutes; PORTABLE_CORTEX_CACHE says
 where they are kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,30 +31,30 @@ from portable_cortex.validation.verdict import load_reference
 REFERENCE = "pd14-1.0-poisson"
 
 
+LIBRARIES = ("columns", "simulated", "theory")
+
+
 def column(arguments: argparse.Namespace) -> str:
     """The microcircuit at full scale."""
     reference = load_reference(REFERENCE)
     longest = reference.durations[-1]
-    lines = [
-        "| | runs | SD of seeds | `library=simulated` | its error | | `library=theory` | |",
-        "|---" * 8 + "|",
-    ]
-    runs = {
-        library: portable_cortex.run(
+    heads = ["runs", "SD of seeds"]
+    runs = {}
+    for library in LIBRARIES:
+        runs[library] = portable_cortex.run(
             backend="coarse", options={"library": library}, scale=1.0, duration=10.0
         )
-        for library in ("simulated", "theory")
-    }
-    errors = runs["simulated"].metadata["rate_errors"]
-    for label in runs["simulated"].populations:
+        heads += [f"`{library}`", *([""] if library == "theory" else ["its error", ""])]
+    lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for label in runs["theory"].populations:
         means = reference.ensembles[longest, label, "rate"].means
         expected = float(means.mean())
         cells = [f"{expected:.3f}", f"{100 * means.std(ddof=1) / expected:.1f} %"]
         for library, run in runs.items():
             rate = run.rates()[label]
             cells.append(f"{rate:.3f}")
-            if library == "simulated":
-                cells.append(f"{errors[label]:.3f}")
+            if library != "theory":
+                cells.append(f"{run.metadata['rate_errors'][label]:.3f}")
             cells.append(f"{100 * (rate / expected - 1):+.1f} %")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(_said(name, run) for name, run in runs.items())])
@@ -60,7 +64,7 @@ def _said(library: str, run: Any) -> str:
     about = run.metadata
     report, phases = about["machine_report"], about["phases_s"]
     text = f"`{library}`: {report['updates']} updates, {phases['simulate']:.1f} s"
-    if library == "simulated":
+    if library != "theory":
         points = sum(t["points"] for t in report["tables"])
         if report["parts_made"]:
             text += f", and {phases['tables']:.0f} s for tables"
@@ -77,7 +81,12 @@ RING: dict[str, Any] = {"model": "cortical_sheet", "columns": 4, "scale": 0.1}
 
 def ring(arguments: argparse.Namespace) -> str:
     """Four columns, simulated and coarse, at the same scale."""
-    coarse = portable_cortex.run(backend="coarse", duration=10.0, **RING)
+    coarse = {
+        library: portable_cortex.run(
+            backend="coarse", options={"library": library}, duration=10.0, **RING
+        )
+        for library in ("columns", "simulated")
+    }
     simulated = [
         portable_cortex.run(backend="builtin", duration=arguments.ms, seed=seed, **RING).rates()
         for seed in range(1, arguments.seeds + 1)
@@ -85,28 +94,36 @@ def ring(arguments: argparse.Namespace) -> str:
     labels = list(simulated[0])
     rates = np.array([[run[label] for label in labels] for run in simulated])
     mean, sd = rates.mean(axis=0), rates.std(axis=0, ddof=1)
-    own = np.array([coarse.rates()[label] for label in labels])
-    within = np.abs(own - mean) <= np.maximum(0.05 * mean, 3 * sd)
     angles = orientations(RING["columns"])
-    lines = [
-        "| | " + " | ".join(f"{angle:g}°" for angle in angles) + " | selectivity |",
-        "|---" * (len(angles) + 2) + "|",
-    ]
-    tuned = [selectivity(dict(zip(labels, r, strict=True)), angles) for r in (own, mean)]
-    for i, layer in enumerate(tuned[0]):
-        cells = [
-            f"{own[k]:.2f} / {mean[k]:.2f} ({100 * (own[k] / mean[k] - 1):+.0f} %)"
-            + ("" if within[k] else " *")
-            for k in range(i, len(labels), len(tuned[0]))
-        ]
-        cells.append(f"{tuned[0][layer]:.3f} / {tuned[1][layer]:.3f}")
-        lines.append(f"| {layer} | " + " | ".join(cells) + " |")
+    heads = [f"{angle:g}°" for angle in angles]
+    lines = [f"| | | {' | '.join(heads)} | selectivity |", "|---" * (len(heads) + 3) + "|"]
+    own = {name: np.array([run.rates()[n] for n in labels]) for name, run in coarse.items()}
+    within = {
+        name: np.abs(values - mean) <= np.maximum(0.05 * mean, 3 * sd)
+        for name, values in own.items()
+    }
+    tuned = {
+        name: selectivity(dict(zip(labels, values, strict=True)), angles)
+        for name, values in {"runs": mean, **own}.items()
+    }
+    layers = list(tuned["runs"])
+    for i, layer in enumerate(layers):
+        places = range(i, len(labels), len(layers))
+        cells = [f"{mean[k]:.2f}" for k in places]
+        lines.append(f"| {layer} | runs | {' | '.join(cells)} | {tuned['runs'][layer]:.3f} |")
+        for name, values in own.items():
+            cells = [
+                f"{values[k]:.2f} ({100 * (values[k] / mean[k] - 1):+.0f} %)"
+                + ("" if within[name][k] else " *")
+                for k in places
+            ]
+            lines.append(f"| | `{name}` | {' | '.join(cells)} | {tuned[name][layer]:.3f} |")
+    counted = " and ".join(f"{w.sum()} of {w.size} (`{name}`)" for name, w in within.items())
     lines += [
         "",
-        f"coarse / mean of {arguments.seeds} seeds of {arguments.ms / 1e3:g} s on `builtin`; "
-        f"{within.sum()} of {within.size} rates are within 5 % or three standard deviations of "
-        "the seeds (* is not).",
-        _said("simulated", coarse),
+        f"Runs: mean of {arguments.seeds} seeds of {arguments.ms / 1e3:g} s on `builtin`. "
+        f"{counted} rates are within 5 % or three standard deviations of the seeds (* is not).",
+        *(_said(name, run) for name, run in coarse.items()),
     ]
     return "\n".join(lines)
 
@@ -118,16 +135,18 @@ def cost(arguments: argparse.Namespace) -> str:
     given = {**RING, "columns": arguments.columns}
     model = given.pop("model")
     build = portable_cortex.models.loader.load_model(model).build
-    sim = portable_cortex.simulator("coarse")
-    sim.setup()
-    build(sim, **given)
-    found = sim.state.solve(lambda fraction, detail: None)
-    times = []
-    for _ in range(5):
-        with clock.Stopwatch() as watch:
-            solved(found.inputs, found.responses, found.solution.rates * 1.1)
-        times.append((watch.wall, watch.cpu))
-    wall, cpu = (float(np.median(column)) for column in zip(*times, strict=True))
+    solving = {}
+    for library in ("columns", "simulated"):
+        sim = portable_cortex.simulator("coarse", options={"library": library})
+        sim.setup()
+        build(sim, **given)
+        found = sim.state.solve(lambda fraction, detail: None)
+        times = []
+        for _ in range(5):
+            with clock.Stopwatch() as watch:
+                solved(found.circuit, found.solution.rates * 1.1)
+            times.append((watch.wall, watch.cpu))
+        solving[library] = [float(np.median(column)) for column in zip(*times, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         run = portable_cortex.run(
@@ -135,15 +154,55 @@ def cost(arguments: argparse.Namespace) -> str:
         )
         whole = time.perf_counter() - began
     simulated, used = run.metadata["phases_s"]["simulate"], run.metadata["cpu_s"]["simulate"]
+    lines = [
+        f"| {arguments.columns} columns at scale {given['scale']:g} | wall clock | processor time "
+        "| simulation / solution, processor time |",
+        "|---|---|---|---|",
+        f"| {arguments.ms / 1e3:g} s on `builtin` ({whole:.0f} s with building) | "
+        f"{simulated:.0f} s | {used:.0f} s | |",
+    ]
+    for library, (wall, cpu) in solving.items():
+        lines.append(
+            f"| a solution, `{library}` | {wall:.3f} s | {cpu:.3f} s | {used / cpu:,.0f} |"
+        )
+    return "\n".join([*lines, "", "Medians of 5 solutions, from rates that are a tenth too high."])
+
+
+def sheet(arguments: argparse.Namespace) -> str:
+    """A sheet of very many columns, with tables of columns ready."""
+    from portable_cortex.models.sheet_figure import draw
+
+    given: dict[str, Any] = {"model": "cortical_sheet", "layout": "sheet", "scale": 0.1}
+    options = {"library": "columns"}
+    portable_cortex.run(backend="coarse", options=options, columns=64, duration=10.0, **given)
+    code = (
+        "import json, resource, sys, portable_cortex\n"
+        "run = portable_cortex.run(backend='coarse', options={'library': 'columns'}, columns="
+        f"{arguments.sheet}, duration=10.0, output=sys.argv[1], **{given!r})\n"
+        "print(json.dumps([run.metadata['n_neurons'], run.metadata['n_synapses'],\n"
+        "                  resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6]))\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        with clock.Stopwatch() as watch:
+            done = subprocess.run(
+                [sys.executable, "-c", code, f"{folder}/run"],
+                check=True, capture_output=True, text=True,
+            )  # fmt: skip
+        recording = portable_cortex.Recording.load(Path(folder) / "run")
+        made = recording.metadata["machine_report"]["parts_made"]
+        if arguments.picture:
+            draw(recording, arguments.picture)
+    neurons, synapses, memory = json.loads(done.stdout.splitlines()[-1])
     return (
-        f"{arguments.columns} columns at scale {given['scale']:g}: a solution takes {wall:.2f} s "
-        f"({cpu:.2f} s of processor time; median of 5, from rates that are a tenth too high); "
-        f"{arguments.ms / 1e3:g} s of `builtin` take {simulated:.0f} s ({used:.0f} s of processor "
-        f"time), {whole:.0f} s with building: {used / cpu:.0f} times the processor time."
+        f"{arguments.sheet} columns on a sheet at scale {given['scale']:g} ({neurons:.3g} neurons, "
+        f"{synapses:.3g} synapses): {watch.wall:.0f} s ({watch.cpu:.0f} s of processor time) and "
+        f"{memory:.1f} GB from the start of Python to the written run"
+        + (f"; {made} columns were simulated within" if made else "")
+        + "."
     )
 
 
-PARTS = {"column": column, "ring": ring, "cost": cost}
+PARTS = {"column": column, "ring": ring, "cost": cost, "sheet": sheet}
 
 
 def main() -> None:
@@ -152,6 +211,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--ms", type=float, default=10_000.0, help="model time of a simulation")
     parser.add_argument("--columns", type=int, default=16)
+    parser.add_argument("--sheet", type=int, default=1600, help="columns of the sheet")
+    parser.add_argument("--picture", type=Path, help="of the sheet, a .png")
     parser.add_argument("--write", type=Path, help="a page with <!-- NAME --> ... <!-- end -->")
     arguments = parser.parse_args()
     with clock.session():

@@ -15,6 +15,7 @@ from portable_cortex.backends.coarse._inputs import inputs_of
 from portable_cortex.backends.coarse._library import Populations
 from portable_cortex.backends.coarse._simulated import Kind
 from portable_cortex.errors import InvalidValueError, UnsupportedError
+from portable_cortex.models import sheet_figure
 from portable_cortex.models.cortical_sheet import orientations, selectivity, shares
 from portable_cortex.models.loader import load_model
 from portable_cortex.pynn.description import describe
@@ -85,6 +86,29 @@ def test_theory_gives_the_working_point():
     report = recording.metadata["machine_report"]
     assert max(report["from_other_states"]) < 1e-3
     assert report["history"][-1] < _solver.TOLERANCE < report["history"][0]
+
+
+def test_one_solution_starts_the_next():
+    """Of a network with two states, the one that it came from stays."""
+
+    def build(sim):
+        cells = sim.Population(1000, sim.IF_curr_exp(**LIF), label="cells")
+        source = sim.Population(1000, sim.SpikeSourcePoisson(rate=2000.0), label="source")
+        synapse = sim.StaticSynapse(weight=0.2, delay=1.0)
+        sim.Projection(source, cells, sim.OneToOneConnector(), synapse)
+        synapse = sim.StaticSynapse(weight=0.15, delay=1.0)
+        sim.Projection(cells, cells, sim.FixedNumberPreConnector(130), synapse)
+        return source
+
+    sim, source = solve(build, library="theory")
+    rates = [sim.rates()["cells"]]
+    for rate in (3500.0, 2000.0):
+        source.set(rate=rate)
+        sim.run(1.0)
+        rates.append(sim.rates()["cells"])
+    low, high, again = rates
+    assert low < 1
+    assert high > again > 200  # from below it stays low, from above high
 
 
 class Linear:
@@ -207,6 +231,20 @@ def test_between_points_a_table_is_exact(tmp_path, n, weights):
     squares = made.checked()
     assert squares.size > 0
     assert np.sqrt(max(squares.mean(), 0)) < 0.01
+
+
+def test_half_the_distance_between_points_changes_nothing(tmp_path):
+    """Less than 1 %, where there are spikes enough to tell."""
+    rng = np.random.default_rng(4)
+    means, one = rng.uniform(4.0, 20.0, (200, 2)), np.full((200, 2), [0.1, 0.3])
+    found = []
+    for step in (1.0, 0.5):
+        made, fill = table(tmp_path / str(step), (step, step), ((0.1,), (0.3,)), smooth)
+        fill(means)
+        found.append(made.rates(means, one)[0])
+    busy = found[0] > 5
+    assert busy.sum() > 20
+    np.testing.assert_allclose(found[0][busy], found[1][busy], rtol=0.01)
 
 
 def test_a_table_is_there_again_whoever_asks_first(tmp_path):
@@ -524,6 +562,28 @@ def test_there_are_no_spikes_to_record():
         cells.record("spikes")
     with pytest.raises(UnsupportedError, match="there is no v to record"):
         portable_cortex.run(backend="coarse", scale=0.02, duration=10.0, record=["v:L4E:5"])
+
+
+def test_a_sheet_is_drawn_from_any_run(tmp_path):
+    """Tuning curves and maps: of computed rates, and of spikes; of another model it says so."""
+    theory = portable_cortex.run(
+        backend="coarse", options={"library": "theory"}, model="cortical_sheet", columns=64,
+        layout="sheet", duration=10.0,
+    )  # fmt: skip
+    found = sheet_figure.draw(theory, tmp_path / "sheet.png")
+    assert set(found) == {"L23E", "L23I", "L4E", "L4I", "L5E", "L5I", "L6E", "L6I"}
+    assert found["L4E"] > 0.05
+    assert (tmp_path / "sheet.png").stat().st_size > 50_000
+    spikes = portable_cortex.run(
+        backend="builtin", model="cortical_sheet", columns=2, scale=0.02, duration=300.0
+    )
+    assert sheet_figure.draw(spikes, tmp_path / "ring.svg")["L4E"] > 0.05
+    assert (tmp_path / "ring.svg").read_text().startswith("<?xml")
+    other = portable_cortex.run(backend="mock", scale=0.02, duration=10.0)
+    with pytest.raises(portable_cortex.errors.ModelError, match="runs of cortical_sheet"):
+        sheet_figure.draw(other, tmp_path / "none.png")
+    with pytest.raises(portable_cortex.errors.OutputError, match="could not be written"):
+        sheet_figure.draw(spikes, tmp_path / "ring.docx")
 
 
 # --- runs and verdicts ----------------------------------------------------------------------------

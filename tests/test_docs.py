@@ -112,3 +112,30 @@ def test_links_lead_somewhere():
 def test_the_support_table_is_that_of_the_backends():
     """Made anew by ``python -m portable_cortex.support``."""
     assert table() in (CHECKOUT / "docs" / "backends.md").read_text("utf-8")
+
+
+def test_the_workflow_for_a_model_of_ones_own(tmp_path):
+    """The commands of docs/ci.md, with fewer seeds, and the engine for NEST."""
+    page = CHECKOUT / "docs" / "ci.md"
+    (tmp_path / "balanced.py").write_text(blocks(page, "python")[0], "utf-8")
+    text = "".join(blocks(page, "sh") + blocks(page, "yaml")).replace("\\\n", " ")
+    commands = re.findall(r"portable-cortex (?:sweep|reference|run|validate) .*", text)
+    assert len(commands) == 4
+    summary = tmp_path / "summary.md"
+    for command in commands:
+        command = command.replace("--backend nest --seeds 1-10", "--backend builtin --seeds 1-5")
+        command = command.replace("$GITHUB_STEP_SUMMARY", str(summary))
+        name, *arguments = shlex.split(command)
+        done = subprocess.run(
+            [SCRIPTS / name, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "agrees" in summary.read_text("utf-8").splitlines()[0]
+    made = {"results/page.html", "results/junit.xml", "balanced.h5"}
+    assert all((tmp_path / name).stat().st_size > 500 for name in made)
+    changed = (tmp_path / "balanced.py").read_text("utf-8").replace("g=6.0", "g=5.0")
+    (tmp_path / "balanced.py").write_text(changed, "utf-8")
+    run, validate = (shlex.split(c.replace("results/run", "results/other")) for c in commands[2:])
+    for (name, *arguments), status in ((run, 0), (validate[:5], 1)):
+        done = subprocess.run([SCRIPTS / name, *arguments], cwd=tmp_path, capture_output=True)
+        assert done.returncode == status

@@ -25,6 +25,7 @@ from portable_cortex.validation.verdict import (
     clean,
     examine,
     fitting_reference,
+    freeze,
     load_reference,
     number,
     percent,
@@ -311,6 +312,73 @@ def test_a_folder_of_runs_is_a_reference(several, honest, mock_run, tmp_path):
     (tmp_path / "empty").mkdir()
     empty = validate(mock_run, tmp_path / "empty")
     assert (empty.verdict, "empty holds no run" in empty.reason) == (UNDECIDED, True)
+
+
+def test_runs_are_frozen_into_a_reference(several, mock_run, tmp_path):
+    """A file without spikes says what the folder says; and what it cannot be made of."""
+    from_cli = tmp_path / "mine.h5"
+    assert run_cli("reference", several, "--out", from_cli) == 0
+    assert from_cli.stat().st_size < 150_000
+    frozen = Reference.load(from_cli)
+    assert frozen.durations == (2000.0,)
+    assert frozen.provenance["seeds"] == [31, 32, 33, 34, 35]
+    ours, folders = (examine(mock_run, against).comparison for against in (from_cli, several))
+    assert ours.verdict is AGREES
+    for one, other in zip(ours.tests, folders.tests, strict=True):  # float32 in the file
+        assert one.p == pytest.approx(other.p, rel=1e-3)
+    shorter = freeze(several, [500.0, 1000.0])
+    assert shorter.durations == (500.0, 1000.0)
+    for given, said in (
+        ((several, [3000.0]), "no reference over 3000 ms: its shortest run lasts 2000 ms"),
+        ((sorted(several.iterdir())[:3], ()), "needs 5 runs or more, better 10"),
+        (([*several.iterdir(), *several.iterdir()], ()), "same seed"),
+        ((tmp_path / "nothing", ()), "holds no run"),
+    ):
+        with pytest.raises(OutputError, match=said):
+            freeze(*given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--out", "mine.txt"], "a reference is an .h5 file"),
+        (["--out", "there.h5"], "there.h5 exists already; --overwrite"),
+        (["--out", "mine.h5", "--duration", "1e9"], "no reference over 1e+09 ms"),
+        (["--out", "mine.h5", "--duration", "5"], "too short for any statistic"),
+    ],
+)
+def test_what_no_reference_can_be_made_of_is_said(several, tmp_path, monkeypatch, capsys,
+                                                  arguments, said):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("there.h5").touch()
+    assert run_cli("reference", several, *arguments) != 0
+    shown = capsys.readouterr().err.replace("\n", " ")
+    assert said in shown
+    assert not Path("mine.h5").exists()
+
+
+def run_cli(*arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["portable-cortex", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            return stopped.code or 0
+    return 0
+
+
+def test_a_summary_in_markdown(call, honest, mock_reference, tmp_path):
+    folder = thinned(honest, 0.5).save(tmp_path / "half_of|it")
+    status, _, _ = call(folder, "--against", mock_reference, "--summary", "summary.md")
+    assert status == 1
+    lines = Path("summary.md").read_text("utf-8").splitlines()
+    assert lines[0].endswith("half\\_of\\|it: differs")
+    rows = [line for line in lines if line.startswith("| ")]
+    assert rows[0] == "| population | statistic | run | reference | change | p |"
+    assert any("| mean rate |" in row and "-5" in row for row in rows)
+    # a cell's own bars are masked, so that each row has six
+    assert {row.replace("\\|", "").count("|") for row in rows} == {7}
+    assert any("A change of the mean would have been found" in line for line in lines)
 
 
 def test_few_seeds_are_said_to_be_few(call, several, mock_run, mock_reference):

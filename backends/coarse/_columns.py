@@ -209,7 +209,7 @@ def points(axes: int) -> F64:
     n = A_TERM * terms(np.zeros((1, axes))).shape[1]
     if not axes:
         return np.zeros((n, 0))
-    return -np.cos(np.pi * qmc.Halton(axes, scramble=False).random(n + 1)[1:])
+    return np.asarray(-np.cos(np.pi * qmc.Halton(axes, scramble=False).random(n + 1)[1:]))
 
 
 @dataclass(frozen=True)
@@ -255,14 +255,16 @@ class Surface:
         value = np.log((spikes + 0.5) / (sizes * seconds))
         square = 4 * product  # the halves of a neuron's spikes do not know of each other
         ratio = sizes * np.divide(square, spikes**2, out=1 / sizes + 0 * spikes, where=spikes > 0)
-        chance = value.var(axis=1, ddof=1).mean(axis=0) / TWICE  # of a mean
+        chance: F64 = value.var(axis=1, ddof=1).mean(axis=0) / TWICE  # of a mean
         design = terms(points(len(box.axes)))
-        inverse = np.linalg.inv(design.T @ design)
+        inverse: F64 = np.asarray(np.linalg.inv(design.T @ design), float)
         value, ratio = value.mean(axis=1), ratio.mean(axis=1)
         logarithms, ratios = inverse @ design.T @ value, inverse @ design.T @ ratio
         free = 1 - np.einsum("it,ts,is->i", design, inverse, design)[:, np.newaxis]
         off = (value - design @ logarithms) / free
-        return cls(box, logarithms, ratios, inverse, np.sqrt(chance), off**2 - chance / free)
+        excess: F64 = off**2 - chance / free
+        deviations = np.asarray(np.sqrt(chance), float)
+        return cls(box, logarithms, ratios, inverse, deviations, excess)
 
     def rates(self, drives: F64) -> tuple[F64, F64, F64]:
         """Rates, their mean squares, and relative errors of the first: shape (n, populations)."""
@@ -278,7 +280,7 @@ class Surface:
         rates = np.exp(terms(places) @ self.logarithms)
         by_place = np.einsum("iat,tp->ipa", _slopes(places), self.logarithms)
         to_place = self.box.axes / self.box.sides[:, np.newaxis] / self.box.units
-        return rates[:, :, np.newaxis] * (by_place @ to_place)
+        return np.asarray(rates[:, :, np.newaxis] * (by_place @ to_place))
 
 
 @dataclass
@@ -352,7 +354,8 @@ class Columns:
         groups = columns_of(inputs.labels)
         outside = inputs.between(groups)
         found = _kinds(inputs, groups, projections, timestep)
-        self = cls(outside, *map(list, zip(*found, strict=True)), duration, workers, told)
+        kinds, members = [kind for kind, _ in found], [own for _, own in found]
+        self = cls(outside, kinds, members, duration, workers, told)
         whole = inputs.received(rates, rates**2)
         power = whole.mean * whole.weight
         near = [_drives(outside.received(r, r**2)) for r in (rates / AWAY, rates, rates * AWAY)]
@@ -451,8 +454,8 @@ class Columns:
             self.made += len(absent)
             self.seconds += time.perf_counter() - began
         sizes = np.array(kind.sizes, float)
-        found = np.array(counts).reshape(-1, TWICE, len(sizes), 3)
-        self.surfaces[number] = Surface.fitted(box, found, sizes, self.duration / 1e3)
+        by_place = np.array(counts).reshape(-1, TWICE, len(sizes), 3)
+        self.surfaces[number] = Surface.fitted(box, by_place, sizes, self.duration / 1e3)
 
     def _file(self, kind: Column, drive: F64, number: int) -> Path:
         text = json.dumps([number, self.duration, [f"{value:.6g}" for value in drive]])
@@ -509,7 +512,7 @@ def _kinds(
     for number, own in enumerate(inside):
         of_column = np.flatnonzero(groups == number)
         column = _column(inputs, of_column, own, timestep)
-        found.setdefault(column.key, (column, []))[1].append(of_column)
+        found.setdefault(repr(column), (column, []))[1].append(of_column)
     return [(column, np.array(all_of)) for column, all_of in found.values()]
 
 
@@ -544,9 +547,7 @@ def _units(power: F64) -> F64:
 
 def _drives(received: Received) -> F64:
     """Moments of inputs, by population and receptor: shape (n, 2, 3)."""
-    return np.stack(
-        [received.mean, received.mean * received.weight, received.spread**2], axis=-1
-    )
+    return np.stack([received.mean, received.mean * received.weight, received.spread**2], axis=-1)
 
 
 def _flat(drives: F64, of_columns: I64) -> F64:

@@ -133,8 +133,10 @@ class Inputs:
             where = found.row[own], found.col[own]
             return sparse.coo_array((found.data[own], where), shape=found.shape).tocsr()
 
-        moments = (tuple(map(far, m)) for m in (self.means, self.squares, self.losses))
-        return Inputs(self.populations, *moments, self.outside)
+        means, squares, losses = (
+            tuple(map(far, m)) for m in (self.means, self.squares, self.losses)
+        )
+        return Inputs(self.populations, means, squares, losses, self.outside)
 
 
 def inputs_of(description: Description) -> Inputs:

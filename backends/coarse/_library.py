@@ -400,9 +400,7 @@ class Populations:
         """The number of each population's kind of neurons."""
         return self.responses.kinds(len(self.labels)).astype(float)
 
-    def _averaged(
-        self, populations: NDArray[np.int64], received: Received
-    ) -> tuple[F64, F64, F64]:
+    def _averaged(self, populations: NDArray[np.int64], received: Received) -> tuple[F64, F64, F64]:
         n = len(populations)
         nodes, weights = np.polynomial.hermite_e.hermegauss(self.nodes)
         weights = weights / weights.sum()

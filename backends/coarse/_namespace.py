@@ -14,8 +14,8 @@ from portable_cortex.pynn import description, namespace, recorder
 from portable_cortex.registry import load_backend
 from portable_cortex.support import refusal
 
-from ._inputs import Inputs, inputs_of
 from ._columns import Columns
+from ._inputs import Inputs, inputs_of
 from ._library import Populations, Tables, Theory, Told
 from ._solver import Solution, solved
 
@@ -74,9 +74,12 @@ class State(description.State):
         super().begin(*arguments, **named)
         self.inputs: Inputs | None = None
         self.found: Found | None = None
+        self.before: F64 | None = None
 
     def touch(self, what: str, *, structure: bool = False) -> None:
-        """What was found is of another network."""
+        """What was found is of another network: the next is looked for from there."""
+        if self.found is not None:
+            self.before = self.found.solution.rates
         self.inputs = self.found = None
 
     def prepare(self) -> None:
@@ -104,14 +107,19 @@ class State(description.State):
 
     def _solved(self, inputs: Inputs, told: Told) -> Found:
         library, known = self.options["library"], theoretical(inputs)
-        start = np.full(len(inputs.populations), SOME) if known is None else known
+        guess = np.full(len(inputs.populations), SOME) if known is None else known
+        circuit: Populations | Columns
         if library == "theory":
-            return found(inputs, Populations(inputs, Theory.of(inputs)), start, told)
-        if library == "simulated":
-            return found(inputs, self._isolated(inputs, start, told), start, told)
-        if known is None:  # then neurons by themselves tell where columns have to be looked at
-            start = solved(self._isolated(inputs, start, told), start, tolerance=ROUGH).rates
-        return found(inputs, self._columns(inputs, start, told), start, told)
+            circuit = Populations(inputs, Theory.of(inputs))
+        elif library == "simulated":
+            circuit = self._isolated(inputs, guess, told)
+        else:
+            if known is None:  # then neurons by themselves tell where columns are looked at
+                guess = solved(self._isolated(inputs, guess, told), guess, tolerance=ROUGH).rates
+            circuit = self._columns(inputs, guess, told)
+        if self.before is not None and self.before.size == guess.size:
+            guess = self.before
+        return found(inputs, circuit, guess, told)
 
     def _isolated(self, inputs: Inputs, start: F64, told: Told) -> Populations:
         guess = np.maximum(start, 0.1)

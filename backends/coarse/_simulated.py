@@ -146,13 +146,11 @@ def counts_of(trial: Trial) -> list[Counts]:
         kind = trial.kinds[group.kind]
         population = sim.Population(group.neurons, _cells(sim, kind))
         spreads = group.spreads or (0.0,) * len(kind.receptors)
-        inputs = zip(
-            kind.receptors, kind.signs, group.rates, group.weights, spreads, strict=True
-        )
+        inputs = zip(kind.receptors, kind.signs, group.rates, group.weights, spreads, strict=True)
         for receptor, sign, rate, weight, spread in inputs:
             if rate == 0:
                 continue
-            own = rate
+            own: Any = rate
             if spread:
                 own = np.maximum(rng.normal(rate, spread, group.neurons), 0.0)
             sources = sim.Population(group.neurons, sim.SpikeSourcePoisson(rate=own))

@@ -22,6 +22,7 @@ from .._run import RunWarning
 from ..errors import (
     InvalidValueError,
     ModelWarning,
+    OutputError,
     PortableCortexError,
     SimulationError,
     UnsupportedError,
@@ -355,13 +356,16 @@ def validate(
     report: Annotated[Path | None, typer.Option(help="Write a page (HTML).")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Write Markdown, such as $GITHUB_STEP_SUMMARY.")
+    ] = None,
 ) -> None:
     """Compare runs with a reference: exit status 0 agrees, 1 differs, 2 could not tell.
 
     Several runs of one network, each with another seed, are judged together, which sees smaller
     changes than one run does.
     """
-    from ..validation.pages import render, show, to_json, to_junit, write_text
+    from ..validation.pages import render, show, to_json, to_junit, to_markdown, write_text
     from ..validation.verdict import examine
 
     with err.status("reading") as status:
@@ -372,6 +376,7 @@ def validate(
         (report, render, "report"),
         (junit, to_junit, "JUnit file"),
         (json_file, to_json, "JSON file"),
+        (summary, to_markdown, "summary"),
     ):
         if path is not None:
             text = write(validation)
@@ -381,6 +386,44 @@ def validate(
     for what, path in written.items():
         out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(validation.comparison.verdict.value)
+
+
+@app.command()
+def reference(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...",
+            help="Folders of runs, or of folders of runs: five or more of one network, each with "
+            "another seed.",
+        ),
+    ],
+    file: Annotated[Path, typer.Option("--out", help="The .h5 file to write.")],
+    duration: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Over which statistics are taken, ms; repeatable. 2, 5, 10 and 100 s, as far as "
+            "the runs last, and all of them, unless given."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Freeze runs into a reference: a small file without spikes, for validate --against."""
+    from ..validation.verdict import freeze
+
+    if file.suffix != ".h5":
+        raise InvalidValueError(f"a reference is an .h5 file, and --out names {file}")
+    if file.exists() and not overwrite:
+        raise OutputError(f"{file} exists already; --overwrite replaces it")
+    with err.status("reading") as status:
+        found = freeze(folders, duration or (), lambda text: status.update(escape(printable(text))))
+        with interruption.shielded():
+            found.save(file)
+    out.print(
+        f"{len(found.provenance['seeds'])} runs of {', '.join(f'{d:g}' for d in found.durations)} "
+        f"ms, {file.stat().st_size / 1e3:.0f} kB: {file}",
+        soft_wrap=True, markup=False, highlight=False,
+    )  # fmt: skip
 
 
 @app.command()

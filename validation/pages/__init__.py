@@ -4,7 +4,7 @@
 """
 
 from .cost_section import Account, account
-from .export import to_json, to_junit
+from .export import to_json, to_junit, to_markdown
 from .filling import write_text
 from .panels import Panel, Raster, distributions, raster, spectra
 from .report import render, write_report
@@ -22,6 +22,7 @@ __all__ = [
     "spectra",
     "to_json",
     "to_junit",
+    "to_markdown",
     "write_report",
     "write_text",
 ]

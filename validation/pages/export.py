@@ -1,9 +1,10 @@
-"""A validation for machines: JSON, and JUnit's XML for continuous integration."""
+"""A validation for machines: JSON; JUnit's XML and Markdown for continuous integration."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 from ..verdict import (
     ALPHA,
     CONFIDENCE,
+    HEADLINES,
     POWER,
     Validation,
     Verdict,
@@ -20,7 +22,12 @@ from ..verdict import (
     describe,
     detectable,
     headline,
+    number,
+    percent,
     power,
+    power_sentence,
+    probability,
+    reference_sentence,
 )
 
 
@@ -119,3 +126,46 @@ def to_junit(validation: Validation) -> str:
             ElementTree.SubElement(case, "skipped", message=clean(describe(test)))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+SHOWN = 20  # differences in a summary
+
+
+def to_markdown(validation: Validation) -> str:
+    """The verdict and what differs, for the summary of a job of continuous integration.
+
+    Examples
+    --------
+    >>> from portable_cortex.validation.verdict import examine
+    >>> print(to_markdown(examine("nowhere")).splitlines()[0])
+    ### nowhere: could not tell
+    """
+    comparison = validation.comparison
+    verdict = HEADLINES[comparison.verdict]
+    lines = [f"### {_cell(validation.name)}: {verdict[0].lower()}{verdict[1:]}", ""]
+    lines += [_cell(headline(comparison)), ""]
+    if comparison.different:
+        lines += ["| population | statistic | run | reference | change | p |", "|---" * 6 + "|"]
+    for test in comparison.different[:SHOWN]:
+        changed = change(test)
+        cells = (
+            test.population,
+            f"{test.kind} {test.statistic}",
+            number(test.value),
+            number(test.expected),
+            "" if changed is None else percent(changed, signed=True),
+            probability(test.p_adjusted).removeprefix("p ").removeprefix("= "),
+        )
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
+    if len(comparison.different) > SHOWN:
+        lines += ["", f"{len(comparison.different) - SHOWN} more differ."]
+    for text in (power_sentence(comparison), reference_sentence(validation.self_check)):
+        lines += ["", _cell(text)] if text else []
+    lines += ["", *(f"* {_cell(note)}" for note in validation.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(text: object) -> str:
+    """Text that Markdown does not read as its own."""
+    shown = clean(str(text)).replace("\n", " ")
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", shown)

@@ -6,6 +6,7 @@
 
 from .comparison import ALL, MIN_SEEDS, Comparison, SelfCheck, Test, Verdict, compare, self_check
 from .examination import Validation, examine, validate
+from .freezing import freeze
 from .pairwise import PairedRates, Pairing, compare_recordings, identical, pair
 from .prediction import predicted
 from .reference import (
@@ -61,6 +62,7 @@ __all__ = [
     "detectable",
     "examine",
     "fitting_reference",
+    "freeze",
     "headline",
     "identical",
     "load_reference",

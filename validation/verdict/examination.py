@@ -7,7 +7,7 @@ verdict too: `Verdict.UNDECIDED`, with the reason.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +18,22 @@ from portable_cortex.errors import InvalidValueError, OutputError, PortableCorte
 from portable_cortex.host.untrusted import printable
 from portable_cortex.theory import Prediction
 
-from ..activity import Activity, Beside, beside, has_statistics, measure, of_rates
-from ..formats import find_runs, is_run, load_sound
+from ..activity import Activity, Beside, beside, has_statistics, of_rates
+from ..formats import find_runs, is_run
 from .comparison import Comparison, SelfCheck, Verdict, compare, self_check
+from .freezing import (
+    LONGEST_REFERENCE,
+    SHORTEST,
+    Progress,
+    ensemble_of,
+    loaded,
+    measured,
+    unmeasurable,
+    unrecorded,
+)
 from .pairwise import Pairing, compare_recordings, identical, pair
 from .prediction import predicted
-from .reference import Reference, conditions, fitting_reference, load_reference, reference_names
+from .reference import Reference, fitting_reference, load_reference, reference_names
 from .settings import (
     Runs,
     differences_from_reference,
@@ -34,13 +44,8 @@ from .settings import (
     sound_metadata,
 )
 
-SHORTEST = 100.0  # ms: of less, no statistic is shown
 LONGEST = 100_000.0  # ms: of more, where no reference says how much to look at
-LONGEST_REFERENCE = 1e6  # ms: of runs in a folder
 PLANNED = "planned_duration_ms"  # of a run that was ended before it was over
-
-Progress = Callable[[str], None]
-"""Told what is being done."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ def examine(
 def _examine(folders: Sequence[str | Path], named: str | None, progress: Progress) -> Validation:
     names = tuple(str(path) for path in find_runs(folders))
     try:
-        runs = Runs(names, tuple(_loaded(name, progress) for name in names))
+        runs = Runs(names, tuple(loaded(name, progress) for name in names))
     except OutputError as error:
         return Validation(names, _undecided(str(error), named or ""))
     obstacle = not_one_network(runs)
@@ -186,7 +191,7 @@ def _examine(folders: Sequence[str | Path], named: str | None, progress: Progres
         validation = _against_statistics(runs, named, progress)
     else:
         try:
-            reference = _reference_of(named, runs.length, progress)
+            reference = ensemble_of([named], runs.length, progress)
         except OutputError as error:
             return Validation(names, _undecided(str(error), named, runs.length), runs.first)
         validation = _against_reference(runs, reference, progress)
@@ -212,7 +217,7 @@ def _of_rates(runs: Runs, named: str | None, progress: Progress) -> Validation:
         )
     else:
         try:
-            reference = _reference_of(named, LONGEST_REFERENCE, progress)
+            reference = ensemble_of([named], LONGEST_REFERENCE, progress)
         except OutputError as error:
             return undecided(str(error))
     if reference is None:
@@ -304,58 +309,9 @@ def _doubted(comparison: Comparison, recordings: Sequence[Recording]) -> Compari
     return replace(comparison, verdict=Verdict.UNDECIDED, reason=reason)
 
 
-def _loaded(folder: str, progress: Progress) -> Recording:
-    progress(f"reading {printable(folder)}")
-    return load_sound(folder)
-
-
-def _reference_of(folder: str, length: float, progress: Progress) -> Reference:
-    """Runs in a folder as a reference, over as much as they and `length` (ms) cover."""
-    paths = tuple(map(str, find_runs([folder])))
-    runs = Runs(paths, tuple(_loaded(path, progress) for path in paths))
-    duration = min(length, runs.length, LONGEST_REFERENCE)
-    obstacle = not_one_network(runs) or _unmeasurable(runs, duration)
-    if obstacle:
-        raise OutputError(f"{folder} is no reference: {obstacle}")
-    metadata = runs.first.metadata
-    provenance = {
-        "conditions": conditions(sound_metadata(runs.first)),
-        "warmup_ms": metadata.get("warmup_ms"),
-        "timestep_ms": metadata.get("timestep_ms"),
-        "seeds": [recording.metadata.get("seed") for recording in runs.recordings],
-        "backend": metadata.get("backend"),
-        "versions": metadata.get("versions"),
-    }
-    activities = _measure(runs, duration, progress)
-    return Reference.of(folder, provenance, {duration: activities})
-
-
-def _unrecorded(runs: Runs) -> str:
-    """Which runs have no spikes to look at; empty if all have."""
-    silent = [f for f, r in zip(runs.folders, runs.recordings, strict=True) if not r.spike_trains]
-    if not silent:
-        return ""
-    if any(recording.has_rates_only for recording in runs.recordings):
-        return (
-            f"{printable(silent[0])} has rates that were computed, and no spikes: it can be "
-            "validated, and others cannot against it"
-        )
-    more = f" (and of {len(silent) - 1} more)" if len(silent) > 1 else ""
-    return (
-        f"the spikes of {printable(silent[0])}{more} were not recorded: run it again, recording "
-        "them (without --no-record)"
-    )
-
-
-def _unmeasurable(runs: Runs, duration: float) -> str:
-    """Why runs have no statistics over a duration (ms); empty if they have."""
-    short = f"{duration:g} ms are too short for any statistic: {SHORTEST:g} ms or more are needed"
-    return _unrecorded(runs) or (short if duration < SHORTEST else "")
-
-
 def _incomparable(runs: Runs, reference: Reference | None) -> str:
     """Why runs cannot be compared with a reference; empty if they can."""
-    if obstacle := _unrecorded(runs):
+    if obstacle := unrecorded(runs):
         return obstacle
     if reference is None:
         return no_reference(runs.first)
@@ -382,7 +338,7 @@ def _incomparable(runs: Runs, reference: Reference | None) -> str:
 
 def _against_reference(runs: Runs, reference: Reference | None, progress: Progress) -> Validation:
     covered = None if reference is None else reference.duration_for(runs.length)
-    activities = _measure(runs, covered or min(runs.length, LONGEST), progress)
+    activities = measured(runs, covered or min(runs.length, LONGEST), progress)
     activity = Activity.pooled(activities) if activities else None
     obstacle = _incomparable(runs, reference)
     if obstacle or reference is None or covered is None:
@@ -407,7 +363,7 @@ def _against_recording(runs: Runs, named: str, progress: Progress) -> Validation
         )
         return Validation(runs.folders, _undecided(reason, named, runs.length), recording)
     try:
-        other = _loaded(named, progress)
+        other = loaded(named, progress)
     except OutputError as error:
         return Validation(runs.folders, _undecided(str(error), named), recording)
     both = Runs((*runs.folders, named), (recording, other))
@@ -415,12 +371,12 @@ def _against_recording(runs: Runs, named: str, progress: Progress) -> Validation
     covered = None if reference is None else reference.duration_for(both.length)
     duration = covered or min(both.length, LONGEST)
     activity, other_activity = (
-        next(iter(_measure(single, duration, progress)), None)
+        next(iter(measured(single, duration, progress)), None)
         for single in (runs, Runs((named,), (other,)))
     )
     notes = differences_of_parameters(recording, other)
     if activity is None or other_activity is None:
-        comparison = _undecided(_unmeasurable(both, duration), named, duration)
+        comparison = _undecided(unmeasurable(both, duration), named, duration)
     else:
         longest = max(r.t_stop - r.t_start for r in both.recordings)
         if covered is not None and covered < longest:
@@ -444,25 +400,13 @@ def _against_recording(runs: Runs, named: str, progress: Progress) -> Validation
 
 def _against_statistics(runs: Runs, named: str, progress: Progress) -> Validation:
     """Beside the statistics of the INM-6 package, without its recordings."""
-    activities = _measure(runs, min(runs.length, LONGEST), progress)
+    activities = measured(runs, min(runs.length, LONGEST), progress)
     activity = Activity.pooled(activities) if activities else None
     reason = (
         f"{named} holds statistics of the INM-6 package and no recordings: they cannot be "
         "calibrated; a reference, or recordings of five seeds, can"
     )
     return Validation(runs.folders, _undecided(reason, named, runs.length), runs.first, activity)
-
-
-def _measure(runs: Runs, duration: float, progress: Progress) -> list[Activity]:
-    """The activity of each run; empty if there is nothing to measure."""
-    if _unmeasurable(runs, duration):
-        return []
-    activities = []
-    for folder, recording in zip(runs.folders, runs.recordings, strict=True):
-        progress(f"measuring {printable(folder)}")
-        # the duration as the reference has it, whatever the rounding of start plus length
-        activities.append(replace(measure(recording, duration), duration=duration))
-    return activities
 
 
 def _fitting(recording: Recording) -> Reference | None:

@@ -119,7 +119,7 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write one HDF5 file."""
-        with whole(path) as part, h5py.File(part, "w") as file:
+        with whole(path) as part, h5py.File(part, "w", libver="latest") as file:
             metadata = {"name": self.name, "n_neurons": self.n_neurons, **self.provenance}
             file.attrs["about"] = json.dumps(metadata)
             for (duration, population, statistic), ensemble in self.ensembles.items():
