@@ -170,11 +170,9 @@ def cost(arguments: argparse.Namespace) -> str:
 
 def sheet(arguments: argparse.Namespace) -> str:
     """A sheet of very many columns, with tables of columns ready."""
-    from portable_cortex.models.sheet_figure import draw
+    from portable_cortex.recording.sheet_figure import draw
 
     given: dict[str, Any] = {"model": "cortical_sheet", "layout": "sheet", "scale": 0.1}
-    options = {"library": "columns"}
-    portable_cortex.run(backend="coarse", options=options, columns=64, duration=10.0, **given)
     code = (
         "import json, resource, sys, portable_cortex\n"
         "run = portable_cortex.run(backend='coarse', options={'library': 'columns'}, columns="
@@ -183,22 +181,22 @@ def sheet(arguments: argparse.Namespace) -> str:
         "                  resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6]))\n"
     )
     with tempfile.TemporaryDirectory() as folder:
-        with clock.Stopwatch() as watch:
-            done = subprocess.run(
-                [sys.executable, "-c", code, f"{folder}/run"],
-                check=True, capture_output=True, text=True,
-            )  # fmt: skip
-        recording = portable_cortex.Recording.load(Path(folder) / "run")
-        made = recording.metadata["machine_report"]["parts_made"]
+        for number in range(2):  # the first makes tables, if they are missing
+            run = f"{folder}/{number}"
+            with clock.Stopwatch() as watch:
+                done = subprocess.run(
+                    [sys.executable, "-c", code, run], check=True, capture_output=True, text=True
+                )
+            recording = portable_cortex.Recording.load(run)
+            if not recording.metadata["machine_report"]["parts_made"]:
+                break
         if arguments.picture:
             draw(recording, arguments.picture)
     neurons, synapses, memory = json.loads(done.stdout.splitlines()[-1])
     return (
         f"{arguments.sheet} columns on a sheet at scale {given['scale']:g} ({neurons:.3g} neurons, "
         f"{synapses:.3g} synapses): {watch.wall:.0f} s ({watch.cpu:.0f} s of processor time) and "
-        f"{memory:.1f} GB from the start of Python to the written run"
-        + (f"; {made} columns were simulated within" if made else "")
-        + "."
+        f"{memory:.1f} GB from the start of Python to the written run."
     )
 
 

@@ -15,10 +15,10 @@ from portable_cortex.backends.coarse._inputs import inputs_of
 from portable_cortex.backends.coarse._library import Populations
 from portable_cortex.backends.coarse._simulated import Kind
 from portable_cortex.errors import InvalidValueError, UnsupportedError
-from portable_cortex.models import sheet_figure
 from portable_cortex.models.cortical_sheet import orientations, selectivity, shares
 from portable_cortex.models.loader import load_model
 from portable_cortex.pynn.description import describe
+from portable_cortex.recording import sheet_figure
 from portable_cortex.theory import predict
 from portable_cortex.validation.verdict import examine
 

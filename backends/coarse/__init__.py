@@ -141,7 +141,7 @@ class CoarseBackend(Backend):
         found = population._simulator.state.found
         if not population.injectable:
             return Rate(float(np.mean(population.parameters["rate"])), 0.0)
-        own = found.inputs.places.index(population.number)
+        own = found.inputs.places[population.number]
         return Rate(float(found.solution.rates[own]), float(found.solution.errors[own]))
 
     def details(self) -> Mapping[str, Any]:

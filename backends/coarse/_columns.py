@@ -494,7 +494,7 @@ def _kinds(
     inputs: Inputs, groups: I64, projections: Sequence[Any], timestep: float
 ) -> list[tuple[Column, I64]]:
     """Columns that are alike: one of them, and the populations of each, shape (columns, n)."""
-    place = {number: k for k, number in enumerate(inputs.places)}
+    place = inputs.places
     inside: list[list[tuple[int, int, Any]]] = [[] for _ in range(int(groups.max()) + 1)]
     for projection in projections:
         pairs = list(itertools.product(members(projection.pre), members(projection.post)))

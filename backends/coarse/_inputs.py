@@ -8,8 +8,9 @@ input: that spread over the neurons of a population is the third thing that is k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,10 +98,10 @@ class Inputs:
         """Of the populations."""
         return tuple(p.label for p in self.populations)
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Of the populations in the description."""
-        return tuple(p.place for p in self.populations)
+    @cached_property
+    def places(self) -> Mapping[int, int]:
+        """Of populations of the description here."""
+        return {p.place: k for k, p in enumerate(self.populations)}
 
     def received(self, rates: F64, squares: F64) -> Received:
         """What populations get while they fire.

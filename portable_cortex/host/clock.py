@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,16 +75,39 @@ def processor_time() -> float:
     >>> processor_time() > 0
     True
     """
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime + _running_children("thread-self")
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ended = usage.ru_utime + usage.ru_stime
+    return time.process_time() + ended + _going_on(ended)
+
+
+FRESH = 5e-3  # s: a phase may be short, and begin for each of very many projections
+_read = -1.0, (0, 0.0), 0.0  # when running programs were read, for which thread, after which ended
+
+
+def _going_on(ended: float) -> float:
+    """Processor seconds of running programs, as they were within the last `FRESH` seconds.
+
+    Those of one that has ended since count among the ended: then they are read again.
+    """
+    global _read
+    now, of = time.perf_counter(), (threading.get_ident(), ended)
+    if now - _read[0] > FRESH or of != _read[1]:
+        _read = now, of, _running_children("thread-self")
+    return _read[2]
 
 
 def _running_children(task: str) -> float:
     """Processor seconds of the programs that a thread has started and that go on."""
     try:
-        children = Path("/proc", task, "children").read_text("ascii").split()
+        file = os.open(f"/proc/{task}/children", os.O_RDONLY)
     except OSError:
         return 0.0
+    try:
+        children = os.read(file, 1 << 16).decode("ascii").split()
+    except OSError:
+        return 0.0
+    finally:
+        os.close(file)
     return sum(_of_program(child) for child in children)
 
 

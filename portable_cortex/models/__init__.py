@@ -14,4 +14,5 @@ __all__ = [
     "pd14",  # the cortical microcircuit of Potjans & Diesmann (2014)
     "scaling",  # the microcircuit at a fraction of its size
     "user_code",  # what is said of a mistake in a user's file
+    "v1_isolated",  # primary visual cortex by itself
 ]

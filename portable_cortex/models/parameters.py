@@ -1,4 +1,4 @@
-"""The numbers of the cortical microcircuit model of Potjans & Diesmann (PD14).
+"""The numbers of the cortical microcircuit model of Potjans & Diesmann (PD14), and of V1.
 
 All values are those of the published model [1]_ in its revised, widely used form
 (Poisson or constant background of equal mean, population-specific initial potentials [2]_).
@@ -12,6 +12,12 @@ References
    doi:10.1093/cercor/bhs358
 .. [2] Rhodes O et al. (2019). Real-time cortical simulation on neuromorphic hardware.
    Phil. Trans. R. Soc. A 378:20190160. doi:10.1098/rsta.2019.0160
+.. [3] Schmidt M, Bakker R, Hilgetag CC, Diesmann M, van Albada SJ (2018). Multi-scale account of
+   the network structure of macaque visual cortex. Brain Struct Funct 223:1409-1435.
+   doi:10.1007/s00429-017-1554-4
+.. [4] Schmidt M, Bakker R, Shen K, Bezgin G, Diesmann M, van Albada SJ (2018). A multi-scale
+   layer-resolved spiking network model of resting-state dynamics in macaque visual cortical areas.
+   PLoS Comput Biol 14:e1006359. doi:10.1371/journal.pcbi.1006359
 
 Examples
 --------
@@ -90,6 +96,8 @@ class Microcircuit:
         (0.0156, 0.0066, 0.0211, 0.0166, 0.0572, 0.0197, 0.0396, 0.2252),
         (0.0364, 0.001, 0.0034, 0.0005, 0.0277, 0.008, 0.0658, 0.1443),
     )
+    # numbers of synapses of a neuron, where these are what is given
+    in_degrees: Matrix | None = None
     neuron: Neuron = Neuron()
 
     psp: float = 0.15  # peak of an excitatory postsynaptic potential, mV
@@ -142,3 +150,26 @@ class Microcircuit:
 
 
 PD14 = Microcircuit()
+
+V1 = Microcircuit(
+    sizes=(47387, 13366, 70388, 17598, 20741, 4554, 19840, 4063),
+    in_degrees=(
+        (1066.6, 516.9, 482.0, 227.8, 77.2, 0.0, 56.8, 0.0),
+        (1444.4, 413.8, 349.0, 142.8, 183.9, 0.0, 28.4, 0.0),
+        (81.6, 17.3, 548.9, 382.6, 16.7, 0.2, 323.9, 0.0),
+        (720.0, 8.6, 876.7, 457.9, 7.2, 0.0, 780.6, 0.0),
+        (1055.7, 182.0, 560.1, 16.2, 204.1, 227.2, 142.7, 0.0),
+        (570.9, 78.3, 283.0, 5.4, 146.3, 187.6, 63.9, 0.0),
+        (163.7, 20.1, 228.1, 46.1, 138.8, 10.6, 287.4, 355.7),
+        (371.1, 2.9, 32.4, 2.7, 67.5, 4.2, 478.8, 220.4),
+    ),
+    g=-11.0,
+    k_ext=(1246, 1246, 1246, 1246, 1402, 1246, 1765, 1246),
+    rate_ext=10.0,
+    v0_optimized_mean=(-150.0,) * 8,
+    v0_optimized_sd=(50.0,) * 8,
+    thalamus=Thalamus(probabilities=(0.0,) * 8),
+    full_rates=(0.130, 1.622, 2.269, 2.759, 2.811, 4.142, 2.178, 4.092),
+    full_rates_source="this model at full scale on the built-in engine",
+)
+"""A square millimetre of macaque primary visual cortex, without the other areas ([3]_, [4]_)."""

@@ -17,7 +17,7 @@ from ..errors import InvalidValueError
 from .calibrated import CALIBRATED, CURRENTS
 from .discretisation import NORMAL, Levels, parse
 from .loader import warn_model
-from .parameters import PD14
+from .parameters import PD14, Microcircuit
 from .scaling import ScaledMicrocircuit
 from .scaling import scale as scale_circuit
 from .substitution import LIF, Substitute, substitute
@@ -160,38 +160,8 @@ def build(
             **{cell.potential: sim.RandomDistribution("normal", mu=mean, sigma=sd, rng=rng)}
         )
 
-    for i, target in enumerate(circuit.populations):
-        for j, source in enumerate(circuit.populations):
-            if scaled.synapses[i, j] == 0:
-                continue
-            excitatory = circuit.is_excitatory(j)
-            receptor = "excitatory" if excitatory else "inhibitory"
-            draws.connect(
-                populations[source],
-                populations[target],
-                int(scaled.synapses[i, j]),
-                weight=cell.weight(float(scaled.weights[i, j]), i, receptor),
-                delay=circuit.delay_exc if excitatory else circuit.delay_inh,
-                receptor=receptor,
-            )
-
-    for i, label in enumerate(circuit.populations):
-        if scaled.k_ext[i]:
-            background = sim.Population(
-                scaled.sizes[i],
-                sim.SpikeSourcePoisson(rate=circuit.rate_ext * scaled.k_ext[i]),
-                label=f"background {label}",
-            )
-            sim.Projection(
-                background,
-                populations[label],
-                sim.OneToOneConnector(),
-                sim.StaticSynapse(
-                    weight=cell.weight(scaled.weight_ext, i, "excitatory"), delay=circuit.delay_ext
-                ),
-                receptor_type="excitatory",
-                label=f"background→{label}",
-            )
+    connect(draws, circuit, scaled, cell, populations)
+    drive_each(sim, circuit, scaled, cell, populations)
 
     for label, onset, duration, amplitude in dc_transients:
         own = amplitude * float(cell.currents[circuit.index(label)])
@@ -213,6 +183,57 @@ def build(
                 )
         populations["TC"] = thalamus
     return populations
+
+
+def connect(
+    draws: Draws,
+    circuit: Microcircuit,
+    scaled: ScaledMicrocircuit,
+    cell: Substitute,
+    populations: Mapping[str, Any],
+) -> None:
+    """Connect the populations of a circuit with each other."""
+    for i, target in enumerate(circuit.populations):
+        for j, source in enumerate(circuit.populations):
+            if scaled.synapses[i, j] == 0:
+                continue
+            excitatory = circuit.is_excitatory(j)
+            receptor = "excitatory" if excitatory else "inhibitory"
+            draws.connect(
+                populations[source],
+                populations[target],
+                int(scaled.synapses[i, j]),
+                weight=cell.weight(float(scaled.weights[i, j]), i, receptor),
+                delay=circuit.delay_exc if excitatory else circuit.delay_inh,
+                receptor=receptor,
+            )
+
+
+def drive_each(
+    sim: Any,
+    circuit: Microcircuit,
+    scaled: ScaledMicrocircuit,
+    cell: Substitute,
+    populations: Mapping[str, Any],
+) -> None:
+    """Give each neuron of a circuit its Poisson input."""
+    for i, label in enumerate(circuit.populations):
+        if scaled.k_ext[i]:
+            background = sim.Population(
+                scaled.sizes[i],
+                sim.SpikeSourcePoisson(rate=circuit.rate_ext * scaled.k_ext[i]),
+                label=f"background {label}",
+            )
+            sim.Projection(
+                background,
+                populations[label],
+                sim.OneToOneConnector(),
+                sim.StaticSynapse(
+                    weight=cell.weight(scaled.weight_ext, i, "excitatory"), delay=circuit.delay_ext
+                ),
+                receptor_type="excitatory",
+                label=f"background→{label}",
+            )
 
 
 @dataclass(frozen=True)

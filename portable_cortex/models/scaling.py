@@ -142,7 +142,10 @@ def scale(
             f"use at least {0.5 / circuit.sizes[smallest]:.2g}"
         )
 
-    full_synapses = synapse_numbers(np.array(circuit.probabilities), full_sizes, full_sizes)
+    if circuit.in_degrees is None:
+        full_synapses = synapse_numbers(np.array(circuit.probabilities), full_sizes, full_sizes)
+    else:
+        full_synapses = np.array(circuit.in_degrees) * full_sizes[:, np.newaxis]
     full_weights = mean_weights(circuit)
     weight_ext = circuit.psp * psc_over_psp(circuit.neuron)
     k_ext = np.array(circuit.k_ext, dtype=float)

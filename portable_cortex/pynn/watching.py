@@ -286,6 +286,8 @@ def _watched_projection(
         sim.draw_shared(shared_seed)  # the backend makes the core's draws itself
         shared_seed = None
 
+    looked_at: dict[tuple[int, int], tuple[Any, Any]] = {}  # which keeps them, and so their ids
+
     class Projection(sim.Projection):  # type: ignore[misc]  # the namespace is untyped
         __doc__ = sim.Projection.__doc__
 
@@ -303,8 +305,11 @@ def _watched_projection(
             network.projections.append(self)
             with clock("connect"):
                 synapse_type = synapse_type or sim.StaticSynapse()
-                _check_synapses(connector, synapse_type)
-                check_projection(connector, synapse_type)
+                key = id(connector), id(synapse_type)
+                if key not in looked_at:  # projections may share both
+                    _check_synapses(connector, synapse_type)
+                    check_projection(connector, synapse_type)
+                    looked_at[key] = connector, synapse_type
                 if shared_seed is not None and (_has_draws(connector, synapse_type) or rounds):
                     if rounds:
                         _check_columns(connector)

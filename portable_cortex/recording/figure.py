@@ -78,14 +78,14 @@ def _title(recording: Recording) -> str:
 
 
 def row_colour(label: str) -> str:
-    """Colour of a population: inhibitory ones have a label that ends in I.
+    """Colour of a population: inhibitory ones have a label that ends in I, before any @.
 
     Examples
     --------
-    >>> row_colour("L4I") == INHIBITORY
+    >>> row_colour("L4I") == row_colour("L4I@7") == INHIBITORY
     True
     """
-    return INHIBITORY if label.endswith("I") else EXCITATORY
+    return INHIBITORY if label.partition("@")[0].endswith("I") else EXCITATORY
 
 
 class RasterRow(NamedTuple):
@@ -218,16 +218,25 @@ def _computed(axes: Any, recording: Recording) -> None:
     errors = recording.metadata["rate_errors"]
     labels = list(recording.populations)
     rows = np.arange(len(labels))[::-1]
-    for row, (label, rate) in zip(rows, recording.rates().items(), strict=True):
+    found = recording.rates()
+    rates = np.array([found[label] for label in labels])
+    both = 2 * np.array([errors[label] for label in labels])
+    few = len(labels) <= MOST_LABELS
+    colours = np.array([row_colour(label) for label in labels])
+    for colour in np.unique(colours):
+        own = colours == colour
         axes.errorbar(
-            rate, row, xerr=2 * errors[label], marker="o", color=row_colour(label), capsize=3
-        )
-        if label in published:
-            axes.plot(published[label], row, marker="x", color=PUBLISHED, markersize=8, zorder=4)
+            rates[own], rows[own], xerr=both[own], color=colour, linestyle="none",
+            marker="o" if few else ".", capsize=3 if few else 0,
+        )  # fmt: skip
+    known = [(published[label], row) for label, row in zip(labels, rows, strict=True)
+             if label in published]  # fmt: skip
+    if known:
+        axes.plot(*zip(*known, strict=True), "x", color=PUBLISHED, markersize=8, zorder=4)
     axes.plot([], [], marker="o", color="0.4", label="computed, with two standard errors")
     if published:
         axes.plot([], [], marker="x", linestyle="none", color=PUBLISHED, label="published mean")
-    if len(labels) <= MOST_LABELS:
+    if few:
         axes.set_yticks(rows, [printable(label) for label in labels])
     else:
         axes.set_yticks([])

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..errors import ModelError, OutputError
 from ..host.output import whole
-from ..recording.figure import row_colour
-from .cortical_sheet import F64, orientations, selectivity
+from ..models.cortical_sheet import F64, orientations, selectivity
+from .figure import row_colour
 
 if TYPE_CHECKING:
-    from ..recording import Recording
+    from .recording import Recording
 
 MAPPED = ("L4E", "L23E")  # layers of which a sheet is shown
 
