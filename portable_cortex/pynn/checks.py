@@ -6,7 +6,9 @@ built.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
@@ -86,6 +88,32 @@ def _moments(distribution: Any) -> dict[str, Any]:
         for name, value in distribution.parameters.items()
         if not (clipped and name in ("low", "high") and value in (-np.inf, np.inf))
     }
+
+
+class LookedAt:
+    """Objects that were found in order, as long as they live: projections may share them.
+
+    Examples
+    --------
+    >>> class Synapse: pass
+    >>> seen, one = LookedAt(), Synapse()
+    >>> (one,) in seen, seen.add((one,)), (one,) in seen, (Synapse(),) in seen
+    (False, None, True, False)
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], tuple[weakref.ref[Any], ...]] = {}
+
+    def __contains__(self, objects: tuple[Any, ...]) -> bool:
+        references = self._known.get(tuple(map(id, objects)), ())
+        return bool(references) and all(
+            reference() is own for reference, own in zip(references, objects, strict=True)
+        )
+
+    def add(self, objects: tuple[Any, ...]) -> None:
+        """They were found in order, together."""
+        with suppress(TypeError):  # sPyNNaker's have no place for a reference: looked at again
+            self._known[tuple(map(id, objects))] = tuple(map(weakref.ref, objects))
 
 
 def check_connector(connector: Any) -> None:

@@ -26,10 +26,11 @@ from ..neurons.celltype import cell_type, from_nestml
 from ..neurons.form import Neuron
 from ..neurons.standard import STANDARD, standard_type
 from . import currents, namespace, population, projection, recorder, state
+from .checks import LookedAt
 from .draws import Edges, itself, quantile_function
 from .population import same_names
 from .synapses import check_signs, static_synapse
-from .values import is_number, is_random, members, number
+from .values import is_number, is_plain, is_random, members, number
 from .watching import build_network
 
 F64 = NDArray[np.float64]
@@ -327,7 +328,7 @@ class State(state.State):
     def begin(self, *arguments: Any, **named: Any) -> None:
         """Forget the network."""
         super().begin(*arguments, **named)
-        self.looked_at: dict[tuple[Any, ...], Any] = {}  # the synapse types that are kept so
+        self.looked_at: dict[tuple[Any, ...], LookedAt] = {}  # synapse types, by what they go onto
 
     def touch(self, what: str, *, structure: bool = False) -> None:
         """Nothing runs."""
@@ -430,9 +431,9 @@ class _Population(population.Population):
 
 def _parameters(celltype: Any, size: int) -> dict[str, NDArray[Any]]:
     """Of a population, by PyNN's names: here they are the native ones."""
-    space = celltype.parameter_space
-    if all(is_number(space[name]) for name in space.keys()):  # noqa: SIM118  # no mapping
-        return {name: _each(number(space[name]), size) for name in space.keys()}  # noqa: SIM118
+    space = dict(celltype.parameter_space.items())
+    if all(map(is_plain, space.values())):
+        return {name: _each(number(value), size) for name, value in space.items()}
     parameters = celltype.native_parameters
     parameters.shape = (size,)
     parameters.evaluate(simplify=True)
@@ -472,13 +473,12 @@ class _Projection(projection.Projection):
     def make(self, connector: Any) -> None:
         """Look at weights and delays, as where synapses are made."""
         self._made_by = connector
-        looked_at = self._simulator.state.looked_at
         parts = [type(part.celltype) for part, _ in members(self.post)]
-        key = id(self.synapse_type), str(self.receptor_type), *parts
-        if key not in looked_at:  # once for synapses that projections share
+        kinds = self._simulator.state.looked_at.setdefault((self.receptor_type, *parts), LookedAt())
+        if (self.synapse_type,) not in kinds:
             self._check_numbers()
             check_signs(self.values("weight").limits, self)
-            looked_at[key] = self.synapse_type
+            kinds.add((self.synapse_type,))
 
     @cached_property
     def _synapses(self) -> Edges:

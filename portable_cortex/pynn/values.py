@@ -26,10 +26,10 @@ def is_number(value: Any) -> bool:
     >>> is_number(LazyArray(2.0)), is_number(LazyArray([1.0, 2.0], shape=(2,)))
     (True, False)
     """
-    return _is_plain(value) or (bool(value.is_homogeneous) and not is_random(value))
+    return is_plain(value) or (bool(value.is_homogeneous) and not is_random(value))
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether it was given as a number: most are, and asking PyNN takes long."""
     return isinstance(value.base_value, int | float) and not value.operations
 
@@ -51,7 +51,7 @@ def number(value: Any) -> float:
     >>> number(LazyArray(2.0) * 3)
     6.0
     """
-    if _is_plain(value):
+    if is_plain(value):
         return float(value.base_value)
     return float(shaped(value, (1,)).evaluate(simplify=True))
 
@@ -124,9 +124,11 @@ def distances(projection: Any) -> Any:
     return LazyArray(projection.space.distance_generator(*positions), shape=projection.shape)
 
 
-@lru_cache(64)
-def _all_of(size: int) -> NDArray[np.int64]:
-    """The indices of a population: projections ask for them again and again."""
+MOST_KEPT = 100_000  # indices of a population, which projections ask for again and again
+
+
+@lru_cache(32)
+def _kept(size: int) -> NDArray[np.int64]:
     index = np.arange(size)
     index.flags.writeable = False
     return index
@@ -136,7 +138,7 @@ def members(cells: Any) -> list[tuple[Any, NDArray[np.int64]]]:
     """Whole populations behind a population, view or assembly, each with the indices in it."""
     parts = []
     for part in getattr(cells, "populations", [cells]):
-        index = _all_of(part.size)
+        index = _kept(part.size) if part.size <= MOST_KEPT else np.arange(part.size)
         if hasattr(part, "grandparent"):
             index = np.asarray(part.index_in_grandparent(index), np.int64)
         parts.append((getattr(part, "grandparent", part), index))

@@ -18,7 +18,7 @@ from ..errors import ModelError, UnsupportedError
 from ..host.clock import Clock
 from ..models.loader import Model
 from ..models.user_code import is_asked_to_end, located
-from .checks import check_connector, check_edges, check_returned, check_size, check_values
+from .checks import LookedAt, check_connector, check_edges, check_returned, check_size, check_values
 from .draws import (
     STATE,
     Stream,
@@ -286,7 +286,7 @@ def _watched_projection(
         sim.draw_shared(shared_seed)  # the backend makes the core's draws itself
         shared_seed = None
 
-    looked_at: dict[tuple[int, int], tuple[Any, Any]] = {}  # which keeps them, and so their ids
+    looked_at = LookedAt()
 
     class Projection(sim.Projection):  # type: ignore[misc]  # the namespace is untyped
         __doc__ = sim.Projection.__doc__
@@ -305,11 +305,11 @@ def _watched_projection(
             network.projections.append(self)
             with clock("connect"):
                 synapse_type = synapse_type or sim.StaticSynapse()
-                key = id(connector), id(synapse_type)
-                if key not in looked_at:  # projections may share both
+                both = connector, synapse_type
+                if both not in looked_at:
                     _check_synapses(connector, synapse_type)
                     check_projection(connector, synapse_type)
-                    looked_at[key] = connector, synapse_type
+                    looked_at.add(both)
                 if shared_seed is not None and (_has_draws(connector, synapse_type) or rounds):
                     if rounds:
                         _check_columns(connector)
