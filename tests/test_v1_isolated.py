@@ -9,6 +9,7 @@ from portable_cortex.models.parameters import PD14, V1
 from portable_cortex.models.scaling import mean_weights, scale
 from portable_cortex.pynn.description import describe
 from portable_cortex.theory import predict
+from portable_cortex.validation.activity.statistics import power_spectrum
 
 # mean-field rates by NNMT's functions, spikes/s, from external input alone
 MEAN_FIELD = [0.231, 1.772, 2.478, 2.888, 2.850, 4.317, 2.078, 4.232]
@@ -71,3 +72,19 @@ def test_it_fires_as_theory_says(theory):
 def test_scales_that_cannot_be(value):
     with pytest.raises(portable_cortex.errors.InvalidValueError, match="scale must be above 0"):
         portable_cortex.run(model="v1_isolated", backend="mock", scale=value, duration=10.0)
+
+
+@pytest.mark.slow
+def test_the_microcircuits_oscillation_is_gone():
+    """At full scale: power of layer 4's rate between 60 and 90 Hz beside that further up."""
+
+    def height(model):
+        run = portable_cortex.run(model=model, scale=1.0, duration=2000.0)
+        train = run.spike_trains["L4E"]
+        found = power_spectrum(train, run.n_neurons["L4E"], run.t_start, run.t_stop)
+        peak = (found.frequencies >= 60) & (found.frequencies <= 90)
+        above = (found.frequencies >= 150) & (found.frequencies <= 200)
+        return found.power[peak].max() / found.power[above].mean()
+
+    assert height("v1_isolated") < 5
+    assert height("pd14") > 30
