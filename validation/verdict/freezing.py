@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from portable_cortex import Recording
-from portable_cortex.errors import OutputError
+from portable_cortex.errors import InvalidValueError, OutputError
 from portable_cortex.host.untrusted import printable
 
 from ..activity import Activity, measure
@@ -50,6 +51,8 @@ def freeze(
     ------
     OutputError
         For runs that cannot be read, are not of one network, are too few, or too short.
+    InvalidValueError
+        For durations that are none.
 
     Examples
     --------
@@ -61,6 +64,9 @@ def freeze(
     ...     freeze(folder).durations
     (500.0,)
     """
+    wrong = [d for d in durations if not 0 < d < math.inf]
+    if wrong:
+        raise InvalidValueError(f"durations are numbers above 0 (ms), not {wrong[0]!r}")
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     name = given[0] if len(given) == 1 else f"{len(given)} folders"
     runs = _runs(given, progress)

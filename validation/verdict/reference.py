@@ -118,15 +118,28 @@ class Reference:
         return covered[-1] if covered else None
 
     def save(self, path: Path) -> None:
-        """Write one HDF5 file."""
-        with whole(path) as part, h5py.File(part, "w", libver="latest") as file:
-            metadata = {"name": self.name, "n_neurons": self.n_neurons, **self.provenance}
-            file.attrs["about"] = json.dumps(metadata)
-            for (duration, population, statistic), ensemble in self.ensembles.items():
-                group = file.create_group(f"{duration:g}/{population}/{statistic}")
-                for name, values in vars(ensemble).items():
-                    packing = {"compression": "gzip"} if values.size > 100 else {}
-                    group.create_dataset(name, data=values.astype(np.float32), **packing)
+        """Write one HDF5 file; folders that are missing are made.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole(path) as part, h5py.File(part, "w", libver="latest") as file:
+                self._write(file)
+        except OSError as error:
+            raise OutputError(f"the reference could not be written to {path}: {error}") from error
+
+    def _write(self, file: h5py.File) -> None:
+        metadata = {"name": self.name, "n_neurons": self.n_neurons, **self.provenance}
+        file.attrs["about"] = json.dumps(metadata)
+        for (duration, population, statistic), ensemble in self.ensembles.items():
+            group = file.create_group(f"{duration:g}/{population}/{statistic}")
+            for name, values in vars(ensemble).items():
+                packing = {"compression": "gzip"} if values.size > 100 else {}
+                group.create_dataset(name, data=values.astype(np.float32), **packing)
 
     @classmethod
     def load(cls, path: Path) -> Reference:
