@@ -283,7 +283,7 @@ def test_a_changed_file_gives_the_same_recording_or_none(layout, examples, tmp_p
 
 
 def test_whatever_a_reader_raises_is_a_verdict(layout, monkeypatch):
-    from portable_cortex.validation.verdict import examination as module
+    from portable_cortex.validation.verdict import freezing as module
 
     for error in (MemoryError(), RecursionError(), OverflowError("large"), KeyError("x\x1b[31m")):
 

@@ -26,6 +26,7 @@ from portable_cortex.validation.verdict import (
     examine,
     fitting_reference,
     freeze,
+    freezing,
     load_reference,
     number,
     percent,
@@ -427,7 +428,7 @@ def test_odd_metadata_is_no_obstacle(mock_run, mock_reference, tmp_path, monkeyp
     folder = shutil.copytree(mock_run, tmp_path / "odd")
     edited(**{key: value})(folder)
     fast = Activity({}, Recording.load(folder).n_neurons, 2000.0)
-    monkeypatch.setattr(module, "measure", lambda *args: fast)
+    monkeypatch.setattr(freezing, "measure", lambda *args: fast)
     monkeypatch.setattr(module, "compare", lambda *args: module._undecided("fast", ""))
     validation = examine(folder, mock_reference)
     report.render(validation)

@@ -58,7 +58,7 @@ def freeze(
     --------
     >>> import tempfile, portable_cortex
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for seed in range(5):
+    ...     for seed in range(1, 6):
     ...         _ = portable_cortex.run(backend="mock", scale=0.02, duration=500.0, seed=seed,
     ...                                 output=f"{folder}/{seed}")
     ...     freeze(folder).durations
