@@ -285,7 +285,7 @@ def _show(recording: Recording, folder: Path) -> None:
             table.add_row(*row)
         out.print(table)
         if errors:
-            out.print("[dim]±: of the responses of neurons; correlations are left out[/]")
+            out.print("[dim]±: of the responses that were tabulated; other errors are not in it[/]")
         if published:
             out.print("[dim]published: full scale, Poisson drive, one long run[/]")
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())
