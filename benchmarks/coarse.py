@@ -193,10 +193,14 @@ def sheet(arguments: argparse.Namespace) -> str:
         if arguments.picture:
             draw(recording, arguments.picture)
     neurons, synapses, memory = json.loads(done.stdout.splitlines()[-1])
+    phases = recording.metadata["phases_s"]
+    describing = phases["create"] + phases["connect"]
     return (
         f"{arguments.sheet} columns on a sheet at scale {given['scale']:g} ({neurons:.3g} neurons, "
         f"{synapses:.3g} synapses): {watch.wall:.0f} s ({watch.cpu:.0f} s of processor time) and "
-        f"{memory:.1f} GB from the start of Python to the written run."
+        f"{memory:.1f} GB from the start of Python to the written run. Describing the "
+        f"populations and projections in PyNN takes {describing:.0f} s of these, reading the "
+        f"description {phases['prepare']:.0f} s, the solution {phases['simulate']:.0f} s."
     )
 
 

@@ -30,6 +30,7 @@ from scipy.stats import qmc
 
 from portable_cortex.errors import SimulationError, UnsupportedError
 from portable_cortex.host.cache import writable_cache
+from portable_cortex.host.output import whole
 from portable_cortex.pynn.values import members
 
 from ._inputs import RECEPTORS, Inputs, Received
@@ -357,8 +358,8 @@ class Columns:
         found = _kinds(inputs, groups, projections, timestep)
         kinds, members = [kind for kind, _ in found], [own for _, own in found]
         self = cls(outside, kinds, members, duration, workers, told)
-        whole = inputs.received(rates, rates**2)
-        power = whole.mean * whole.weight
+        everything = inputs.received(rates, rates**2)
+        power = everything.mean * everything.weight
         near = [_drives(outside.received(r, r**2)) for r in (rates / AWAY, rates, rates * AWAY)]
         for k, own in enumerate(self.members):
             units = _units(power[own].mean(axis=0))
@@ -473,9 +474,8 @@ class Columns:
     def _keep(self, kind: Column, drive: F64, number: int, counts: list[Counts]) -> None:
         file = self._file(kind, drive, number)
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps({"counts": counts}), "utf-8")
-        part.replace(file)
+        with whole(file) as part:
+            part.write_text(json.dumps({"counts": counts}), "utf-8")
 
 
 def columns_of(labels: Sequence[str]) -> I64:

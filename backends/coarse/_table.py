@@ -25,6 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from portable_cortex.host.output import whole
+
 from ._simulated import Group, Kind, Trial
 
 F64 = NDArray[np.float64]
@@ -189,9 +191,8 @@ class Table:
         about = self.folder / "table.json"
         if not about.exists():
             about.write_text(json.dumps(asdict(self.settings), indent=1), "utf-8")
-        part = self._file(place).with_suffix(".part")
-        part.write_text(json.dumps({"spikes": list(spikes)}), "utf-8")
-        part.replace(self._file(place))
+        with whole(self._file(place)) as part:
+            part.write_text(json.dumps({"spikes": list(spikes)}), "utf-8")
 
     def _file(self, place: Place) -> Path:
         return self.folder / f"{place[0]}_{place[1]}.json"
