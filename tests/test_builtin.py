@@ -737,15 +737,15 @@ def test_an_interruption_leaves_what_was_run(call, monkeypatch, tmp_path):
 # --- mistakes -------------------------------------------------------------------------------------
 
 
-def test_plasticity_is_refused(sim):
-    with pytest.raises(AttributeError, match=r"STDPMechanism.*it is on nest"):
-        sim.STDPMechanism  # noqa: B018
+def test_other_synapses_are_refused(sim):
+    with pytest.raises(AttributeError, match=r"MultiQuantalSynapse.*it is on nest"):
+        sim.MultiQuantalSynapse  # noqa: B018
     import pyNN.mock
 
     pyNN.mock.setup()
     cells = sim.Population(2, sim.IF_curr_exp())
     with pytest.raises(UnsupportedError, match="no synapse type"):
-        sim.Projection(cells, cells, sim.AllToAllConnector(), pyNN.mock.TsodyksMarkramSynapse())
+        sim.Projection(cells, cells, sim.AllToAllConnector(), pyNN.mock.SimpleStochasticSynapse())
 
 
 def test_unknown_cell_types_are_refused_with_the_backends_that_have_them(sim):

@@ -157,7 +157,7 @@ def test_time_step_that_the_backend_does_not_have(timestep):
     [
         ("sim.Population(3, sim.SpikeSourceGamma())",
          r"line 3.*'builtin' has no cell type 'SpikeSourceGamma' \(draw.*: it is on nest, neuron"),
-        ("sim.TsodyksMarkramSynapse()", r"line 3.*no synapse type .*it is on nest, neuron"),
+        ("sim.MultiQuantalSynapse()", r"line 3.*no synapse type .*it is on nest, neuron"),
         ("sim.MultiCompartmentNeuron()", r"line 3.*no cell type .*no backend has it"),
         ("connect(sim.AllToAllConnector(), delay=2e4)", r"a delay of 10000 ms at most, not 20000"),
         ("connect(sim.FromListConnector([(0, 1, 0.1, 2e4)]))", r"a delay of 10000 ms at most"),

@@ -69,9 +69,29 @@ class BuiltinBackend(Backend):
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
+        synapse_types=("StaticSynapse", "TsodyksMarkramSynapse", "STDPMechanism"),
     )
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",
+        "device=cuda: plastic synapses": "the GPU's loop has static ones only",
+        "plastic synapses between runs: populations": (
+            "what plastic synapses know of the past is kept by the network's layout"
+        ),
+        "plastic synapses between runs: projections": (
+            "what plastic synapses know of the past is kept by the network's layout"
+        ),
+        "plastic synapses between runs: parameters": (
+            "what plastic synapses know of the past was computed with those that they had"
+        ),
+        "plastic synapses between runs: weights of spikes on their way": (
+            "these depend on spikes of the targets that are to come"
+        ),
+        "STDPMechanism: dendritic delays below half a step": (
+            "spikes of neurons whose threshold looks at what arrives are known after it has arrived"
+        ),
+        "TsodyksMarkramSynapse: onto cells without tau_syn_E and tau_syn_I": (
+            "it has the time constant of the target's synapses"
+        ),
         **CELL_TYPES_BEYOND_MODELS,
     }
 

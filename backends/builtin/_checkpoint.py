@@ -22,7 +22,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 CHANGING = (  # in the time loop
     "page", "arrivals", "refractory", "drive", "waves", "samples", "history", "history_sizes",
-    "cursors", "listed", "begins", "ends", "scratch", "held", "loops",
+    "cursors", "listed", "begins", "ends", "scratch", "held", "loops", "plastic",
 )  # fmt: skip
 SAMPLE = 65536  # values of an array that are looked at, about
 
@@ -39,6 +39,8 @@ def capture(engine: Any) -> dict[str, NDArray[Any]]:
     sizes = [cells.size for _, cells in sent]
     state["sent_steps"] = np.repeat(np.array([step for step, _ in sent], np.int64), sizes)
     state["sent_cells"] = np.concatenate([np.empty(0, np.int64), *(cells for _, cells in sent)])
+    if engine.plastic is not None:
+        state |= engine.plastic.capture()
     state["engine"], state["network"] = np.array(_engine()), np.array(engine.digest)
     return state
 
@@ -69,6 +71,8 @@ def restore(engine: Any, state: Arrays) -> None:
         for number, values in enumerate(variables):
             values[:] = state[f"variable_{population.number}_{number}"][cells]
         refractory[:] = state[f"refractory_{population.number}"][cells]
+    if engine.plastic is not None:
+        engine.plastic.restore(state)
     steps, ends = np.unique(state["sent_steps"], return_index=True)
     sent = zip(steps.tolist(), np.split(state["sent_cells"], ends[1:]), strict=True)
     engine.jump(int(state["step"]), list(sent) if steps.size else [])
@@ -81,7 +85,9 @@ def _engine() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def network(threads: Iterable[Any], table: Any, current_sources: Iterable[Any]) -> str:
+def network(
+    threads: Iterable[Any], table: Any, current_sources: Iterable[Any], others: Iterable[Any]
+) -> str:
     """A digest of a network as an engine has it; of many synapses only some are looked at.
 
     Parameters
@@ -89,12 +95,14 @@ def network(threads: Iterable[Any], table: Any, current_sources: Iterable[Any]) 
     threads : iterable of Mine
     table : Synapses
     current_sources : iterable of CurrentSource
+    others : iterable of array
     """
     arrays = [v for mine in threads for name, v in mine._asdict().items() if name not in CHANGING]
     for field in fields(table):
         value = getattr(table, field.name)
         arrays += value if isinstance(value, tuple) else [value]
     arrays += [source.waveform(0, SAMPLE) for source in current_sources]
+    arrays += others
     digest = hashlib.sha256()
     for values in (np.asarray(array) for array in arrays if array is not None):
         some = values.reshape(-1)[:: max(1, values.size // SAMPLE)]

@@ -22,7 +22,7 @@ from portable_cortex.backend import Progress
 from portable_cortex.pynn.state import check_finite
 from portable_cortex.pynn.values import members
 
-from . import _checkpoint, _kernel, _synapses
+from . import _checkpoint, _kernel, _plastic, _synapses
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
 from ._philox import POISSON
@@ -73,6 +73,8 @@ class Engine(ABC):
         self._tables = _RateTables(state.dt)
         if state.synapses is None:
             state.synapses = self._table(progress)
+        if state.plastic is None and state.plastic_projections:
+            state.plastic = self._plastic_table()
         self._recorded = np.zeros(max(state.n_cells, 1), bool)
         numbers = np.arange(len(self._populations), dtype=np.int64) << GROUP_SHIFT
         self._group_keys = np.repeat(numbers, [p.size for p in self._populations])
@@ -141,6 +143,32 @@ class Engine(ABC):
         owner, place = (np.concatenate(column) for column in zip(*placed, strict=True))
         receptor = projection.receptor
         return _synapses.Bundle(projection.edges, np.concatenate(sources), owner, place, receptor)
+
+    def _plastic_table(self) -> _plastic.Table:
+        """That of plastic synapses."""
+        bundles, state = [], self._state
+        most = [self._most_of(p) for p in self._populations]
+        for projection in state.plastic_projections:
+            bundle = self._bundle(projection)
+            edges = projection.stored()
+            time_constants = np.empty(0)
+            if projection.is_short_term:
+                time_constants = projection.time_constants(edges.targets)
+            bundles.append(
+                _plastic.Bundle(
+                    projection.is_short_term,
+                    bundle.sources[edges.sources],
+                    bundle.owner[edges.targets],
+                    bundle.place[edges.targets],
+                    edges.weights,
+                    projection.edges.steps.astype(np.int64),
+                    projection.receptor,
+                    projection.parameters,
+                    time_constants,
+                )
+            )
+        cells = self._layout.cells(self._first)
+        return _plastic.build(bundles, state.n_cells, cells, state.dt, max(1, *most))
 
     def _places(self, numbers: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
         """Thread of each of some cells, and its place there."""
@@ -229,6 +257,7 @@ class Engine(ABC):
             probes=probes,
             probe_groups=probe_groups,
             samples=np.empty(0),
+            plastic=None,
             **space,
         )
 
@@ -434,11 +463,17 @@ class Engine(ABC):
         """The present."""
         return int(self._state.step)
 
+    @property
+    def plastic(self) -> Any:
+        """The table of plastic synapses, if there are any."""
+        return self._state.plastic
+
     @cached_property
     def digest(self) -> str:
         """By what its network is known again."""
         state = self._state
-        return _checkpoint.network(self._parts, state.synapses, state.current_sources)
+        fixed = [] if state.plastic is None else state.plastic.fixed()
+        return _checkpoint.network(self._parts, state.synapses, state.current_sources, fixed)
 
     def blocks(self) -> Iterator[tuple[Any, slice, list[NDArray[Any]], NDArray[Any]]]:
         """Where the state is: populations, which of their cells, variables, refractory counters."""

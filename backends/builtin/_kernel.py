@@ -29,6 +29,7 @@ from ._llvm import (
     prefetch,
     set_float_control,
 )
+from ._plastic_kernel import fire, receive, send
 from ._poisson import PIECE, events, events_of_one
 from ._poisson import space as poisson_space
 from ._turns import CACHE_LINE, DONE, TAKEN, WRITTEN, next_part, tell
@@ -133,6 +134,7 @@ class Mine(NamedTuple):
     begins: Any
     ends: Any
     scratch: NDArray[np.int32]
+    plastic: Any  # a `_plastic.Part`, or None
 
 
 class Shared(NamedTuple):
@@ -149,6 +151,7 @@ class Shared(NamedTuple):
     log_ends: I64
     turns: I64  # see `_turns`
     places: NDArray[np.uint8]  # where threads lend their parts
+    plastic: Any  # a `_plastic.Shared`, or None
 
 
 ZERO: Any = np.int64(0)  # numba would compile a function once more for a literal
@@ -291,6 +294,7 @@ def _remember(step: int, relative: int, offsets: Any, mine: Any, shared: Any) ->
             n += 1
     if n > 64 or n_threads == 1:
         _order(cells[:n])
+    send(cells[:n], step, mine.plastic, shared.plastic)
     slot = step % mine.history.shape[1]
     for receptor in range(shared.rows.shape[0]):
         k = 0
@@ -459,11 +463,15 @@ def _task(
         receptor, place = mine.coming_receptors[coming], mine.coming_places[coming]
         mine.arrivals[receptor, place] += mine.arrivals.dtype.type(mine.coming_weights[coming])
         coming += 1
+    fire(log[log_ends[relative] : total], step, mine.plastic, shared.plastic)
     for receptor in range(shared.rows.shape[0]):
         _receive(mine.arrivals[receptor], receptor, step, found, offsets, mine, shared)
+    receive(mine.arrivals, step, mine.plastic, shared.plastic)
     if any_late:
+        before = total
         total = _neurons(ONE, neurons, mine.background, step, rates, space, log, total)
         log_ends[relative + 1] = total
+        fire(log[before:total], step, mine.plastic, shared.plastic)
         tell(shared.turns, part, WRITTEN, relative + 1)
 
     _sample(step, start, mine)

@@ -10,7 +10,7 @@ from portable_cortex.pynn import currents, namespace
 from . import _simulator as simulator
 from ._cells import CELL_TYPES, nestml_cell_type
 from ._population import Assembly, Population, PopulationView
-from ._projection import Projection, StaticSynapse
+from ._projection import PLASTIC, Projection, StaticSynapse
 
 default_threads = 1
 default_precision = "double"
@@ -25,6 +25,7 @@ _NAMES = namespace.names(
         "PopulationView": PopulationView,
         "Projection": Projection,
         "StaticSynapse": StaticSynapse,
+        **PLASTIC,
         **CELL_TYPES,
         **currents.classes(state),
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,27 +11,35 @@ from pyNN import common
 from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.drive import is_one_to_one, is_sole, is_whole
+from portable_cortex.pynn.plastic_arrays import PlasticArrays
+from portable_cortex.pynn.plasticity import plastic_types
 from portable_cortex.pynn.synapses import required_sign, static_synapse
 from portable_cortex.pynn.values import is_number, members
+from portable_cortex.support import refusal
 
 from . import _simulator
 from ._edges import Drawn, Listed, drawn
 
 StaticSynapse = static_synapse(_simulator.state)
+PLASTIC = plastic_types(_simulator.state)
 UNLIKELY = 1e-6  # weights of the wrong sign: so few that none will ever be seen
 
 
-class Projection(floor.Projection):
+class Projection(PlasticArrays, floor.Projection):
     __doc__ = common.Projection.__doc__
     _simulator = _simulator
     _static_synapse_class = StaticSynapse
 
     edges: Drawn | Listed
 
+    @cached_property
+    def receptor(self) -> int:
+        """Number of the targets' receptor."""
+        first_type = members(self.post)[0][0].celltype.receptor_types
+        return list(first_type).index(self.receptor_type)
+
     def make(self, connector: Any) -> None:
         """By compiled code, or by the core."""
-        first_type = members(self.post)[0][0].celltype.receptor_types
-        self.receptor = list(first_type).index(self.receptor_type)
         state, parameters = _simulator.state, self.synapse_type.parameter_space
         recipe = drawn(
             connector,
@@ -74,6 +83,71 @@ class Projection(floor.Projection):
             return None
         return round(int(self.edges.possible_steps().min()) * _simulator.state.dt, 9)
 
+    # --- plastic synapses -------------------------------------------------------------------------
+
+    def make_plastic(self, connector: Any) -> None:
+        """See `PlasticArrays`."""
+        state = _simulator.state
+        if state.device != "cpu":
+            raise refusal(
+                "builtin",
+                "device=cuda: plastic synapses",
+                f"make {type(self.synapse_type).__name__} on a GPU",
+                "Use device=cpu",
+            )
+        if state.step > 0:
+            raise refusal(
+                "builtin",
+                "plastic synapses between runs: projections",
+                f"make plastic synapses (projection {self.label}) at {state.t:g} ms",
+                "Make them before the first run, or after reset()",
+            )
+        super().make_plastic(connector)
+        if not self.is_short_term:
+            self._check_late()
+
+    def _check_late(self) -> None:
+        """Look whether spikes of targets are known when those of sources arrive."""
+        late = [p for p, _ in members(self.post) if not p.celltype.model.inputs]
+        if not late or not len(self):
+            return
+        fractions = np.asarray(self.parameters["dendritic_delay_fraction"])
+        assert isinstance(self.edges, Listed)
+        if np.any(2.0 * fractions * self.edges.steps < 1.0 - 1e-6):
+            raise refusal(
+                "builtin",
+                "STDPMechanism: dendritic delays below half a step",
+                f"have an STDPMechanism onto {type(late[0].celltype).__name__} with less than half "
+                "a step of the delay in the dendrite",
+                "Give the dendrite a larger part of the delay (dendritic_delay_fraction)",
+            )
+
+    def present_weights(self) -> Any:
+        """See `PlasticArrays`."""
+        state = _simulator.state
+        if state.plastic is None or not len(self):
+            return np.array(self.stored().weights)
+        return state.plastic.weights(state.plastic_projections.index(self))
+
+    def write_plastic(self, changed: floor.Columns) -> None:
+        """See `PlasticArrays`."""
+        state, edges = _simulator.state, self.stored()
+        if state.step > 0 and set(changed) != {"weight"}:
+            raise refusal(
+                "builtin",
+                "plastic synapses between runs: parameters",
+                f"set {', '.join(sorted(set(changed) - {'weight'}))} of projection {self.label} at "
+                f"{state.t:g} ms",
+                "Set it before the first run, or after reset()",
+            )
+        if state.plastic is not None and len(self):
+            state.take_off(f"weights of projection {self.label}")
+            number = state.plastic_projections.index(self)
+            state.plastic.write(number, np.broadcast_to(changed["weight"], len(self)))
+        weights, delays = changed.get("weight", edges.weights), changed.get("delay", edges.delays)
+        self.store(Edges(edges.sources, edges.targets, weights, delays))
+        self.parameters = {n: changed.get(n, value) for n, value in self.parameters.items()}
+
     # --- background input -------------------------------------------------------------------------
 
     @property
@@ -81,7 +155,8 @@ class Projection(floor.Projection):
         """Whether this is all that a population of equal Poisson sources does."""
         pre, post, edges = self.pre, self.post, self.edges
         return (
-            is_one_to_one(self._connector, pre, post)
+            self.is_static
+            and is_one_to_one(self._connector, pre, post)
             and is_whole(post)
             and is_sole(self, _simulator.state.projections)
             and all(is_number(p) for _, p in self.synapse_type.parameter_space.items())

@@ -12,12 +12,14 @@ from portable_cortex.backend import Progress
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.host.compiling import say
 from portable_cortex.pynn import state as floor
+from portable_cortex.support import refusal
 
 from ._compiling import compiling
 
 if TYPE_CHECKING:
     from ._engine import Engine
     from ._gpu_table import Table
+    from ._plastic import Table as PlasticTable
     from ._synapses import Arrivals, Synapses
 
 name = "builtin"
@@ -45,12 +47,23 @@ class State(floor.State):
         self.device = device
         self.engine: Engine | None = None
         self.synapses: Synapses | Table | None = None
+        self.plastic: PlasticTable | None = None  # the table of plastic synapses
         self.background: tuple[bool, ...] = ()  # projections that are not in the table
         self.history: Any = None  # spikes on their way, while there is no engine
         self.arrivals: Arrivals | None = None  # of those that were on their way before a change
 
     def touch(self, what: str, *, structure: bool = False) -> None:
         """The populations take back what the engine holds."""
+        if self.plastic is not None and structure:
+            if self.step == 0:
+                self.plastic = None
+            elif what == "a population":
+                raise refusal(
+                    "builtin",
+                    "plastic synapses between runs: populations",
+                    f"make a population at {self.t:g} ms in a network with plastic synapses",
+                    "Make it before the first run, or after reset()",
+                )
         if self.engine is not None:
             self.history = self.engine.release()
             self.engine = None
@@ -64,6 +77,39 @@ class State(floor.State):
                 self.history = None
             self.synapses = None
 
+    @property
+    def static_projections(self) -> list[Any]:
+        """Those with static synapses."""
+        return [p for p in self.projections if p.is_static]
+
+    @property
+    def plastic_projections(self) -> list[Any]:
+        """Those with plastic synapses."""
+        return [p for p in self.projections if not p.is_static and len(p)]
+
+    def take_off(self, what: str) -> None:
+        """Let spikes that are on their way to plastic synapses arrive with their weights of now.
+
+        Raises
+        ------
+        UnsupportedError
+            Where these depend on spikes to come.
+        """
+        from ._synapses import joined
+
+        if self.plastic is None:
+            return
+        if self.plastic.looks_ahead(self.step):
+            raise refusal(
+                "builtin",
+                "plastic synapses between runs: weights of spikes on their way",
+                f"set {what} at {self.t:g} ms, while spikes are in axons",
+                "Run until they have arrived, or give the dendrite half of the delay or more",
+            )
+        n_receptors = max(2, *(len(p.celltype.receptor_types) for p in self.populations))
+        coming = self.plastic.take_off(self.step, self.kind, n_receptors)
+        self.arrivals = joined([a for a in (self.arrivals, coming) if a is not None])
+
     def release(self) -> None:
         """Give the memory back; what was recorded stays."""
         self.touch("the network")
@@ -72,10 +118,30 @@ class State(floor.State):
     def prepare(self, progress: Progress) -> None:
         """Make the engine, unless it is there."""
         if self.engine is None:
+            self._check_time_constants()
             background = tuple(projection.is_background for projection in self.projections)
             if background != self.background:
                 self.background, self.synapses = background, None
             self.engine = self._engine()(self, progress)
+
+    def _check_time_constants(self) -> None:
+        """Look whether those that plastic synapses have are still the targets'."""
+        if self.plastic is None:
+            return
+        for projection, used in zip(
+            self.plastic_projections, self.plastic.time_constants, strict=True
+        ):
+            if used.size and np.any(projection.time_constants(projection.stored().targets) != used):
+                if self.step == 0:
+                    self.plastic = None
+                    return
+                raise refusal(
+                    "builtin",
+                    "plastic synapses between runs: parameters",
+                    f"set a synaptic time constant of the targets of projection "
+                    f"{projection.label} at {self.t:g} ms",
+                    "Set it before the first run, or after reset()",
+                )
 
     def _engine(self) -> Callable[[State, Progress], Engine]:
         if self.device == "cuda":
@@ -97,7 +163,7 @@ class State(floor.State):
     def restore(self) -> None:
         """Back to the initial values, with nothing on its way."""
         self.touch("the state")
-        self.history = self.arrivals = None
+        self.history = self.arrivals = self.plastic = None
         for population in self.populations:
             population.restore_initial_values()
 

@@ -27,7 +27,7 @@ class OnThreads(Engine):
         super().__init__(state, state.threads, BLOCK, progress)
 
     def _table(self, progress: Progress) -> _synapses.Synapses:
-        bundles = [self._bundle(p) for p in self._state.projections if not p.is_background]
+        bundles = [self._bundle(p) for p in self._state.static_projections if not p.is_background]
         plan = _synapses.plan(
             bundles,
             self._state.n_cells,
@@ -59,6 +59,9 @@ class OnThreads(Engine):
 
     def _share(self) -> None:
         table, most = self._state.synapses, max(1, *self._most)
+        if self._state.plastic is not None:
+            nodes = max(n for part in self._state.plastic.most for n in part)
+            most = max(most, nodes)
         self._slice_steps = max(1, min(10_000, LOG_CAPACITY // most))
         self._shared = _kernel.Shared(
             rows=table.rows,
@@ -72,6 +75,7 @@ class OnThreads(Engine):
             log_ends=np.zeros((self._n_parts, self._slice_steps + 1), np.int64),
             turns=_turns.turns(self._n_parts),
             places=np.empty(self._n_parts * PLACE, np.uint8),
+            plastic=None if self._state.plastic is None else self._state.plastic.shared,
         )
 
     def _remember(self, history: Any) -> None:
@@ -95,6 +99,12 @@ class OnThreads(Engine):
         waves = [source.waveform(start, stop) for source in self._state.current_sources]
         wave_table = np.array(waves, float).reshape(len(waves), n_steps)
         ready = [mine._replace(waves=wave_table) for mine in self._with_samples(start, stop)]
+        plastic = self._state.plastic
+        if plastic is not None:
+            plastic.make_room(start, n_steps)
+            ready = [
+                mine._replace(plastic=part) for mine, part in zip(ready, plastic.parts, strict=True)
+            ]
         shared = self._shared._replace(turns=_turns.turns(self._n_parts))
         others: list[Future[None]] = []
         try:

@@ -78,6 +78,8 @@ class NestBackend(Backend):
         "poisson-shared: other uses after a run": "sources of one rate that had one target each "
         "are one generator, whose past spikes are not told apart",
         "initialize-view: some variables": "NEST does not let them be set",
+        "STDPMechanism: lower bounds": "its synapses are bounded by 0",
+        "STDPMechanism: several tau_minus of a target": "it is a parameter of the neuron there",
         "reset: plastic synapses": "NEST cannot take back what they have become",
         "reset: under mpirun": "NEST was seen to crash in the second network of the same processes",
         "second-setup: under mpirun": "NEST was seen to crash in the second network of the same "

@@ -16,10 +16,12 @@ from __future__ import annotations
 from typing import Any
 
 from pyNN import connectors
+from pyNN.standardmodels import synapses
 
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 from portable_cortex.pynn import currents, namespace
+from portable_cortex.pynn.plasticity import EXPONENTS
 from portable_cortex.support import refusal
 
 from . import _modules
@@ -40,6 +42,27 @@ default_weights = "full"
 
 def __getattr__(name: str) -> Any:
     return getattr(pynn_nest, name)
+
+
+def _bounded(base: Any) -> type:
+    """A weight dependence of PyNN's for NEST, with a sentence for the lower bound that it lacks."""
+
+    def begin(self: Any, w_min: Any = 0.0, w_max: Any = 1.0, **exponents: Any) -> None:
+        if w_min != 0:
+            raise refusal(
+                "nest",
+                "STDPMechanism: lower bounds",
+                f"have {base.__name__}(w_min={w_min!r})",
+                "Leave it out, or use builtin or neuron",
+            )
+        standard = getattr(synapses, base.__name__)  # PyNN's for NEST forgets the exponents
+        standard.__init__(self, w_min, w_max, **exponents)
+
+    return type(base.__name__, (base,), {"__doc__": base.__doc__, "__init__": begin})
+
+
+for _name in (*EXPONENTS, "GutigWeightDependence"):
+    globals()[_name] = _bounded(getattr(pynn_nest, _name))
 
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:

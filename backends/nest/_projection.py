@@ -326,9 +326,27 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
                 f"make {type(self.synapse_type).__name__} in {parallel.processes()} processes",
                 "Start it without mpirun, on more threads",
             )
+        self._check_tau_minus()
         others = self.synapse_type, self.source, self.receptor_type, self.space, self.label
         with self._in_words():
             pynn_nest.Projection.__init__(self, self.pre, self.post, connector, *others)
+
+    def _check_tau_minus(self) -> None:
+        """Refuse a second ``tau_minus`` of a target: it is the neuron's in NEST."""
+        own = self._plastic_numbers().get("tau_minus")
+        if own is None:
+            return
+        cells = set(map(int, self.post.all_cells))
+        for other in state.projections:
+            known = {} if other.is_static else other._plastic_numbers()
+            if known.get("tau_minus", own) != own and cells & set(map(int, other.post.all_cells)):
+                raise refusal(
+                    "nest",
+                    "STDPMechanism: several tau_minus of a target",
+                    f"have tau_minus={own:g} ms in projection {self.label} and "
+                    f"{known['tau_minus']:g} ms in {other.label}, onto the same neurons",
+                    "Take one of them, or use builtin or neuron",
+                )
 
     def connect_plastic(
         self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]

@@ -68,6 +68,8 @@ class NeuronBackend(Backend):
         "delays-between-runs: of spikes on their way": "NEURON sends the spikes of a source with "
         "one delay for all its targets together",
         "nestml: currents": "the model has no continuous input",
+        "STDPMechanism: parts of the delay between steps": "it brings spikes to what changes the "
+        "weight in steps",
         "STDPMechanism: dendritic delays below a step": "neurons other than IF_curr_exp take a "
         "spike as a step ends, and NEURON's synapse would learn of it after that",
         "mpirun: plastic synapses with less than two steps in the axon": "processes exchange "

@@ -18,6 +18,7 @@ from typing import Any
 from pyNN.space import Space as Space  # pyNN.neuron has forgotten it
 
 from portable_cortex.pynn.namespace import check_setup, functions
+from portable_cortex.pynn.plasticity import check_fraction
 from portable_cortex.support import refusal
 
 from . import _state
@@ -28,6 +29,7 @@ from ._cells import SpikeSourcePoisson as SpikeSourcePoisson
 from ._currents import CURRENT_SOURCES
 from ._generated import STANDARD_TYPES
 from ._generated import nestml_cell_type as nestml_cell_type
+from ._plasticity import PAIR_RULES
 from ._population import Assembly as Assembly
 from ._population import Population
 from ._population import PopulationView as PopulationView
@@ -39,6 +41,7 @@ default_weights = "full"
 globals().update(functions(_state, Population, Projection))
 globals().update(CURRENT_SOURCES)
 globals().update(STANDARD_TYPES)
+globals().update(PAIR_RULES)
 
 
 def __getattr__(name: str) -> Any:
@@ -49,6 +52,7 @@ class STDPMechanism(pynn_neuron.STDPMechanism):  # type: ignore[misc]  # PyNN is
     __doc__ = pynn_neuron.STDPMechanism.__doc__
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
+        check_fraction(parameters.get("dendritic_delay_fraction", 1.0))
         try:
             super().__init__(*args, **parameters)
         except NotImplementedError:

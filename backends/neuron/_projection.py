@@ -18,7 +18,7 @@ from portable_cortex.pynn.projection import ADDRESS, Columns
 from portable_cortex.pynn.values import members
 from portable_cortex.support import refusal
 
-from . import _state
+from . import _plasticity, _state
 from ._cells import GridCell
 from ._generated import GeneratedCell
 from ._pynn import h, pynn_neuron, simulator
@@ -413,6 +413,25 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
         super().__init__(projection, pre, post, *args, **values)
         self._lead = projection.lead(post)
         self.delay = self.nc.delay
+        self._stated = float(self.nc.weight[0])
+
+    @property
+    def weight(self) -> float:
+        """What was stated, of short-term plasticity; what it has become, of pair rules."""
+        return float(self._scaled.weight[0])
+
+    @weight.setter
+    def weight(self, value: float) -> None:
+        self._stated = self._scaled.weight[0] = float(value)
+
+    @property
+    def _scaled(self) -> Any:
+        """The connection whose weight it is: mechanisms multiply that of the one to them."""
+        return self.nc if hasattr(self, "post2wa") else self.pre2wa
+
+    def restore(self) -> None:
+        """Give the synapse the weight back that was stated."""
+        self.nc.weight[0] = self._stated
 
     @property
     def delay(self) -> float:
@@ -435,6 +454,14 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
                 f"have {axonal:g} ms of a synapse's delay in the axon",
                 "Use a longer delay, a smaller dendritic_delay_fraction, or one process",
             )
+        later = (1 - 2 * getattr(self, "ddf", 0.5)) * delay / state.dt
+        if self._has_pairs and abs(later - round(later)) > 1e-6:
+            raise refusal(
+                "neuron",
+                "STDPMechanism: parts of the delay between steps",
+                f"have {self.ddf:g} of a delay of {delay:g} ms in the dendrite",
+                "Let what axon and dendrite differ by be a multiple of the time step",
+            )
         if self._lead and hasattr(self, "post2wa") and delay * self.ddf < self._lead - 1e-9:
             raise refusal(
                 "neuron",
@@ -446,6 +473,8 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
     def tell_delay(self, *, as_stated: bool) -> None:
         """Tell NEURON the delay as it is stated, or that by which a spike is in time."""
         self._set_delay(self._delay)
+        if self._has_pairs:
+            self.post2wa.delay, self.pre2wa.delay = self._parts()
         if self._lead and not as_stated:
             self.nc.delay = self._delay - self._lead + MARGIN
         if not hasattr(self, "pre2wa"):
@@ -455,6 +484,35 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
             self.pre2wa.delay = max(1, steps) * state.dt
         else:  # a little sooner, as PyNN makes it
             self.pre2wa.delay = max(0.0, min(self.pre2wa.delay, self.nc.delay) - 1e-9)
+        if self._has_pairs:
+            wait = self.nc.delay - self.pre2wa.delay - MARGIN
+            self.weight_adjuster.wait = wait if wait > 0.5 * state.dt else 0.0
+
+    @property
+    def _has_pairs(self) -> bool:
+        """Whether the weight is changed by our mechanism."""
+        return hasattr(self, "post2wa") and hasattr(self.weight_adjuster, "mu_plus")
+
+    def _parts(self) -> tuple[float, float]:
+        """Delays after which spikes of target and source are seen, ms, both on the grid.
+
+        It is their difference that counts.
+        """
+        later = (1.0 - 2.0 * self.ddf) * self._delay
+        dendrite = math.floor(self._delay * self.ddf / state.dt + 1e-6) * state.dt
+        return dendrite, dendrite + later
+
+
+def _of_mechanism(name: str) -> property:
+    """A parameter that the mechanism has which changes the weight."""
+    return property(
+        lambda self: getattr(self.weight_adjuster, name),
+        lambda self, value: setattr(self.weight_adjuster, name, value),
+    )
+
+
+for _name in _plasticity.NATIVE:
+    setattr(PlasticSynapse, _name, _of_mechanism(_name))
 
 
 def _numbers(projection: Projection) -> Any:

@@ -136,6 +136,10 @@ class _State(State):
         for _, change in sorted(self._later, key=lambda later: later[0]):
             change()
         self._later = []
+        for projection in self.projections:
+            if not projection.is_static:
+                for synapse in projection.connections:
+                    synapse.restore()
         simulator.state.reset()
 
     def _initialize(self) -> None:

@@ -12,6 +12,7 @@ from pyNN.connectors import FromListConnector, MapConnector
 from pyNN.models import BaseSynapseType
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
+from pyNN.standardmodels.synapses import STDPMechanism, TsodyksMarkramSynapse
 
 from ..errors import InvalidValueError, UnsupportedError
 from ..host import parallel
@@ -33,6 +34,7 @@ from .draws import (
     listed_synapses,
 )
 from .grid import delay_steps
+from .plasticity import check_bounds, check_parameters
 from .synapses import (
     Connection,
     as_matrix,
@@ -219,6 +221,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
     _simulator: Any
     _static_synapse_class: Any
     weight_scale = 1.0  # native weight of plastic synapses that is 1 nA or uS
+    keeps_plastic = False  # whether plastic synapses are arrays, too (`PlasticArrays`)
 
     def __init__(
         self,
@@ -255,6 +258,8 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         self.is_static = self.is_drawn(connector)
         if self.is_static:
             self.make(connector)
+        elif self.keeps_plastic:
+            self.make_plastic(connector)
         else:
             self._check_numbers()
             self.make_plastic(self._drawn(connector))
@@ -358,10 +363,21 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
             return connector
 
     def _check_numbers(self) -> None:
-        """Look at a weight and a delay that all synapses have."""
+        """Look at a weight and a delay that all synapses have, and at what else they have."""
         for name, value in self.synapse_type.parameter_space.items():
             if name in _QUANTITY and is_number(value):
                 self.checked_values({name: np.array([number(value)])})
+        check_parameters(type(self.synapse_type).__name__, self.label, self._plastic_numbers())
+
+    def _plastic_numbers(self) -> dict[str, float]:
+        """What all synapses of a plastic type of PyNN's have, beside weight and delay."""
+        if not isinstance(self.synapse_type, STDPMechanism | TsodyksMarkramSynapse):
+            return {}
+        space = self.synapse_type.parameter_space
+        values = {n: number(v) for n, v in space.items() if n not in _QUANTITY and is_number(v)}
+        if {"w_min", "w_max"} <= set(values):
+            return values
+        return {name: v for name, v in values.items() if name not in ("w_min", "w_max")}
 
     def checked(self, edges: Edges) -> Edges:
         """The synapses with their weights in the network's format, after a look at them.
@@ -399,12 +415,13 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         **parameters: Any,
     ) -> None:
         arguments = presynaptic_indices, postsynaptic_index, location_selector
-        if self.is_static:
+        if self.is_static or self.keeps_plastic:
             super()._convergent_connect(*arguments, **parameters)
             return
         known = {name: parameters[name] for name in _QUANTITY if name in parameters}
         check_edges(**known)
         check_signs(known["weight"] / self.weight_scale, self)
+        check_bounds(self.label, known["weight"] / self.weight_scale, self._plastic_numbers())
         if self._simulator.state.weight_format != "full":
             rounded = self.in_format(known["weight"] / self.weight_scale)
             parameters["weight"] = rounded * self.weight_scale
@@ -458,7 +475,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         self._replace(edges, changed)
 
     def _present_edges(self) -> Edges:
-        if self.is_static:
+        if self.is_static or self.keeps_plastic:
             return self.stored()
         sources, targets = self.columns(list(ADDRESS)).values()
         nothing = np.empty(0)
@@ -492,6 +509,10 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         if self.is_static:
             self.write(edges, changed)
             return
+        numbers = {**self._plastic_numbers(), **changed}
+        check_parameters(type(self.synapse_type).__name__, self.label, numbers)
+        if "weight" in changed:
+            check_bounds(self.label, changed["weight"], numbers)
         space = ParameterSpace(changed, self.synapse_type.get_schema(), (edges.sources.size,))
         native = self.synapse_type.translate(space)
         native.evaluate(simplify=False)

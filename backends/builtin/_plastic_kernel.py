@@ -1,0 +1,372 @@
+"""The time loop's part for plastic synapses, compiled; what they are is in `_plastic`.
+
+Nodes of rows with Tsodyks and Markram's synapses hold the part of the weight that is transmitted;
+those of rows with pair rules how much the spikes before count, at the time of the last of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ._llvm import compiled, prefetch
+
+PAIRS = 0  # kind of a rule
+FOLLOWED, DELIVERED = 1, 2  # flags of a node: its row's next spike came soon; it has arrived
+WAITING = 1024  # segments that are looked up together
+AHEAD = 4  # segments that are on their way to the cache
+LINES = 3  # of them, as far as the cache is asked for them
+NEXT = 8  # synapses later, whose target is on its way
+PENDING = 64  # spikes of a target that are looked at together
+LINE, RECENT = 8, 6  # what is kept of a target together, and how many of its spikes
+OLDER = RECENT  # where the number of the node of the spike before these is
+UNKNOWN = -2  # step of a target whose spikes nobody asks for; -1: it has not fired
+ZERO: Any = np.int64(0)
+FAR = 1 << 62  # a step that there is none
+
+
+@compiled
+def send(cells: Any, step: int, part: Any, shared: Any) -> None:
+    """Write down the spikes of one step, for the rows of the cells."""
+    if part is None:
+        return
+    slot = step % part.sent_ends.shape[0]
+    n = part.counts[0]
+    part.sent_ends[slot, 0] = n
+    for i in range(cells.size):
+        for row in range(shared.rows[cells[i]], shared.rows[cells[i] + 1]):
+            last = part.last[row]
+            since = np.float64(step - last)
+            rule = shared.rules[shared.rule_of[row]]
+            node = part.sent[n]
+            node.row = row
+            node.previous = last
+            node.flags = 0
+            if rule.kind == PAIRS:
+                node.value = 0.0
+                if last >= 0:
+                    if step - last <= shared.silence:
+                        node.value = part.states[row, 0]
+                        if part.last_node[row] >= 0:
+                            part.sent[part.last_node[row]].flags |= FOLLOWED
+                    part.states[row, 0] *= math.exp(-since * rule.plus)
+                part.states[row, 0] += 1.0
+            else:
+                node.value = _released(part.states[row], since, last >= 0, rule)
+            part.last[row] = step
+            part.last_node[row] = n
+            n += 1
+    part.counts[0] = n
+    part.sent_ends[slot, 1] = n
+
+
+@compiled
+def _released(state: Any, since: float, has_fired: bool, rule: Any) -> float:
+    """What a spike transmits of the weight; state: u, what is active, what is inactive."""
+    if has_fired:
+        by_current, by_recovery = math.exp(-since * rule.current), math.exp(-since * rule.recovery)
+        lost = since * rule.current * by_current
+        if abs(rule.recovery - rule.current) > 1e-9 * rule.recovery:
+            lost = (by_current - by_recovery) / (rule.recovery / rule.current - 1.0)
+        state[2] = state[2] * by_recovery + state[1] * lost
+        state[1] *= by_current
+        # an infinite number times 0 is none
+        state[0] *= math.exp(-since * rule.facilitation) if rule.facilitation < np.inf else 0.0
+    state[0] += rule.use * (1.0 - state[0])
+    released = state[0] * (1.0 - state[1] - state[2])
+    state[1] += released
+    return float(released)
+
+
+@compiled
+def fire(cells: Any, step: int, part: Any, shared: Any) -> None:
+    """Write down the spikes of the part's neurons, for the synapses onto them."""
+    if part is None:
+        return
+    n = part.counts[1]
+    for trace in range(part.recent.shape[0]):
+        for i in range(cells.size):
+            place = part.places[cells[i]]
+            if place < 0 or part.recent[trace, place, 0] == UNKNOWN:
+                continue
+            steps, counted = part.recent[trace, place], part.counted[trace, place]
+            if steps[RECENT - 1] >= 0:  # it is no longer one of the last
+                node = part.fired[n]
+                node.step, node.trace = steps[RECENT - 1], counted[RECENT - 1]
+                node.previous = steps[OLDER]
+                steps[OLDER] = n
+                n += 1
+            for k in range(RECENT - 1, 0, -1):
+                steps[k], counted[k] = steps[k - 1], counted[k - 1]
+            since = np.float64(step - steps[1])
+            left = math.exp(-since * shared.traces[trace]) if steps[1] >= 0 else 0.0
+            steps[0], counted[0] = step, 1.0 + counted[1] * left
+    part.counts[1] = n
+
+
+@compiled
+def _decay(steps: Any, rate: float, table: Any) -> Any:
+    """What is left after a whole number of steps."""
+    if steps < table.size:
+        return table[np.uint64(steps)]
+    return math.exp(-np.float64(steps) * rate)
+
+
+@compiled
+def _power(base: float, exponent: float) -> float:
+    if exponent == 0.0:
+        return 1.0
+    if exponent == 1.0:
+        return base
+    return float(max(base, 0.0) ** exponent)
+
+
+@compiled
+def _facilitated(
+    weight: float, steps: Any, least: int, until: int, since: int, value: float, rule: Any,
+    table: Any, fired: Any, pending: Any,
+) -> float:  # fmt: skip
+    """The weight after a target's spikes from one step to another, in their order.
+
+    `value` is how much the source's spikes count at step `since`.
+    """
+    n_after = n = 0
+    k = 0
+    step: Any = ZERO
+    older: Any = np.int64(steps[OLDER])
+    while True:
+        if k < RECENT:
+            step = np.int64(steps[k])
+            k += 1
+        elif older >= 0:
+            step, older = np.int64(fired[older].step), np.int64(fired[older].previous)
+        else:
+            break
+        if step < least or step < 0:
+            break
+        n_after += step > until
+        n += step <= until
+    done = 0
+    while done < n:  # the oldest of them first, some at a time
+        first = n_after + max(0, n - done - PENDING)
+        some = n_after + n - done - first
+        k, older = 0, np.int64(steps[OLDER])
+        for number in range(first + some):
+            if k < RECENT:
+                step = np.int64(steps[k])
+                k += 1
+            else:
+                step, older = np.int64(fired[older].step), np.int64(fired[older].previous)
+            if number >= first:
+                pending[some - 1 - (number - first)] = step
+        for k in range(some):
+            pairs = value * _decay(pending[k] - since, rule.plus, table)
+            weight += rule.a_plus * _power(1.0 - weight, rule.mu_plus) * pairs
+            weight = min(weight, 1.0)
+        done += some
+    return weight
+
+
+@compiled
+def _last(steps: Any, counted: Any, until: int, fired: Any) -> Any:
+    """Step of the last spike of a target up to a step, -1 if there was none, and its trace."""
+    for k in range(RECENT):
+        if steps[k] <= until:
+            return np.int64(steps[k]), counted[k]
+    older = np.int64(steps[OLDER])
+    while older >= 0:
+        if fired[older].step <= until:
+            return np.int64(fired[older].step), fired[older].trace
+        older = np.int64(fired[older].previous)
+    return np.int64(-1), 0.0
+
+
+@compiled
+def _changed(
+    weight: float, steps: Any, counted: Any, least: int, until: int, last: int, since: int,
+    value: float, counts: float, rule: Any, plus: Any, minus: Any, fired: Any, pending: Any,
+) -> float:  # fmt: skip
+    """The weight after any number of a target's spikes and one of the source."""
+    if steps[0] < 0:
+        return weight
+    first = 0
+    while first < RECENT and steps[first] > until:
+        first += 1
+    k = first
+    while k < RECENT and steps[k] >= least:
+        k += 1
+    if k == RECENT:  # more than are kept together
+        weight = _facilitated(weight, steps, least, until, since, value, rule, plus, fired, pending)
+    while first < k < RECENT:
+        k -= 1
+        pairs = value * _decay(np.int64(steps[k]) - since, rule.plus, plus)
+        weight += rule.a_plus * _power(1.0 - weight, rule.mu_plus) * pairs
+        weight = min(weight, 1.0)
+    before, trace = _last(steps, counted, last, fired)
+    if before >= 0:
+        pairs = counts * trace * _decay(until - before, rule.minus, minus)
+        weight -= _power(weight - rule.lowest, rule.mu_minus) * pairs
+    return float(max(weight, rule.lowest))
+
+
+@compiled
+def _pairs(
+    into: Any, targets: Any, weights: Any, begin: int, end: int, step: int, node: Any, rule: Any,
+    lag: Any, recent: Any, counted: Any, fired: Any, pending: Any, tables: Any,
+) -> None:  # fmt: skip
+    """Let a spike arrive at the synapses of a segment that have a pair rule."""
+    # numbers, which are looked up once: arrays might be the same
+    plus, minus = tables[rule.plus_table], tables[rule.minus_table]
+    no_table, end_plus, end_minus = plus.size == 0, plus.size - 1, minus.size - 1
+    scale, lowest = rule.scale, rule.lowest
+    a_plus, mu_plus, mu_minus = rule.a_plus, rule.mu_plus, rule.mu_minus
+    until = step + lag.until
+    last = until - lag.tie_minus
+    since = np.int64(node.previous) + lag.after
+    least = since + lag.tie_plus if node.value > 0.0 else FAR  # the first that makes a pair
+    value, counts = node.value * lag.plus, rule.a_minus * lag.minus
+    for j in range(begin, end):
+        i = np.uint64(j)
+        ahead = np.uint64(targets[i + np.uint64(NEXT)])
+        prefetch(recent, ahead * np.uint64(LINE))
+        prefetch(counted, ahead * np.uint64(LINE))
+        target = np.uint64(targets[i])
+        at = target * np.uint64(LINE)
+        weight = weights[i]
+        s0, s1 = np.int64(recent[at]), np.int64(recent[at + np.uint64(1)])
+        if s1 > until or recent[at + np.uint64(2)] >= least or no_table:
+            own = slice(at, at + np.uint64(LINE))
+            weight = _changed(
+                weight, recent[own], counted[own], least, until, last, since, value, counts, rule,
+                plus, minus, fired, pending,
+            )  # fmt: skip
+        else:  # two pairs at most, as nearly always: without a branch that cannot be foretold
+            earlier = plus[np.uint64(min(max(s1 - since, 0), end_plus))]
+            later = plus[np.uint64(min(max(s0 - since, 0), end_plus))]
+            earlier = value * earlier if s1 >= least else 0.0
+            later = value * later if least <= s0 <= until else 0.0
+            weight = min(weight + a_plus * _power(1.0 - weight, mu_plus) * earlier, 1.0)
+            weight = min(weight + a_plus * _power(1.0 - weight, mu_plus) * later, 1.0)
+            trace = counted[at]
+            if s0 > last:
+                s0, trace = s1, counted[at + np.uint64(1)]
+            if s0 > last:
+                s0, trace = np.int64(recent[at + np.uint64(2)]), counted[at + np.uint64(2)]
+            pairs = counts * trace * minus[np.uint64(min(max(until - s0, 0), end_minus))]
+            pairs = pairs if s0 >= 0 else 0.0
+            weight -= _power(weight - lowest, mu_minus) * pairs
+            weight = max(weight, lowest)
+        weights[i] = weight
+        into[target] += into.dtype.type(weight * scale)
+
+
+@compiled
+def _settle(
+    begin: int, end: int, step: int, node: Any, rule: Any, lag: Any, part: Any, shared: Any
+) -> None:
+    """Let synapses of a row that has been silent for long see what their targets did since."""
+    value = 1.0
+    if node.previous >= 0:
+        value += node.value * math.exp(-np.float64(step - node.previous) * rule.plus)
+    value *= lag.plus
+    since = step + lag.after
+    least, until = since + lag.tie_plus, step + shared.silence + lag.until
+    table = shared.tables[rule.plus_table]
+    for i in range(begin, end):
+        weight = part.weights[i]
+        part.kept[i] = weight
+        steps = part.recent[rule.trace, part.targets[i]]
+        if steps[0] >= least:
+            part.weights[i] = _facilitated(
+                weight, steps, least, until, since, value, rule, table, part.fired,
+                part.waiting[3],
+            )  # fmt: skip
+
+
+@compiled
+def _deliver(arrivals: Any, n: int, part: Any, shared: Any) -> None:
+    """Let spikes arrive through segments that are far apart in memory: ask for them in time."""
+    begins, ends, which, pending = part.waiting
+    targets, weights, fired, sent = part.targets, part.weights, part.fired, part.sent
+    for j in range(n + AHEAD):
+        if j < n:
+            for line in range(LINES):
+                prefetch(targets, begins[j] + 16 * line)
+            for line in range(2 * LINES):
+                prefetch(weights, begins[j] + 8 * line)
+        if j < AHEAD:
+            continue
+        begin, end, step = begins[j - AHEAD], ends[j - AHEAD], which[j - AHEAD, 1]
+        node, column = sent[which[j - AHEAD, 0]], which[j - AHEAD, 2]
+        number = shared.rule_of[node.row]
+        rule = shared.rules[number]
+        into = arrivals[rule.receptor]
+        if rule.kind == PAIRS:
+            part.settled[node.row, column] = 0
+            lag = shared.lags[number, column]
+            recent = part.recent[rule.trace].reshape(-1)
+            counted = part.counted[rule.trace].reshape(-1)
+            _pairs(
+                into, targets, weights, begin, end, step, node, rule, lag, recent, counted, fired,
+                pending, shared.tables,
+            )  # fmt: skip
+        else:
+            value = node.value
+            for i in range(np.uint64(begin), np.uint64(end)):
+                into[np.uint64(targets[i])] += into.dtype.type(weights[i] * value)
+
+
+@compiled
+def receive(arrivals: Any, step: int, part: Any, shared: Any) -> None:
+    """Let the spikes arrive whose delay ends now, and settle rows that have been silent since."""
+    if part is None:
+        return
+    deliver(arrivals, step, part, shared)
+    if shared.silence > 0:
+        _settle_all(step, part, shared)
+
+
+@compiled
+def deliver(arrivals: Any, step: int, part: Any, shared: Any) -> None:
+    """Let the spikes arrive whose delay ends in a step; the longest delays first."""
+    begins, ends, which, _ = part.waiting
+    n = 0
+    for column in range(shared.steps.size - 1, -1, -1):
+        sent = step - shared.steps[column]
+        if sent < 0:
+            continue
+        slot = sent % part.sent_ends.shape[0]
+        for j in range(part.sent_ends[slot, 0], part.sent_ends[slot, 1]):
+            row = np.int64(part.sent[j].row)
+            begin, end = part.offsets[row, column], part.offsets[row, column + 1]
+            if begin < end and part.sent[j].flags & DELIVERED == 0:
+                begins[n], ends[n] = begin, end
+                which[n, 0], which[n, 1], which[n, 2] = j, sent, column
+                n += 1
+                if n == WAITING:
+                    _deliver(arrivals, n, part, shared)
+                    n = 0
+    _deliver(arrivals, n, part, shared)
+
+
+@compiled
+def _settle_all(step: int, part: Any, shared: Any) -> None:
+    for column in range(shared.steps.size):
+        sent = step - shared.steps[column] - shared.silence
+        if sent < 0:
+            continue
+        slot = sent % part.sent_ends.shape[0]
+        for j in range(part.sent_ends[slot, 0], part.sent_ends[slot, 1]):
+            node = part.sent[j]
+            if node.flags & FOLLOWED:
+                continue
+            row = np.int64(node.row)
+            number = shared.rule_of[row]
+            rule = shared.rules[number]
+            begin, end = part.offsets[row, column], part.offsets[row, column + 1]
+            if begin < end and rule.kind == PAIRS:
+                lag = shared.lags[number, column]
+                _settle(begin, end, sent, node, rule, lag, part, shared)
+                part.settled[row, column] = 1
