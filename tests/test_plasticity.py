@@ -253,6 +253,27 @@ def test_what_nest_has_not_is_said():
     sim.end()
 
 
+@pytest.mark.parametrize("backend", ["builtin", "neuron"], indirect=True)
+def test_spikes_at_zero_count(sim):
+    """NEST has none."""
+    cells = driven(sim)
+    times = np.array([0.0, 40.0, 90.0])
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
+    rule = rule_of("AdditiveWeightDependence", 0.05, 1.0, tau_plus=100.0)
+    synapse = mechanism(sim, "AdditiveWeightDependence", rule, weight=0.02, delay=1.0)
+    short = sim.TsodyksMarkramSynapse(weight=0.02, delay=1.0, U=0.5, tau_rec=100.0)
+    made = [
+        sim.Projection(source, cells, sim.AllToAllConnector(), s, receptor_type="excitatory")
+        for s in (synapse, short)
+    ]
+    sim.run(100.0)
+    expected = plasticity.paired(rule, 0.02, 1.0, times, fired(cells)[0])
+    found = made[0].get("weight", "list", with_address=False)
+    assert found == [pytest.approx(expected[-1], abs=1e-9)]
+    without = plasticity.paired(rule, 0.02, 1.0, times[1:], fired(cells)[0])
+    assert abs(expected[-1] - without[-1]) > 1e-4
+
+
 # --- the built-in engine --------------------------------------------------------------------------
 
 
@@ -276,6 +297,46 @@ def network(sim, kind="STDPMechanism"):
     projection = sim.Projection(cells, cells, connector, synapse, receptor_type="excitatory")
     cells.record("spikes")
     return cells, projection
+
+
+def test_neurons_that_look_at_what_arrives():
+    """Their spikes are known after it has arrived: so part of the delay is in the dendrite."""
+    sim = portable_cortex.simulator("builtin")
+    sim.setup(timestep=STEP, rng_seed=1)
+    (times,) = times_of_sources(1)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
+    cells = sim.Population(1, sim.Izhikevich(i_offset=0.01))
+    cells.record("spikes")
+    made = []
+    for fraction, delay in ((1.0, 0.1), (0.5, 1.5), (0.1, 0.5)):
+        rule = rule_of("MultiplicativeWeightDependence", 0.5, fraction)
+        synapse = mechanism(sim, "MultiplicativeWeightDependence", rule, weight=0.2, delay=delay)
+        arguments = source, cells, sim.AllToAllConnector(), synapse
+        made.append((rule, delay, sim.Projection(*arguments, receptor_type="excitatory")))
+    rule = rule_of("MultiplicativeWeightDependence", 0.5, 0.0)
+    synapse = mechanism(sim, "MultiplicativeWeightDependence", rule, weight=0.2, delay=1.0)
+    arguments = source, cells, sim.AllToAllConnector(), synapse
+    with pytest.raises(UnsupportedError, match="less than half a step of the delay"):
+        sim.Projection(*arguments, receptor_type="excitatory")
+    sim.run(times[-1] + 5.0)
+    (spikes,) = fired(cells)
+    assert spikes.size > 10
+    for rule, delay, projection in made:
+        expected = plasticity.paired(rule, 0.2, delay, times, spikes)
+        found = projection.get("weight", "list", with_address=False)
+        assert found == [pytest.approx(expected[-1], abs=1e-9)]
+    sim.end()
+
+
+def test_time_constants_that_are_too_long_are_refused():
+    sim = portable_cortex.simulator("builtin")
+    sim.setup(timestep=STEP)
+    cells = sim.Population(2, sim.IF_curr_exp())
+    rule = rule_of("AdditiveWeightDependence", 0.05, 1.0, tau_plus=1e6)
+    synapse = mechanism(sim, "AdditiveWeightDependence", rule, weight=0.02, delay=1.0)
+    with pytest.raises(UnsupportedError, match=r"tau_plus=1e\+06 ms.*only up to 10485"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse, receptor_type="excitatory")
+    sim.end()
 
 
 @pytest.mark.parametrize("kind", ["STDPMechanism", "TsodyksMarkramSynapse"])

@@ -86,6 +86,7 @@ class BuiltinBackend(Backend):
         "plastic synapses between runs: weights of spikes on their way": (
             "these depend on spikes of the targets that are to come"
         ),
+        "STDPMechanism: long time constants": "spikes are remembered for 40 of them",
         "STDPMechanism: dendritic delays below half a step": (
             "spikes of neurons whose threshold looks at what arrives are known after it has arrived"
         ),

@@ -404,7 +404,10 @@ class Engine(ABC):
                     recorded = cells[self._recorded[first[-1]]]
                     population.recorder.add_spikes(np.zeros(recorded.size, np.int32), recorded)
         if first:
-            self._remember([(0, np.sort(np.concatenate(first)))])
+            cells = np.sort(np.concatenate(first))
+            self._remember([(0, cells)])
+            if self.plastic is not None:
+                self.plastic.send(0, cells)
 
     def _fitting_samples(self) -> int:
         widest = sum(probe.indices.size / probe.interval for probe in self._probes)

@@ -30,6 +30,8 @@ Records = NDArray[np.void]
 SHORT_TERM = 1 + PAIRS
 FORGOTTEN = 40.0  # time constants after which an exponential function counts as 0
 CLOSE = 1e-6  # steps
+BYTES = 64  # of a synapse, while the table is made, about
+LONGEST_SILENCE = 1 << 22  # steps
 TABLES = 1 << 22  # numbers in tables of exponential functions, at most
 
 RULE = np.dtype(
@@ -200,6 +202,12 @@ class Table:
                 found.append(Arrivals(steps, receptors, cells[places], weights))
             self._on_way(part, now)["flags"] |= DELIVERED
         return joined(found)
+
+    def send(self, step: int, cells: I64) -> None:
+        """Take in spikes of a step that the time loop does not have."""
+        self.make_room(step, 1)
+        for part in self.parts:
+            _plastic_kernel.send(cells.astype(np.int32), step, part, self.shared)
 
     def make_room(self, now: int, n_steps: int) -> None:
         """Forget spikes that no synapse will ask for, and have room for those of some steps."""

@@ -19,6 +19,7 @@ from portable_cortex.support import refusal
 
 from . import _simulator
 from ._edges import Drawn, Listed, drawn
+from ._plastic import FORGOTTEN, LONGEST_SILENCE
 
 StaticSynapse = static_synapse(_simulator.state)
 PLASTIC = plastic_types(_simulator.state)
@@ -104,7 +105,22 @@ class Projection(PlasticArrays, floor.Projection):
             )
         super().make_plastic(connector)
         if not self.is_short_term:
+            self._check_taus()
             self._check_late()
+
+    def _check_taus(self) -> None:
+        """Look whether spikes can be remembered for as long as their pairs count."""
+        longest = LONGEST_SILENCE / FORGOTTEN * _simulator.state.dt
+        for name in ("tau_plus", "tau_minus"):
+            largest = np.max(self.parameters[name], initial=0.0)
+            if largest > longest:
+                raise refusal(
+                    "builtin",
+                    "STDPMechanism: long time constants",
+                    f"have {name}={largest:g} ms in projection {self.label}, only up to "
+                    f"{longest:g} ms",
+                    "Use a longer time step, or another backend",
+                )
 
     def _check_late(self) -> None:
         """Look whether spikes of targets are known when those of sources arrive."""
