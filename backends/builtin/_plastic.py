@@ -70,6 +70,8 @@ steps that makes a pair.
 SENT = np.dtype([("row", np.int32), ("previous", np.int32), ("value", float), ("flags", np.int64)])
 """A spike of a row; step of the one before (-1: none); its value and flags: `_plastic_kernel`."""
 
+NOBODY = np.empty(0, SENT)
+
 FIRED = np.dtype([("step", np.int32), ("previous", np.int32), ("trace", float)])
 """A spike of a target; the number of the one before, -1 if there is none."""
 
@@ -181,7 +183,7 @@ class Table:
         slots = np.arange(max(0, now - self.longest + 1), now + 1) % part.sent_ends.shape[0]
         ends = part.sent_ends[slots]
         ends = ends[ends[:, 1] > ends[:, 0]]
-        return part.sent[int(ends[:, 0].min(initial=0)) : int(ends[:, 1].max(initial=0))]
+        return part.sent[int(ends[:, 0].min()) : int(ends[:, 1].max())] if ends.size else NOBODY
 
     def looks_ahead(self, now: int) -> bool:
         """Whether weights of spikes that are on their way depend on spikes to come."""
@@ -233,17 +235,11 @@ class Table:
         """All that changes, by name."""
         found = {}
         for number, part in enumerate(self.parts):
-            n_sent, n_fired = part.counts[:2]
-            changing = {
-                **{name: getattr(part, name) for name in CHANGING},
-                "sent": part.sent[:n_sent],
-                "fired": part.fired[:n_fired],
-            }
-            for name, values in changing.items():
-                found[f"plastic_{number}_{name}"] = (
-                    values.view(np.uint8) if values.dtype.names else values
-                )
-        return {name: np.array(values) for name, values in found.items()}
+            n_sent, n_fired = part.counts
+            filled = {"sent": part.sent[:n_sent], "fired": part.fired[:n_fired]}
+            for name, values in {**{n: getattr(part, n) for n in CHANGING}, **filled}.items():
+                found[f"plastic_{number}_{name}"] = np.array(_plain(values))
+        return found
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take what `capture` gave."""
@@ -252,8 +248,8 @@ class Table:
                 own = getattr(part, name)
                 own[:] = np.asarray(state[f"plastic_{number}_{name}"]).view(own.dtype)
             self.parts[number] = part._replace(
-                sent=np.asarray(state[f"plastic_{number}_sent"]).view(SENT),
-                fired=np.asarray(state[f"plastic_{number}_fired"]).view(FIRED),
+                sent=np.array(state[f"plastic_{number}_sent"]).view(SENT),
+                fired=np.array(state[f"plastic_{number}_fired"]).view(FIRED),
             )
             self.marks[number].clear()
 
