@@ -208,6 +208,24 @@ def test_every_synapse_has_its_own(sim, backend):
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+def test_all_that_a_synapse_has_can_be_read(sim, backend):
+    """Also when the network has ended."""
+    source = sim.Population(2, sim.SpikeSourceArray(spike_times=[5.0]))
+    cells = sim.Population(2, sim.IF_curr_exp())
+    rule = rule_of("GutigWeightDependence", 0.05, 1.0)
+    synapse = mechanism(sim, "GutigWeightDependence", rule, weight=0.02, delay=1.5)
+    projection = sim.Projection(
+        source, cells, sim.AllToAllConnector(), synapse, receptor_type="excitatory"
+    )
+    stated = {**rule, "weight": 0.02, "delay": 1.5}
+    sim.run(3.0)
+    for _ in range(1 if backend.name == "nest" else 2):
+        for name, value in stated.items():
+            found = projection.get(name, "list", with_address=False)
+            assert found == [pytest.approx(value)] * 4, name
+        sim.end()
+
+
 WRONG = {
     "tau_plus": ({"tau_plus": -1.0}, r"tau_plus .*must be above 0 ms, not -1"),
     "w_max": ({"w_max": 0.0}, r"w_max .*must be other than 0"),

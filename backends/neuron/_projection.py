@@ -14,6 +14,7 @@ from portable_cortex.host import parallel
 from portable_cortex.pynn import projection
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.drive import is_one_to_one, is_whole
+from portable_cortex.pynn.plasticity import check_fraction
 from portable_cortex.pynn.projection import ADDRESS, Columns
 from portable_cortex.pynn.values import members
 from portable_cortex.support import refusal
@@ -82,6 +83,7 @@ class Projection(projection.Projection):
     _static_synapse_class = pynn_neuron.StaticSynapse
     _list: Any = None  # of NEURON's connections, once there are any
     _connections: dict[int, Any]  # PyNN's, of plastic synapses
+    _last: Columns | None = None  # what these were when NEURON's were freed
 
     # --- making -------------------------------------------------------------------------------
 
@@ -324,7 +326,9 @@ class Projection(projection.Projection):
         self._change(self._edges._replace(**{f"{name}s": changed[name]}))
 
     def release(self) -> None:
-        """Free the connections in NEURON."""
+        """Free the connections in NEURON; plastic synapses can still be read."""
+        if not self.is_static:
+            self._last = self.plastic_columns([*ADDRESS, *self.synapse_type.get_parameter_names()])
         self._list, self._connections = None, {}
 
     # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
@@ -387,6 +391,8 @@ class Projection(projection.Projection):
 
     def plastic_columns(self, names: list[str]) -> Columns:
         """See the floor."""
+        if self._last is not None:
+            return {name: self._last[name] for name in names}
         synapses, parameters = list(self.connections), self.synapse_type.get_parameter_names()
         native = [self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names]
         return {
@@ -423,6 +429,18 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
     @weight.setter
     def weight(self, value: float) -> None:
         self._stated = self._scaled.weight[0] = float(value)
+
+    @property
+    def dendritic_delay_fraction(self) -> float:
+        """The part of the delay that is in the dendrite."""
+        return float(self.ddf)
+
+    @dendritic_delay_fraction.setter
+    def dendritic_delay_fraction(self, value: float) -> None:
+        check_fraction(float(value))
+        self.ddf = float(value)
+        self.check(self._delay)
+        self.tell_delay(as_stated=False)
 
     @property
     def _scaled(self) -> Any:
