@@ -225,7 +225,8 @@ def _pairs(
     until = step + lag.until
     last = until - lag.tie_minus
     since = np.int64(node.previous) + lag.after
-    least = since + lag.tie_plus if node.value > 0.0 else FAR  # the first that makes a pair
+    # the first step that makes a pair
+    least = max(since + lag.tie_plus, 0) if node.value > 0.0 else FAR
     value, counts = node.value * lag.plus, rule.a_minus * lag.minus
     for j in range(begin, end):
         i = np.uint64(j)
@@ -272,7 +273,7 @@ def _settle(
         value += node.value * math.exp(-np.float64(step - node.previous) * rule.plus)
     value *= lag.plus
     since = step + lag.after
-    least, until = since + lag.tie_plus, step + shared.silence + lag.until
+    least, until = max(since + lag.tie_plus, 0), step + shared.silence + lag.until
     table = shared.tables[rule.plus_table]
     for i in range(begin, end):
         weight = part.weights[i]
