@@ -97,6 +97,33 @@ def measured(backend: str, kind: str, arguments: argparse.Namespace) -> dict[str
     return found
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    """Print a row for each kind of synapses."""
+    print(
+        f"{arguments.cells} neurons, {arguments.in_degree} synapses each, delays "
+        f"{arguments.delays}; processor time, median of {arguments.slices} slices"
+    )
+    for backend in ["builtin", *([arguments.beside] if arguments.beside else [])]:
+        alone = static = None
+        for kind in arguments.kinds:
+            found = measured(backend, kind, arguments)
+            cpu = statistics.median(t[1] for t in found["times"])
+            busy = any(waits > clock.SHARED for _, _, waits in found["times"])
+            events = arguments.cells * arguments.in_degree * found["rate"] * arguments.ms * 1e-3
+            if alone is None:
+                alone = cpu
+                print(f"{backend:8} {kind:15} {cpu:8.3f} s  {found['rate']:.2f} spikes/s")
+                continue
+            each = (cpu - alone) / events * 1e9
+            static = static or each
+            print(
+                f"{backend:8} {kind:15} {cpu:8.3f} s  {found['rate']:.2f} spikes/s  "
+                f"{each:7.2f} ns an event  {each / static:5.2f} of static  "
+                f"built in {found['built']:.1f} s{'  (busy)' if busy else ''}",
+                flush=True,
+            )
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -114,34 +141,8 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(one(*arguments.one, arguments)))
         return
-    print(clock.machine())
-    print(
-        f"{arguments.cells} neurons, {arguments.in_degree} synapses each, delays "
-        f"{arguments.delays}; processor time, median of {arguments.slices} slices"
-    )
-    for backend in ["builtin", *([arguments.beside] if arguments.beside else [])]:
-        alone = static = None
-        for kind in arguments.kinds:
-            found = measured(backend, kind, arguments)
-            cpu = statistics.median(t[1] for t in found["times"])
-            busy = (
-                any(clock.was_busy(*t) for t in found["times"])
-                if hasattr(clock, "was_busy")
-                else False
-            )
-            events = arguments.cells * arguments.in_degree * found["rate"] * arguments.ms * 1e-3
-            if alone is None:
-                alone = cpu
-                print(f"{backend:8} {kind:15} {cpu:8.3f} s  {found['rate']:.2f} spikes/s")
-                continue
-            each = (cpu - alone) / events * 1e9
-            static = static or each
-            print(
-                f"{backend:8} {kind:15} {cpu:8.3f} s  {found['rate']:.2f} spikes/s  "
-                f"{each:7.2f} ns an event  {each / static:5.2f} of static  "
-                f"built in {found['built']:.1f} s{'  (busy)' if busy else ''}",
-                flush=True,
-            )
+    with clock.session():
+        compare(arguments)
 
 
 if __name__ == "__main__":

@@ -518,7 +518,7 @@ sources = sim.Population(4, sim.SpikeSourceArray(spike_times=times))
 found = {}
 for kind in (sim.IF_curr_exp, sim.IF_curr_alpha):
     cells = sim.Population(4, kind(i_offset=1.0, tau_refrac=2.0))
-    for delay, dendritic in ((1.0, 0.5), (0.5, 0.5), (0.7, 0.2), (0.9, 0.3)):
+    for delay, dendritic in ((1.0, 0.5), (0.5, 0.5), (0.8, 0.25), (1.0, 0.3)):
         rule = sim.SpikePairRule(tau_plus=20.0, tau_minus=20.0, A_plus=0.1, A_minus=0.12)
         plastic = sim.STDPMechanism(
             timing_dependence=rule, weight_dependence=sim.AdditiveWeightDependence(w_max=2.0),
@@ -547,7 +547,7 @@ def test_weights_change_alike_in_two_processes(mpirun, tmp_path):
 )
 def test_plastic_synapses_that_processes_cannot_share_are_refused(mpirun, tmp_path, share, words):
     require("neuron")
-    old = "((1.0, 0.5), (0.5, 0.5), (0.7, 0.2), (0.9, 0.3))"
+    old = "((1.0, 0.5), (0.5, 0.5), (0.8, 0.25), (1.0, 0.3))"
     (tmp_path / "refused.py").write_text(PLASTIC.replace(old, f"((0.2, {share}),)"))
     done = mpirun(2, folder=tmp_path, command=[sys.executable, "refused.py"])
     assert done.returncode != 0

@@ -335,10 +335,10 @@ def test_plastic_synapses_that_it_lacks_are_said(sim):
 
     with pytest.raises(UnsupportedError, match=r"dendritic delay of 0\.05 ms"):
         sim.Projection(cells, cells, sim.AllToAllConnector(), stdp(1.0))
-    made = sim.Projection(cells, cells, sim.AllToAllConnector(), stdp(2.0))
+    made = sim.Projection(cells, cells, sim.AllToAllConnector(), stdp(4.0))
     with pytest.raises(UnsupportedError, match=r"dendritic delay of 0\.05 ms"):
         made.set(delay=1.0)
-    assert made.get("delay", "list", with_address=False) == [2.0] * 9
+    assert made.get("delay", "list", with_address=False) == [4.0] * 9
 
 
 def test_weight_of_the_wrong_sign_is_refused(sim):

@@ -73,17 +73,17 @@ class BuiltinBackend(Backend):
     )
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",
-        "device=cuda: plastic synapses": "the GPU's loop has static ones only",
-        "plastic synapses between runs: populations": (
+        "STDPMechanism: on a GPU": "the GPU's loop has static ones only",
+        "STDPMechanism: populations between runs": (
             "what plastic synapses know of the past is kept by the network's layout"
         ),
-        "plastic synapses between runs: projections": (
+        "STDPMechanism: projections between runs": (
             "what plastic synapses know of the past is kept by the network's layout"
         ),
-        "plastic synapses between runs: parameters": (
+        "STDPMechanism: parameters between runs": (
             "what plastic synapses know of the past was computed with those that they had"
         ),
-        "plastic synapses between runs: weights of spikes on their way": (
+        "STDPMechanism: weights of spikes on their way": (
             "these depend on spikes of the targets that are to come"
         ),
         "STDPMechanism: long time constants": "spikes are remembered for 40 of them",

@@ -92,14 +92,14 @@ class Projection(PlasticArrays, floor.Projection):
         if state.device != "cpu":
             raise refusal(
                 "builtin",
-                "device=cuda: plastic synapses",
+                "STDPMechanism: on a GPU",
                 f"make {type(self.synapse_type).__name__} on a GPU",
                 "Use device=cpu",
             )
         if state.step > 0:
             raise refusal(
                 "builtin",
-                "plastic synapses between runs: projections",
+                "STDPMechanism: projections between runs",
                 f"make plastic synapses (projection {self.label}) at {state.t:g} ms",
                 "Make them before the first run, or after reset()",
             )
@@ -151,7 +151,7 @@ class Projection(PlasticArrays, floor.Projection):
         if state.step > 0 and set(changed) != {"weight"}:
             raise refusal(
                 "builtin",
-                "plastic synapses between runs: parameters",
+                "STDPMechanism: parameters between runs",
                 f"set {', '.join(sorted(set(changed) - {'weight'}))} of projection {self.label} at "
                 f"{state.t:g} ms",
                 "Set it before the first run, or after reset()",

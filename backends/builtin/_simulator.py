@@ -60,7 +60,7 @@ class State(floor.State):
             elif what == "a population":
                 raise refusal(
                     "builtin",
-                    "plastic synapses between runs: populations",
+                    "STDPMechanism: populations between runs",
                     f"make a population at {self.t:g} ms in a network with plastic synapses",
                     "Make it before the first run, or after reset()",
                 )
@@ -102,7 +102,7 @@ class State(floor.State):
         if self.plastic.looks_ahead(self.step):
             raise refusal(
                 "builtin",
-                "plastic synapses between runs: weights of spikes on their way",
+                "STDPMechanism: weights of spikes on their way",
                 f"set {what} at {self.t:g} ms, while spikes are in axons",
                 "Run until they have arrived, or give the dendrite half of the delay or more",
             )
@@ -137,7 +137,7 @@ class State(floor.State):
                     return
                 raise refusal(
                     "builtin",
-                    "plastic synapses between runs: parameters",
+                    "STDPMechanism: parameters between runs",
                     f"set a synaptic time constant of the targets of projection "
                     f"{projection.label} at {self.t:g} ms",
                     "Set it before the first run, or after reset()",

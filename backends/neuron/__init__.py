@@ -70,7 +70,7 @@ class NeuronBackend(Backend):
         "nestml: currents": "the model has no continuous input",
         "STDPMechanism: parts of the delay between steps": "it brings spikes to what changes the "
         "weight in steps",
-        "STDPMechanism: dendritic delays below a step": "neurons other than IF_curr_exp take a "
+        "STDPMechanism: dendritic delays below two steps": "neurons other than IF_curr_exp take a "
         "spike as a step ends, and NEURON's synapse would learn of it after that",
         "mpirun: plastic synapses with less than two steps in the axon": "processes exchange "
         "spikes once in a step, and what changes the weight hears of them a little sooner",

@@ -83,7 +83,6 @@ class Projection(projection.Projection):
     _static_synapse_class = pynn_neuron.StaticSynapse
     _list: Any = None  # of NEURON's connections, once there are any
     _connections: dict[int, Any]  # PyNN's, of plastic synapses
-    _last: Columns | None = None  # what these were when NEURON's were freed
 
     # --- making -------------------------------------------------------------------------------
 
@@ -326,9 +325,7 @@ class Projection(projection.Projection):
         self._change(self._edges._replace(**{f"{name}s": changed[name]}))
 
     def release(self) -> None:
-        """Free the connections in NEURON; plastic synapses can still be read."""
-        if not self.is_static:
-            self._last = self.plastic_columns([*ADDRESS, *self.synapse_type.get_parameter_names()])
+        """Free the connections in NEURON."""
         self._list, self._connections = None, {}
 
     # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
@@ -391,8 +388,6 @@ class Projection(projection.Projection):
 
     def plastic_columns(self, names: list[str]) -> Columns:
         """See the floor."""
-        if self._last is not None:
-            return {name: self._last[name] for name in names}
         synapses, parameters = list(self.connections), self.synapse_type.get_parameter_names()
         native = [self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names]
         return {
@@ -480,12 +475,12 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
                 f"have {self.ddf:g} of a delay of {delay:g} ms in the dendrite",
                 "Let what axon and dendrite differ by be a multiple of the time step",
             )
-        if self._lead and hasattr(self, "post2wa") and delay * self.ddf < self._lead - 1e-9:
+        if self._lead and hasattr(self, "post2wa") and delay * self.ddf < 2 * self._lead - 1e-9:
             raise refusal(
                 "neuron",
-                "STDPMechanism: dendritic delays below a step",
+                "STDPMechanism: dendritic delays below two steps",
                 f"have a dendritic delay of {delay * self.ddf:g} ms",
-                "Use a larger dendritic_delay_fraction, IF_curr_exp, or nest",
+                "Use a larger dendritic_delay_fraction, IF_curr_exp, or builtin",
             )
 
     def tell_delay(self, *, as_stated: bool) -> None:
@@ -503,7 +498,7 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
         else:  # a little sooner, as PyNN makes it
             self.pre2wa.delay = max(0.0, min(self.pre2wa.delay, self.nc.delay) - 1e-9)
         if self._has_pairs:
-            wait = self.nc.delay - self.pre2wa.delay - MARGIN
+            wait = self.nc.delay - self.pre2wa.delay - 0.25 * state.dt
             self.weight_adjuster.wait = wait if wait > 0.5 * state.dt else 0.0
 
     @property
