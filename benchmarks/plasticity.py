@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, default=8000)
     parser.add_argument("--in-degree", type=int, default=1000)
-    parser.add_argument("--drive", type=float, default=7000.0, help="spikes/s (%(default)s)")
+    parser.add_argument("--drive", type=float, default=2500.0, help="spikes/s (%(default)s)")
     parser.add_argument("--delays", choices=("equal", "drawn"), default="drawn")
     parser.add_argument("--slices", type=int, default=5)
     parser.add_argument("--ms", type=float, default=500.0, help="of a slice (%(default)s)")

@@ -289,6 +289,33 @@ def test_spikes_at_zero_count(sim):
     assert abs(expected[-1] - without[-1]) > 1e-4
 
 
+def test_short_term_plasticity_of_each_synapse_is_its_own(sim):
+    """One projection with a value for each is as many with one value."""
+    (times,) = times_of_sources(1)
+    cells = sim.Population(4, sim.IF_curr_exp(**CELL, v_rest=-65.0, v_thresh=0.0))
+    cells.initialize(v=-65.0)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
+    given = {"U": [0.2, 0.7], "tau_rec": [50.0, 200.0], "tau_facil": [0.0, 80.0]}
+    rows = [(0, k, *(values[k] for values in given.values())) for k in range(2)]
+    sim.Projection(
+        source,
+        cells[:2],
+        sim.FromListConnector(rows, column_names=list(given)),
+        sim.TsodyksMarkramSynapse(weight=0.5, delay=1.5),
+        receptor_type="excitatory",
+    )
+    for k in range(2):
+        own = {name: values[k] for name, values in given.items()}
+        synapse = sim.TsodyksMarkramSynapse(weight=0.5, delay=1.5, **own)
+        arguments = source, cells[2 + k : 3 + k], sim.AllToAllConnector(), synapse
+        sim.Projection(*arguments, receptor_type="excitatory")
+    cells.record("v")
+    sim.run(400.0)
+    v = cells.get_data("v").segments[0].analogsignals[0].magnitude
+    np.testing.assert_allclose(v[:, :2], v[:, 2:], atol=1e-9)
+    assert np.abs(v[:, 0] - v[:, 1]).max() > 0.01
+
+
 # --- the built-in engine --------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ Each part of the network has its own copy of the sources' spikes, and the spikes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -150,26 +150,30 @@ class Table:
 
     def weights(self, number: int) -> F64:
         """Those of a projection with which its synapses transmitted last, nA or uS."""
-        place, row = self.places[number], self.rows[number]
-        values = np.concatenate([part.weights for part in self.parts])[place]
-        kept = np.concatenate([part.kept for part in self.parts])[place]
-        settled = np.concatenate([self._of_synapses(part) for part in self.parts])[place]
-        scales = self.shared.rules["scale"][self.shared.rule_of[row]]
-        return np.asarray(np.where(settled, kept, values) * scales)
-
-    def _of_synapses(self, part: Part) -> NDArray[np.bool_]:
-        """Which synapses of a part are settled."""
-        sizes = np.diff(part.offsets, axis=1)
-        return np.repeat(part.settled.ravel(), sizes.ravel()).astype(bool)
+        found = np.empty(self.places[number].size)
+        for part, own, places in self._own(number):
+            found[own] = part.weights[places]
+            sizes = np.diff(part.offsets, axis=1)
+            settled = np.repeat(part.settled.ravel(), sizes.ravel())[places] > 0
+            found[np.flatnonzero(own)[settled]] = part.kept[places[settled]]
+        return found * self._scales(number)
 
     def write(self, number: int, weights: F64) -> None:
         """Give the synapses of a projection other weights, nA or uS."""
-        place, row = self.places[number], self.rows[number]
-        values = weights / self.shared.rules["scale"][self.shared.rule_of[row]]
+        values = weights / self._scales(number)
+        for part, own, places in self._own(number):
+            part.weights[places] = part.kept[places] = values[own]
+
+    def _own(self, number: int) -> Iterator[tuple[Part, NDArray[np.bool_], I64]]:
+        """For each part, which synapses of a projection are there, and where."""
+        place = self.places[number]
         for part, begin in zip(self.parts, self.starts, strict=False):
             own = (place >= begin) & (place < begin + part.weights.size)
-            part.weights[place[own] - begin] = values[own]
-            part.kept[place[own] - begin] = values[own]
+            yield part, own, place[own] - begin
+
+    def _scales(self, number: int) -> F64:
+        scales: F64 = self.shared.rules["scale"][self.shared.rule_of[self.rows[number]]]
+        return scales
 
     # --- time -------------------------------------------------------------------------------------
 
