@@ -9,10 +9,14 @@ __all__ = [
     "calibrated",  # currents with which other neurons fire as those of the microcircuit
     "cortical_sheet",  # columns of the microcircuit side by side
     "discretisation",  # weights that take a few values only
+    "interneurons",  # a barrel column with PV, SOM and VIP neurons
     "loader",  # a model by its name or its file
     "parameters",  # the numbers of the microcircuit, with their sources
     "pd14",  # the cortical microcircuit of Potjans & Diesmann (2014)
     "scaling",  # the microcircuit at a fraction of its size
+    "schwalger2017",  # the microcircuit with neurons that fire by chance
+    "thalamus",  # pulses of its spikes
     "user_code",  # what is said of a mistake in a user's file
     "v1_isolated",  # primary visual cortex by itself
+    "wiring",  # distributions of synapses, and drive
 ]

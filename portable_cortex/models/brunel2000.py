@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import InvalidValueError
 from .substitution import LIF, Substitute, substitute
+from .wiring import background, project
 
 # The paper's "model A" (section 2), PyNN's units
 N_EXC, N_INH = 10_000, 2_500  # neurons
@@ -97,27 +98,14 @@ def build(
         )
     # rate that holds the mean potential at threshold, and `eta` times it
     rate_ext = eta * 1e3 * THETA / (psp * TAU)
-    for label, target in populations.items():
+    for target in populations.values():
         for source, sign, receptor in (("E", 1.0, "excitatory"), ("I", -g, "inhibitory")):
-            sim.Projection(
-                populations[source],
-                target,
-                sim.FixedNumberPreConnector(in_degree[source], with_replacement=True, rng=rng),
-                sim.StaticSynapse(weight=cell.weight(sign * weight, 0, receptor), delay=DELAY),
-                receptor_type=receptor,
-                label=f"{source}→{label}",
+            connector = sim.FixedNumberPreConnector(
+                in_degree[source], with_replacement=True, rng=rng
             )
-        background = sim.Population(
-            sizes[label], sim.SpikeSourcePoisson(rate=rate_ext), label=f"background {label}"
-        )
-        sim.Projection(
-            background,
-            target,
-            sim.OneToOneConnector(),
-            sim.StaticSynapse(weight=cell.weight(weight, 0, "excitatory"), delay=DELAY),
-            receptor_type="excitatory",
-            label=f"background→{label}",
-        )
+            synapse = sim.StaticSynapse(weight=cell.weight(sign * weight, 0, receptor), delay=DELAY)
+            project(sim, populations[source], target, connector, synapse, receptor)
+        background(sim, target, rate_ext, cell.weight(weight, 0, "excitatory"), DELAY)
     return populations
 
 

@@ -29,6 +29,8 @@ MODELS = {
     "pd14": "portable_cortex.models.pd14",
     "brunel2000": "portable_cortex.models.brunel2000",
     "cortical_sheet": "portable_cortex.models.cortical_sheet",
+    "interneurons": "portable_cortex.models.interneurons",
+    "schwalger2017": "portable_cortex.models.schwalger2017",
     "v1_isolated": "portable_cortex.models.v1_isolated",
 }
 

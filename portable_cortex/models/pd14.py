@@ -21,6 +21,8 @@ from .parameters import PD14, Microcircuit
 from .scaling import ScaledMicrocircuit
 from .scaling import scale as scale_circuit
 from .substitution import LIF, Substitute, substitute
+from .thalamus import pulses
+from .wiring import background, clipped
 
 INITIAL_POTENTIALS = ("optimized", "original")
 IN_DEGREES = ("random", "fixed")
@@ -169,7 +171,7 @@ def build(
         populations[label].inject(current)
 
     if len(thalamic_pulses):
-        cells = sim.SpikeSourceArray(spike_times=_pulses(sim, thalamic_pulses, seed))
+        cells = sim.SpikeSourceArray(spike_times=pulses(sim, PD14.thalamus, thalamic_pulses, seed))
         thalamus = sim.Population(circuit.thalamus.size, cells, label="TC")
         for i, label in enumerate(circuit.populations):
             if scaled.thalamic_synapses[i]:
@@ -219,21 +221,9 @@ def drive_each(
     """Give each neuron of a circuit its Poisson input."""
     for i, label in enumerate(circuit.populations):
         if scaled.k_ext[i]:
-            background = sim.Population(
-                scaled.sizes[i],
-                sim.SpikeSourcePoisson(rate=circuit.rate_ext * scaled.k_ext[i]),
-                label=f"background {label}",
-            )
-            sim.Projection(
-                background,
-                populations[label],
-                sim.OneToOneConnector(),
-                sim.StaticSynapse(
-                    weight=cell.weight(scaled.weight_ext, i, "excitatory"), delay=circuit.delay_ext
-                ),
-                receptor_type="excitatory",
-                label=f"background→{label}",
-            )
+            weight = cell.weight(scaled.weight_ext, i, "excitatory")
+            rate = circuit.rate_ext * scaled.k_ext[i]
+            background(sim, populations[label], rate, weight, circuit.delay_ext)
 
 
 @dataclass(frozen=True)
@@ -352,14 +342,8 @@ class Draws:
 
     def _delay(self, mean: float) -> Any:
         """Delays no shorter than half a time step, redrawn."""
-        return self.sim.RandomDistribution(
-            "normal_clipped",
-            mu=mean,
-            sigma=mean * PD14.delay_rel_sd,
-            low=0.5 * self.sim.get_time_step(),
-            high=np.inf,
-            rng=self.rng,
-        )
+        half = 0.5 * self.sim.get_time_step()
+        return clipped(self.sim, self.rng, mean, mean * PD14.delay_rel_sd, half)
 
 
 def _sd(weight: float) -> float:
@@ -461,19 +445,6 @@ def published_rates(
     if weights != NORMAL or in_degrees != "random":
         return {}
     return dict(zip(PD14.populations, PD14.full_rates, strict=True))
-
-
-def _pulses(sim: Any, onsets: Sequence[float], seed: int) -> list[Any]:
-    """Spike times of each thalamic neuron: Poisson at a fixed rate within each pulse."""
-    thalamus, step = PD14.thalamus, sim.get_time_step()
-    rng = np.random.default_rng([seed, 0x7C])
-    steps = round(thalamus.pulse_duration / step)
-    # at most one spike a step, as on every grid-based simulator
-    fires = rng.random((thalamus.size, len(onsets), steps)) < thalamus.rate * step * 1e-3
-    times = np.asarray(sorted(onsets), dtype=float)[:, np.newaxis] + step * np.arange(1, steps + 1)
-    from pyNN.parameters import Sequence  # slow to import
-
-    return [Sequence(np.unique(np.round(times[f], 9))) for f in fires]
 
 
 def _warn_if_silent(scaled: ScaledMicrocircuit) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXCITATORY, INHIBITORY, PUBLISHED = "#1f4e9c", "#c0392b", "#222222"
 MAX_ROWS = 2000  # neurons in the raster
+INHIBITORY_TYPES = ("I", "PV", "SOM", "VIP")  # ends of labels
 MAX_DOTS = 60_000
 MOST_LABELS = 60  # beside rows
 RASTER_MS = 500.0  # the end of the recording
@@ -85,7 +86,7 @@ def row_colour(label: str) -> str:
     >>> row_colour("L4I") == row_colour("L4I@7") == INHIBITORY
     True
     """
-    return INHIBITORY if label.partition("@")[0].endswith("I") else EXCITATORY
+    return INHIBITORY if label.partition("@")[0].endswith(INHIBITORY_TYPES) else EXCITATORY
 
 
 class RasterRow(NamedTuple):
