@@ -11,7 +11,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -37,7 +37,7 @@ from .power.metering import Metering, PowerMeter, metered
 from .pynn.watching import Network, build_network
 from .recording import Recording, Signal, Spikes, rescue, to_json
 from .recording.stored import in_order, neuron_counts, pieces_of
-from .support import Namespace, check_projection
+from .support import Namespace, check_projection, check_trials
 
 if TYPE_CHECKING:
     from typing import Self
@@ -104,6 +104,7 @@ class Resolved:
             "duration_ms": experiment.duration,
             "record": [str(request) for request in experiment.record],
             "record_spikes": experiment.record_spikes,
+            **({"trial": experiment.trial} if experiment.trial > 1 else {}),
         }
         plain: dict[str, Any] = json.loads(to_json(settings))  # as it will be read again
         return plain
@@ -126,45 +127,20 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
     KeyboardInterrupt
         If it is interrupted and the backend has nothing that can be read.
     """
-    experiment, model, backend = resolved.experiment, resolved.model, resolved.backend
-    parameters = dict(resolved.parameters)
-    meter = resolved.open_meter() if resolved.open_meter and parallel.rank() == 0 else None
-
+    experiment, backend = resolved.experiment, resolved.backend
+    meter = _meter(resolved)
     done = experiment  # unless it is interrupted
     checkpoint = journal.checkpoint if journal else None
     clock = Clock(checkpoint.about["clock"] if checkpoint else None)
-    notes, started = _Notes(), provenance.now()
-    published, reason = model.expected_rates(parameters)
-    if reason:
-        notes.add(reason)
-    about = {
-        "started": started,
-        "published_rates": published,
-        "statements": model.said(parameters),
-    }
+    notes = _Notes()
+    about = _about(resolved, notes)
     with _Running(resolved, clock, notes) as running:
-        reporter.phase("import")
-        with clock("import"):
-            sim = running.sim = backend.simulator(resolved.options)
-            interruption.renew()  # a simulator may have taken Ctrl-C for itself
-        reporter.phase("setup")
-        with clock("setup"):
-            backend.setup(sim, timestep=experiment.timestep, seed=experiment.seed)
-        network = build_network(
-            model,
-            parameters,
-            Namespace(sim, backend),
-            backend_name=backend.name,
-            clock=clock,
-            shared_seed=experiment.seed if experiment.realisation == "shared" else None,
-            weight_format=_format_of_lists(resolved),
-            on_progress=lambda label: reporter.phase("build", label),
-            check_projection=partial(check_projection, backend),
-        )
-        notes.add_unknown_rates(published, network.populations)
-        _start_recording(experiment, network, backend)
+        network, sim = running.build(reporter), running.sim
+        notes.add_unknown_rates(about["published_rates"], network.populations)
         reporter.phase("prepare")
         with clock("prepare"):
+            if experiment.trial > 1:
+                backend.begin_trial(sim, experiment.trial)
             backend.prepare(sim, partial(_report, reporter, "prepare"))
             if checkpoint is not None:
                 backend.restore(sim, checkpoint.state)
@@ -197,19 +173,103 @@ def execute(resolved: Resolved, reporter: Reporter, journal: Journal | None = No
         reporter.phase("readout")
         with clock("readout"):
             recorded = _read(done, network, backend, notes) if writer is None else writer.all(done)
-            spikes, signals = recorded
         metadata = _metadata(
-            replace(resolved, experiment=done), network, spikes, clock, metering, notes
+            replace(resolved, experiment=done), network, recorded[0], clock, metering, notes
         )
         metadata |= about
         if writer is not None and checkpoint is not None:
             metadata |= {"started": writer.started, "resumed": writer.resumed}
         if done.duration < experiment.duration:
             metadata["planned_duration_ms"] = experiment.duration
-    metadata["notes"] = [*notes]  # now that the simulator has ended
+    return _recording(resolved, network, recorded, metadata, notes)  # the simulator has ended
+
+
+Change = Callable[[int, Mapping[str, Any]], None]
+"""Told the number of a trial and the populations, before it begins."""
+
+
+def execute_trials(
+    resolved: Resolved, numbers: Iterable[int], reporter: Reporter, change: Change | None = None
+) -> Generator[Recording]:
+    """Run trials of an experiment, all in one network that is built once.
+
+    Each begins at time 0 with the initial values, and has a warm-up; its drive depends on the seed
+    and its number alone.
+
+    Parameters
+    ----------
+    resolved : Resolved
+    numbers : iterable of int
+    reporter : Reporter
+    change : callable, optional
+        Changes the network for a trial, such as the spike times of sources.
+
+    Yields
+    ------
+    Recording
+        The first one has the time that building took.
+
+    Raises
+    ------
+    PortableCortexError
+        For whatever keeps it from running; see `portable_cortex.errors`.
+    """
+    backend, experiment = resolved.backend, resolved.experiment
+    check_trials(backend)
+    meter, notes, clock = _meter(resolved), _Notes(), Clock()
+    about = _about(resolved, notes)
+    with _Running(resolved, clock, notes) as running:
+        network, sim = running.build(reporter), running.sim
+        notes.add_unknown_rates(about["published_rates"], network.populations)
+        for number in numbers:
+            this = replace(resolved, experiment=replace(experiment, trial=number))
+            with clock("prepare"):
+                if number > 1 or sim.get_current_time() > 0:
+                    backend.begin_trial(sim, number)
+                if change is not None:
+                    change(number, network.populations)
+                backend.prepare(sim, partial(_report, reporter, "prepare"))
+            metering = Metering((time.time(), time.time()))
+            for phase, duration in _left(experiment, None):
+                if duration > 0 and backend.simulates:
+                    with metered(meter if phase == "simulate" else None) as metering, clock(phase):
+                        backend.simulate(sim, duration, partial(_report, reporter, phase))
+            with clock("readout"):
+                recorded = _read(experiment, network, backend, notes)
+            metadata = _metadata(this, network, recorded[0], clock, metering, notes) | about
+            yield _recording(this, network, recorded, metadata, notes)
+            clock.clear()
+            about = {**about, "started": provenance.now()}
+
+
+def _meter(resolved: Resolved) -> PowerMeter | None:
+    return resolved.open_meter() if resolved.open_meter and parallel.rank() == 0 else None
+
+
+def _about(resolved: Resolved, notes: _Notes) -> dict[str, Any]:
+    """When it began, and what the model says of the network."""
+    started, parameters = provenance.now(), dict(resolved.parameters)
+    published, reason = resolved.model.expected_rates(parameters)
+    if reason:
+        notes.add(reason)
+    return {
+        "started": started,
+        "published_rates": published,
+        "statements": resolved.model.said(parameters),
+    }
+
+
+def _recording(
+    resolved: Resolved,
+    network: Network,
+    recorded: Recorded,
+    metadata: Mapping[str, Any],
+    notes: _Notes,
+) -> Recording:
     sizes = {label: int(p.size) for label, p in network.populations.items()}
     # as it will be read again: lists, not tuples
-    return Recording(sizes, spikes, json.loads(to_json(metadata)), signals, model.source)
+    plain = json.loads(to_json({**metadata, "notes": [*notes]}))
+    return Recording(sizes, recorded[0], plain, recorded[1], resolved.model.source)
 
 
 def run_into(
@@ -535,12 +595,38 @@ class _Running:
     """The time in which a simulator is in use: releases it, and gives its errors our type."""
 
     def __init__(self, resolved: Resolved, clock: Clock, notes: _Notes) -> None:
+        self._resolved = resolved
         self._backend, self._model = resolved.backend, resolved.model
         self._clock, self._notes = clock, notes
         self.sim: Any = None
 
     def __enter__(self) -> Self:
         return self
+
+    def build(self, reporter: Reporter) -> Network:
+        """Import the simulator, set it up, and build the network, with what is to be recorded."""
+        resolved, backend, clock = self._resolved, self._backend, self._clock
+        experiment = resolved.experiment
+        reporter.phase("import")
+        with clock("import"):
+            sim = self.sim = backend.simulator(resolved.options)
+            interruption.renew()  # a simulator may have taken Ctrl-C for itself
+        reporter.phase("setup")
+        with clock("setup"):
+            backend.setup(sim, timestep=experiment.timestep, seed=experiment.seed)
+        network = build_network(
+            self._model,
+            dict(resolved.parameters),
+            Namespace(sim, backend),
+            backend_name=backend.name,
+            clock=clock,
+            shared_seed=experiment.seed if experiment.realisation == "shared" else None,
+            weight_format=_format_of_lists(resolved),
+            on_progress=lambda label: reporter.phase("build", label),
+            check_projection=partial(check_projection, backend),
+        )
+        _start_recording(experiment, network, backend)
+        return network
 
     def __exit__(
         self,

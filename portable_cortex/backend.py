@@ -145,6 +145,8 @@ class Backend(ABC):
     #: whether a run can be written while it goes on, and be resumed: then `simulate` stands still
     #: while it reports progress, and there are `held`, `drop`, `state` and `restore`
     resumable: ClassVar[bool] = False
+    #: whether a network can begin again, with another random drive: then there is `begin_trial`
+    repeats: ClassVar[bool] = False
     #: False where there are rates and no spikes: then there is `rate`
     spiking: ClassVar[bool] = True
 
@@ -280,6 +282,14 @@ class Backend(ABC):
         ------
         UnsupportedError
             If it is that of another network, or of another version of the simulator.
+        """
+        raise NotImplementedError
+
+    def begin_trial(self, sim: Any, number: int) -> None:
+        """Back to time 0 and the initial values; Poisson spikes and noise are those of a trial.
+
+        They depend on the seed and the number of the trial alone; those of trial 1 are the ones
+        that the network has without this.
         """
         raise NotImplementedError
 

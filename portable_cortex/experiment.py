@@ -22,7 +22,7 @@ from .models.loader import load_model
 from .models.user_code import shown
 from .recording import check_output, to_json
 from .registry import DEFAULT_BACKEND, DEFAULT_MACHINE, load_backend
-from .support import Namespace, check_weight_format
+from .support import Namespace, check_trials, check_weight_format
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -125,6 +125,9 @@ class Experiment:
         Variables to record besides spikes.
     record_spikes : bool
         False for measuring performance.
+    trial : int
+        From 1: which realisation of Poisson spikes and noise drives the network, which itself
+        depends on the seed alone.
     """
 
     model: str | Path = "pd14"
@@ -139,10 +142,12 @@ class Experiment:
     realisation: str = "native"
     record: Sequence[RecordRequest] = ()
     record_spikes: bool = True
+    trial: int = 1
 
     def __post_init__(self) -> None:
         for name, kinds in (
             ("seed", Integral),
+            ("trial", Integral),
             ("timestep", Real),
             ("warmup", Real),
             ("duration", Real),
@@ -155,6 +160,8 @@ class Experiment:
             raise InvalidValueError(
                 f"seed must be a whole number from 1 to {2**32 - 1}, not {self.seed!r}"
             )
+        if not 1 <= self.trial < 2**32:
+            raise InvalidValueError(f"trial must be a whole number from 1, not {self.trial!r}")
         if not (math.isfinite(self.timestep) and self.timestep > 0):
             raise InvalidValueError(f"timestep must be above 0 ms, not {self.timestep!r}")
         for name, value, least in (("warmup", self.warmup, 0), ("duration", self.duration, 1)):
@@ -240,6 +247,16 @@ class Experiment:
         check_unused(folder)
         journal = Journal(folder, about)
         return run_into(self._resolve(), reporter or _Silent(), journal, overwrite)
+
+    def resolved(self) -> Resolved:
+        """What the names stand for, for who runs it otherwise.
+
+        Raises
+        ------
+        PortableCortexError
+            For what can be told to be impossible before anything is built.
+        """
+        return self._resolve()
 
     def _resolve(self, *, installed: bool = True) -> Resolved:
         """What the names stand for, checked as far as it can be without building the network."""
@@ -352,6 +369,8 @@ class Experiment:
                 f"backend {backend.name!r} has no realisation {self.realisation!r}: "
                 f"use {', '.join(can.realisations)}"
             )
+        if self.trial > 1:
+            check_trials(backend)
         if self.realisation != "shared":
             check_weight_format(backend, options.weights)
         drive = parameters.get("drive")

@@ -148,6 +148,16 @@ def refusal(backend: str, what: str, request: str, remedy: str = "") -> Unsuppor
     return UnsupportedError(f"{sentence}. {remedy}" if remedy else sentence)
 
 
+def check_trials(backend: Backend) -> None:
+    """Raise `UnsupportedError` unless a backend can run trials of one network."""
+    if not backend.repeats:
+        reason = backend.cannot.get("trials", "it says nothing of how")
+        raise UnsupportedError(
+            f"the {backend.name} backend cannot run trials of one network: {reason}. Run other "
+            "seeds, each a network of its own (portable-cortex sweep --seeds 1-10)"
+        )
+
+
 def check_projection(backend: Backend, connector: Any, synapse: Any) -> None:
     """Raise an error for weights and delays beyond what a backend can hold.
 

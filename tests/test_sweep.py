@@ -356,7 +356,7 @@ def go_on(fragile, tmp_path):
 def test_ctrl_c_stops_its_runs_and_says_how_to_go_on(begun, fragile, tmp_path):
     sweeping, pid = begun
     assert alive(pid)
-    with pytest.raises(OutputError, match="another sweep is at work"):
+    with pytest.raises(OutputError, match="another command is at work"):
         sweep(fragile_runs(fragile, [1, 4]), tmp_path / "here")
     sweeping.send_signal(signal.SIGINT)
     _, err = sweeping.communicate(timeout=300)

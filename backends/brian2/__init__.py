@@ -82,6 +82,7 @@ class Brian2Backend(Backend):
         self._phases: dict[str, float] = {}
 
     takes_neurons = True
+    repeats = True
 
     def neuron_code(self, celltype: Any) -> str:
         """The step in abstract code, of a group whose equations are all parameters."""
@@ -98,10 +99,10 @@ class Brian2Backend(Backend):
 
     def prepare(self, sim: Any, progress: Progress) -> None:
         """Lower the network to Brian2, compile it, and start the program."""
-        began = time.perf_counter()
+        began, before = time.perf_counter(), sim.compile_seconds()
         progress(None, "lowering and compiling the network")
         sim.run(0)
-        compiling = sim.compile_seconds()
+        compiling = sim.compile_seconds() - before
         self._phases = {
             "prepare": time.perf_counter() - began - compiling,
             "compile": compiling,
@@ -110,6 +111,10 @@ class Brian2Backend(Backend):
     def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
         """Advance in one piece; Brian2 itself reports how far it is."""
         sim.advance(duration, progress)
+
+    def begin_trial(self, sim: Any, number: int) -> None:
+        """See `portable_cortex.pynn.state.State`."""
+        sim.state.begin_trial(number)
 
     def spikes(self, population: Any) -> Spikes:
         """Straight from Brian2's monitor, without a Python object a neuron."""

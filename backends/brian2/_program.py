@@ -206,4 +206,6 @@ class _Runtime(Program):
 
 def seed_of(state: State) -> int:
     """Seed of a segment: another one after each reset."""
-    return int(np.random.SeedSequence([state.seed, state.segment_counter]).generate_state(1)[0])
+    return int(
+        np.random.SeedSequence([state.drive_seed, state.segment_counter]).generate_state(1)[0]
+    )

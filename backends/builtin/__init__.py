@@ -47,6 +47,7 @@ class BuiltinBackend(Backend):
     Options = BuiltinOptions
     interruptible = True
     resumable = True
+    repeats = True
     capabilities = Capabilities(
         arithmetic="float64, or float32 (`precision=single`)",
         timesteps=(0.001, 10.0),
@@ -161,6 +162,10 @@ class BuiltinBackend(Backend):
     def drop(self, population: Any) -> None:
         """Whatever was recorded."""
         population.recorder.drop()
+
+    def begin_trial(self, sim: Any, number: int) -> None:
+        """See `portable_cortex.pynn.state.State`."""
+        sim.state.begin_trial(number)
 
     def state(self, sim: Any) -> Mapping[str, NDArray[Any]]:
         """Of the engine."""

@@ -284,7 +284,7 @@ class Engine(ABC):
 
     def _key(self, population: Any) -> tuple[int, int]:
         """Of what Poisson sources draw, or neurons."""
-        return self._state.seed, 2 * population.number * 16 + POISSON
+        return self._state.drive_seed, 2 * population.number * 16 + POISSON
 
     def _background(self, population: Any, projections: list[Any]) -> list[Any]:
         """The Poisson input of a population, as rows of `BACKGROUND`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ class Population(floor.Population):
     _recorder_class = Recorder
     _assembly_class = Assembly
     _view_class = PopulationView
+
+    _constants: tuple[tuple[float, bool], F64] | None = None  # they take time
 
     def can_have(self, celltype: Any) -> bool:
         """Whether the engine has a model of it."""
@@ -50,8 +53,18 @@ class Population(floor.Population):
 
     # --- what the engine asks for -----------------------------------------------------------------
 
+    def take_parameters(self, changed: Mapping[str, Any]) -> None:
+        """Constants are others now."""
+        super().take_parameters(changed)
+        self._constants = None
+
     def constants(self, step: float, each: bool) -> F64:
         """Constants of the engine: one column if all cells have the same, unless `each`."""
+        if self._constants is None or self._constants[0] != (step, each):
+            self._constants = (step, each), self._computed_constants(step, each)
+        return self._constants[1]
+
+    def _computed_constants(self, step: float, each: bool) -> F64:
         rows = self.celltype.model.constants(self.parameters, step)
         table = np.array([np.broadcast_to(row, self.size) for row in rows], float)
         if not each and np.all(table == table[:, :1]):

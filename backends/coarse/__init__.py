@@ -91,6 +91,7 @@ class CoarseBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {
         **CELL_TYPES_BEYOND_MODELS,
         "dynamics": "coarse has no equations in time: stationary rates are what it computes",
+        "trials": "a stationary state is the same in all of them",
         "spikes": "coarse has rates, and no spikes and no time",
         "last_sample": "coarse has no time, and so no samples",
         "off-grid": "coarse has no spikes",

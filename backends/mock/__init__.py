@@ -49,6 +49,12 @@ class MockBackend(Backend):
         _namespace.default_weights = options.weights
         return _namespace
 
+    repeats = True
+
+    def begin_trial(self, sim: Any, number: int) -> None:
+        """Other made-up spikes."""
+        sim.begin_trial(number)
+
     def spikes(self, population: Any) -> Spikes:
         """Without a Python object a neuron."""
         from ._namespace import made_up_spikes

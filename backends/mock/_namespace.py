@@ -24,6 +24,7 @@ BLOCK = 1000  # time steps that are drawn together
 _state = pyNN.mock.simulator.state
 default_weights = "full"
 _seed, _weight_format = 1, "full"
+_trial = 1
 _created = 0  # populations and projections since setup(): the key of their random numbers
 
 
@@ -33,14 +34,21 @@ def __getattr__(name: str) -> Any:
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     """Start a new network; see PyNN's ``setup``. ``rng_seed`` seeds connections and spikes."""
-    global _seed, _weight_format, _created
+    global _seed, _weight_format, _created, _trial
     check_weight_format(load_backend("mock"), extra.get("weights", "full"))
-    _seed, _created = extra.pop("rng_seed", 1), 0
+    _seed, _created, _trial = extra.pop("rng_seed", 1), 0, 1
     _weight_format = extra.pop("weights", default_weights)
     if min_delay == "auto":
         min_delay = timestep
     rank: int = pyNN.mock.setup(timestep, min_delay, **extra)
     return rank
+
+
+def begin_trial(number: int) -> None:
+    """Back to time 0, with the spikes of a trial."""
+    global _trial
+    _trial = number
+    _state.reset()
 
 
 def _next_key() -> int:
@@ -50,11 +58,11 @@ def _next_key() -> int:
 
 
 def made_up_spikes(population: Any) -> Spikes:
-    """Poisson spikes on the time grid until now: a function of seed, population and time."""
+    """Poisson spikes on the time grid until now, by seed, trial, population and time."""
     n_steps = round(_state.t / _state.dt)
     keys = [np.empty(0, dtype=np.int64)]
     for number, start in enumerate(range(0, n_steps, BLOCK)):  # what was, stays when time goes on
-        key = [_seed, (int(population.first_id) << 32) + number]
+        key = [_seed, (int(population.first_id) << 32) + number + ((_trial - 1) << 16)]
         rng = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
         n = rng.poisson(RATE * population.size * BLOCK * _state.dt * 1e-3)
         steps = start + 1 + rng.integers(0, BLOCK, n)

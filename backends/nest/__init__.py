@@ -80,6 +80,7 @@ class NestBackend(Backend):
         "initialize-view: some variables": "NEST does not let them be set",
         "STDPMechanism: lower bounds": "its synapses are bounded by 0",
         "STDPMechanism: several tau_minus of a target": "it is a parameter of the neuron there",
+        "trials": "to go back, NEST has to make the network again",
         "reset: plastic synapses": "NEST cannot take back what they have become",
         "reset: under mpirun": "NEST was seen to crash in the second network of the same processes",
         "second-setup: under mpirun": "NEST was seen to crash in the second network of the same "

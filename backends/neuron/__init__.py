@@ -81,6 +81,7 @@ class NeuronBackend(Backend):
     }
 
     takes_neurons = True
+    repeats = True
 
     def neuron_code(self, celltype: Any) -> str:
         """The mechanism in NMODL."""
@@ -94,6 +95,10 @@ class NeuronBackend(Backend):
 
         _namespace.default_weights = options.weights
         return _namespace
+
+    def begin_trial(self, sim: Any, number: int) -> None:
+        """See `portable_cortex.pynn.state.State`."""
+        sim.state.begin_trial(number)
 
     def check_processes(self) -> None:
         """NEURON takes part in any MPI that mpi4py has."""

@@ -175,6 +175,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         self._unbuilt: ParameterSpace | None = None
         self._drives: Projection | None = None
         self._parameters: dict[str, Any] = {}  # of neurons of a model
+        self._streams: list[tuple[Any, int, int]] = []  # of random numbers, with their keys
         self.driven = False  # by such sources
         super().__init__(*args, **kwargs)
 
@@ -247,6 +248,17 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
                 self._build_cells(parameters)
         state.populations.append(self)
 
+    def _seed(self, stream: Any, cell: int, what: int) -> None:
+        self._streams.append((stream, int(cell), what))
+        stream.set_ids(state.drive_seed, int(cell), what)
+        stream.set_seq(0)  # it would hold numbers of its former identity
+
+    def reseed(self) -> None:
+        """Let random numbers be those of the trial."""
+        for stream, cell, what in self._streams:
+            stream.set_ids(state.drive_seed, cell, what)
+            stream.set_seq(0)
+
     def _build_cells(self, parameters: Any) -> None:
         celltype, model = self.celltype, on_grid(self.celltype.model)
         receptors = getattr(celltype, "post_synaptic_receptors", None)
@@ -258,12 +270,12 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
             if is_local:
                 cell._build_cell(model, {**values, **more}, receptors)
                 if self.has_drive:
-                    _seed(cell._cell.source.drive, cell, DRIVE)
+                    self._seed(cell._cell.source.drive, cell, DRIVE)
 
     def _build_generated(self, parameters: Any) -> None:
         for cell in self.all_cells[self._mask_local]:
             cell._build_cell(self.celltype.model, {})
-            _seed(cell._cell.source.stream, cell, NOISE)
+            self._seed(cell._cell.source.stream, cell, NOISE)
         columns = {name: each_value(value, self.size) for name, value in parameters.items()}
         self.set_generated(columns, np.arange(self.size))
         if is_modelled(self.celltype):  # PyNN's are those of default parameters
@@ -336,7 +348,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         ):
             if is_local:
                 cell._build_cell(self.celltype.model, values)
-                _seed(cell._cell.source.stream, cell, SOURCE)
+                self._seed(cell._cell.source.stream, cell, SOURCE)
         if self._drives is not None:
             self._drives.build_synapses()
             self._drives = None
@@ -413,8 +425,3 @@ def _set_state(cell: Any, variable: str, value: float) -> None:
             segment.v = value
     elif variable in MECHANISMS:
         setattr(getattr(cell, MECHANISMS[variable]), variable, value)
-
-
-def _seed(stream: Any, cell: int, what: int) -> None:
-    stream.set_ids(state.seed, int(cell), what)
-    stream.set_seq(0)  # it would hold numbers of its former identity

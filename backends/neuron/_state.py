@@ -142,6 +142,13 @@ class _State(State):
                     synapse.restore()
         simulator.state.reset()
 
+    def begin_trial(self, number: int) -> None:
+        """See the floor; spikes of sources are drawn as the network goes back."""
+        self.trial = number
+        for population in self.populations:
+            population.reseed()
+        super().begin_trial(number)
+
     def _initialize(self) -> None:
         # PyNN sets initial values before the mechanisms initialize themselves
         for population in self.populations:

@@ -121,6 +121,7 @@ class SpinnakerBackend(Backend):
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",
         "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",
+        "trials": "what Poisson sources draw after a reset is not known before it",
         "matrices": "sPyNNaker has no weights and delays for each pair of neurons",
         "assemblies": "sPyNNaker has no assemblies",
         "last_sample": "a core samples at the beginning of a step: there is none of the end",

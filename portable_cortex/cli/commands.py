@@ -146,6 +146,13 @@ def run(
     realisation: Realisation = "native",
     record: Record = None,
     no_record: NoRecord = False,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="So many runs of one network, which is built once, each with Poisson spikes and "
+            "noise of its own."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     folder: Annotated[
         Path | None,
@@ -180,6 +187,9 @@ def run(
         record_spikes=not no_record,
     )
     place = folder or Path("results") / f"{Path(model).stem}-{backend}"
+    if trials is not None:
+        _run_trials(experiment, trials, place, overwrite)
+        return
     _run(context, experiment, place, overwrite)
 
 
@@ -206,6 +216,21 @@ def _run(context: typer.Context, experiment: Experiment, folder: Path, overwrite
             reporter, folder, overwrite=overwrite, about={"command": command}
         )
     _end(recording, experiment, folder)
+
+
+def _run_trials(experiment: Experiment, n: int, folder: Path, overwrite: bool) -> None:
+    """Run, write and show trials; those that are over are kept."""
+    from ..sweep import run_trials
+    from .trial_console import show
+
+    ended: list[Mapping[str, Any]] = []
+    interruption.tell(
+        lambda: f"{len(ended)} of {n} trials are in {folder}; the same command goes on from there."
+    )
+    with ConsoleReporter(out) as reporter:
+        for recording in run_trials(experiment, n, folder, reporter=reporter, overwrite=overwrite):
+            ended.append({**recording.metadata, "rates": recording.rates()})
+    show(ended, folder, out)
 
 
 def _resume(context: typer.Context, folder: Path) -> None:

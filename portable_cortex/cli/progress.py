@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     "prepare": "preparing the simulator",
     "warmup": "warming up",
     "simulate": "simulating",
+    "trials": "running trials",
     "readout": "reading out",
     "write": "writing",
 }

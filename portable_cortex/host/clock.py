@@ -46,6 +46,11 @@ class Clock:
             now._add(phase, start)
         return {"seconds": now.seconds, "cpu_seconds": now.cpu_seconds}
 
+    def clear(self) -> None:
+        """Count from nothing."""
+        self.seconds.clear()
+        self.cpu_seconds.clear()
+
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
         """Count the time within a ``with`` block for `phase`."""

@@ -247,7 +247,7 @@ class NoisyCurrentSource(CurrentSource, electrodes.NoisyCurrentSource):  # type:
         if last <= first:
             return np.empty(0)
         numbers = np.arange(first, last) // self.interval
-        stream = Stream(self.state.seed, self.number, NOISE)
+        stream = Stream(self.state.drive_seed, self.number, NOISE)
         draws = stream.uniform(int(numbers[-1] - numbers[0]) + 1, int(numbers[0]))
         noise = self._values["mean"] + self._values["stdev"] * ndtri(draws)[numbers - numbers[0]]
         return self._window(first, last, noise)

@@ -57,6 +57,8 @@ class State(common.control.BaseState):  # type: ignore[misc]
         Of the core's `shared` realisation, where connections are drawn from it.
     weight_format : str
         Of all weights, "full" or "bfloat16".
+    trial : int
+        Which realisation of the random drive this is.
     step : int
         The present.
     """
@@ -90,6 +92,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
             raise InvalidValueError(f"rng_seed must be a whole number from 0, not {seed!r}")
         self.network += 1
         self.dt, self.seed = float(dt), seed
+        self.trial = 1
         self.shared_seed: int | None = None
         self.weight_format = weights
         self._min_delay = None if min_delay == "auto" else float(min_delay)
@@ -143,6 +146,19 @@ class State(common.control.BaseState):  # type: ignore[misc]
         self.segment_counter += 1
         for item in (*self.recorders, *self.current_sources):
             item.restart()
+
+    def begin_trial(self, number: int) -> None:
+        """Back to time 0 and the initial values, with another drive; no segment is kept."""
+        self.trial = number
+        self.reset()
+        self.segment_counter = 0
+
+    @property
+    def drive_seed(self) -> int:
+        """Of Poisson spikes and noise: the network's, but in trials after the first."""
+        if self.trial == 1:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed, self.trial]).generate_state(1)[0])
 
     # --- delays -----------------------------------------------------------------------------------
 

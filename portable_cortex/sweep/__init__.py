@@ -1,4 +1,4 @@
-"""Many runs: a grid of settings and seeds, on this computer or on a cluster.
+"""Many runs: a grid of settings and seeds, here or on a cluster; trials of one network.
 
 Others also use the modules ``pool`` (where runs are computed) and ``runs`` (which they are).
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         parse_seeds,
         sweep,
     )
+    from .trials import run_trials
 
 __all__ = [
     "FAILED",
@@ -36,6 +37,7 @@ __all__ = [
     "combinations",
     "grid",
     "parse_seeds",
+    "run_trials",
     "sweep",
 ]
 
@@ -50,5 +52,6 @@ if not TYPE_CHECKING:
                 "FAILED FINISHED WAITING Report Sweep SweepRun building combinations grid "
                 "parse_seeds sweep"
             ),
+            "trials": "run_trials",
         },
     )

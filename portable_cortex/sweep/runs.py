@@ -268,11 +268,11 @@ def sweep(
         raise InvalidValueError("a sweep needs at least one run")
     _check_distinct(runs)
     pool = pool or LocalPool(max(1, cores() // max(map(_threads, runs))))
-    with _alone(folder):
+    with alone(folder):
         if overwrite:
             for run in runs:
                 (run.folder / RUN).unlink(missing_ok=True)
-        current = Sweep(folder, tuple(map(_as_found, runs)))
+        current = Sweep(folder, tuple(map(as_found, runs)))
         current.save()
         tell: Report = report or (lambda sweep, run: None)
         tell(current, None)
@@ -281,7 +281,7 @@ def sweep(
         with closing(pool.run(tuple(waiting))) as ended:
             for job, error in ended:
                 n = waiting[job]
-                run = _as_found(runs[n])
+                run = as_found(runs[n])
                 if run.state != FINISHED:
                     run = replace(run, state=FAILED, error=error or f"it wrote no {RUN}")
                 current = replace(current, runs=(*current.runs[:n], run, *current.runs[n + 1 :]))
@@ -375,7 +375,7 @@ def _threads(run: SweepRun) -> int:
     return int(run.settings["options"].get("threads") or 1)
 
 
-def _as_found(run: SweepRun) -> SweepRun:
+def as_found(run: SweepRun) -> SweepRun:
     """The run, finished if its folder holds its recording.
 
     Raises
@@ -412,14 +412,19 @@ def _later(run: SweepRun, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    parts = [
-        f"{key} {found[key]!r}, not {asked[key]!r}" for key in asked if found[key] != asked[key]
-    ]
-    return "; ".join(parts)
+    parts = []
+    for key in asked:
+        before, now = found.get(key), asked[key]
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            names = {**now, **before}
+            parts.append(_difference(before, {name: now.get(name) for name in names}))
+        elif before != now:
+            parts.append(f"{key} {before!r}, not {now!r}")
+    return "; ".join(filter(None, parts))
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Keep a second sweep from doing the same runs at the same time."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -431,7 +436,7 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise OutputError(
-                f"another sweep is at work in {folder}: wait for it, or choose another folder"
+                f"another command is at work in {folder}: wait for it, or choose another folder"
             ) from None
         yield
 

@@ -6,6 +6,7 @@ A backend that cannot pass a test carries the reason in its `cannot`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,7 @@ from portable_cortex.models.parameters import PD14
 from portable_cortex.models.scaling import scale
 from portable_cortex.pynn.draws import draw_edges
 from portable_cortex.support import CELL_TYPES, CURRENT_SOURCES, SYNAPSE_TYPES, Namespace
+from portable_cortex.sweep import run_trials
 
 STEP = 0.1
 
@@ -633,6 +635,33 @@ def test_same_seed_same_run_other_seed_other_run(backend):
         np.testing.assert_array_equal(first.spikes(label).times, again.spikes(label).times)
         np.testing.assert_array_equal(first.spikes(label).neurons, again.spikes(label).neurons)
     assert not np.array_equal(first.spikes("L4E").times, other.spikes("L4E").times)
+
+
+@pytest.mark.needs("spikes", "trials")
+def test_trials_are_one_network_with_other_spikes_from_outside(backend):
+    """A number decides what drives it, whatever was run before it in the same network."""
+    assert backend.repeats
+    short = {"scale": 0.01, "duration": 60.0, "warmup": 20.0, "seed": 3}
+    experiment = portable_cortex.Experiment(
+        backend=backend.name,
+        machine="single-thread",
+        parameters={"scale": short.pop("scale")},
+        record=[portable_cortex.RecordRequest("v", "L4E", 2)]
+        if backend.capabilities.dynamics
+        else (),
+        **short,
+    )
+    batch = [*run_trials(experiment, 3)]
+    alone = [replace(experiment, trial=number).run() for number in (1, 3)]
+    for one, other in ((batch[0], alone[0]), (batch[2], alone[1])):
+        assert one.metadata["n_synapses"] == other.metadata["n_synapses"]
+        for label in one.populations:
+            np.testing.assert_array_equal(one.spikes(label).times, other.spikes(label).times)
+            np.testing.assert_array_equal(one.spikes(label).neurons, other.spikes(label).neurons)
+        for key, signal in one.signals.items():
+            np.testing.assert_array_equal(signal.values, other.signals[key].values)
+    trains = [tuple(trial.spikes("L4E").times) for trial in batch]
+    assert len(set(trains)) == 3
 
 
 @pytest.mark.needs("last_sample")

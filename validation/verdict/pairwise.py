@@ -171,7 +171,7 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     >>> pairing.rates[0].bias, pairing.first_difference
     (0.0, None)
     """
-    keys = ("realisation", "parameters", "seed", "timestep_ms", "warmup_ms")
+    keys = ("realisation", "parameters", "seed", "trial", "timestep_ms", "warmup_ms")
     if a.metadata.get("realisation") != "shared" or dict(a.n_neurons) != dict(b.n_neurons):
         return None
     if any(a.metadata.get(key) != b.metadata.get(key) for key in keys):
