@@ -14,8 +14,11 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._run import Change as Change
 from ._run import Reporter as Reporter
-from ._run import Resolved, RunWarning, execute, run_into
+from ._run import Resolved as Resolved
+from ._run import RunWarning, execute, run_into
+from ._run import execute_trials as execute_trials
 from .errors import InvalidValueError, OutputError, UnknownNameError, UnsupportedError
 from .host import parallel
 from .models.loader import load_model

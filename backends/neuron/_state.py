@@ -143,11 +143,10 @@ class _State(State):
         simulator.state.reset()
 
     def begin_trial(self, number: int) -> None:
-        """See the floor; spikes of sources are drawn as the network goes back."""
-        self.trial = number
+        """See the floor; to go back takes random numbers, too."""
+        super().begin_trial(number)
         for population in self.populations:
             population.reseed()
-        super().begin_trial(number)
 
     def _initialize(self) -> None:
         # PyNN sets initial values before the mechanisms initialize themselves

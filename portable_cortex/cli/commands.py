@@ -72,6 +72,7 @@ from .options import (
 )
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
+from .task_commands import task
 from .theory_commands import predict
 
 # what several processes do together
@@ -515,6 +516,7 @@ app.add_typer(neurons, name="neurons")
 app.command()(predict)
 app.command()(calibrate)
 app.command()(impact)
+app.command()(task)
 
 
 @app.command()

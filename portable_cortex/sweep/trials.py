@@ -80,7 +80,7 @@ def run_trials(
                 (run.folder / RUN).unlink(missing_ok=True)
         done = {k for k, run in runs.items() if as_found(run).state == FINISHED}
         waiting = [k for k in waiting if k not in done]
-        progress = _Progress(reporter, len(waiting)) if reporter else _Silent()
+        progress = OfTrials(reporter, len(waiting))
         with closing(execute_trials(resolved, waiting, progress, change)) as trials:
             for k in range(1, n + 1):
                 if k in done:
@@ -98,22 +98,23 @@ def _trial(experiment: Experiment, number: int, folder: Path) -> SweepRun:
     return SweepRun(folder, this, this.settings(), ())
 
 
-class _Silent:
-    def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
-        pass
+class OfTrials:
+    """Tells how far trials are, after the network has been built.
 
-    def ended(self) -> None:
-        pass
+    Parameters
+    ----------
+    reporter : Reporter or None
+    n : int
+        Trials that are to come.
+    """
 
-
-class _Progress:
-    """Tells how far all trials are, after the network has been built."""
-
-    def __init__(self, reporter: Reporter, n: int) -> None:
+    def __init__(self, reporter: Reporter | None, n: int) -> None:
         self._reporter, self._n, self._ended = reporter, n, 0
 
     def phase(self, name: str, detail: str = "", fraction: float | None = None) -> None:
         """See `Reporter`."""
+        if self._reporter is None:
+            return
         if name in ("import", "setup", "build") or (name == "prepare" and not self._ended):
             self._reporter.phase(name, detail, fraction)
         else:
@@ -125,5 +126,6 @@ class _Progress:
         self._tell()
 
     def _tell(self) -> None:
-        detail = f"{self._ended} of {self._n}"
-        self._reporter.phase("trials", detail, self._ended / self._n)
+        if self._reporter is not None:
+            done = self._ended / max(self._n, 1)
+            self._reporter.phase("trials", f"{self._ended} of {self._n}", done)

@@ -14,6 +14,7 @@ import pytest
 
 import portable_cortex
 from portable_cortex.errors import UnsupportedError
+from portable_cortex.experiment import execute_trials
 from portable_cortex.machine import load_machine
 from portable_cortex.models import pd14 as model
 from portable_cortex.models.parameters import PD14
@@ -21,6 +22,7 @@ from portable_cortex.models.scaling import scale
 from portable_cortex.pynn.draws import draw_edges
 from portable_cortex.support import CELL_TYPES, CURRENT_SOURCES, SYNAPSE_TYPES, Namespace
 from portable_cortex.sweep import run_trials
+from portable_cortex.sweep.trials import OfTrials
 
 STEP = 0.1
 
@@ -662,6 +664,8 @@ def test_trials_are_one_network_with_other_spikes_from_outside(backend):
             np.testing.assert_array_equal(signal.values, other.signals[key].values)
     trains = [tuple(trial.spikes("L4E").times) for trial in batch]
     assert len(set(trains)) == 3
+    repeated = execute_trials(experiment.resolved(), [1, 2, 1], OfTrials(None, 3))
+    assert [tuple(trial.spikes("L4E").times) for trial in repeated] == [*trains[:2], trains[0]]
 
 
 @pytest.mark.needs("last_sample")

@@ -1,0 +1,214 @@
+"""``portable-cortex task``: what a network does with its input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import OutputError, UnknownNameError
+from ..experiment import Experiment
+from ..host import interruption
+from ..host.output import whole
+from ..host.untrusted import printable
+from .options import (
+    Drive,
+    MachineName,
+    ModelName,
+    Option,
+    Overwrite,
+    Param,
+    Scale,
+    Timestep,
+    model_parameters,
+    pairs,
+)
+from .progress import ConsoleReporter
+
+out = Console()
+
+USUAL = {"pulses": 100, "templates": 1800, "twins": 20}  # trials
+FIGURE, NUMBERS = "task.png", "task.json"
+
+
+def task(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="pulses: responses to thalamic pulses; templates: which spike pattern it was "
+            "(Haeusler & Maass 2007); twins: how a difference of one spike grows.",
+        ),
+    ],
+    model: ModelName = "pd14",
+    backend: Annotated[str, typer.Option(help="Simulator of all trials.")] = "builtin",
+    machine: MachineName = "local",
+    scale: Scale = None,
+    drive: Drive = None,
+    param: Param = None,
+    option: Option = None,
+    seeds: Annotated[
+        str, typer.Option(help="Networks, each with all trials: 1-3, say; the spread is shown.")
+    ] = "1",
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help="Of each seed: pulses (100 unless given), trials with templates (1800), or pairs "
+            "of twins (20)."
+        ),
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(help="Model time before each trial, ms. 500 for pulses, 100 unless given."),
+    ] = None,
+    timestep: Timestep = 0.1,
+    overwrite: Overwrite = False,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder. results/TASK-MODEL-BACKEND unless given.")
+    ] = None,
+) -> None:
+    """Run many trials in one network, and say what it does with its input.
+
+    Writes numbers as JSON and a picture. What was interrupted goes on with the same command.
+    """
+    from ..sweep import parse_seeds
+    from .task_drawing import draw
+
+    if name not in USUAL:
+        raise UnknownNameError("task", name, USUAL)
+    place = folder or Path("results") / f"{name}-{Path(model).stem}-{backend}"
+    results: list[dict[str, Any]] = []
+    numbers = parse_seeds(seeds)
+    for seed in numbers:
+        experiment = Experiment(
+            model=model,
+            parameters=model_parameters(param, scale=scale, drive=drive),
+            backend=backend,
+            machine=machine,
+            options=pairs(option, "--option"),
+            seed=seed,
+            timestep=timestep,
+            warmup=(500.0 if name == "pulses" else 100.0) if warmup is None else warmup,
+        )
+        interruption.tell(
+            lambda: (
+                f"{len(results)} of {len(numbers)} seeds are in {place}; the same command goes "
+                "on from there."
+            )
+        )
+        results.append(_one(name, experiment, trials, place / f"seed-{seed}", overwrite))
+    tables: Mapping[str, Callable[[list[dict[str, Any]]], Table]] = {
+        "pulses": _of_pulses,
+        "templates": _of_templates,
+        "twins": _of_twins,
+    }
+    out.print(tables[name](results))
+    draw(name, results, place / FIGURE)
+    for what, path in (("numbers", place / "seed-*" / NUMBERS), ("figure", place / FIGURE)):
+        out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _one(
+    name: str, experiment: Experiment, trials: int | None, folder: Path, overwrite: bool
+) -> dict[str, Any]:
+    """Result of a seed, from its file if it is there."""
+    from ..validation.tasks import classify_templates, compare_twins, respond_to_pulses
+
+    path, kept = folder / NUMBERS, folder / "trials.npz"
+    n = USUAL[name] if trials is None else trials
+    asked = {"task": name, "asked": n, "experiment": experiment.to_dict()}
+    if overwrite:
+        kept.unlink(missing_ok=True)
+    elif path.exists():
+        try:
+            found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            same = {key: found[key] for key in asked} == asked
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"{path} is damaged: {error!r}; --overwrite runs again") from None
+        if not same:
+            raise OutputError(
+                f"{path} is of another experiment, and was kept: choose another folder, or replace "
+                "it (--overwrite)"
+            )
+        return found
+    with ConsoleReporter(out) as reporter:
+        if name == "templates":
+            result: Any = classify_templates(experiment, n, file=kept, reporter=reporter)
+        elif name == "twins":
+            result = compare_twins(experiment, n, reporter=reporter)
+        else:
+            result = respond_to_pulses(experiment, n, reporter=reporter)
+    content = {**asked, **result.to_dict()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole(path) as part:
+            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}") from error
+    kept.unlink(missing_ok=True)
+    return content
+
+
+def _spread(values: list[float], digits: int = 2) -> str:
+    known = [v for v in values if np.isfinite(v)]
+    if not known:
+        return "none"
+    text = f"{np.mean(known):.{digits}f}"
+    return f"{text} ± {np.std(known, ddof=1):.{digits}f}" if len(known) > 1 else text
+
+
+def _of_pulses(results: list[dict[str, Any]]) -> Table:
+    table = Table(
+        title=f"responses to {results[0]['pulses']} thalamic pulses",
+        caption="onset, peak, end: ms after the pulse; spikes: of a neuron in 20 ms, above the "
+        "baseline; undershoot: lowest rate after the peak, of the baseline",
+    )
+    names = ("onset", "peak_time", "recovery", "peak", "baseline", "spikes", "undershoot")
+    heads = ("onset", "peak", "end", "spikes/s", "before", "spikes", "undershoot")
+    table.add_column("population")
+    for head in heads:
+        table.add_column(head, justify="right")
+    for label in results[0]["responses"]:
+        values = ([r["responses"][label][name] for r in results] for name in names)
+        table.add_row(printable(label), *(_spread(v) for v in values))
+    return table
+
+
+def _of_templates(results: list[dict[str, Any]]) -> Table:
+    first = results[0]
+    table = Table(
+        title=f"Cohen's kappa of linear readouts ({first['trials'] - first['training']} trials "
+        f"after {first['training']} for fitting)",
+        caption="which template the last segment had, the one before ...; 0 is guessing, 1 no "
+        "mistake",
+    )
+    table.add_column("question")
+    for readout in first["kappa"]:
+        table.add_column(f"read from {printable(readout)}", justify="right")
+    for question in next(iter(first["kappa"].values())):
+        values = ([r["kappa"][readout][question] for r in results] for readout in first["kappa"])
+        table.add_row(question, *map(_spread, values))
+    return table
+
+
+def _of_twins(results: list[dict[str, Any]]) -> Table:
+    first = results[0]
+    table = Table(title=f"{first['pairs']} pairs of networks that differ in one spike")
+    table.add_column("")
+    table.add_column("", justify="right")
+    half, early = ([r["half"] for r in results], [r["deviating"][0] for r in results])
+    final = [float(np.mean(r["distance"][-max(1, len(r["distance"]) // 4) :])) for r in results]
+    for what, text in (
+        ("half as far apart as independent trials after (ms)", _spread(half, 1)),
+        ("distance in the last quarter", _spread(final)),
+        ("deviating spikes in the first 5 ms", _spread(early, 1)),
+        ("pairs that were the same again", " ".join(str(r["same_again"]) for r in results)),
+    ):
+        table.add_row(what, text)
+    return table
