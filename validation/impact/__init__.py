@@ -4,12 +4,22 @@
 them and judges.
 """
 
-from .measures import BIN, FIRST, MEASURES, Measure
+from .measures import (
+    BIN,
+    EVERY,
+    FIRST,
+    MEASURES,
+    Measure,
+    around_pulses,
+    of_response,
+    whole,
+)
 from .outcome import Cost, Difference, Impact, Outcome, assess, judge, perform
 from .plan import UNCHANGED, Plan, Variant
 
 __all__ = [
     "BIN",
+    "EVERY",
     "FIRST",
     "MEASURES",
     "UNCHANGED",
@@ -20,7 +30,10 @@ __all__ = [
     "Outcome",
     "Plan",
     "Variant",
+    "around_pulses",
     "assess",
     "judge",
+    "of_response",
     "perform",
+    "whole",
 ]

@@ -19,7 +19,7 @@ from portable_cortex.errors import InvalidValueError, UnsupportedError
 from portable_cortex.experiment import Reporter
 from portable_cortex.models.loader import load_model
 
-from ..impact.measures import BIN, EVERY, FIRST, around_pulses, of_response, whole
+from ..impact import BIN, EVERY, FIRST, around_pulses, of_response, whole
 
 F64 = NDArray[np.float64]
 PARAMETER = "thalamic_pulses"
