@@ -43,7 +43,9 @@ from ..registry import (
     load_target,
 )
 from ..support import summary
+from . import writing
 from .calibration_commands import calibrate
+from .compare_commands import compare
 from .entry import TRACEBACK, status_of
 from .impact_commands import impact
 from .neuron_commands import neurons
@@ -391,26 +393,21 @@ def validate(
     Several runs of one network, each with another seed, are judged together, which sees smaller
     changes than one run does.
     """
-    from ..validation.pages import render, show, to_json, to_junit, to_markdown, write_text
+    from ..validation.pages import render, show, to_json, to_junit, to_markdown
     from ..validation.verdict import examine
 
     with err.status("reading") as status:
         validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
-    written: dict[str, Path] = {}  # before printing: who reads it may stop reading
-    interruption.tell(lambda: f"written: {', '.join(written) or 'nothing'}.")
-    for path, write, what in (
-        (report, render, "report"),
-        (junit, to_junit, "JUnit file"),
-        (json_file, to_json, "JSON file"),
-        (summary, to_markdown, "summary"),
-    ):
-        if path is not None:
-            text = write(validation)
-            with interruption.shielded():
-                written[what] = write_text(path, text, what)
+    written = writing.write(  # before printing: who reads it may stop reading
+        (
+            (report, lambda: render(validation), "report"),
+            (junit, lambda: to_junit(validation), "JUnit file"),
+            (json_file, lambda: to_json(validation), "JSON file"),
+            (summary, lambda: to_markdown(validation), "summary"),
+        )
+    )
     show(validation, out)
-    for what, path in written.items():
-        out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
+    writing.show(written, out)
     raise typer.Exit(validation.comparison.verdict.value)
 
 
@@ -517,6 +514,7 @@ app.command()(predict)
 app.command()(calibrate)
 app.command()(impact)
 app.command()(task)
+app.command()(compare)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from ..models.loader import load_model
 from ..pynn.description import describe
 from .fitting import fitted_currents
 from .options import (
+    SEEDS_HELP,
     Drive,
     MachineName,
     ModelName,
@@ -29,6 +30,7 @@ from .options import (
     Param,
     Scale,
     Warmup,
+    how_many_or_which,
     json_or_text,
     model_parameters,
     pairs,
@@ -60,7 +62,7 @@ def impact(
     backend: Annotated[str, typer.Option(help="Simulator of all runs.")] = "builtin",
     machine: MachineName = "local",
     option: Option = None,
-    seeds: Annotated[str, typer.Option(help="How many, or which, e.g. 10 or 11-20.")] = "10",
+    seeds: Annotated[str, typer.Option(help=SEEDS_HELP)] = "10",
     duration: Annotated[float, typer.Option(help="Model time of each run, ms.")] = 10_000.0,
     warmup: Warmup = 500.0,
     pulses: Annotated[
@@ -88,7 +90,6 @@ def impact(
     Writes a page, all numbers as JSON, and the tables in Markdown. What was stopped goes on with
     the same command; more changes or seeds into the same folder do what is new.
     """
-    from ..sweep import parse_seeds
     from ..validation.impact import Plan, Variant, judge, perform
     from ..validation.pages import write_text
     from ..validation.pages.impact_page import render
@@ -104,7 +105,6 @@ def impact(
     names = [name.strip() for name in (neurons or "").split(",") if name.strip()]
     changes = [Variant(name, {"neuron": name}) for name in names]
     changes += [Variant(text, _parameters(text)) for text in vary or []]
-    numbers = parse_seeds(f"1-{seeds}" if seeds.isdecimal() and int(seeds) > 1 else seeds)
     plan = Plan(
         tuple(changes),
         model=model,
@@ -112,7 +112,7 @@ def impact(
         backend=backend,
         machine=machine,
         options=pairs(option, "--option"),
-        seeds=tuple(numbers),
+        seeds=tuple(how_many_or_which(seeds)),
         warmup=warmup,
         duration=duration,
         pulses=pulses,

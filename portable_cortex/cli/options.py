@@ -15,6 +15,7 @@ from ..models.scaling import DRIVES
 SCALE_HELP = "Fraction of the neurons and in-degrees. The model's own unless given."
 DRIVE_HELP = f"Background input: {' or '.join(DRIVES)}."
 PARAM_HELP = "Any other parameter of the model, NAME=VALUE (JSON)"
+SEEDS_HELP = "How many, or which, e.g. 10 or 11-20."
 OPTION_HELP = "Option of the backend, NAME=VALUE"
 
 ModelName = Annotated[
@@ -52,6 +53,24 @@ NoRecord = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what the folder holds already.")
 ]
+
+
+def how_many_or_which(text: str) -> list[int]:
+    """Seeds as a number of them, or as a list.
+
+    Raises
+    ------
+    InvalidValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> how_many_or_which("3"), how_many_or_which("11-12"), how_many_or_which("1")
+    ([1, 2, 3], [11, 12], [1])
+    """
+    from ..sweep import parse_seeds
+
+    return parse_seeds(f"1-{text}" if text.isdecimal() and int(text) > 1 else text)
 
 
 def pairs(texts: list[str] | None, flag: str) -> dict[str, str]:

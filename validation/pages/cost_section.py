@@ -92,11 +92,11 @@ def account(recording: Recording | None, other: Recording | None = None) -> Acco
     cards = tuple(_card(figure) for figure in cost.figures() if _is_shown(figure))
     if metadata.get("model") != "pd14":
         return Account(cards, phases)
-    runs = [_star("this run", metadata, cost)]
+    runs = [star("this run", metadata, cost)]
     if other is not None and other.metadata.get("model") == "pd14":
-        runs.append(_star("the other run", other.metadata))
-    stars = [star for star in runs if star is not None]
-    full_scale = _is_full_scale(metadata.get("parameters"))
+        runs.append(star("the other run", other.metadata))
+    stars = [run for run in runs if run is not None]
+    full_scale = is_full_scale(metadata.get("parameters"))
     drawn = charts(stars, full_scale) if stars else ()
     return Account(
         cards, phases, "", drawn, full_scale, _caveats(metadata, cost), _core_seconds(cost)
@@ -132,15 +132,28 @@ def _is_duration(value: Any) -> bool:
     return isinstance(value, float | int) and math.isfinite(value) and value >= 0
 
 
-def _star(label: str, metadata: Mapping[str, Any], cost: Cost | None = None) -> UserRun | None:
-    """A run for the picture; None if it does not say enough of itself."""
+def star(label: str, metadata: Mapping[str, Any], cost: Cost | None = None) -> UserRun | None:
+    """A run for the picture; None if it does not say enough of itself.
+
+    Examples
+    --------
+    >>> star("mine", {}) is None
+    True
+    """
     try:
         return user_run(metadata, cost, label)
     except (OutputError, KeyError, TypeError, ValueError):
         return None
 
 
-def _is_full_scale(parameters: Any) -> bool:
+def is_full_scale(parameters: Any) -> bool:
+    """Whether parameters of the microcircuit are those of the network that was published.
+
+    Examples
+    --------
+    >>> is_full_scale({"scale": 1.0}), is_full_scale({"scale": 0.1})
+    (True, False)
+    """
     settings = conditions({"parameters": parameters if isinstance(parameters, dict) else {}})
     return settings.get("n_scale") == settings.get("k_scale") == 1
 

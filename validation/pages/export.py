@@ -40,9 +40,35 @@ def to_json(validation: Validation) -> str:
     >>> json.loads(to_json(examine("nowhere")))["verdict"]
     'undecided'
     """
+    return dumped(as_dict(validation))
+
+
+def dumped(content: Any) -> str:
+    """Strict JSON, as a file.
+
+    Examples
+    --------
+    >>> print(dumped({"p": float("nan")}))
+    {
+      "p": null
+    }
+    <BLANKLINE>
+    """
+    return json.dumps(_strict(content), indent=2, allow_nan=False) + "\n"
+
+
+def as_dict(validation: Validation) -> dict[str, Any]:
+    """Everything that was found, in plain types; numbers may be none.
+
+    Examples
+    --------
+    >>> from portable_cortex.validation.verdict import examine
+    >>> as_dict(examine("nowhere"))["exit_status"]
+    2
+    """
     comparison, reference = validation.comparison, validation.reference
     activity = validation.activity
-    content = {
+    return {
         "folders": validation.folders,
         "verdict": comparison.verdict.name.lower(),
         "exit_status": comparison.verdict.value,
@@ -80,7 +106,6 @@ def to_json(validation: Validation) -> str:
         "reference": {"name": reference.name, **reference.provenance} if reference else None,
         "run": dict(validation.recording.metadata) if validation.recording else None,
     }
-    return json.dumps(_strict(content), indent=2, allow_nan=False) + "\n"
 
 
 def _strict(value: Any) -> Any:
@@ -100,22 +125,40 @@ def to_junit(validation: Validation) -> str:
     >>> ElementTree.fromstring(to_junit(examine("nowhere"))).get("errors")
     '1'
     """
+    return xml(suite(validation, f"portable-cortex validate {validation.name}"))
+
+
+def xml(element: ElementTree.Element) -> str:
+    """An XML document."""
+    ElementTree.indent(element)
+    return ElementTree.tostring(element, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def suite(validation: Validation, name: str) -> ElementTree.Element:
+    """The test suite of one validation, with a name.
+
+    Examples
+    --------
+    >>> from portable_cortex.validation.verdict import examine
+    >>> suite(examine("nowhere"), "nest").get("name")
+    'nest'
+    """
     comparison = validation.comparison
     undecided = comparison.verdict is Verdict.UNDECIDED
-    suite = ElementTree.Element(
+    element = ElementTree.Element(
         "testsuite",
-        name=clean(f"portable-cortex validate {validation.name}"),
+        name=clean(name),
         tests=str(len(comparison.tests) + undecided),
         failures=str(len(comparison.different)),
         errors=str(int(undecided)),
         skipped=str(sum(not math.isfinite(test.p) for test in comparison.tests)),
     )
     if undecided:
-        case = ElementTree.SubElement(suite, "testcase", classname="validate", name="verdict")
+        case = ElementTree.SubElement(element, "testcase", classname="validate", name="verdict")
         ElementTree.SubElement(case, "error", message=clean(headline(comparison)))
     for test in comparison.tests:
         case = ElementTree.SubElement(
-            suite,
+            element,
             "testcase",
             classname=clean(f"validate.{test.population}"),
             name=clean(f"{test.statistic} {test.kind}"),
@@ -124,8 +167,7 @@ def to_junit(validation: Validation) -> str:
             ElementTree.SubElement(case, "failure", message=clean(describe(test)))
         elif not math.isfinite(test.p):
             ElementTree.SubElement(case, "skipped", message=clean(describe(test)))
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return element
 
 
 SHOWN = 20  # differences in a summary
@@ -142,8 +184,8 @@ def to_markdown(validation: Validation) -> str:
     """
     comparison = validation.comparison
     verdict = HEADLINES[comparison.verdict]
-    lines = [f"### {_cell(validation.name)}: {verdict[0].lower()}{verdict[1:]}", ""]
-    lines += [_cell(headline(comparison)), ""]
+    lines = [f"### {escaped(validation.name)}: {verdict[0].lower()}{verdict[1:]}", ""]
+    lines += [escaped(headline(comparison)), ""]
     if comparison.different:
         lines += ["| population | statistic | run | reference | change | p |", "|---" * 6 + "|"]
     for test in comparison.different[:SHOWN]:
@@ -156,16 +198,22 @@ def to_markdown(validation: Validation) -> str:
             "" if changed is None else percent(changed, signed=True),
             probability(test.p_adjusted).removeprefix("p ").removeprefix("= "),
         )
-        lines.append(f"| {' | '.join(map(_cell, cells))} |")
+        lines.append(f"| {' | '.join(map(escaped, cells))} |")
     if len(comparison.different) > SHOWN:
         lines += ["", f"{len(comparison.different) - SHOWN} more differ."]
     for text in (power_sentence(comparison), reference_sentence(validation.self_check)):
-        lines += ["", _cell(text)] if text else []
-    lines += ["", *(f"* {_cell(note)}" for note in validation.notes)]
+        lines += ["", escaped(text)] if text else []
+    lines += ["", *(f"* {escaped(note)}" for note in validation.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _cell(text: object) -> str:
-    """Text that Markdown does not read as its own."""
+def escaped(text: object) -> str:
+    r"""Text that Markdown does not read as its own.
+
+    Examples
+    --------
+    >>> print(escaped("a|b"))
+    a\|b
+    """
     shown = clean(str(text)).replace("\n", " ")
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", shown)

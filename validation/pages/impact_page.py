@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..activity import LOWEST_FREQUENCY, STATISTICS
 from ..drawing import Axis, Tick
 from ..impact import BIN, FIRST, MEASURES, Impact, Outcome
 from ..verdict import ALPHA, HEADLINES, change, describe, number, percent
+from .curves import Curves, distribution_curves, line
 from .filling import fill
 from .impact_words import sentences, summary
 from .panels import HEIGHT, RASTER_HEIGHT, RASTER_WIDTH, SPECTRUM_STEP, WIDTH, raster
@@ -25,29 +25,6 @@ FloatArray = NDArray[np.float64]
 
 FREQUENCIES = (2, 5, 10, 20, 50, 100, 200, 500)  # Hz, that are written at an axis
 SHOWN_BEFORE, SHOWN_AFTER = 5.0, 50.0  # ms around a pulse
-
-
-@dataclass(frozen=True)
-class Curves:
-    """One picture with a line for each change.
-
-    Attributes
-    ----------
-    population : str
-    ticks : tuple of Tick
-    lines : tuple of (int, str)
-        Number of the change, and its path.
-    theory : str
-        Path of what theory says of the unchanged model.
-    highest : str
-        What the upper end of the picture stands for.
-    """
-
-    population: str
-    ticks: tuple[Tick, ...]
-    lines: tuple[tuple[int, str], ...]
-    theory: str = ""
-    highest: str = ""
 
 
 def render(impact: Impact) -> str:
@@ -154,20 +131,9 @@ def _distributions(impact: Impact) -> list[tuple[str, list[Curves]]]:
 
 
 def _distribution(impact: Impact, population: str, statistic: str) -> Curves:
-    curves = [o.curves.get((population, statistic), np.empty(0)) for o in impact.outcomes]
-    known = [c for c in curves if c.size]
-    if not known:
-        return Curves(population, (), ())
-    low = min(float(np.percentile(c, 1)) for c in known)
-    high = max(float(np.percentile(c, 99)) for c in known)
-    margin = 0.04 * (high - low) or 0.5
-    axis = Axis(low - margin, high + margin, WIDTH)
-    lines = tuple(
-        (k, _line(axis(c), HEIGHT * (1 - (np.arange(c.size) + 0.5) / c.size)))
-        for k, c in enumerate(curves)
-        if c.size
-    )
-    return Curves(population, axis.ticks(), lines)
+    none: FloatArray = np.empty(0)
+    samples = [o.curves.get((population, statistic), none) for o in impact.outcomes]
+    return distribution_curves(population, samples)
 
 
 def _spectrum(impact: Impact, population: str) -> Curves:
@@ -195,12 +161,12 @@ def _spectrum(impact: Impact, population: str) -> Curves:
         some = (power > 0) & (at >= LOWEST_FREQUENCY)
         if some.any():
             log_power: FloatArray = np.log10(np.asarray(power[some], np.float64))
-            theory = _line(across(np.log10(at[some])), HEIGHT - up(log_power))
+            theory = line(across(np.log10(at[some])), HEIGHT - up(log_power))
     ticks = tuple(Tick(across.at(math.log10(f)), f"{f}") for f in FREQUENCIES)
     return Curves(
         population,
         tuple(t for t in ticks if t.at < WIDTH),
-        tuple((k, _line(across(x), HEIGHT - up(y))) for k, x, y in binned),
+        tuple((k, line(across(x), HEIGHT - up(y))) for k, x, y in binned),
         theory,
         f"{number(10**high, 2)} (spikes/s)²/Hz",
     )
@@ -219,12 +185,8 @@ def _response(impact: Impact, population: str) -> Curves:
     highest = max(float(rate.max()) for _, rate in rates) or 1.0
     across, up = Axis(-SHOWN_BEFORE, SHOWN_AFTER, WIDTH), Axis(0.0, highest, HEIGHT)
     times = -SHOWN_BEFORE + BIN * (np.arange(end - begin, dtype=np.float64) + 0.5)
-    lines = tuple((k, _line(across(times), HEIGHT - up(rate))) for k, rate in rates)
+    lines = tuple((k, line(across(times), HEIGHT - up(rate))) for k, rate in rates)
     return Curves(population, across.ticks(), lines, "", f"{number(highest, 2)} spikes/s")
-
-
-def _line(x: FloatArray, y: FloatArray) -> str:
-    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
 
 
 def _measures(impact: Impact) -> list[dict[str, Any]]:

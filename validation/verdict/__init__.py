@@ -5,7 +5,7 @@
 """
 
 from .comparison import ALL, MIN_SEEDS, Comparison, SelfCheck, Test, Verdict, compare, self_check
-from .examination import Validation, examine, validate
+from .examination import Validation, examine, require_reference, validate
 from .freezing import freeze
 from .pairwise import PairedRates, Pairing, compare_recordings, identical, pair
 from .prediction import predicted
@@ -75,6 +75,7 @@ __all__ = [
     "probability",
     "reference_names",
     "reference_sentence",
+    "require_reference",
     "self_check",
     "student",
     "validate",

@@ -238,6 +238,22 @@ def _of_rates(runs: Runs, named: str | None, progress: Progress) -> Validation:
     )
 
 
+def require_reference(named: str) -> None:
+    """Raise an error for what runs cannot be compared with, before there are any.
+
+    Raises
+    ------
+    UnknownNameError, OutputError
+        If it is no reference, and no folder or run.
+
+    Examples
+    --------
+    >>> require_reference("pd14-0.1-poisson")
+    """
+    if named in reference_names() or not _holds_runs(Path(named)):
+        load_reference(named)
+
+
 def _holds_runs(path: Path) -> bool:
     return path.is_dir() or is_run(path)
 
