@@ -6,11 +6,8 @@ TEST_VENV ?= .venv-test
 # Arguments for pytest, e.g. TESTS='--slow -k recording'
 TESTS ?=
 
-# The backends that are installed and simulate (mock makes its spikes up, and on an emulated board a
-# tenth of the scale takes hours)
-SIMULATORS := import portable_cortex as p; \
-  print(*(b.name for b in map(p.load_backend, p.backend_names()) \
-  if b.availability().available and b.capabilities.dynamics and b.name != "spinnaker"))
+# Runs of each backend that make validate judges together
+SEEDS ?= 1
 
 # Where pip cannot write its cache it fails to build wheels (as root, whom it does not doubt)
 ifeq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}/pip"; [ -n "$$HOME" ] && \
@@ -27,7 +24,7 @@ TEST_BIN := $(abspath $(TEST_VENV))/bin
 
 help:
 	@echo "make demo    run the microcircuit at a tenth of its size: rates and a figure"
-	@echo "make validate  run each simulator that can be installed, compare it with the NEST reference"
+	@echo "make validate  run each simulator that can be installed, set them beside one another on a page"
 	@echo "make test    build the wheel, install it into $(TEST_VENV), test it there"
 	@echo "make lint    format, lint and types"
 	@echo "make check   lint and test in an environment made anew, as GitHub does: what must pass"
@@ -39,13 +36,10 @@ demo: $(VENV)/installed
 
 validate: $(VENV)/installed
 	$(VENV)/bin/pip install --quiet '.[all]'
-	@status=0; for backend in $$($(VENV)/bin/python -P -c '$(SIMULATORS)'); do \
-	  echo "== $$backend"; \
-	  $(VENV)/bin/portable-cortex run --backend $$backend --scale 0.1 --duration 2000 \
-	    --out results/validate/$$backend --overwrite && \
-	  $(VENV)/bin/portable-cortex validate results/validate/$$backend \
-	    --report results/validate/$$backend.html --junit results/validate/$$backend.xml || status=1; \
-	done; exit $$status
+	$(VENV)/bin/portable-cortex compare --scale 0.1 --duration 2000 --seeds $(SEEDS) --overwrite \
+	  --out results/validate --report results/validate/compare.html \
+	  --junit results/validate/compare.xml --json results/validate/compare.json \
+	  $(if $(GITHUB_STEP_SUMMARY),--summary '$(GITHUB_STEP_SUMMARY)')
 
 test: wheel
 	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) \

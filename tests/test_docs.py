@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import pkgutil
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import portable_cortex
 from portable_cortex.support import table
@@ -114,28 +117,79 @@ def test_the_support_table_is_that_of_the_backends():
     assert table() in (CHECKOUT / "docs" / "backends.md").read_text("utf-8")
 
 
-def test_the_workflow_for_a_model_of_ones_own(tmp_path):
-    """The commands of docs/ci.md, with fewer seeds, and the engine for NEST."""
-    page = CHECKOUT / "docs" / "ci.md"
-    (tmp_path / "balanced.py").write_text(blocks(page, "python")[0], "utf-8")
-    text = "".join(blocks(page, "sh") + blocks(page, "yaml")).replace("\\\n", " ")
-    commands = re.findall(r"portable-cortex (?:sweep|reference|run|validate) .*", text)
-    assert len(commands) == 4
-    summary = tmp_path / "summary.md"
-    for command in commands:
+@pytest.fixture(scope="module")
+def own_model(tmp_path_factory):
+    """The model of docs/ci.md and its reference, with fewer seeds, and the engine for NEST."""
+    page, folder = CHECKOUT / "docs" / "ci.md", tmp_path_factory.mktemp("own_model")
+    (folder / "balanced.py").write_text(blocks(page, "python")[0], "utf-8")
+    for command in blocks(page, "sh")[0].splitlines():
         command = command.replace("--backend nest --seeds 1-10", "--backend builtin --seeds 1-5")
-        command = command.replace("$GITHUB_STEP_SUMMARY", str(summary))
-        name, *arguments = shlex.split(command)
-        done = subprocess.run(
-            [SCRIPTS / name, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        execute(command, folder)
+    return folder
+
+
+def execute(command, folder, status=0):
+    name, *arguments = shlex.split(command)
+    done = subprocess.run(
+        [SCRIPTS / name, *arguments], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+
+
+def test_the_workflow_for_a_model_of_ones_own(own_model, tmp_path):
+    """The commands of docs/ci.md."""
+    shutil.copytree(own_model, tmp_path, dirs_exist_ok=True)
+    text = blocks(CHECKOUT / "docs" / "ci.md", "yaml")[0].replace("\\\n", " ")
+    run, validate = re.findall(r"portable-cortex (?:run|validate) .*", text)
+    summary = tmp_path / "summary.md"
+    for command in (run, validate):
+        execute(command.replace("$GITHUB_STEP_SUMMARY", str(summary)), tmp_path)
     assert "agrees" in summary.read_text("utf-8").splitlines()[0]
     made = {"results/page.html", "results/junit.xml", "balanced.h5"}
     assert all((tmp_path / name).stat().st_size > 500 for name in made)
     changed = (tmp_path / "balanced.py").read_text("utf-8").replace("g=6.0", "g=5.0")
     (tmp_path / "balanced.py").write_text(changed, "utf-8")
-    run, validate = (shlex.split(c.replace("results/run", "results/other")) for c in commands[2:])
-    for (name, *arguments), status in ((run, 0), (validate[:5], 1)):
-        done = subprocess.run([SCRIPTS / name, *arguments], cwd=tmp_path, capture_output=True)
-        assert done.returncode == status
+    execute(run.replace("results/run", "results/other"), tmp_path)
+    execute("portable-cortex validate results/other --against balanced.h5", tmp_path, status=1)
+
+
+def test_the_action_for_models_of_others(own_model, tmp_path):
+    """The shell steps of action.yml as docs/ci.md calls it, in a clean folder."""
+    action = yaml.safe_load((CHECKOUT / "action.yml").read_text("utf-8"))
+    workflow = yaml.safe_load(blocks(CHECKOUT / "docs" / "ci.md", "yaml")[1])
+    given = workflow["jobs"]["compare"]["steps"][-1]["with"]
+    assert set(given) <= set(action["inputs"])
+    assert all(name in given for name, entry in action["inputs"].items() if entry.get("required"))
+    given = {**given, "backends": "builtin, nest", "params": "g=6.0\n"}  # neuron compiles C++
+    inputs = {
+        name: given.get(name, entry.get("default")) for name, entry in action["inputs"].items()
+    }
+    folder, tools = tmp_path / "clean", tmp_path / "tools"
+    shutil.copytree(own_model, folder, ignore=shutil.ignore_patterns("results"))
+    tools.mkdir()
+    (tools / "pip").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tools}/arguments\n', "utf-8")
+    (tools / "pip").chmod(0o755)
+    place = {
+        "PATH": f"{tools}:{SCRIPTS}:{os.environ['PATH']}",
+        "GITHUB_ACTION_PATH": str(CHECKOUT),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
+
+    def filled(text):
+        return re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: inputs[found[1]], text)
+
+    steps = [step for step in action["runs"]["steps"] if "run" in step]
+    assert [step["shell"] for step in steps] == ["bash", "bash"]
+    for step in steps:
+        assert "${{" not in step["run"]  # what others write is never part of a script
+        env = {**os.environ, **place, **{k: filled(v) for k, v in step["env"].items()}}
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            cwd=folder, env=env, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tools / "arguments").read_text().split()[-1] == f"{CHECKOUT}[builtin,nest]"
+    assert (tmp_path / "summary.md").read_text("utf-8").startswith("### All 2 agree")
+    kept = filled(action["runs"]["steps"][-1]["with"]["path"]).split()
+    assert len(kept) == 3
+    assert all((folder / name).stat().st_size > 500 for name in kept)

@@ -406,7 +406,8 @@ def _provenance(board: Scoreboard) -> list[tuple[str, str]]:
         options = metadata.get("options")
         shown = options if isinstance(options, Mapping) else {}
         parts = [row.version, *(f"{k} {v}" for k, v in shown.items() if k == "threads")]
-        facts.append((row.name, ", ".join([*filter(None, parts), row.validation.name])))
+        names = [Path(folder).name for folder in row.validation.folders]
+        facts.append((row.name, ", ".join([*filter(None, parts), *names])))
     references = (row.validation.reference for row in board.rows)
     for reference in {r.name: r for r in references if r is not None}.values():
         seeds = reference.provenance.get("seeds")

@@ -199,7 +199,7 @@ def contestants(done: Sweep) -> tuple[tuple[Contestant, ...], tuple[Absent, ...]
 
 def _said(run: SweepRun) -> str:
     """Why a run failed, and where there is more."""
-    return f"{run.error} (all that it said is in {run.folder / LOG})"
+    return f"{run.error} (all that it said is in {run.name}/{LOG})"
 
 
 def gathered(folders: Sequence[str | Path]) -> tuple[Contestant, ...]:

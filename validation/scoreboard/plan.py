@@ -126,6 +126,9 @@ def _absent(name: str, settings: Experiment, by_name: bool) -> Absent | None:
     except BackendUnavailableError as error:
         return Absent(name, NOT_INSTALLED, str(error), by_name)
     machine = load_machine(settings.machine)
+    if not by_name and machine.backends is not None and name not in machine.backends:
+        runs = ", ".join(machine.backends)
+        return Absent(name, LEFT_OUT, f"the machine {machine.name} runs {runs}", False)
     reason = "" if by_name else _not_for_all(backend, machine)
     if reason:
         return Absent(name, LEFT_OUT, f"{reason}: --backends {name} runs it", False)
@@ -141,8 +144,6 @@ def _absent(name: str, settings: Experiment, by_name: bool) -> Absent | None:
 
 def _not_for_all(backend: Backend, machine: Machine) -> str:
     """Why a backend that is not named is left out; empty if it is not."""
-    if machine.backends is not None and backend.name not in machine.backends:
-        return f"the machine {machine.name} runs {', '.join(machine.backends)}"
     if not backend.spiking:
         return "it computes mean rates, without spikes"
     if not backend.capabilities.dynamics:
