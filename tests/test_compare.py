@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from portable_cortex import Experiment, Recording, run
+from portable_cortex import Availability, Experiment, Recording, run
+from portable_cortex.backends.nest import NestBackend
 from portable_cortex.cli import commands as cli
 from portable_cortex.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from portable_cortex.recording import by_time
@@ -31,8 +32,9 @@ from portable_cortex.validation.scoreboard import (
     judge,
     perform,
     plan,
+    score,
 )
-from portable_cortex.validation.verdict import Verdict, freeze
+from portable_cortex.validation.verdict import Verdict, examine, freeze
 
 SCRIPT = Path(sys.executable).parent / "portable-cortex"
 
@@ -84,9 +86,6 @@ def command(*arguments, at):
 
 
 def test_all_are_those_that_simulate_and_others_say_why_not(monkeypatch):
-    from portable_cortex import Availability, Backend
-    from portable_cortex.backends.nest import NestBackend
-
     missing = Availability(False, None, "pip install 'portable-cortex[nest]'")
     monkeypatch.setattr(NestBackend, "availability", lambda self: missing)
     made = plan(["all"], Experiment(), [1, 2])
@@ -98,7 +97,6 @@ def test_all_are_those_that_simulate_and_others_say_why_not(monkeypatch):
     assert "--backends spinnaker runs it" in absent["spinnaker"].reason
     named = plan(["builtin", "nest"], Experiment(), [1])
     assert [one.is_fault for one in named.absent] == [True]  # who names it wants its verdict
-    assert issubclass(NestBackend, Backend)
 
 
 def test_runs_take_turns_and_the_shared_network_comes_last():
@@ -141,9 +139,6 @@ def test_what_are_no_backends(names):
 
 
 def test_mistakes_are_told_before_anything_runs(monkeypatch):
-    from portable_cortex import Availability
-    from portable_cortex.backends.nest import NestBackend
-
     with pytest.raises(UnknownNameError, match="did you mean 'nest'"):
         plan(["nestt"], Experiment(), [1])
     with pytest.raises(UnknownNameError, match="unknown parameter"):
@@ -367,9 +362,6 @@ def test_energy_has_its_label_and_full_scale_a_place(place):
     made = Recording.load(path)
     energy = [{"joules": 3.0, "kind": "modelled", "scope": "package", "source": "tdp", "note": ""}]
     about = {**made.metadata, "energy": energy, "synaptic_events": 1_000_000}
-    from portable_cortex.validation.scoreboard import score
-    from portable_cortex.validation.verdict import examine
-
     row = score(Contestant("builtin", (path,)), [about], examine(path))
     assert scoreboard_words.energy(row) == "3.00 modelled"
     assert "3.00 µJ" in scoreboard_page.render(Scoreboard((row,)))
@@ -380,6 +372,20 @@ def test_energy_has_its_label_and_full_scale_a_place(place):
     row = score(Contestant("builtin", (path,)), [full], examine(path))
     assert re.fullmatch(r"faster than \d+ of \d+ published runs", scoreboard_words.place(row))
     assert 'class="mark user hollow"' not in scoreboard_page.render(Scoreboard((row,)))
+
+
+def test_times_on_a_busy_computer_are_doubted(place):
+    path = sorted((place / "seeds").iterdir())[0]
+    made = Recording.load(path).metadata
+    seconds = made["phases_s"]["simulate"]
+    about = {**made, "options": {"threads": 1}, "cpu_s": {**made["cpu_s"], "simulate": seconds / 2}}
+    row = score(Contestant("builtin", (path,)), [about, about], examine(path))
+    ((names, text),) = [n for n in scoreboard_words.notes(Scoreboard((row,))) if "time of" in n[1]]
+    assert names == "builtin"
+    assert text.startswith("time of 2 runs: on average 0.5 of 1 threads had a core")
+    about["cpu_s"]["simulate"] = seconds
+    row = score(Contestant("builtin", (path,)), [about], examine(path))
+    assert row.spending.doubts == ()
 
 
 # --- interrupted ---

@@ -6,6 +6,7 @@ Each folder is a room; its ``__init__`` lists what others may use:
 * `formats`: recordings of any program.
 * `verdict`: references, tests, and what they say.
 * `impact`: what a change of the model does.
+* `scoreboard`: backends side by side.
 * `cost`: time and energy, one's own and the published.
 * `drawing`: the geometry of pictures.
 * `pages`: what a reader gets.

@@ -100,6 +100,18 @@ class Cost:
         """Threads times real-time factor: cores that were held, busy or not."""
         return None if self.threads is None else self.threads * self.real_time_factor
 
+    @property
+    def doubt(self) -> str:
+        """Why wall-clock time says little; empty where nothing speaks against it."""
+        used, held = self.core_seconds, self.core_seconds_held
+        if used is None or held is None or held <= SHARED * used:
+            return ""
+        busy = used / self.real_time_factor
+        return (
+            f"on average {busy:.2g} of {self.threads} threads had a core and work: the "
+            "cores were shared, or threads waited; wall-clock time says little"
+        )
+
     def energy_per_event(self, energy: Energy) -> float | None:
         """Energy per recurrent synaptic event, uJ; None if the events are unknown or none."""
         if not self.synaptic_events:
@@ -140,13 +152,7 @@ class Cost:
         if used is not None:
             figures.append(Figure("core-seconds used", used, unit, "measured", "processor time"))
         if held is not None:
-            scope, note = f"wall-clock time × {self.threads} threads", ""
-            if used is not None and held > SHARED * used:
-                busy = used / self.real_time_factor
-                note = (
-                    f"on average {busy:.2g} of {self.threads} threads had a core and work: the "
-                    "cores were shared, or threads waited; wall-clock time says little"
-                )
+            scope, note = f"wall-clock time × {self.threads} threads", self.doubt
             figures.append(Figure("core-seconds held", held, unit, "measured", scope, note))
         return figures
 

@@ -1,6 +1,7 @@
 """What a reader gets of a validation: the page, the terminal, and files for other programs.
 
-``templates/`` holds the pages: that of a validation, and that of `impact_page`.
+``templates/`` holds the pages: that of a validation, and those of `impact_page` and
+`scoreboard_page`, with the pictures and the style that they share.
 """
 
 from .cost_section import Account, account

@@ -172,9 +172,17 @@ def notes(board: Scoreboard) -> tuple[tuple[str, str], ...]:
             by.setdefault(f"a run failed ({failure})", []).append(row.name)
         if row.verdict is Verdict.UNDECIDED:
             by.setdefault(row.validation.comparison.reason, []).append(row.name)
-        for remark in (*row.remarks, *row.validation.notes):
+        for remark in (*row.remarks, *row.validation.notes, *_doubts(row)):
             by.setdefault(remark, []).append(row.name)
     return tuple((_listed(names), text) for text, names in by.items())
+
+
+def _doubts(row: Row) -> tuple[str, ...]:
+    """That wall-clock times say little."""
+    n = len(row.spending.doubts)
+    if not n:
+        return ()
+    return (f"time of {n} run{'s' * (n > 1)}: {row.spending.doubts[0]}",)
 
 
 def differences(row: Row) -> tuple[str, ...]:
@@ -326,6 +334,7 @@ def _entry(row: Row) -> dict[str, Any]:
             "energy": asdict(spent.energy) if spent.energy else None,
             "energy_per_synaptic_event_uJ": spent.energy_per_event,
             "among_published": place(row) or None,
+            "doubts": spent.doubts,
             "trouble": spent.trouble or None,
         },
         "same_network": asdict(row.agreement) if row.agreement else None,

@@ -35,6 +35,8 @@ class Spending:
         uJ a recurrent synaptic event.
     star : tuple of (mapping, Cost) or None
         The first run, for the picture of the published ones.
+    doubts : tuple of str
+        Why wall-clock times say little, one a run at most.
     trouble : str
         Why there is nothing.
     """
@@ -47,6 +49,7 @@ class Spending:
     energy: Energy | None = None
     energy_per_event: float | None = None
     star: tuple[Mapping[str, Any], Cost] | None = None
+    doubts: tuple[str, ...] = ()
     trouble: str = ""
 
 
@@ -85,6 +88,7 @@ def spending(about: Sequence[Mapping[str, Any]]) -> Spending:
         energy=alike[0][1] if alike else None,
         energy_per_event=_median([cost.energy_per_event(energy) for cost, energy in alike]),
         star=known[0],
+        doubts=tuple(filter(None, (cost.doubt for cost in costs))),
     )
 
 
