@@ -160,7 +160,7 @@ def test_a_backend_that_refuses_the_settings_is_a_fault_and_others_go_on():
 # --- what comes out ---
 
 
-def test_two_simulators_of_a_model_of_ones_own(place, tmp_path):
+def test_two_simulators_of_a_model_of_ones_own(place, tmp_path, capfd):
     """The real thing, in small: both agree, and the same command does nothing anew."""
     arguments = (
         "--backends", "builtin,nest", "--model", place / "balanced.py", "--seeds", "1", *SHORT,
@@ -205,9 +205,9 @@ def test_two_simulators_of_a_model_of_ones_own(place, tmp_path):
     assert again.returncode == 0
     assert "4 runs, 4 of them finished already" in again.stderr
     assert all(p.stat().st_mtime_ns == t for p, t in times.items())
-    existing = command("results/compare", "--against", place / "balanced.h5", at=tmp_path)
-    assert existing.returncode == 0
-    assert existing.stdout.splitlines()[:6] == again.stdout.splitlines()[:6]
+    existing = str(tmp_path / "results" / "compare")
+    assert cli.command(["compare", existing, "--against", str(place / "balanced.h5")]) == 0
+    assert capfd.readouterr().out.splitlines()[:6] == again.stdout.splitlines()[:6]
 
 
 def test_another_network_differs_and_says_in_what(place, tmp_path, capfd):
@@ -380,9 +380,11 @@ def test_times_on_a_busy_computer_are_doubted(place):
     seconds = made["phases_s"]["simulate"]
     about = {**made, "options": {"threads": 1}, "cpu_s": {**made["cpu_s"], "simulate": seconds / 2}}
     row = score(Contestant("builtin", (path,)), [about, about], examine(path))
-    ((names, text),) = [n for n in scoreboard_words.notes(Scoreboard((row,))) if "time of" in n[1]]
+    ((names, text),) = [n for n in scoreboard_words.notes(Scoreboard((row,))) if "busy" in n[1]]
     assert names == "builtin"
-    assert text.startswith("time of 2 runs: on average 0.5 of 1 threads had a core")
+    assert text.endswith("wall-clock times say little, core-seconds hold")
+    assert len(row.spending.doubts) == 2
+    assert "on average 0.5 of 1 threads had a core" in row.spending.doubts[0]
     about["cpu_s"]["simulate"] = seconds
     row = score(Contestant("builtin", (path,)), [about], examine(path))
     assert row.spending.doubts == ()

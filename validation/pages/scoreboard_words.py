@@ -179,10 +179,11 @@ def notes(board: Scoreboard) -> tuple[tuple[str, str], ...]:
 
 def _doubts(row: Row) -> tuple[str, ...]:
     """That wall-clock times say little."""
-    n = len(row.spending.doubts)
-    if not n:
+    if not row.spending.doubts:
         return ()
-    return (f"time of {n} run{'s' * (n > 1)}: {row.spending.doubts[0]}",)
+    return (
+        "the computer was busy, or threads waited: wall-clock times say little, core-seconds hold",
+    )
 
 
 def differences(row: Row) -> tuple[str, ...]:
