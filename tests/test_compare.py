@@ -319,6 +319,8 @@ def test_made_up_spikes_prove_nothing(place, tmp_path):
     (row,) = judge(gathered([tmp_path / "mock"]), (), str(place / "balanced.h5")).rows
     assert row.verdict is Verdict.UNDECIDED
     assert "made-up spikes" in row.validation.comparison.reason
+    assert row.validation.comparison.different  # which is not held against it
+    assert 'id="differing"' not in scoreboard_page.render(Scoreboard((row,)))
 
 
 def test_a_run_of_another_version_is_noted(tmp_path):

@@ -33,7 +33,16 @@ from .cost_section import is_full_scale, star
 from .curves import Curves, distribution_curves
 from .filling import fill
 from .panels import HEIGHT, WIDTH
-from .scoreboard_words import NONE, energy, headline, notes, place, reason, same_network
+from .scoreboard_words import (
+    NONE,
+    differences,
+    energy,
+    headline,
+    notes,
+    place,
+    reason,
+    same_network,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -125,6 +134,7 @@ def _content(board: Scoreboard) -> dict[str, Any]:
         "seen": [STATISTICS[s].title for s in SHOWN],
         "likely": f"{100 * POWER:.0f} times in 100",
         "alpha": f"{100 * ALPHA:g} %",
+        "alphas": f"{100 * ALPHA * len(board.rows):g} %",
         "confidence": f"{100 * CONFIDENCE:g} %",
         "reference_sentence": reference_sentence(next(filter(None, checks), None)),
         "deviations": [d for d in (_deviations(board, s) for s in SHOWN) if d.points],
@@ -180,7 +190,7 @@ def _row(number_: int, row: Row) -> dict[str, Any]:
         "runs": len(row.validation.folders),
         "failures": len(row.failures),
         "same_network": same_network(row.agreement),
-        "differences": [describe(test) for test in comparison.different],
+        "differences": differences(row),
     }
 
 
@@ -247,7 +257,7 @@ def _rates(board: Scoreboard) -> list[dict[str, Any]]:
             activity = row.validation.activity
             sample = activity.samples.get((population, "rate")) if activity else None
             test = _means(row, "rate").get(population)
-            if test is not None:
+            if test is not None and expected == NONE:
                 expected = f"{number(test.expected)} ± {number(test.spread, 2)}"
             cells.append(
                 {

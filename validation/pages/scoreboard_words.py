@@ -79,7 +79,7 @@ def same_network(agreement: Agreement | None) -> str:
     if pairing.deterministic and pairing.first_difference is not None:
         return f"to {pairing.first_difference:.6g} ms"
     correlation = _correlation(agreement)
-    return f"r {number(correlation)}" if math.isfinite(correlation) else "undefined"
+    return f"r {correlation:.3f}" if math.isfinite(correlation) else "undefined"
 
 
 def _correlation(agreement: Agreement) -> float:
@@ -187,10 +187,16 @@ def _doubts(row: Row) -> tuple[str, ...]:
 
 
 def differences(row: Row) -> tuple[str, ...]:
-    """The tests that differ most certainly, each in a sentence."""
-    different = row.validation.comparison.different
+    """The tests of a backend that differs, each in a sentence, most certain first."""
+    if row.verdict is not Verdict.DIFFERS:
+        return ()
+    return tuple(map(describe, row.validation.comparison.different))
+
+
+def _foremost(row: Row) -> tuple[str, ...]:
+    different = differences(row)
     more = len(different) - SHOWN
-    return (*map(describe, different[:SHOWN]), *([f"{more} more differ"] if more > 0 else []))
+    return (*different[:SHOWN], *([f"{more} more differ"] if more > 0 else []))
 
 
 def show(board: Scoreboard, console: Console) -> None:
@@ -208,10 +214,13 @@ def show(board: Scoreboard, console: Console) -> None:
     if board.rows:
         console.print(_table(board))
     for row in board.rows:
-        for text in differences(row):
+        for text in _foremost(row):
             _line(console, (f"{MARK} {row.name}", "red"), f": {text}")
     for names, text in notes(board):
         _line(console, ("Note", "yellow"), f" on {names}: {text}.")
+    for row in board.rows:
+        if place(row):
+            _line(console, f"{row.name}: {place(row)}")
     for absent in board.absent:
         state = (f"{absent.state:17}", "red" if absent.is_fault else "yellow")
         _line(console, state, f"{absent.name}: {absent.reason}")
@@ -263,8 +272,9 @@ def to_markdown(board: Scoreboard) -> str:
     if board.rows:
         lines += ["", f"{LEGEND[0].upper()}{LEGEND[1:]}.", ""]
     for row in board.rows:
-        lines += [f"* **{escaped(row.name)}** {escaped(text)}" for text in differences(row)]
+        lines += [f"* **{escaped(row.name)}** {escaped(text)}" for text in _foremost(row)]
     lines += [f"* {escaped(names)}: {escaped(text)}" for names, text in notes(board)]
+    lines += [f"* {escaped(row.name)}: {place(row)}" for row in board.rows if place(row)]
     lines += [f"* {escaped(a.name)}: {a.state}, {escaped(a.reason)}" for a in board.absent]
     return "\n".join(lines).rstrip() + "\n"
 
