@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,12 @@ from portable_cortex import __version__
 
 from ..activity import STATISTICS, sketch
 from ..cost import CHART_HEIGHT, CHART_WIDTH, FAMILIES, MARKERS, Chart, charts
-from ..drawing import Axis, Tick, round_numbers
 from ..scoreboard import Row, Scoreboard
 from ..verdict import (
     ALPHA,
     CONFIDENCE,
     HEADLINES,
     POWER,
-    Test,
     change,
     describe,
     number,
@@ -31,6 +28,7 @@ from ..verdict import (
 )
 from .cost_section import is_full_scale, star
 from .curves import Curves, distribution_curves
+from .deviations import ACROSS, ROW, deviations, means_of, populations_of
 from .filling import fill
 from .panels import HEIGHT, WIDTH
 from .scoreboard_words import (
@@ -49,8 +47,6 @@ FloatArray = NDArray[np.float64]
 SHOWN = ("rate", "cv", "cc")  # statistics with pictures; `validate --report` has all of them
 POINTS = 60  # of a distribution function
 COLOURS = 6  # that the template has; more backends begin again
-ROW, ACROSS = 22.0, 300.0  # height of a row of deviations, and width of all
-FARTHEST = 3.0  # times the largest detectable change: what is farther stands at the edge
 SHAPES = (  # of the backends, around a point
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z",
     "M-4 -4h8v8h-8z",
@@ -59,53 +55,6 @@ SHAPES = (  # of the backends, around a point
     "M0 5.5l5.2 -9.5h-10.4z",
     "M-5 -1.7h3.3v-3.3h3.4v3.3h3.3v3.4h-3.3v3.3h-3.4v-3.3h-3.3z",
 )
-
-
-@dataclass(frozen=True)
-class Point:
-    """One backend's mean.
-
-    Attributes
-    ----------
-    number : int
-        Of the backend, from 1.
-    x, y : float
-    text : str
-        The test in words.
-    differs : bool
-    """
-
-    number: int
-    x: float
-    y: float
-    text: str
-    differs: bool
-
-
-@dataclass(frozen=True)
-class Deviations:
-    """How far means are from the reference's, in standard deviations between its seeds.
-
-    Attributes
-    ----------
-    title : str
-    labels : tuple of (str, float)
-        Populations, and the height at which each stands.
-    bands : tuple of (float, float, float)
-        Left end, width and height of what would not have been seen.
-    points : tuple of Point
-    ticks : tuple of Tick
-    zero, height : float
-        Where the reference's mean is; of the picture.
-    """
-
-    title: str
-    labels: tuple[tuple[str, float], ...]
-    bands: tuple[tuple[float, float, float], ...]
-    points: tuple[Point, ...]
-    ticks: tuple[Tick, ...]
-    zero: float
-    height: float
 
 
 def render(board: Scoreboard) -> str:
@@ -137,7 +86,7 @@ def _content(board: Scoreboard) -> dict[str, Any]:
         "alphas": f"{100 * ALPHA * len(board.rows):g} %",
         "confidence": f"{100 * CONFIDENCE:g} %",
         "reference_sentence": reference_sentence(next(filter(None, checks), None)),
-        "deviations": [d for d in (_deviations(board, s) for s in SHOWN) if d.points],
+        "deviations": [d for d in (deviations(board, s) for s in SHOWN) if d.points],
         "rates": _rates(board),
         "distributions": _distributions(board),
         "beside": next((r.agreement.beside for r in board.rows if r.agreement), ""),
@@ -194,69 +143,16 @@ def _row(number_: int, row: Row) -> dict[str, Any]:
     }
 
 
-def _means(row: Row, statistic: str) -> dict[str, Test]:
-    """The tests of a statistic's mean, by population, as far as seeds calibrate them."""
-    return {
-        test.population: test
-        for test in row.validation.comparison.tests
-        if (test.statistic, test.kind) == (statistic, "mean") and test.spread > 0
-    }
-
-
-def _populations(board: Scoreboard) -> tuple[str, ...]:
-    activities = (row.validation.activity for row in board.rows)
-    return tuple(dict.fromkeys(p for a in activities if a is not None for p in a.n_neurons))
-
-
-def _deviations(board: Scoreboard, statistic: str) -> Deviations:
-    """The means of all backends in one picture."""
-    tests = [_means(row, statistic) for row in board.rows]
-    populations = [p for p in _populations(board) if any(p in of for of in tests)]
-    unseen = {
-        p: max((of[p].detectable or 0.0) / of[p].spread for of in tests if p in of)
-        for p in populations
-    }
-    found = [abs(t.value - t.expected) / t.spread for of in tests for t in of.values()]
-    widest = max([*unseen.values(), 1.0])
-    end = 1.1 * max(widest, min(max(found, default=1.0), FARTHEST * widest))
-    axis = Axis(-end, end, ACROSS)
-    points = tuple(
-        Point(
-            k,
-            axis.at((test.value - test.expected) / test.spread),
-            round(ROW * (row + (k - 0.5) / max(1, len(tests)) * 0.8 + 0.1), 2),
-            describe(test),
-            test.differs,
-        )
-        for row, population in enumerate(populations)
-        for k, of in enumerate(tests, 1)
-        if (test := of.get(population)) is not None
-    )
-    title = STATISTICS[statistic].title
-    return Deviations(
-        title,
-        tuple((p, ROW * (row + 0.5)) for row, p in enumerate(populations)),
-        tuple(
-            (axis.at(-x), round(axis.at(x) - axis.at(-x), 2), ROW * row)
-            for row, x in enumerate(unseen.values())
-        ),
-        points,
-        tuple(Tick(axis.at(x), f"{x:g}") for x in round_numbers(-end, end, 6)),
-        axis.at(0.0),
-        ROW * len(populations),
-    )
-
-
 def _rates(board: Scoreboard) -> list[dict[str, Any]]:
     """Mean rates: a row a population, a cell a backend."""
     published = board.first.get("published_rates")
     table = []
-    for population in _populations(board):
+    for population in populations_of(board):
         cells, expected = [], NONE
         for row in board.rows:
             activity = row.validation.activity
             sample = activity.samples.get((population, "rate")) if activity else None
-            test = _means(row, "rate").get(population)
+            test = means_of(row, "rate").get(population)
             if test is not None and expected == NONE:
                 expected = f"{number(test.expected)} ± {number(test.spread, 2)}"
             cells.append(
@@ -284,7 +180,7 @@ def _distributions(board: Scoreboard) -> list[tuple[str, list[Curves]]]:
     return [
         (
             STATISTICS[s].title + (f" ({STATISTICS[s].units})" if STATISTICS[s].units else ""),
-            [distribution_curves(p, _samples(board, p, s)) for p in _populations(board)],
+            [distribution_curves(p, _samples(board, p, s)) for p in populations_of(board)],
         )
         for s in SHOWN
     ]

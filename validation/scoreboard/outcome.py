@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from portable_cortex import Recording, backend_names, load_backend
 from portable_cortex.errors import OutputError
 from portable_cortex.host.provenance import versions
-from portable_cortex.host.untrusted import printable
+from portable_cortex.host.untrusted import parse_json, printable
 from portable_cortex.recording import RUN
 from portable_cortex.sweep import (
     FAILED,
@@ -176,7 +175,7 @@ def contestants(done: Sweep) -> tuple[tuple[Contestant, ...], tuple[Absent, ...]
     >>> contestants(Sweep(Path(), ()))
     ((), ())
     """
-    found, without = [], []
+    with_runs, without = [], []
     for name in dict.fromkeys(run.experiment.backend for run in done.runs):
         runs = [run for run in done.runs if run.experiment.backend == name]
         finished = [run for run in runs if run.state == FINISHED]
@@ -191,10 +190,10 @@ def contestants(done: Sweep) -> tuple[tuple[Contestant, ...], tuple[Absent, ...]
         )
         outdated = tuple(filter(None, map(_outdated, finished)))
         if native:
-            found.append(Contestant(name, native, shared, failures, outdated))
+            with_runs.append(Contestant(name, native, shared, failures, outdated))
         else:
             without.append(Absent(name, FAILED, _said(failed[0]), True))
-    return tuple(found), tuple(without)
+    return tuple(with_runs), tuple(without)
 
 
 def _said(run: SweepRun) -> str:
@@ -318,10 +317,10 @@ def _outdated(run: SweepRun) -> str:
 def _metadata(folder: Path) -> Mapping[str, Any]:
     """``run.json`` of a run; empty where there is none, which `examine` says."""
     try:
-        found = json.loads((folder / RUN).read_text("utf-8"))
+        content = parse_json((folder / RUN).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _agreements(
