@@ -15,6 +15,7 @@ __all__ = [
     "pd14",  # the cortical microcircuit of Potjans & Diesmann (2014)
     "scaling",  # the microcircuit at a fraction of its size
     "schwalger2017",  # the microcircuit with neurons that fire by chance
+    "sonata",  # networks in files of the SONATA format
     "thalamus",  # pulses of its spikes
     "user_code",  # what is said of a mistake in a user's file
     "v1_isolated",  # primary visual cortex by itself

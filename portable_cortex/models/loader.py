@@ -58,6 +58,8 @@ class Model:
         A user's file.
     source : bytes or None
         Its content, which decides what is run as much as its name does.
+    digest : callable or None
+        SHA-256 of the files of a network in the SONATA format.
     """
 
     name: str
@@ -66,10 +68,13 @@ class Model:
     statements: Callable[..., Sequence[str]] | None = None
     file: str | None = None
     source: bytes | None = None
+    digest: Callable[[], str] | None = None
 
     @property
     def sha256(self) -> str | None:
-        """Of a user's file."""
+        """Of a user's file, or of all files of a network."""
+        if self.digest is not None:
+            return self.digest()
         return None if self.source is None else hashlib.sha256(self.source).hexdigest()
 
     @property
@@ -212,14 +217,15 @@ def load_model(name: str | Path) -> Model:
     Parameters
     ----------
     name : str or Path
-        One of `MODELS`, or a Python file that defines ``build(sim, ...)``.
+        One of `MODELS`, a Python file that defines ``build(sim, ...)``, or the configuration
+        (``.json``) of a network in the SONATA format.
 
     Raises
     ------
     UnknownNameError
-        For a name that is neither.
+        For a name that is none of them.
     ModelError
-        For a file that cannot be imported or has no ``build``.
+        For a file that cannot be imported or has no ``build``, or that is no such configuration.
 
     Examples
     --------
@@ -230,8 +236,18 @@ def load_model(name: str | Path) -> Model:
     if text in MODELS:
         return _model(text, importlib.import_module(MODELS[text]))
     path = Path(text)
+    if path.suffix == ".json":
+        from .sonata.building import builder  # which needs HDF5
+
+        build, configuration = builder(path, warn_model)
+        return Model(path.stem, build, file=text, digest=configuration.sha256)
     if path.suffix != ".py":
-        raise UnknownNameError("model", text, MODELS, "A model of your own is a .py file")
+        raise UnknownNameError(
+            "model",
+            text,
+            MODELS,
+            "A model of your own is a .py file, or the .json file of a network in SONATA",
+        )
     if not path.is_file():
         raise ModelError(f"there is no model file {text}")
     try:

@@ -4,7 +4,7 @@ The plain types (`Spikes`, `Signal`) need numpy only; `Recording` writes and rea
 are imported at their first use, so that whoever needs the plain types needs no HDF5.
 
 Others also use the modules ``archive`` (a run as one zip file, as jobs leave it), ``figure`` (the
-picture of a run), ``hdf5`` (files of others), ``job_error`` (why a job failed), ``sonata`` (the
+picture of a run), ``job_error`` (why a job failed), ``sonata`` (the
 file format), ``stored`` (what stays on the disk) and ``unfinished`` (a run that is not over).
 """
 

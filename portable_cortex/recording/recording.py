@@ -272,7 +272,7 @@ class Recording:
             from .archive import load_archive
 
             return load_archive(folder)
-        from .hdf5 import DAMAGE
+        from ..hdf5 import DAMAGE
         from .sonata import read_signals, read_spikes
         from .unfinished import Unfinished
 

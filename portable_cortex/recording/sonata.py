@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError
 from ..host.untrusted import printable
-from .hdf5 import DAMAGE, dataset_of, group_of, numbers_of, text_of
+from ..hdf5 import DAMAGE, dataset_of, group_of, numbers_of, text_of
 from .spikes import Signal, Spikes, by_time
 from .stored import (
     PIECE,
@@ -63,12 +63,12 @@ CHUNK = 2**16  # values that HDF5 packs together
 
 def write_spikes(path: Path, spikes: Mapping[str, Spikes]) -> None:
     """Write ``/spikes/<population>/{timestamps,node_ids}``."""
-    with _written(path) as (file, check):
+    with written(path) as (file, check):
         parent = file.create_group("spikes")
         for population in spikes:
             group = _population(parent, population)
             size = count_of(spikes, population)
-            packing = _packing(size)
+            packing = packing_of(size)
             times = group.create_dataset("timestamps", (size,), np.float64, **packing)
             neurons = group.create_dataset("node_ids", (size,), np.uint64, **packing)
             times.attrs["units"] = "ms"
@@ -82,7 +82,7 @@ def write_spikes(path: Path, spikes: Mapping[str, Spikes]) -> None:
 
 def write_part(path: Path, spikes: Mapping[str, Spikes], timestep: float) -> None:
     """Write some spikes as `write_spikes` does, but quickly: in time steps, and not packed."""
-    with _written(path) as (file, _):
+    with written(path) as (file, _):
         parent = file.create_group("spikes")
         for population, (times, neurons) in spikes.items():
             group = _population(parent, population)
@@ -100,7 +100,7 @@ def write_part(path: Path, spikes: Mapping[str, Spikes], timestep: float) -> Non
 
 
 def _population(parent: h5py.Group, label: str) -> h5py.Group:
-    group = parent.create_group(_to_name(label))
+    group = parent.create_group(to_name(label))
     group.attrs.create("sorting", SORTING["by_time"], dtype=h5py.enum_dtype(SORTING))
     return group
 
@@ -365,15 +365,15 @@ def write_signals(
     packed : bool
         False for a file that is soon read again.
     """
-    with _written(path) as (file, check):
+    with written(path) as (file, check):
         parent = file.create_group("report")
         for population, variable in signals:
-            group = parent.create_group(f"{_to_name(population)}/{_to_name(variable)}")
+            group = parent.create_group(f"{to_name(population)}/{to_name(variable)}")
             stored = stored_signal(signals, (population, variable))
             neurons, t_start, interval, units = stored.head[1:]
             shape = stored.size, neurons.size
             size = stored.size * neurons.size
-            packing = _packing(size) if packed else _checksum(size)
+            packing = packing_of(size) if packed else _checksum(size)
             if "chunks" in packing:
                 packing["chunks"] = (min(stored.size, max(1, CHUNK // neurons.size)), neurons.size)
             data = group.create_dataset("data", shape, np.float64, **packing)
@@ -494,7 +494,7 @@ def _readable(path: Path, what: str) -> Iterator[h5py.File]:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+def written(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
     """A new file, and what raises the error of the disk, if there was one."""
     with _DiskFile(path) as disk:
         with h5py.File(disk, "w") as file:
@@ -564,7 +564,7 @@ class _DiskFile(io.FileIO):
             return size or 0
 
 
-def _to_name(label: str) -> str:
+def to_name(label: str) -> str:
     """A label as the name of an HDF5 group, in which "/" and "." have a meaning."""
     return quote(label, safe=" ").replace(".", "%2E") or "%"
 
@@ -578,7 +578,7 @@ def _checksum(size: int) -> dict[str, Any]:
     return {"fletcher32": True} if size else {}
 
 
-def _packing(size: int) -> dict[str, Any]:
+def packing_of(size: int) -> dict[str, Any]:
     """Compress what is worth it."""
     if size < 1000:
         return _checksum(size)

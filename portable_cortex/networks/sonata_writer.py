@@ -1,0 +1,439 @@
+"""A network as files in the SONATA format: what NEST's own reader, BMTK and others build again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..errors import OutputError, OutputExistsError, UnsupportedError
+from ..host.clock import Clock
+from ..host.interruption import shielded
+from ..models.loader import Model, load_model
+from ..models.sonata.templates import CELLS, GENERATOR, SYNAPSE
+from ..pynn.population import times_of
+from ..pynn.watching import build_network
+from ..recording import Spikes, to_json
+from ..recording.sonata import packing_of, write_spikes, written
+from .namespace import Piece, State, namespace_of
+
+F64 = NDArray[np.float64]
+
+CONFIGURATION = "network.json"
+PARTS = ("network", "components", "inputs")  # folders beside it
+FIRST_TYPE = 100  # as other writers count
+FOREVER = 1e9  # ms: a Poisson source that fires so long does not stop
+Progress = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes
+    ----------
+    file : Path
+        The configuration, which names all other files.
+    n_neurons, n_sources, n_synapses : int
+    notes : tuple of str
+        What a reader of the files has to know.
+    """
+
+    file: Path
+    n_neurons: int
+    n_sources: int
+    n_synapses: int
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Files:
+    """Populations by what kind of nodes they are, with the types that were given out."""
+
+    folder: Path
+    names: dict[int, str]
+    types: int = FIRST_TYPE
+    differ: list[str] = field(default_factory=list)
+    rows: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+
+
+def export(
+    model: str | Path,
+    folder: str | Path,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int = 1,
+    timestep: float = 0.1,
+    duration: float = 1000.0,
+    overwrite: bool = False,
+    progress: Progress = lambda phase, detail: None,
+) -> Export:
+    """Write the network that a model builds, drawn by the core (realisation `shared`).
+
+    Parameters
+    ----------
+    model : str or Path
+        Name of a model, or a file of one.
+    folder : str or Path
+        Gets ``network.json`` and the folders ``network``, ``components`` and ``inputs``.
+    parameters : mapping, optional
+        Of the model.
+    seed : int
+    timestep, duration : float
+        ms; of the simulation that the configuration describes.
+    overwrite : bool
+        Whether to take the place of a network that the folder holds.
+    progress : callable
+        Told a phase and what it has come to.
+
+    Returns
+    -------
+    Export
+
+    Raises
+    ------
+    UnsupportedError
+        For what has no meaning in the format that all its readers agree on.
+    OutputError
+        For a folder that cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = export("pd14", folder, parameters={"scale": 0.005, "drive": "dc"})
+    ...     written.file.name, written.n_neurons
+    ('network.json', 385)
+    """
+    loaded = load_model(model)
+    chosen = dict(parameters or {})
+    loaded.check(chosen)
+    if "seed" in loaded.parameters:
+        chosen["seed"] = int(seed)
+    with _staged(Path(folder), overwrite) as staging:
+        return _written(loaded, chosen, staging, Path(folder), seed, timestep, duration, progress)
+
+
+def _written(
+    model: Model,
+    parameters: dict[str, Any],
+    staging: Path,
+    folder: Path,
+    seed: int,
+    timestep: float,
+    duration: float,
+    progress: Progress,
+) -> Export:
+    for part in PARTS:
+        (staging / part).mkdir()
+    with written(staging / "network" / "edges.h5") as (file, check):
+        state = State(file.create_group("edges"), check)
+        network = build_network(
+            model,
+            parameters,
+            namespace_of(state, timestep, seed),
+            backend_name="sonata",
+            clock=Clock(),
+            shared_seed=seed,
+            on_progress=lambda label: progress("build", label),
+        )
+        progress("write", str(folder))
+        _check_currents(state)
+        names = _names(state.populations, network.populations)
+        files = _Files(staging, names)
+        pieces = [piece for made in state.projections for piece in made.pieces]
+        _check_generators(pieces, file["edges"])
+        edge_rows = _name_edges(file["edges"], pieces, names)
+        check()
+    neurons = [p for p in state.populations if p.injectable]
+    trains = [p for p in state.populations if "spike_times" in p.parameters]
+    generators = [p for p in state.populations if "rate" in p.parameters]
+    for kind, populations, describe in (
+        ("neurons", neurons, _neuron),
+        ("sources", trains, _virtual),
+        ("generators", generators, _generator),
+    ):
+        if populations:
+            _write_nodes(files, kind, populations, describe)
+    if trains:
+        spikes = {names[id(p)]: _spikes(p) for p in trains}
+        write_spikes(staging / "inputs" / "spikes.h5", spikes)
+    if edge_rows:
+        header = ("edge_type_id", "population", "model_template")
+        _write_table(staging / "network" / "edge_types.csv", header, edge_rows)
+    else:
+        (staging / "network" / "edges.h5").unlink()
+    about = {
+        "version": __version__,
+        "model": str(model.file or model.name),
+        "parameters": {**model.parameters, **parameters},
+        "seed": seed,
+    }
+    sources = {names[id(p)] for p in trains}
+    content = _configuration(files, bool(edge_rows), sources, timestep, duration, about)
+    (staging / CONFIGURATION).write_text(to_json(content) + "\n", "utf-8")
+    return Export(
+        folder / CONFIGURATION,
+        sum(p.size for p in neurons),
+        sum(p.size for p in (*trains, *generators)),
+        sum(piece.size for piece in pieces),
+        tuple(_notes(files, bool(generators))),
+    )
+
+
+def _notes(files: _Files, has_generators: bool) -> Iterator[str]:
+    if files.differ:
+        yield (
+            f"{', '.join(files.differ)} differ from neuron to neuron: they are in "
+            "nodes/POPULATION/0/dynamics_params, which BMTK and portable-cortex read; NEST's own "
+            "reader takes parameters of types only"
+        )
+    if has_generators:
+        yield (
+            "Poisson sources are nodes of NEST's poisson_generator, each of which gives its target "
+            "a train of its own: equal in statistics, not spike for spike"
+        )
+
+
+def _check_currents(state: State) -> None:
+    kinds = sorted({type(source).__name__ for source in state.current_sources if source.cells})
+    if kinds:
+        raise UnsupportedError(
+            f"{', '.join(kinds)} cannot be written in the SONATA format: readers of point neurons "
+            "know constant currents only; give neurons an i_offset"
+        )
+
+
+def _check_generators(pieces: list[Piece], edges: h5py.Group) -> None:
+    """Raise an error for a Poisson source with several synapses: NEST's gives each another train."""
+    counts: dict[int, Any] = {}
+    for piece in pieces:
+        if "rate" not in piece.source.parameters:
+            continue
+        found = np.bincount(edges[piece.group]["source_node_id"][...], minlength=piece.source.size)
+        counts[id(piece.source)] = counts.get(id(piece.source), 0) + found
+        if counts[id(piece.source)].max() > 1:
+            raise UnsupportedError(
+                f"Poisson sources of {piece.source.label} have several synapses, which get the "
+                "same spikes: in the SONATA format NEST's poisson_generator would give each others; "
+                "make a source for each neuron, or take SpikeSourceArray"
+            )
+
+
+def _names(populations: list[Any], labelled: Mapping[str, Any]) -> dict[int, str]:
+    """What each population is called: as the model calls it, or by its own label."""
+    names = {id(p): quote(label, safe="").replace(".", "%2E") for label, p in labelled.items()}
+    used = set(names.values())
+    for number, cells in enumerate(populations):
+        if id(cells) in names:
+            continue
+        name = base = quote(str(cells.label or number), safe="").replace(".", "%2E") or str(number)
+        while name in used:
+            name = f"{base}_{number}"
+            base = name
+        names[id(cells)] = name
+        used.add(name)
+    return names
+
+
+def _name_edges(
+    edges: h5py.Group, pieces: list[Piece], names: Mapping[int, str]
+) -> list[tuple[str, ...]]:
+    """Give groups of edges their names, ends and types; rows of the table of types."""
+    rows: list[tuple[str, ...]] = []
+    for number, piece in enumerate(pieces):
+        source, target = names[id(piece.source)], names[id(piece.target)]
+        name = f"{source}_to_{target}"
+        if name in edges:
+            name = f"{name}_{number}"
+        edges.move(piece.group, name)
+        group = edges[name]
+        for end, population in (("source_node_id", source), ("target_node_id", target)):
+            group[end].attrs["node_population"] = population
+        kinds = np.full(piece.size, FIRST_TYPE + number, np.uint32)
+        group.create_dataset("edge_type_id", data=kinds, **packing_of(piece.size))
+        rows.append((str(FIRST_TYPE + number), name, SYNAPSE))
+    return rows
+
+
+def _neuron(population: Any) -> tuple[str, str, dict[str, F64]]:
+    template = CELLS[type(population.celltype).__name__]
+    defaults = population.celltype.default_initial_values
+    for name, values in population.initial.items():
+        if name != "v" and np.any(values != defaults.get(name, 0.0)):
+            raise UnsupportedError(
+                f"{population.label} begins with {name} = {values[0]:g}, which cannot be written in "
+                "the SONATA format: neurons begin with a potential, and nothing else"
+            )
+    native = template.to_nest(population.parameters)
+    return "point_neuron", f"nest:{template.model}", {**native, "V_m": population.initial["v"]}
+
+
+def _virtual(population: Any) -> tuple[str, str, dict[str, F64]]:
+    return "virtual", "NULL", {}
+
+
+def _generator(population: Any) -> tuple[str, str, dict[str, F64]]:
+    p = population.parameters
+    native = {"rate": p["rate"], "start": p["start"]}
+    if np.any(p["duration"] < FOREVER):
+        native["stop"] = p["start"] + p["duration"]
+    return "point_process", f"nest:{GENERATOR}", native
+
+
+def _write_nodes(
+    files: _Files,
+    kind: str,
+    populations: list[Any],
+    describe: Callable[[Any], tuple[str, str, dict[str, F64]]],
+) -> None:
+    """A file of nodes, with the table of their types and the parameters that these share."""
+    rows = files.rows.setdefault(kind, [])
+    with written(files.folder / "network" / f"{kind}.h5") as (file, check):
+        for population in populations:
+            name, size = files.names[id(population)], int(population.size)
+            model_type, template, native = describe(population)
+            group = file.create_group(f"nodes/{name}")
+            packing = packing_of(size)
+            for column, values in (
+                ("node_id", np.arange(size, dtype=np.uint32)),
+                ("node_type_id", np.full(size, files.types, np.uint32)),
+                ("node_group_id", np.zeros(size, np.uint32)),
+                ("node_group_index", np.arange(size, dtype=np.uint32)),
+            ):
+                group.create_dataset(column, data=values, **packing)
+            own = group.create_group("0")
+            shared = {}
+            for parameter, values in native.items():
+                if np.all(values == values[0]):
+                    shared[parameter] = float(values[0])
+                else:
+                    own.create_dataset(f"dynamics_params/{parameter}", data=values, **packing)
+                    files.differ.append(f"{parameter} of {population.label}")
+            parameters = "NULL"
+            if model_type != "virtual":
+                parameters = f"{files.types}_{re.sub(r'[^A-Za-z0-9]+', '_', name)[:40]}.json"
+                path = files.folder / "components" / parameters
+                path.write_text(json.dumps(shared, indent=1) + "\n")
+            rows.append((str(files.types), name, model_type, template, parameters))
+            files.types += 1
+            check()
+    header = ("node_type_id", "population", "model_type", "model_template", "dynamics_params")
+    _write_table(files.folder / "network" / f"{kind}_types.csv", header, rows)
+
+
+def _spikes(population: Any) -> Spikes:
+    times = [times_of(train) for train in population.parameters["spike_times"]]
+    neurons = np.repeat(np.arange(len(times)), [t.size for t in times])
+    joined = np.concatenate([*times, np.empty(0)])
+    order = np.argsort(joined, kind="stable")
+    return Spikes(joined[order], neurons[order])
+
+
+def _write_table(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    path.write_text("".join(f"{' '.join(row)}\n" for row in (header, *rows)), "ascii")
+
+
+def _configuration(
+    files: _Files,
+    has_edges: bool,
+    sources: set[str],
+    timestep: float,
+    duration: float,
+    about: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One file for the circuit and the simulation, as SONATA has them."""
+    base = "$BASE_DIR"
+    nodes = [
+        {
+            "nodes_file": f"{base}/network/{kind}.h5",
+            "node_types_file": f"{base}/network/{kind}_types.csv",
+        }
+        for kind in files.rows
+    ]
+    edges = {
+        "edges_file": f"{base}/network/edges.h5",
+        "edge_types_file": f"{base}/network/edge_types.csv",
+    }
+    return {
+        "manifest": {base: "."},
+        "target_simulator": "NEST",
+        "target_simulator_version": ">=3",
+        "run": {"tstop": duration, "dt": timestep},
+        "components": {
+            "point_neuron_models_dir": f"{base}/components",
+            "synaptic_models_dir": f"{base}/components",
+        },
+        "networks": {"nodes": nodes, "edges": [edges] if has_edges else []},
+        "inputs": {
+            f"spikes_{number}": {
+                "input_type": "spikes",
+                "module": "sonata",
+                "input_file": f"{base}/inputs/spikes.h5",
+                "node_set": name,
+            }
+            for number, name in enumerate(sorted(sources))
+        },
+        "output": {
+            "output_dir": f"{base}/output",
+            "log_file": "log.txt",
+            "spikes_file": "spikes.h5",
+            "spikes_sort_order": "time",
+        },
+        "portable_cortex": dict(about),
+    }
+
+
+@contextmanager
+def _staged(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder whose contents become those of `folder` at the end, or nothing does."""
+    if (folder / CONFIGURATION).exists() and not overwrite:
+        raise OutputExistsError(
+            f"{folder} already holds a network, which was kept: choose another folder or ask to "
+            "overwrite it (--overwrite)"
+        )
+    staging, new = None, [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+            for part in PARTS:
+                if (folder / part).exists() and not (folder / CONFIGURATION).exists():
+                    raise OutputError(
+                        f"{folder} has a {part} that is of no network: choose another folder"
+                    )
+        except (OSError, ValueError) as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"{folder} cannot be used for the network: {error}") from error
+        try:
+            yield staging
+            with shielded():
+                (folder / CONFIGURATION).unlink(missing_ok=True)  # it goes first and comes last
+                for part in PARTS:
+                    shutil.rmtree(folder / part, ignore_errors=True)
+                    (staging / part).replace(folder / part)
+                (staging / CONFIGURATION).replace(folder / CONFIGURATION)
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"{folder} could not be written: {error}") from error
+    finally:
+        with shielded():
+            if staging is not None:
+                shutil.rmtree(staging, ignore_errors=True)
+            for path in new:  # that were made for nothing
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
