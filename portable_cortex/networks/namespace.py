@@ -167,7 +167,8 @@ class _Projection(projection.Projection):
             del state.edges[piece.group]
         self._size = int(edges.sources.size)
         self._least = float(edges.delays.min()) if self._size else None
-        pieces, first_pre = [], 0
+        pieces: list[Piece] = []
+        first_pre = 0
         parts = members(self.pre), members(self.post)
         whole = len(parts[0]) == len(parts[1]) == 1
         for source, pre in parts[0]:

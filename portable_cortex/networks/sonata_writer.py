@@ -22,7 +22,7 @@ from ..errors import OutputError, OutputExistsError, UnsupportedError
 from ..host.clock import Clock
 from ..host.interruption import shielded
 from ..models.loader import Model, load_model
-from ..models.sonata.templates import CELLS, GENERATOR, SYNAPSE
+from ..models.sonata.templates import CELLS, GENERATOR, LABEL, SYNAPSE
 from ..pynn.population import times_of
 from ..pynn.watching import build_network
 from ..recording import Spikes, to_json
@@ -35,6 +35,7 @@ CONFIGURATION = "network.json"
 PARTS = ("network", "components", "inputs")  # folders beside it
 FIRST_TYPE = 100  # as other writers count
 FOREVER = 1e9  # ms: a Poisson source that fires so long does not stop
+MOST_TYPES = 1000  # of the nodes of a population
 Progress = Callable[[str, str], None]
 
 
@@ -64,6 +65,7 @@ class _Files:
 
     folder: Path
     names: dict[int, str]
+    labels: dict[int, str]
     types: int = FIRST_TYPE
     differ: list[str] = field(default_factory=list)
     rows: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
@@ -151,8 +153,9 @@ def _written(
         )
         progress("write", str(folder))
         _check_currents(state)
-        names = _names(state.populations, network.populations)
-        files = _Files(staging, names)
+        labels = _labels(state.populations, network.populations)
+        names = _names(state.populations, labels)
+        files = _Files(staging, names, labels)
         pieces = [piece for made in state.projections for piece in made.pieces]
         _check_generators(pieces, file["edges"])
         edge_rows = _name_edges(file["edges"], pieces, names)
@@ -171,8 +174,10 @@ def _written(
         spikes = {names[id(p)]: _spikes(p) for p in trains}
         write_spikes(staging / "inputs" / "spikes.h5", spikes)
     if edge_rows:
-        header = ("edge_type_id", "population", "model_template")
+        header = ("edge_type_id", "population", "model_template", "dynamics_params")
         _write_table(staging / "network" / "edge_types.csv", header, edge_rows)
+        # BMTK asks for parameters beside weights and delays, of which there are none
+        (staging / "components" / f"{SYNAPSE}.json").write_text("{}\n")
     else:
         (staging / "network" / "edges.h5").unlink()
     about = {
@@ -197,8 +202,9 @@ def _notes(files: _Files, has_generators: bool) -> Iterator[str]:
     if files.differ:
         yield (
             f"{', '.join(files.differ)} differ from neuron to neuron: they are in "
-            "nodes/POPULATION/0/dynamics_params, which BMTK and portable-cortex read; NEST's own "
-            "reader takes parameters of types only"
+            "nodes/POPULATION/0/dynamics_params, as the format says, for there are too many for "
+            "types of nodes; portable-cortex reads them, NEST's own reader and BMTK do not: set "
+            "them there after the nodes are made"
         )
     if has_generators:
         yield (
@@ -232,20 +238,22 @@ def _check_generators(pieces: list[Piece], edges: h5py.Group) -> None:
             )
 
 
-def _names(populations: list[Any], labelled: Mapping[str, Any]) -> dict[int, str]:
-    """What each population is called: as the model calls it, or by its own label."""
-    names = {id(p): quote(label, safe="").replace(".", "%2E") for label, p in labelled.items()}
-    used = set(names.values())
+def _names(populations: list[Any], labels: Mapping[int, str]) -> dict[int, str]:
+    """What the nodes of each population are called: letters that every reader takes."""
+    names: dict[int, str] = {}
     for number, cells in enumerate(populations):
-        if id(cells) in names:
-            continue
-        name = base = quote(str(cells.label or number), safe="").replace(".", "%2E") or str(number)
-        while name in used:
+        name = base = re.sub(r"[^A-Za-z0-9_]", "_", labels[id(cells)]) or "_"
+        while name in names.values():
             name = f"{base}_{number}"
             base = name
         names[id(cells)] = name
-        used.add(name)
     return names
+
+
+def _labels(populations: list[Any], labelled: Mapping[str, Any]) -> dict[int, str]:
+    """What each population is called: as the model calls it, or by its own label."""
+    named = {id(cells): label for label, cells in labelled.items()}
+    return {id(cells): named.get(id(cells), str(cells.label)) for cells in populations}
 
 
 def _name_edges(
@@ -264,7 +272,7 @@ def _name_edges(
             group[end].attrs["node_population"] = population
         kinds = np.full(piece.size, FIRST_TYPE + number, np.uint32)
         group.create_dataset("edge_type_id", data=kinds, **packing_of(piece.size))
-        rows.append((str(FIRST_TYPE + number), name, SYNAPSE))
+        rows.append((str(FIRST_TYPE + number), name, SYNAPSE, f"{SYNAPSE}.json"))
     return rows
 
 
@@ -282,7 +290,7 @@ def _neuron(population: Any) -> tuple[str, str, dict[str, F64]]:
 
 
 def _virtual(population: Any) -> tuple[str, str, dict[str, F64]]:
-    return "virtual", "NULL", {}
+    return "virtual", "", {}
 
 
 def _generator(population: Any) -> tuple[str, str, dict[str, F64]]:
@@ -301,37 +309,59 @@ def _write_nodes(
 ) -> None:
     """A file of nodes, with the table of their types and the parameters that these share."""
     rows = files.rows.setdefault(kind, [])
+    header = ["node_type_id", "population", "model_type", LABEL]
     with written(files.folder / "network" / f"{kind}.h5") as (file, check):
         for population in populations:
             name, size = files.names[id(population)], int(population.size)
+            label = files.labels[id(population)]
             model_type, template, native = describe(population)
+            shared, own, which = _types(native, size)
+            for parameter in own:
+                files.differ.append(f"{parameter} of {label}")
             group = file.create_group(f"nodes/{name}")
             packing = packing_of(size)
             for column, values in (
-                ("node_id", np.arange(size, dtype=np.uint32)),
-                ("node_type_id", np.full(size, files.types, np.uint32)),
-                ("node_group_id", np.zeros(size, np.uint32)),
-                ("node_group_index", np.arange(size, dtype=np.uint32)),
+                ("node_id", np.arange(size)),
+                ("node_type_id", files.types + which),
+                ("node_group_id", np.zeros(size)),
+                ("node_group_index", np.arange(size)),
             ):
-                group.create_dataset(column, data=values, **packing)
-            own = group.create_group("0")
-            shared = {}
-            for parameter, values in native.items():
-                if np.all(values == values[0]):
-                    shared[parameter] = float(values[0])
-                else:
-                    own.create_dataset(f"dynamics_params/{parameter}", data=values, **packing)
-                    files.differ.append(f"{parameter} of {population.label}")
-            parameters = "NULL"
-            if model_type != "virtual":
-                parameters = f"{files.types}_{re.sub(r'[^A-Za-z0-9]+', '_', name)[:40]}.json"
-                path = files.folder / "components" / parameters
-                path.write_text(json.dumps(shared, indent=1) + "\n")
-            rows.append((str(files.types), name, model_type, template, parameters))
-            files.types += 1
+                group.create_dataset(column, data=values.astype(np.uint32), **packing)
+            attributes = group.create_group("0")
+            for parameter, values in own.items():
+                attributes.create_dataset(f"dynamics_params/{parameter}", data=values, **packing)
+            for of_type in shared:
+                row = [str(files.types), name, model_type, quote(label, safe="") or "%"]
+                if template:
+                    parameters = f"{files.types}_{name[:40]}.json"
+                    path = files.folder / "components" / parameters
+                    path.write_text(json.dumps(of_type, indent=1) + "\n")
+                    row += [template, parameters]
+                    header[4:] = ["model_template", "dynamics_params"]
+                rows.append(tuple(row))
+                files.types += 1
             check()
-    header = ("node_type_id", "population", "model_type", "model_template", "dynamics_params")
-    _write_table(files.folder / "network" / f"{kind}_types.csv", header, rows)
+    _write_table(files.folder / "network" / f"{kind}_types.csv", tuple(header), rows)
+
+
+def _types(
+    native: Mapping[str, F64], size: int
+) -> tuple[list[dict[str, float]], dict[str, F64], NDArray[np.int64]]:
+    """Parameters of each type of nodes, those that nodes have of their own, and types of nodes.
+
+    Where nodes differ, each set of values is a type, as far as there are not too many: readers take
+    parameters of types, and few take those of nodes.
+    """
+    common = {name: float(v[0]) for name, v in native.items() if np.all(v == v[0])}
+    differ = {name: values for name, values in native.items() if name not in common}
+    nothing = np.zeros(size, np.int64)
+    if not differ:
+        return [common], {}, nothing
+    table, which = np.unique(np.column_stack([*differ.values()]), axis=0, return_inverse=True)
+    if len(table) > MOST_TYPES:
+        return [common], differ, nothing
+    sets = [{**common, **dict(zip(differ, row, strict=True))} for row in table.tolist()]
+    return sets, {}, np.asarray(which, np.int64).ravel()
 
 
 def _spikes(population: Any) -> Spikes:

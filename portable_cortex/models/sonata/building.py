@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +51,7 @@ class _Part:
     """Nodes of one model: a population of PyNN's, or Poisson sources that are made by need."""
 
     nodes: I64
+    label: str
     population: Any = None
     generator: Mapping[str, F64] = field(default_factory=dict)
     model: str = ""
@@ -102,13 +102,14 @@ def _part(
     neurons: dict[str, Any],
     warn: Warn,
 ) -> _Part:
-    label = unquote(nodes.name)
+    label = nodes.label
     if kind.model == GENERATOR:
-        return _Part(kind.nodes, generator=_generator(kind, nodes), model=kind.model)
+        return _Part(kind.nodes, label, generator=_generator(kind, nodes), model=kind.model)
     if len(nodes.kinds) > 1:
         label = f"{label} {kind.model or kind.model_type}"
     if kind.model_type == "virtual":
-        return _Part(kind.nodes, _source(kind, nodes, configuration, sim, label, warn))
+        source = _source(kind, nodes, configuration, sim, label, warn)
+        return _Part(kind.nodes, label, source)
     template = TEMPLATES.get(kind.model)
     if template is None:
         raise ModelError(
@@ -122,7 +123,7 @@ def _part(
     population = sim.Population(size, cell, label=label)
     population.initialize(v=_plain(initial))
     neurons[label] = population
-    return _Part(kind.nodes, population, model=kind.model)
+    return _Part(kind.nodes, label, population, model=kind.model)
 
 
 def _plain(values: F64) -> Any:
@@ -218,13 +219,14 @@ def _project(
     edges: Edges, pre: _Part, post: _Part, own: tuple[I64, I64, F64, F64], receptor: str, sim: Any
 ) -> None:
     sources, targets, weights, delays = own
-    label = f"{unquote(edges.source)}→{unquote(edges.target)}"
+    label = f"{pre.label}→{post.label}"
     population, connector = pre.population, None
     if pre.generator:
         # a generator of NEST's gives each synapse a train of its own
         order = np.argsort(targets, kind="stable")
-        sources, targets, weights, delays = (column[order] for column in own)
-        population = _trains(pre, sources, unquote(edges.source), sim)
+        sources, targets = sources[order], targets[order]
+        weights, delays = weights[order], delays[order]
+        population = _trains(pre, sources, pre.label, sim)
         sources = np.arange(sources.size)
         if np.array_equal(targets, np.arange(post.population.size)) and _is_one(weights, delays):
             connector = sim.OneToOneConnector()

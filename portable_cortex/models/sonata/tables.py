@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from ...errors import ModelError
 from ...hdf5 import DAMAGE, dataset_of, group_of, numbers_of, text_of
 from ...host.untrusted import printable
 from .configuration import LARGEST, Configuration, Tables, read_json
-from .templates import SYNAPSE, SYNAPSE_DELAY, TEMPLATES
+from .templates import LABEL, SYNAPSE, SYNAPSE_DELAY, TEMPLATES
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -67,13 +68,15 @@ class Nodes:
 
     Attributes
     ----------
-    name : str
+    name, label : str
+        The label is the name unless the table of types has a better one.
     size : int
     file : Path
     kinds : tuple of Kind
     """
 
     name: str
+    label: str
     size: int
     file: Path
     kinds: tuple[Kind, ...]
@@ -87,6 +90,7 @@ class Edges:
     ----------
     name, source, target : str
     file, types : Path
+    configuration : Configuration
     """
 
     name: str
@@ -121,17 +125,13 @@ class Edges:
                 raise ValueError(f"the columns of {group.name} have different lengths")
             shared = self._of_types(kinds)
             columns = _edge_columns(group, sources.size)
-        values = {}
-        for name, default in (("syn_weight", None), ("delay", SYNAPSE_DELAY)):
-            column = columns.get(name, shared[name])
-            missing = np.isnan(column)
-            if missing.any() and default is None:
-                raise ModelError(
-                    f"{self.file}: edges of {printable(self.name)} have no {name}, neither of "
-                    f"their own nor in {self.types}"
-                )
-            values[name] = np.where(missing, default, column) if missing.any() else column
-        return sources, targets, values["syn_weight"], values["delay"]
+        weights, delays = (_filled(columns.get(n), shared[n]) for n in ("syn_weight", "delay"))
+        if np.isnan(weights).any():
+            raise ModelError(
+                f"{self.file}: edges of {printable(self.name)} have no syn_weight, neither of their "
+                f"own nor in {self.types}"
+            )
+        return sources, targets, weights, np.where(np.isnan(delays), SYNAPSE_DELAY, delays)
 
     def _of_types(self, kinds: I64) -> dict[str, F64]:
         """What edges have from their types, not-a-number where there is nothing."""
@@ -206,7 +206,8 @@ def read_edges(tables: Tables, configuration: Configuration) -> list[Edges]:
                 if population is None:
                     raise ValueError(f"{group.name}/{column} has no attribute node_population")
                 ends.append(population)
-            found.append(Edges(name, *ends, tables.data, tables.types, configuration))
+            source, target = ends
+            found.append(Edges(name, source, target, tables.data, tables.types, configuration))
     return found
 
 
@@ -323,7 +324,9 @@ def _nodes(
                 base = np.broadcast_to(parameters.get(column, _default(model, column)), nodes.size)
                 parameters[column] = np.where(np.isnan(values[nodes]), base, values[nodes])
         kinds.append(Kind(model_type, model, nodes, parameters))
-    return Nodes(name, size, tables.data, tuple(kinds))
+    labels = {rows[k].get(LABEL, "") for k in np.unique(types).tolist()}
+    label = unquote(labels.pop()) if len(labels) == 1 else ""
+    return Nodes(name, label or name, size, tables.data, tuple(kinds))
 
 
 def _model(row: Row, where: str) -> tuple[str, str]:
@@ -427,6 +430,11 @@ def _groups(group: h5py.Group, kind: str, size: int) -> Iterator[tuple[str, I64,
         members = np.flatnonzero(which == int(number))
         if members.size:
             yield number, members, index[members], group_of(group, number)
+
+
+def _filled(own: F64 | None, shared: F64) -> F64:
+    """Values of edges, and those of their types where edges have none."""
+    return shared if own is None else np.where(np.isnan(own), shared, own)
 
 
 def _whole(group: h5py.Group, name: str) -> I64:

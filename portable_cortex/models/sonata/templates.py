@@ -195,4 +195,7 @@ CELLS: Mapping[str, Template] = {template.cell: template for template in TEMPLAT
 
 GENERATOR = "poisson_generator"
 SYNAPSE = "static_synapse"
+LABEL = "label"
+"""A column of our own in the table of node types: PyNN's label, percent-encoded."""
+
 SYNAPSE_DELAY = 1.0  # ms: NEST's, where none is stated
