@@ -15,7 +15,7 @@ from .errors import OutputError, PortableCortexError, UnsupportedError
 from .experiment import Experiment, check_here
 from .host import parallel, provenance
 from .host.untrusted import printable
-from .models.loader import MODELS
+from .models.loader import MODELS, load_model
 from .recording import MODEL, RUN, UNFINISHED, Recording, Spikes
 from .recording.unfinished import Journal, Unfinished
 from .registry import load_backend
@@ -149,6 +149,9 @@ def _resolved(metadata: Mapping[str, Any], folder: Path) -> Resolved:
 def _model(name: str | Path, sha256: Any, folder: Path) -> str | Path:
     """A model by name; or a file with this content: the user's, else its copy."""
     if str(name) in MODELS:
+        return name
+    is_network = Path(name).suffix == ".json" and Path(name).is_file()
+    if is_network and load_model(name).sha256 == sha256:  # its files are not copied
         return name
     for path in (Path(name), folder / MODEL, folder / UNFINISHED / MODEL):
         try:

@@ -193,6 +193,10 @@ def make_script(experiment: Experiment) -> Script:
     options = load_machine(experiment.machine).options_for(backend, experiment.options)
     path = Path(str(experiment.model))
     built_in = str(experiment.model) in MODELS
+    if not built_in and path.suffix != ".py":
+        raise UnsupportedError(
+            f"a submitted job carries a model in Python, and no files of a network: {path}"
+        )
     source = b"" if built_in else _source(path)
     named = experiment if built_in else replace(experiment, model=path.name)
     archive = f"portable-cortex-{uuid.uuid4().hex}"

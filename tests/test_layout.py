@@ -21,15 +21,15 @@ from portable_cortex.portal import make_script
 CORE = "portable_cortex"
 BESIDE = tuple(f"{CORE}.{name}" for name in ("backends", "portal", "validation"))
 DATA = f"{CORE}.hardware_configs"  # beside the core in the checkout, within it in the wheel
-ROOMS = ("cli", "host", "models", "power", "pynn", "recording", "sweep", "theory")
+ROOMS = ("cli", "host", "models", "networks", "power", "pynn", "recording", "sweep", "theory")
 LAYERS = (
-    {"errors", "host", "_lazy", "_moved"},
+    {"errors", "hdf5", "host", "_lazy", "_moved"},
     {"models", "neurons"},
     {"recording", "power"},
     {"backend", "machine", "options", "registry", "support"},
     {"pynn"},
     {"experiment", "_run", "theory"},
-    {"calibration"},
+    {"calibration", "networks"},
     {"matching"},
     {"rerun", "sweep", "cli", "testing"},
     {"__init__", "__main__"},

@@ -47,6 +47,7 @@ from . import writing
 from .calibration_commands import calibrate
 from .compare_commands import compare
 from .entry import TRACEBACK, status_of
+from .export_commands import export
 from .impact_commands import impact
 from .neuron_commands import neurons
 from .options import (
@@ -515,6 +516,7 @@ app.command()(calibrate)
 app.command()(impact)
 app.command()(task)
 app.command()(compare)
+app.command()(export)
 
 
 @app.command()
@@ -684,7 +686,10 @@ def models() -> None:
         parameters = "\n".join(f"{k} = {v!r}" for k, v in model.parameters.items())
         table.add_row(name, escape(about), escape(parameters))
     out.print(table)
-    out.print("A model of your own is a Python file with build(sim, ...): --model path/to/mine.py")
+    out.print(
+        "A model of your own is a Python file with build(sim, ...): --model path/to/mine.py\n"
+        "A network in the SONATA format is its configuration: --model path/to/network.json"
+    )
 
 
 @app.command()

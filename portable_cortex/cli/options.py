@@ -20,7 +20,11 @@ OPTION_HELP = "Option of the backend, NAME=VALUE"
 
 ModelName = Annotated[
     str,
-    typer.Option("--model", help=f"{', '.join(MODELS)}, or a Python file with build(sim, ...)."),
+    typer.Option(
+        "--model",
+        help=f"{', '.join(MODELS)}, a Python file with build(sim, ...), or the .json file of a "
+        "network in the SONATA format.",
+    ),
 ]
 MachineName = Annotated[
     str,

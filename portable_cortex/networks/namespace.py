@@ -246,4 +246,3 @@ def _places(cells: I64, size: int) -> I64:
     found = np.full(size, -1)
     found[cells] = np.arange(cells.size)
     return found
-

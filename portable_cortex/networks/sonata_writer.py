@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import OutputError, OutputExistsError, UnsupportedError
+from ..experiment import Experiment
 from ..host.clock import Clock
 from ..host.interruption import shielded
 from ..models.loader import Model, load_model
@@ -119,8 +120,9 @@ def export(
     ...     written.file.name, written.n_neurons
     ('network.json', 385)
     """
-    loaded = load_model(model)
     chosen = dict(parameters or {})
+    Experiment(model, chosen, seed=seed, timestep=timestep, duration=duration, warmup=0.0)
+    loaded = load_model(model)
     loaded.check(chosen)
     if "seed" in loaded.parameters:
         chosen["seed"] = int(seed)
@@ -223,7 +225,7 @@ def _check_currents(state: State) -> None:
 
 
 def _check_generators(pieces: list[Piece], edges: h5py.Group) -> None:
-    """Raise an error for a Poisson source with several synapses: NEST's gives each another train."""
+    """Raise an error for a Poisson source with several synapses: NEST gives each its own train."""
     counts: dict[int, Any] = {}
     for piece in pieces:
         if "rate" not in piece.source.parameters:
@@ -233,8 +235,8 @@ def _check_generators(pieces: list[Piece], edges: h5py.Group) -> None:
         if counts[id(piece.source)].max() > 1:
             raise UnsupportedError(
                 f"Poisson sources of {piece.source.label} have several synapses, which get the "
-                "same spikes: in the SONATA format NEST's poisson_generator would give each others; "
-                "make a source for each neuron, or take SpikeSourceArray"
+                "same spikes: NEST's poisson_generator, which they would be in the SONATA format, "
+                "gives each its own; make a source for each neuron, or take SpikeSourceArray"
             )
 
 
@@ -282,8 +284,8 @@ def _neuron(population: Any) -> tuple[str, str, dict[str, F64]]:
     for name, values in population.initial.items():
         if name != "v" and np.any(values != defaults.get(name, 0.0)):
             raise UnsupportedError(
-                f"{population.label} begins with {name} = {values[0]:g}, which cannot be written in "
-                "the SONATA format: neurons begin with a potential, and nothing else"
+                f"{population.label} begins with {name} = {values[0]:g}, which cannot be written "
+                "in the SONATA format: neurons begin with a potential, and nothing else"
             )
     native = template.to_nest(population.parameters)
     return "point_neuron", f"nest:{template.model}", {**native, "V_m": population.initial["v"]}

@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutputError
-from ..host.untrusted import printable
 from ..hdf5 import DAMAGE, dataset_of, group_of, numbers_of, text_of
+from ..host.untrusted import printable
 from .spikes import Signal, Spikes, by_time
 from .stored import (
     PIECE,

@@ -16,9 +16,9 @@ import numpy as np
 
 from portable_cortex import Recording, Spikes
 from portable_cortex.errors import OutputError, PortableCortexError
+from portable_cortex.hdf5 import DAMAGE
 from portable_cortex.host.untrusted import parse_toml, printable
 from portable_cortex.models.loader import MODELS, load_model
-from portable_cortex.hdf5 import DAMAGE
 
 from . import neo_block, nest_text
 from .nest_text import Recorded, read_spikes

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording, Spikes
 from portable_cortex.errors import OutputError
+from portable_cortex.hdf5 import DAMAGE
 from portable_cortex.host.untrusted import parse_json, printable
 from portable_cortex.models.parameters import PD14
-from portable_cortex.hdf5 import DAMAGE
 
 from .nest_text import Recorded, read_spikes
 

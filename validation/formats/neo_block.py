@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording, Spikes
 from portable_cortex.errors import OutputError
+from portable_cortex.hdf5 import DAMAGE, group_of, numbers_of, text_of
 from portable_cortex.host.untrusted import printable
 from portable_cortex.recording import by_time
-from portable_cortex.hdf5 import DAMAGE, group_of, numbers_of, text_of
 from portable_cortex.recording.sonata import EXACT, to_milliseconds
 
 from .inert_pickle import Inert, array_of, load_inert, milliseconds_of

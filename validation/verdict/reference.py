@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.errors import OutputError, UnknownNameError
+from portable_cortex.hdf5 import DAMAGE, group_of, numbers_of, text_of
 from portable_cortex.host.output import whole
 from portable_cortex.host.untrusted import parse_json, printable
 from portable_cortex.models.loader import MODELS, load_model
 from portable_cortex.recording import model_of, to_json
-from portable_cortex.hdf5 import DAMAGE, group_of, numbers_of, text_of
 
 from ..activity import Activity, ks, sketch
 

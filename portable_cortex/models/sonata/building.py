@@ -159,18 +159,25 @@ def _source(
     trains = read_trains(path, nodes.name, nodes.size)
     step, moved, found = float(sim.get_time_step()), 0, []
     for node in kind.nodes.tolist():
-        steps = trains[node] / step
-        later = np.ceil(steps - 1e-6)  # as NEST has them
-        moved += int(np.sum(np.abs(steps - later) > 1e-6))
-        found.append(Sequence(np.round(later * step, 9)))
+        steps = _steps(trains[node], step)
+        moved += int(np.sum(np.abs(trains[node] / step - steps) > 1e-6))
+        found.append(Sequence(np.round(steps * step, 9)))
     if moved:
         warn(
             f"{path}: {moved} spikes of {label} lie between the steps of {step:g} ms: each comes "
-            "at the next step"
+            "at the next step, as in NEST"
         )
-    return sim.Population(
-        kind.nodes.size, sim.SpikeSourceArray(spike_times=found), label=label
-    )
+    return sim.Population(kind.nodes.size, sim.SpikeSourceArray(spike_times=found), label=label)
+
+
+def _steps(times: F64, step: float) -> F64:
+    """The steps at which NEST has spikes that lie between them: at the next one.
+
+    It counts time in thousandths of a millisecond first, to the nearest.
+    """
+    nearest = np.floor(times * 1e3 + 0.5) / 1e3 / step
+    on_grid = np.abs(nearest - np.rint(nearest)) < 1e-6
+    return np.where(on_grid, np.rint(nearest), np.ceil(times / step))
 
 
 def _connect(
@@ -247,7 +254,5 @@ def _trains(part: _Part, sources: I64, label: str, sim: Any) -> Any:
     """A Poisson source for each of these generators."""
     rate, start, stop = (part.generator[name][sources] for name in GENERATOR_DEFAULTS)
     duration = np.where(np.isfinite(stop), stop - start, FOREVER)
-    cell = sim.SpikeSourcePoisson(
-        rate=_plain(rate), start=_plain(start), duration=_plain(duration)
-    )
+    cell = sim.SpikeSourcePoisson(rate=_plain(rate), start=_plain(start), duration=_plain(duration))
     return sim.Population(sources.size, cell, label=label)

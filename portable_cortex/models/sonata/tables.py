@@ -41,6 +41,11 @@ EDGE_COLUMNS = (
 )  # fmt: skip
 """The same, of columns of the edges themselves."""
 
+NSYNS = (
+    ", which readers take differently, as a factor of the weight (BMTK) or as nothing (NEST): "
+    "write an edge for each synapse, or the product as its syn_weight"
+)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -113,7 +118,7 @@ class Edges:
             ends = []
             for name, size in (("source_node_id", n_sources), ("target_node_id", n_targets)):
                 ids = _whole(group, name)
-                if ids.size and not (0 <= ids.min() and ids.max() < size):
+                if ids.size and not (ids.min() >= 0 and ids.max() < size):
                     raise ValueError(
                         f"{group.name}/{name} has ids from {ids.min()} to {ids.max()}: the "
                         f"population has {size} nodes"
@@ -128,8 +133,8 @@ class Edges:
         weights, delays = (_filled(columns.get(n), shared[n]) for n in ("syn_weight", "delay"))
         if np.isnan(weights).any():
             raise ModelError(
-                f"{self.file}: edges of {printable(self.name)} have no syn_weight, neither of their "
-                f"own nor in {self.types}"
+                f"{self.file}: edges of {printable(self.name)} have no syn_weight, neither of "
+                f"their own nor in {self.types}"
             )
         return sources, targets, weights, np.where(np.isnan(delays), SYNAPSE_DELAY, delays)
 
@@ -137,7 +142,10 @@ class Edges:
         """What edges have from their types, not-a-number where there is nothing."""
         rows = read_types(self.types, "edge_type_id", self.name)
         present, which = np.unique(kinds, return_inverse=True)
-        shared = {"syn_weight": np.full(present.size, np.nan), "delay": np.full(present.size, np.nan)}
+        shared = {
+            "syn_weight": np.full(present.size, np.nan),
+            "delay": np.full(present.size, np.nan),
+        }
         for place, kind in enumerate(present.tolist()):
             if kind not in rows:
                 raise ModelError(f"{self.types} has no edge_type_id {kind}, which {self.file} has")
@@ -167,10 +175,7 @@ class Edges:
             if name in row and (name, row[name]) != ("receptor_type", "0"):
                 raise ModelError(f"{where}: {name} changes what edges are, and is not understood")
         if "nsyns" in row and _number(row["nsyns"], f"{where}: nsyns") != 1:
-            raise ModelError(
-                f"{where}: nsyns is {row['nsyns']}, which readers of SONATA take differently (as a "
-                "factor of the weight, or as nothing): write each synapse as an edge"
-            )
+            raise ModelError(f"{where}: nsyns is {row['nsyns']}{NSYNS}")
 
 
 def read_nodes(tables: Tables, configuration: Configuration) -> Iterator[Nodes]:
@@ -231,9 +236,10 @@ def read_trains(path: Path, population: str, size: int) -> list[F64]:
         ids = _whole(group, "node_ids" if "node_ids" in group else "gids")
     if times.size != ids.size or not np.isfinite(times).all() or np.any(times < 0):
         raise ModelError(f"{path}: spikes must be pairs of a node and a time from 0")
-    if ids.size and not (0 <= ids.min() and ids.max() < size):
+    if ids.size and not (ids.min() >= 0 and ids.max() < size):
         raise ModelError(
-            f"{path}: spikes of nodes {ids.min()} to {ids.max()}: {printable(population)} has {size}"
+            f"{path}: spikes of nodes {ids.min()} to {ids.max()}, and {printable(population)} has "
+            f"{size} nodes"
         )
     order = np.lexsort((times, ids))
     ends = np.bincount(ids, minlength=size).cumsum()[:-1]
@@ -401,9 +407,11 @@ def _edge_columns(group: h5py.Group, size: int) -> dict[str, F64]:
     for number, edges, index, columns in _groups(group, "edge", size):
         for name in columns:
             if name in EDGE_COLUMNS:
-                raise ValueError(f"{columns.name}/{name} changes what edges are: not understood")
+                raise ValueError(
+                    f"{columns.name}/{name} changes what edges are, and is not understood"
+                )
             if name == "nsyns" and np.any(numbers_of(columns, name) != 1):
-                raise ValueError(f"{columns.name}/nsyns: expected an edge for each synapse")
+                raise ModelError(f"{group.file.filename}: {columns.name}/nsyns is not 1{NSYNS}")
             if name not in ("syn_weight", "delay"):
                 continue
             values = numbers_of(columns, name).astype(float)
