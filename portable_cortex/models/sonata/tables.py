@@ -188,7 +188,7 @@ def read_nodes(tables: Tables, configuration: Configuration) -> Iterator[Nodes]:
     """
     with opened(tables.data) as file:
         parent = group_of(file, "nodes")
-        for name in parent:
+        for name in _in_order(parent, "node_type_id"):
             rows = read_types(tables.types, "node_type_id", name)
             yield _nodes(group_of(parent, name), name, tables, rows, configuration)
 
@@ -203,7 +203,7 @@ def read_edges(tables: Tables, configuration: Configuration) -> list[Edges]:
     found = []
     with opened(tables.data) as file:
         parent = group_of(file, "edges")
-        for name in parent:
+        for name in _in_order(parent, "edge_type_id"):
             group = group_of(parent, name)
             ends = []
             for column in ("source_node_id", "target_node_id"):
@@ -295,6 +295,16 @@ def opened(path: Path) -> Iterator[h5py.File]:
     except DAMAGE as error:
         why = "it is too large for the memory" if isinstance(error, MemoryError) else str(error)
         raise ModelError(f"{path} cannot be read: {printable(why)}") from error
+
+
+def _in_order(parent: h5py.Group, column: str) -> list[str]:
+    """Populations in the order of their first types, which is that in which they were written."""
+
+    def first(name: str) -> tuple[int, str]:
+        types = dataset_of(group_of(parent, name), column)
+        return (int(types[0]) if types.size else 0), name
+
+    return sorted(parent, key=first)
 
 
 def _nodes(
