@@ -141,6 +141,25 @@ def test_poisson_sources_are_generators(tmp_path):
     assert rates[0] == pytest.approx(rates[1], rel=0.1)
 
 
+def test_models_in_nestml_go_with_the_network(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(
+        "import numpy as np\n"
+        "def build(sim):\n"
+        "    kind = sim.nestml_cell_type('Adaptive', 'adex_cond_exp')\n"
+        "    cells = sim.Population(20, kind(i_offset=0.7 + 0.02 * np.arange(20)), label='cells')\n"
+        "    some = sim.FixedProbabilityConnector(0.3, rng=sim.NumpyRNG(seed=1))\n"
+        "    for receptor in kind.receptor_types:\n"
+        "        sim.Projection(cells, cells, some, sim.StaticSynapse(weight=0.002, delay=1.5),\n"
+        "                       receptor_type=receptor)\n"
+        "    return {'cells': cells}\n"
+    )
+    written = export(path, tmp_path / "out", duration=100.0)
+    assert len(list((tmp_path / "out" / "components").glob("*.nestml"))) == 1
+    assert any("models in NESTML" in note for note in written.notes)
+    assert_same(short(path, realisation="shared"), short(written.file))
+
+
 def test_weights_come_back_exactly():
     weights = np.random.default_rng(1).normal(0.0878, 0.01, 10_000)
     for values in (weights.astype(np.float32).astype(float), np.round(weights, 5)):

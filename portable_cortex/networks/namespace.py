@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from pyNN.standardmodels import cells as standard
 
 from ..errors import ModelError, UnsupportedError
-from ..models.sonata.templates import CELLS, recovered
+from ..models.sonata.templates import CELLS, Template, modelled, recovered
+from ..neurons import library
+from ..neurons.celltype import cell_type
 from ..pynn import currents, namespace, population, projection, recorder, state
 from ..pynn.draws import Edges
+from ..pynn.population import is_modelled
 from ..pynn.synapses import static_synapse
 from ..pynn.values import members
 from ..recording.sonata import packing_of
@@ -42,6 +45,7 @@ class Piece:
         Cells of the two populations, in the order in which the projection counts them.
     first_pre, first_post : int
         What it counts the first of them as.
+    receptor : str
     """
 
     group: str
@@ -52,6 +56,7 @@ class Piece:
     post: I64
     first_pre: int
     first_post: int
+    receptor: str
 
 
 class State(state.State):
@@ -110,11 +115,17 @@ def namespace_of(own_state: State, timestep: float, seed: int) -> Any:
         **currents.classes(own_state),
     }
 
+    def nestml_cell_type(name: str, nestml_description: Any) -> Any:
+        """A cell type for a neuron model in NESTML, whose text goes with the network."""
+        text = library.source(nestml_description)
+        return cell_type(name, library.load(nestml_description), nestml=text)
+
     def draw_shared(shared_seed: int) -> None:
         """Draw connections with this seed."""
         own_state.shared_seed = shared_seed
 
-    return _Names(**namespace.names(simulator, classes=classes), draw_shared=draw_shared)
+    more = {"draw_shared": draw_shared, "nestml_cell_type": nestml_cell_type}
+    return _Names(**namespace.names(simulator, classes=classes), **more)
 
 
 class _Names(SimpleNamespace):
@@ -123,14 +134,14 @@ class _Names(SimpleNamespace):
             raise AttributeError(name)
         raise UnsupportedError(
             f"a network with {name} cannot be written in the SONATA format: it has NEST's models "
-            f"for {', '.join(kind.__name__ for kind in CELL_TYPES)} and static synapses, and no "
-            "others with one meaning everywhere"
+            f"for {', '.join(kind.__name__ for kind in CELL_TYPES)}, models in NESTML and static "
+            "synapses, and no others with one meaning everywhere"
         )
 
 
 class _Population(population.Population):
     def can_have(self, celltype: Any) -> bool:
-        if isinstance(celltype, CELL_TYPES):
+        if isinstance(celltype, CELL_TYPES) or hasattr(celltype, "nestml"):
             return True
         raise UnsupportedError(
             f"cells of type {type(celltype).__name__} cannot be written in the SONATA format: "
@@ -175,7 +186,8 @@ class _Projection(projection.Projection):
             first_post = 0
             for target, post in parts[1]:
                 name = f"{self._number}-{len(pieces)}"
-                piece = Piece(name, 0, source, target, pre, post, first_pre, first_post)
+                ends = source, target, pre, post, first_pre, first_post
+                piece = Piece(name, 0, *ends, str(self.receptor_type))
                 pieces.append(self._written(piece, edges, whole))
                 first_post += post.size
             first_pre += pre.size
@@ -194,7 +206,7 @@ class _Projection(projection.Projection):
         size = int(sources.size)
         if not size:
             return piece
-        template = CELLS[_kind(piece.target)]
+        template = template_of(piece.target)
         group = self._simulator.state.edges.create_group(piece.group)
         packing = packing_of(size)
         for name, values in (
@@ -218,7 +230,7 @@ class _Projection(projection.Projection):
         """All synapses, by source, read again."""
         columns: list[tuple[Any, ...]] = []
         for piece in self.pieces:
-            group, template = self._simulator.state.edges[piece.group], CELLS[_kind(piece.target)]
+            group, template = self._simulator.state.edges[piece.group], template_of(piece.target)
             sign = -1.0 if self._is_magnitude(template.magnitudes) else 1.0
             columns.append(
                 (
@@ -237,8 +249,11 @@ class _Projection(projection.Projection):
         return Edges(*(column[order] for column in joined))
 
 
-def _kind(cells: Any) -> str:
-    return type(cells.celltype).__name__
+def template_of(cells: Any) -> Template:
+    """What neurons are in the file."""
+    if is_modelled(cells.celltype):
+        return modelled(cells.celltype.neuron.name)
+    return CELLS[type(cells.celltype).__name__]
 
 
 def _places(cells: I64, size: int) -> I64:

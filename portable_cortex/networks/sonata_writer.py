@@ -23,12 +23,12 @@ from ..experiment import Experiment
 from ..host.clock import Clock
 from ..host.interruption import shielded
 from ..models.loader import Model, load_model
-from ..models.sonata.templates import CELLS, GENERATOR, LABEL, SYNAPSE
+from ..models.sonata.templates import GENERATOR, LABEL, SYNAPSE
 from ..pynn.population import times_of
 from ..pynn.watching import build_network
 from ..recording import Spikes, to_json
 from ..recording.sonata import packing_of, write_spikes, written
-from .namespace import Piece, State, namespace_of
+from .namespace import Piece, State, namespace_of, template_of
 
 F64 = NDArray[np.float64]
 
@@ -163,6 +163,7 @@ def _written(
         edge_rows = _name_edges(file["edges"], pieces, names)
         check()
     neurons = [p for p in state.populations if p.injectable]
+    models = _write_models(staging / "components", neurons)
     trains = [p for p in state.populations if "spike_times" in p.parameters]
     generators = [p for p in state.populations if "rate" in p.parameters]
     for kind, populations, describe in (
@@ -178,8 +179,8 @@ def _written(
     if edge_rows:
         header = ("edge_type_id", "population", "model_template", "dynamics_params")
         _write_table(staging / "network" / "edge_types.csv", header, edge_rows)
-        # BMTK asks for parameters beside weights and delays, of which there are none
-        (staging / "components" / f"{SYNAPSE}.json").write_text("{}\n")
+        for name, values in map(_synapse, pieces):
+            (staging / "components" / f"{name}.json").write_text(json.dumps(values) + "\n")
     else:
         (staging / "network" / "edges.h5").unlink()
     about = {
@@ -196,11 +197,33 @@ def _written(
         sum(p.size for p in neurons),
         sum(p.size for p in (*trains, *generators)),
         sum(piece.size for piece in pieces),
-        tuple(_notes(files, bool(generators))),
+        tuple(_notes(files, bool(generators), models)),
     )
 
 
-def _notes(files: _Files, has_generators: bool) -> Iterator[str]:
+def _write_models(folder: Path, neurons: list[Any]) -> list[str]:
+    """Write the models in NESTML, and give their names."""
+    texts: dict[str, str] = {}
+    for population in neurons:
+        template = template_of(population)
+        if template.cell:
+            continue
+        text = population.celltype.nestml
+        if texts.setdefault(template.model, text) != text:
+            raise UnsupportedError(
+                f"two models in NESTML are called {template.model}: give one another name"
+            )
+        (folder / f"{template.model}.nestml").write_text(text, "utf-8")
+    return sorted(texts)
+
+
+def _notes(files: _Files, has_generators: bool, models: list[str]) -> Iterator[str]:
+    if models:
+        yield (
+            f"nest:{', nest:'.join(models)}: models in NESTML, beside the parameters; "
+            "portable-cortex reads them, others need a module of NEST with models of these names "
+            "and receptors"
+        )
     if files.differ:
         yield (
             f"{', '.join(files.differ)} differ from neuron to neuron: they are in "
@@ -274,12 +297,29 @@ def _name_edges(
             group[end].attrs["node_population"] = population
         kinds = np.full(piece.size, FIRST_TYPE + number, np.uint32)
         group.create_dataset("edge_type_id", data=kinds, **packing_of(piece.size))
-        rows.append((str(FIRST_TYPE + number), name, SYNAPSE, f"{SYNAPSE}.json"))
+        rows.append((str(FIRST_TYPE + number), name, SYNAPSE, f"{_synapse(piece)[0]}.json"))
     return rows
 
 
+def _synapse(piece: Piece) -> tuple[str, dict[str, int]]:
+    """Parameters of synapses beside weight and delay, which BMTK asks for, and their name."""
+    if template_of(piece.target).cell:
+        return SYNAPSE, {}
+    number = 1 + list(piece.target.celltype.receptor_types).index(piece.receptor)
+    return f"{SYNAPSE}_{number}", {"receptor_type": number}
+
+
 def _neuron(population: Any) -> tuple[str, str, dict[str, F64]]:
-    template = CELLS[type(population.celltype).__name__]
+    template = template_of(population)
+    if not template.cell:
+        return (
+            "point_neuron",
+            f"nest:{template.model}",
+            {
+                **population.parameters,
+                **population.initial,
+            },
+        )
     defaults = population.celltype.default_initial_values
     for name, values in population.initial.items():
         if name != "v" and np.any(values != defaults.get(name, 0.0)):

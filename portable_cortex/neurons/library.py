@@ -50,6 +50,31 @@ def about(name: str) -> str:
     return " ".join(said).partition(". ")[0].removesuffix(".")
 
 
+def source(description: str | Path) -> str:
+    """The text in NESTML of a name of the catalogue, a file, or a text itself.
+
+    Raises
+    ------
+    UnknownNameError
+        For what is no such thing.
+
+    Examples
+    --------
+    >>> source("lif_curr_exp").splitlines()[0]
+    '# Leaky integrate-and-fire neuron with exponential synaptic currents.'
+    """
+    said = str(description)
+    if said in catalogue():
+        return _text(said)
+    if "\n" in said:
+        return said
+    if not Path(said).is_file():
+        raise UnknownNameError(
+            "neuron model", said, catalogue(), "A model of your own is a file in NESTML"
+        )
+    return Path(said).read_text("utf-8")
+
+
 def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
     """The model of a description.
 
@@ -70,15 +95,10 @@ def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
     if isinstance(description, Neuron):
         return description
     said = str(description)
+    text = source(description)
     if said in catalogue():
-        return _kept(said) or _read(_text(said), said, None)
-    if "\n" in said:
-        return _read(said, "the description", name)
-    if not Path(said).is_file():
-        raise UnknownNameError(
-            "neuron model", said, catalogue(), "A model of your own is a file in NESTML"
-        )
-    return _read(Path(said).read_text("utf-8"), said, name)
+        return _kept(said) or _read(text, said, None)
+    return _read(text, "the description" if "\n" in said else said, name)
 
 
 @functools.cache

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelError
 from ...host.untrusted import printable
+from ...neurons.library import catalogue, source
 from .configuration import Configuration, read_configuration
 from .tables import Edges, Kind, Nodes, read_edges, read_nodes, read_trains
-from .templates import GENERATOR, TEMPLATES, recovered
+from .templates import GENERATOR, TEMPLATES, Template, modelled, recovered
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -46,6 +48,19 @@ def builder(path: Path, warn: Warn) -> tuple[Callable[[Any], dict[str, Any]], Co
     return build, configuration
 
 
+class Columns(NamedTuple):
+    """Edges: indices of their ends, weights in PyNN's or NEST's units, delays in ms."""
+
+    sources: I64
+    targets: I64
+    weights: F64
+    delays: F64
+
+    def where(self, kept: NDArray[Any]) -> Columns:
+        """Some of them."""
+        return Columns(*(column[kept] for column in self))
+
+
 @dataclass(frozen=True)
 class _Part:
     """Nodes of one model: a population of PyNN's, or Poisson sources that are made by need."""
@@ -54,7 +69,7 @@ class _Part:
     label: str
     population: Any = None
     generator: Mapping[str, F64] = field(default_factory=dict)
-    model: str = ""
+    template: Template | None = None
 
 
 def _built(configuration: Configuration, sim: Any, warn: Warn) -> dict[str, Any]:
@@ -104,26 +119,53 @@ def _part(
 ) -> _Part:
     label = nodes.label
     if kind.model == GENERATOR:
-        return _Part(kind.nodes, label, generator=_generator(kind, nodes), model=kind.model)
+        return _Part(kind.nodes, label, generator=_generator(kind, nodes))
     if len(nodes.kinds) > 1:
         label = f"{label} {kind.model or kind.model_type}"
     if kind.model_type == "virtual":
         source = _source(kind, nodes, configuration, sim, label, warn)
         return _Part(kind.nodes, label, source)
-    template = TEMPLATES.get(kind.model)
+    size, template = kind.nodes.size, TEMPLATES.get(kind.model)
     if template is None:
+        cell, values, initial = _modelled(kind, nodes, configuration, sim)
+        template = modelled(kind.model)
+    else:
+        cell = getattr(sim, template.cell)
+        values = template.to_pynn(kind.parameters, size, nodes.file)
+        initial = {"v": values.pop("v")}
+    population = sim.Population(
+        size, cell(**{name: _plain(v) for name, v in values.items()}), label=label
+    )
+    population.initialize(**{name: _plain(v) for name, v in initial.items()})
+    neurons[label] = population
+    return _Part(kind.nodes, label, population, template=template)
+
+
+def _modelled(
+    kind: Kind, nodes: Nodes, configuration: Configuration, sim: Any
+) -> tuple[Any, dict[str, F64], dict[str, F64]]:
+    """The cell type of a model in NESTML beside the network, its parameters and initial state."""
+    path = configuration.neurons / f"{kind.model}.nestml"
+    if not re.fullmatch(r"\w+", kind.model) or not path.is_file():
         raise ModelError(
             f"{nodes.file}: nest:{printable(kind.model)} of {printable(nodes.name)} is no neuron "
-            f"that all backends have: valid are {', '.join([*TEMPLATES, GENERATOR])}"
+            f"that all backends have: valid are {', '.join([*TEMPLATES, GENERATOR])}, and models "
+            f"in NESTML, MODEL.nestml, in {configuration.neurons}"
         )
-    size = kind.nodes.size
-    values = template.to_pynn(kind.parameters, size, nodes.file)
-    initial = values.pop("v")
-    cell = getattr(sim, template.cell)(**{name: _plain(v) for name, v in values.items()})
-    population = sim.Population(size, cell, label=label)
-    population.initialize(v=_plain(initial))
-    neurons[label] = population
-    return _Part(kind.nodes, label, population, model=kind.model)
+    text = source(path)  # what the package has, it need not read again
+    known = next((name for name in catalogue() if source(name) == text), path)
+    cell = sim.nestml_cell_type(kind.model, known)
+    found: tuple[dict[str, F64], dict[str, F64]] = {}, {}
+    for name, value in kind.parameters.items():
+        for valid, chosen in zip(
+            (cell.default_parameters, cell.default_initial_values), found, strict=True
+        ):
+            if name in valid:
+                chosen[name] = np.array(np.broadcast_to(value, kind.nodes.size), float)
+                break
+        else:
+            raise ModelError(f"{path} has no {printable(name)}, which {nodes.file} gives a value")
+    return cell, *found
 
 
 def _plain(values: F64) -> Any:
@@ -184,35 +226,55 @@ def _connect(
     edges: Edges, parts: Mapping[str, list[_Part]], sizes: Mapping[str, int], sim: Any
 ) -> None:
     """One projection for each pair of models and each sign of the weights."""
-    sources, targets, weights, delays = edges.read(sizes[edges.source], sizes[edges.target])
+    sources, targets, weights, delays, ports = edges.read(sizes[edges.source], sizes[edges.target])
+    columns = Columns(sources, targets, weights, delays)
     for pre in parts[edges.source]:
         for post in parts[edges.target]:
-            whole = len(parts[edges.source]) == len(parts[edges.target]) == 1
-            if whole:
-                chosen = sources, targets, weights, delays
-            else:
+            chosen, receptors = columns, ports
+            if not len(parts[edges.source]) == len(parts[edges.target]) == 1:
                 from_here = _places(pre.nodes, sizes[edges.source])[sources]
                 to_here = _places(post.nodes, sizes[edges.target])[targets]
                 kept = (from_here >= 0) & (to_here >= 0)
-                chosen = from_here[kept], to_here[kept], weights[kept], delays[kept]
-            if not chosen[0].size:
+                chosen = Columns(from_here, to_here, weights, delays).where(kept)
+                receptors = ports[kept]
+            if not chosen.sources.size:
                 continue
-            template = TEMPLATES.get(post.model)
+            template = post.template
             if template is None:
                 raise ModelError(
                     f"{edges.file}: edges {printable(edges.name)} go onto nodes that are no neurons"
                 )
-            of_pynn = recovered(chosen[2], template.weight_scale)
-            for receptor, kept in (("excitatory", of_pynn >= 0), ("inhibitory", of_pynn < 0)):
-                if kept.all():
-                    own = chosen[0], chosen[1], of_pynn, chosen[3]
-                elif kept.any():
-                    own = chosen[0][kept], chosen[1][kept], of_pynn[kept], chosen[3][kept]
-                else:
-                    continue
+            chosen = chosen._replace(weights=recovered(chosen.weights, template.weight_scale))
+            for receptor, kept in _by_receptor(edges, post, receptors, chosen.weights):
+                own = chosen if kept.all() else chosen.where(kept)
                 if receptor == "inhibitory" and template.magnitudes:
-                    own = own[0], own[1], -own[2], own[3]
-                _project(edges, pre, post, own, receptor, sim)
+                    own = own._replace(weights=-own.weights)
+                _project(pre, post, own, receptor, sim)
+
+
+def _by_receptor(
+    edges: Edges, post: _Part, receptors: I64, weights: F64
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Receptors, and which edges go onto each: by NEST's numbers, or by the signs of weights."""
+    assert post.template is not None
+    names = list(post.population.celltype.receptor_types)
+    if post.template.cell:
+        names, which = ["excitatory", "inhibitory"], np.where(weights < 0, 2, 1)
+        if receptors.any():
+            raise ModelError(
+                f"{edges.types}: nest:{post.template.model} has no receptor_type {receptors.max()}"
+            )
+    else:
+        which = receptors if len(names) > 1 else np.maximum(receptors, 1)
+        if which.min() < 1 or which.max() > len(names):
+            raise ModelError(
+                f"{edges.types}: receptor_type of edges onto {post.template.model} must be from 1 "
+                f"to {len(names)} ({', '.join(names)})"
+            )
+    for number, name in enumerate(names, 1):
+        kept = which == number
+        if kept.any():
+            yield name, kept
 
 
 def _places(nodes: I64, size: int) -> I64:
@@ -222,17 +284,14 @@ def _places(nodes: I64, size: int) -> I64:
     return found
 
 
-def _project(
-    edges: Edges, pre: _Part, post: _Part, own: tuple[I64, I64, F64, F64], receptor: str, sim: Any
-) -> None:
+def _project(pre: _Part, post: _Part, own: Columns, receptor: str, sim: Any) -> None:
     sources, targets, weights, delays = own
     label = f"{pre.label}→{post.label}"
     population, connector = pre.population, None
     if pre.generator:
         # a generator of NEST's gives each synapse a train of its own
         order = np.argsort(targets, kind="stable")
-        sources, targets = sources[order], targets[order]
-        weights, delays = weights[order], delays[order]
+        sources, targets, weights, delays = own.where(order)
         population = _trains(pre, sources, pre.label, sim)
         sources = np.arange(sources.size)
         if np.array_equal(targets, np.arange(post.population.size)) and _is_one(weights, delays):

@@ -61,7 +61,8 @@ class Configuration:
         files = [self.file, *self.spikes.values()]
         files += [path for t in (*self.nodes, *self.edges) for path in (t.data, t.types)]
         for folder in (self.neurons, self.synapses):
-            files += sorted(folder.glob("*.json")) if folder.is_dir() else []
+            for kind in ("*.json", "*.nestml"):
+                files += sorted(folder.glob(kind)) if folder.is_dir() else []
         digest = hashlib.sha256()
         for path in dict.fromkeys(files):
             try:

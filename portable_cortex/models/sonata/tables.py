@@ -30,13 +30,12 @@ NODE_COLUMNS = ("model_type", "model_template", "model_processing", "morphology"
 """Columns that change what a node is: of its type only, not of itself."""
 
 EDGE_TYPE_COLUMNS = (
-    "weight_function", "weight_sigma", "distance_range", "target_sections", "receptor_type",
-    "weight",
+    "weight_function", "weight_sigma", "distance_range", "target_sections", "weight",
 )  # fmt: skip
-"""Columns that change what an edge is, beside ``syn_weight`` and ``delay``."""
+"""Columns that change what an edge is, beside its weight, delay and receptor."""
 
 EDGE_COLUMNS = (
-    *EDGE_TYPE_COLUMNS, "dynamics_params", "model_template", "afferent_section_id",
+    *EDGE_TYPE_COLUMNS, "receptor_type", "dynamics_params", "model_template", "afferent_section_id",
     "afferent_section_pos", "efferent_section_id", "efferent_section_pos",
 )  # fmt: skip
 """The same, of columns of the edges themselves."""
@@ -105,8 +104,10 @@ class Edges:
     types: Path
     configuration: Configuration
 
-    def read(self, n_sources: int, n_targets: int) -> tuple[I64, I64, F64, F64]:
-        """Ids of sources and targets, weights (NEST's units), delays (ms), of all edges.
+    def read(self, n_sources: int, n_targets: int) -> tuple[I64, I64, F64, F64, I64]:
+        """Ids of sources and targets, weights (NEST's units), delays (ms), receptors, of all edges.
+
+        Receptors are NEST's numbers, 0 where there is but one.
 
         Raises
         ------
@@ -136,7 +137,8 @@ class Edges:
                 f"{self.file}: edges of {printable(self.name)} have no syn_weight, neither of "
                 f"their own nor in {self.types}"
             )
-        return sources, targets, weights, np.where(np.isnan(delays), SYNAPSE_DELAY, delays)
+        delays = np.where(np.isnan(delays), SYNAPSE_DELAY, delays)
+        return sources, targets, weights, delays, shared["receptor_type"].astype(np.int64)
 
     def _of_types(self, kinds: I64) -> dict[str, F64]:
         """What edges have from their types, not-a-number where there is nothing."""
@@ -145,18 +147,20 @@ class Edges:
         shared = {
             "syn_weight": np.full(present.size, np.nan),
             "delay": np.full(present.size, np.nan),
+            "receptor_type": np.zeros(present.size),
         }
         for place, kind in enumerate(present.tolist()):
             if kind not in rows:
                 raise ModelError(f"{self.types} has no edge_type_id {kind}, which {self.file} has")
-            row, where = rows[kind], f"{self.types}: edge_type_id {kind}"
-            self._check(row, where)
+            where = f"{self.types}: edge_type_id {kind}"
+            row = self._checked(rows[kind], where)
             for name, column in shared.items():
                 if name in row:
                     column[place] = _number(row[name], f"{where}: {name}")
         return {name: column[which] for name, column in shared.items()}
 
-    def _check(self, row: Row, where: str) -> None:
+    def _checked(self, row: Row, where: str) -> Row:
+        """What edges of a type have, with the receptor that is in a file of parameters."""
         model = row.get("model_template", SYNAPSE)
         if model != SYNAPSE:
             raise ModelError(
@@ -165,17 +169,23 @@ class Edges:
             )
         if "dynamics_params" in row:
             path = self.configuration.synapses / row["dynamics_params"]
-            more = [n for n, v in read_json(path).items() if (n, v) != ("receptor_type", 0)]
-            if more:
+            parameters = read_json(path)
+            if "receptor_type" in parameters:
+                row = {**row, "receptor_type": str(parameters.pop("receptor_type"))}
+            if more := [*parameters]:
                 raise ModelError(
                     f"{path}: {printable(', '.join(more))} of a {SYNAPSE} cannot be set here: "
                     "weights and delays are columns of the edges"
                 )
         for name in EDGE_TYPE_COLUMNS:
-            if name in row and (name, row[name]) != ("receptor_type", "0"):
+            if name in row:
                 raise ModelError(f"{where}: {name} changes what edges are, and is not understood")
         if "nsyns" in row and _number(row["nsyns"], f"{where}: nsyns") != 1:
             raise ModelError(f"{where}: nsyns is {row['nsyns']}{NSYNS}")
+        receptor = _number(row.get("receptor_type", "0"), f"{where}: receptor_type")
+        if receptor < 0 or receptor != int(receptor):
+            raise ModelError(f"{where}: receptor_type must be a whole number, not {receptor:g}")
+        return row
 
 
 def read_nodes(tables: Tables, configuration: Configuration) -> Iterator[Nodes]:

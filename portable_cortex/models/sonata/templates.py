@@ -22,7 +22,7 @@ class Template:
     Attributes
     ----------
     model, cell : str
-        NEST's name, and PyNN's.
+        NEST's name, and PyNN's; empty for a model in NESTML.
     names : dict of str to str
         NEST's parameters by PyNN's.
     defaults : dict of str to float
@@ -192,6 +192,12 @@ TEMPLATES: Mapping[str, Template] = {
 
 CELLS: Mapping[str, Template] = {template.cell: template for template in TEMPLATES.values()}
 """By PyNN's name."""
+
+
+def modelled(name: str) -> Template:
+    """For a model in NESTML, whose names, units and weights are those of its file."""
+    return Template(name, "", {}, {}, weight_scale=1.0)
+
 
 GENERATOR = "poisson_generator"
 SYNAPSE = "static_synapse"
