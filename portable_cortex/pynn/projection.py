@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -258,6 +259,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         self.is_static = self.is_drawn(connector)
         if self.is_static:
             self.make(connector)
+            self._connector = _to_describe(connector)
         elif self.keeps_plastic:
             self.make_plastic(connector)
         else:
@@ -533,6 +535,15 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
 
     def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
         raise errors.NonExistentParameterError(variable, type(self.synapse_type).__name__, [])
+
+
+def _to_describe(connector: Any) -> Any:
+    """A connector without the rows of a list, which the synapses have, and PyNN would keep."""
+    if not isinstance(connector, FromListConnector):
+        return connector
+    described = copy(connector)
+    described.conn_list = f"{len(listed_synapses(connector)[0]):,} synapses"
+    return described
 
 
 def _is_list(value: Any) -> bool:
