@@ -22,6 +22,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 GENERATOR_DEFAULTS = {"rate": 0.0, "start": 0.0, "stop": np.inf}
 FOREVER = 1e10  # ms: PyNN's
+AT_A_TIME = 1 << 21  # edges of a projection: what the memory has to hold beside the network
 Warn = Callable[[str], None]
 
 
@@ -105,7 +106,8 @@ def _built(configuration: Configuration, sim: Any, warn: Warn) -> dict[str, Any]
                         f"{edges.file}: edges {printable(edges.name)} are of nodes "
                         f"{printable(name)}, which there are not"
                     )
-            _connect(edges, parts, sizes, sim)
+            for first in range(0, edges.size, AT_A_TIME):
+                _connect(edges, slice(first, first + AT_A_TIME), parts, sizes, sim)
     return neurons
 
 
@@ -223,10 +225,16 @@ def _steps(times: F64, step: float) -> F64:
 
 
 def _connect(
-    edges: Edges, parts: Mapping[str, list[_Part]], sizes: Mapping[str, int], sim: Any
+    edges: Edges,
+    which: slice,
+    parts: Mapping[str, list[_Part]],
+    sizes: Mapping[str, int],
+    sim: Any,
 ) -> None:
-    """One projection for each pair of models and each sign of the weights."""
-    sources, targets, weights, delays, ports = edges.read(sizes[edges.source], sizes[edges.target])
+    """One projection of some edges for each pair of models and each sign of the weights."""
+    sources, targets, weights, delays, ports = edges.read(
+        sizes[edges.source], sizes[edges.target], which
+    )
     columns = Columns(sources, targets, weights, delays)
     for pre in parts[edges.source]:
         for post in parts[edges.target]:

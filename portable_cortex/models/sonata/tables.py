@@ -24,6 +24,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Row = dict[str, str]
 
+ALL = slice(None)
 NOTHING = ("", "NULL", "None", "nan", "{}")  # what stands for no value
 MILLISECONDS = (None, "ms", "milliseconds", "millisecond")
 NODE_COLUMNS = ("model_type", "model_template", "model_processing", "morphology", "dynamics_params")
@@ -93,6 +94,7 @@ class Edges:
     Attributes
     ----------
     name, source, target : str
+    size : int
     file, types : Path
     configuration : Configuration
     """
@@ -100,14 +102,24 @@ class Edges:
     name: str
     source: str
     target: str
+    size: int
     file: Path
     types: Path
     configuration: Configuration
 
-    def read(self, n_sources: int, n_targets: int) -> tuple[I64, I64, F64, F64, I64]:
-        """Ids of sources and targets, weights (NEST's units), delays (ms), receptors, of all edges.
+    def read(
+        self, n_sources: int, n_targets: int, part: slice = ALL
+    ) -> tuple[I64, I64, F64, F64, I64]:
+        """Ids of sources and targets, weights (NEST's units), delays (ms) and receptors.
 
         Receptors are NEST's numbers, 0 where there is but one.
+
+        Parameters
+        ----------
+        n_sources, n_targets : int
+            Nodes of the two populations.
+        part : slice, optional
+            Which edges.
 
         Raises
         ------
@@ -118,7 +130,7 @@ class Edges:
             group = group_of(group_of(file, "edges"), self.name)
             ends = []
             for name, size in (("source_node_id", n_sources), ("target_node_id", n_targets)):
-                ids = _whole(group, name)
+                ids = _whole(group, name, part)
                 if ids.size and not (ids.min() >= 0 and ids.max() < size):
                     raise ValueError(
                         f"{group.name}/{name} has ids from {ids.min()} to {ids.max()}: the "
@@ -126,11 +138,11 @@ class Edges:
                     )
                 ends.append(ids)
             sources, targets = ends
-            kinds = _whole(group, "edge_type_id")
+            kinds = _whole(group, "edge_type_id", part)
             if not sources.size == targets.size == kinds.size:
                 raise ValueError(f"the columns of {group.name} have different lengths")
             shared = self._of_types(kinds)
-            columns = _edge_columns(group, sources.size)
+            columns = _edge_columns(group, sources.size, part)
         weights, delays = (_filled(columns.get(n), shared[n]) for n in ("syn_weight", "delay"))
         if np.isnan(weights).any():
             raise ModelError(
@@ -222,7 +234,10 @@ def read_edges(tables: Tables, configuration: Configuration) -> list[Edges]:
                     raise ValueError(f"{group.name}/{column} has no attribute node_population")
                 ends.append(population)
             source, target = ends
-            found.append(Edges(name, source, target, tables.data, tables.types, configuration))
+            size = dataset_of(group, "source_node_id").size
+            found.append(
+                Edges(name, source, target, size, tables.data, tables.types, configuration)
+            )
     return found
 
 
@@ -421,10 +436,10 @@ def _own_parameters(group: h5py.Group, size: int) -> dict[str, F64]:
     return found
 
 
-def _edge_columns(group: h5py.Group, size: int) -> dict[str, F64]:
+def _edge_columns(group: h5py.Group, size: int, part: slice) -> dict[str, F64]:
     """Weights and delays that edges have of their own; not-a-number where one has none."""
     found: dict[str, F64] = {}
-    for number, edges, index, columns in _groups(group, "edge", size):
+    for number, edges, index, columns in _groups(group, "edge", size, part):
         for name in columns:
             if name in EDGE_COLUMNS:
                 raise ValueError(
@@ -434,22 +449,22 @@ def _edge_columns(group: h5py.Group, size: int) -> dict[str, F64]:
                 raise ModelError(f"{group.file.filename}: {columns.name}/nsyns is not 1{NSYNS}")
             if name not in ("syn_weight", "delay"):
                 continue
-            values = numbers_of(columns, name).astype(float)
-            if index.size and index.max() >= values.size:
-                raise ValueError(f"{columns.name}/{name} has no value {index.max()} ({number})")
-            if edges.size == size and np.array_equal(index, np.arange(values.size)):
-                found[name] = values
-            else:
-                found.setdefault(name, np.full(size, np.nan))[edges] = values[index]
+            data, first, last = dataset_of(columns, name), int(index.min()), int(index.max())
+            if last >= data.size:
+                raise ValueError(f"{columns.name}/{name} has no value {last} (group {number})")
+            values = data[first : last + 1].astype(float)
+            found.setdefault(name, np.full(size, np.nan))[edges] = values[index - first]
     return found
 
 
-def _groups(group: h5py.Group, kind: str, size: int) -> Iterator[tuple[str, I64, I64, h5py.Group]]:
+def _groups(
+    group: h5py.Group, kind: str, size: int, part: slice = ALL
+) -> Iterator[tuple[str, I64, I64, h5py.Group]]:
     """Groups of attributes: number, which nodes or edges are in it, and where each is there."""
     numbers = [name for name in group if name.isdecimal()]
     if not numbers:
         return
-    which, index = (_whole(group, f"{kind}_group_{part}") for part in ("id", "index"))
+    which, index = (_whole(group, f"{kind}_group_{name}", part) for name in ("id", "index"))
     if not which.size == index.size == size:
         raise ValueError(f"{group.name}/{kind}_group_id and _index must have {size} values")
     if index.size and index.min() < 0:
@@ -465,11 +480,13 @@ def _filled(own: F64 | None, shared: F64) -> F64:
     return shared if own is None else np.where(np.isnan(own), shared, own)
 
 
-def _whole(group: h5py.Group, name: str) -> I64:
-    values = numbers_of(group, name)
-    if values.dtype.kind not in "iu":
+def _whole(group: h5py.Group, name: str, part: slice = ALL) -> I64:
+    """Whole numbers of a column."""
+    data = dataset_of(group, name)
+    if data.dtype.kind not in "iu":
         raise ValueError(f"{group.name}/{name} must hold whole numbers")
-    return values.astype(np.int64)
+    values: I64 = data[part].astype(np.int64)
+    return values
 
 
 def _number(text: str, where: str) -> float:
