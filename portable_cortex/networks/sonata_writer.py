@@ -116,9 +116,9 @@ def export(
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     written = export("pd14", folder, parameters={"scale": 0.005, "drive": "dc"})
+    ...     written = export("brunel2000", folder, parameters={"scale": 0.01})
     ...     written.file.name, written.n_neurons
-    ('network.json', 385)
+    ('network.json', 125)
     """
     chosen = dict(parameters or {})
     Experiment(model, chosen, seed=seed, timestep=timestep, duration=duration, warmup=0.0)
