@@ -375,6 +375,7 @@ def test_a_network_of_others_runs(foreign):
         ("circuit.json", '"networks"', '"nets"', "networks.nodes names no file"),
         ("simulation.json", "spikes", "current_clamp", "current_clamp.*expected spikes"),
         ("simulation.json", '"lgn"', '"v2"', "no spikes of lgn"),
+        ("simulation.json", '"lgn"', '"v1"', "spikes of v1, which are no|no spikes of lgn"),
         ("simulation.json", '"dt": 0.1', '"dt": -1', "run.dt must be"),
         ("simulation.json", '"run"', '"target_simulator": "NEURON", "run"', "NEURON"),
         ("network/n.csv", "point_neuron", "biophysical", "model_type is biophysical"),
@@ -416,6 +417,7 @@ def test_what_is_not_understood_is_a_sentence(foreign, file, old, new, said):
         ("e.h5", "edges/v1_to_v1/target_node_id", np.array([1, 2, 5]), "attribute node_population"),
         ("e.h5", "edges/v1_to_v1/edge_type_id", np.array([1, 2, 5]), "no edge_type_id 5"),
         ("e.h5", "edges/v1_to_v1/edge_type_id", np.array([1, 2]), "different lengths"),
+        ("n.h5", "nodes/v1/0/dynamics_params/V_m", np.full(5, np.nan), "that are no numbers"),
     ],
 )  # fmt: skip
 def test_columns_that_cannot_be_are_a_sentence(foreign, file, name, values, said):

@@ -277,8 +277,13 @@ def _names(populations: list[Any], labels: Mapping[int, str]) -> dict[int, str]:
 
 def _labels(populations: list[Any], labelled: Mapping[str, Any]) -> dict[int, str]:
     """What each population is called: as the model calls it, or by its own label."""
-    named = {id(cells): label for label, cells in labelled.items()}
-    return {id(cells): named.get(id(cells), str(cells.label)) for cells in populations}
+    labels = {id(cells): label for label, cells in labelled.items()}
+    for number, cells in enumerate(populations):
+        label = str(cells.label)
+        if label in labels.values():
+            label = f"{label} ({number})"
+        labels.setdefault(id(cells), label)
+    return labels
 
 
 def _name_edges(

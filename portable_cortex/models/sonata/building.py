@@ -72,12 +72,17 @@ class _Part:
     generator: Mapping[str, F64] = field(default_factory=dict)
     template: Template | None = None
 
+    @property
+    def is_virtual(self) -> bool:
+        """Whether they have given spikes."""
+        return self.template is None and not self.generator
+
 
 def _built(configuration: Configuration, sim: Any, warn: Warn) -> dict[str, Any]:
     if configuration.unused:
         warn(
-            f"{configuration.file}: {', '.join(configuration.unused)} is not used: point neurons "
-            "have their parameters, V_m among them, in their types"
+            f"{configuration.file}: not used here: {', '.join(configuration.unused)}; point "
+            "neurons have their parameters, V_m among them, in their types"
         )
     step = float(sim.get_time_step())
     if configuration.timestep not in (None, step):
@@ -98,6 +103,12 @@ def _built(configuration: Configuration, sim: Any, warn: Warn) -> dict[str, Any]
             ]
     if not neurons:
         raise ModelError(f"{configuration.file}: there is no neuron, only sources")
+    for name in configuration.spikes:
+        if not any(part.is_virtual for part in parts.get(name, ())):
+            raise ModelError(
+                f"{configuration.file}: inputs has spikes of {printable(name)}, which are no "
+                "virtual nodes"
+            )
     for tables in configuration.edges:
         for edges in read_edges(tables, configuration):
             for name in (edges.source, edges.target):
@@ -135,6 +146,8 @@ def _part(
         cell = getattr(sim, template.cell)
         values = template.to_pynn(kind.parameters, size, nodes.file)
         initial = {"v": values.pop("v")}
+    if label in neurons:
+        raise ModelError(f"{nodes.file}: two populations are called {printable(label)}")
     population = sim.Population(
         size, cell(**{name: _plain(v) for name, v in values.items()}), label=label
     )

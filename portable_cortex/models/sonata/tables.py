@@ -432,6 +432,8 @@ def _own_parameters(group: h5py.Group, size: int) -> dict[str, F64]:
             values = numbers_of(own, name).astype(float)
             if index.size and index.max() >= values.size:
                 raise ValueError(f"{own.name}/{name} has no value {index.max()} (group {number})")
+            if np.isnan(values).any():
+                raise ValueError(f"{own.name}/{name} has values that are no numbers")
             found.setdefault(name, np.full(size, np.nan))[nodes] = values[index]
     return found
 
@@ -453,6 +455,8 @@ def _edge_columns(group: h5py.Group, size: int, part: slice) -> dict[str, F64]:
             if last >= data.size:
                 raise ValueError(f"{columns.name}/{name} has no value {last} (group {number})")
             values = data[first : last + 1].astype(float)
+            if not np.isfinite(values).all():
+                raise ValueError(f"{columns.name}/{name} has values that are no finite numbers")
             found.setdefault(name, np.full(size, np.nan))[edges] = values[index - first]
     return found
 
