@@ -141,6 +141,22 @@ def test_poisson_sources_are_generators(tmp_path):
     assert rates[0] == pytest.approx(rates[1], rel=0.1)
 
 
+def test_given_spikes_are_written_where_they_are_here(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(
+        "def build(sim):\n"
+        "    given = sim.SpikeSourceArray(spike_times=[0.0, 1.04, 1.2])\n"
+        "    source = sim.Population(1, given, label='given')\n"
+        "    cells = sim.Population(1, sim.IF_curr_exp(), label='cells')\n"
+        "    sim.Projection(source, cells, sim.AllToAllConnector(), sim.StaticSynapse(weight=1.0))\n"  # noqa: E501
+        "    return {'cells': cells}\n"
+    )
+    written = export(path, tmp_path / "out")
+    assert any("spikes at 0 ms" in note for note in written.notes)
+    with h5py.File(tmp_path / "out" / "inputs" / "spikes.h5") as file:
+        assert file["spikes/given/timestamps"][...].tolist() == [0.0, 1.1, 1.2]
+
+
 def test_models_in_nestml_go_with_the_network(tmp_path):
     path = tmp_path / "model.py"
     path.write_text(

@@ -24,7 +24,6 @@ from ..host.clock import Clock
 from ..host.interruption import shielded
 from ..models.loader import Model, load_model
 from ..models.sonata.templates import GENERATOR, LABEL, SYNAPSE
-from ..pynn.population import times_of
 from ..pynn.watching import build_network
 from ..recording import Spikes, to_json
 from ..recording.sonata import packing_of, write_spikes, written
@@ -69,6 +68,7 @@ class _Files:
     labels: dict[int, str]
     types: int = FIRST_TYPE
     differ: list[str] = field(default_factory=list)
+    at_zero: list[str] = field(default_factory=list)
     rows: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
 
 
@@ -174,7 +174,8 @@ def _written(
         if populations:
             _write_nodes(files, kind, populations, describe)
     if trains:
-        spikes = {names[id(p)]: _spikes(p) for p in trains}
+        spikes = {names[id(p)]: _spikes(p, timestep) for p in trains}
+        files.at_zero = [n for n, s in spikes.items() if s.times.size and s.times[0] == 0]
         write_spikes(staging / "inputs" / "spikes.h5", spikes)
     if edge_rows:
         header = ("edge_type_id", "population", "model_template", "dynamics_params")
@@ -230,6 +231,11 @@ def _notes(files: _Files, has_generators: bool, models: list[str]) -> Iterator[s
             "nodes/POPULATION/0/dynamics_params, as the format says, for there are too many for "
             "types of nodes; portable-cortex reads them, NEST's own reader and BMTK do not: set "
             "them there after the nodes are made"
+        )
+    if files.at_zero:
+        yield (
+            f"sources {', '.join(files.at_zero)} have spikes at 0 ms, which NEST's own reader and "
+            "BMTK refuse"
         )
     if has_generators:
         yield (
@@ -411,12 +417,11 @@ def _types(
     return sets, {}, np.asarray(which, np.int64).ravel()
 
 
-def _spikes(population: Any) -> Spikes:
-    times = [times_of(train) for train in population.parameters["spike_times"]]
-    neurons = np.repeat(np.arange(len(times)), [t.size for t in times])
-    joined = np.concatenate([*times, np.empty(0)])
-    order = np.argsort(joined, kind="stable")
-    return Spikes(joined[order], neurons[order])
+def _spikes(population: Any, timestep: float) -> Spikes:
+    """Of given spikes, at the steps at which they are here."""
+    steps, neurons = population.scheduled()
+    order = np.argsort(steps, kind="stable")
+    return Spikes(np.round(steps[order] * timestep, 9), neurons[order])
 
 
 def _write_table(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
