@@ -3,6 +3,7 @@
 ===============  ===============================================================
 `namespace`      a PyNN namespace whose networks are kept on the disk
 `sonata_writer`  that as a network in the SONATA format
+`staging`        a folder that is there as a whole or not at all
 ===============  ===============================================================
 """
 

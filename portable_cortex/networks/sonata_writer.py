@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,21 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..errors import OutputError, OutputExistsError, UnsupportedError
+from ..errors import UnsupportedError
 from ..experiment import Experiment
 from ..host.clock import Clock
-from ..host.interruption import shielded
 from ..models.loader import Model, load_model
 from ..models.sonata.templates import GENERATOR, LABEL, SYNAPSE
 from ..pynn.watching import build_network
 from ..recording import Spikes, to_json
 from ..recording.sonata import packing_of, write_spikes, written
 from .namespace import Piece, State, namespace_of, template_of
+from .staging import CONFIGURATION, PARTS, staged
 
 F64 = NDArray[np.float64]
 
-CONFIGURATION = "network.json"
-PARTS = ("network", "components", "inputs")  # folders beside it
 FIRST_TYPE = 100  # as other writers count
 FOREVER = 1e9  # ms: a Poisson source that fires so long does not stop
 MOST_TYPES = 1000  # of the nodes of a population
@@ -114,8 +109,7 @@ def export(
 
     Examples
     --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
+    >>>     >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = export("brunel2000", folder, parameters={"scale": 0.01})
     ...     written.file.name, written.n_neurons
     ('network.json', 125)
@@ -126,7 +120,7 @@ def export(
     loaded.check(chosen)
     if "seed" in loaded.parameters:
         chosen["seed"] = int(seed)
-    with _staged(Path(folder), overwrite) as staging:
+    with staged(Path(folder), overwrite) as staging:
         return _written(loaded, chosen, staging, Path(folder), seed, timestep, duration, progress)
 
 
@@ -476,46 +470,3 @@ def _configuration(
         },
         "portable_cortex": dict(about),
     }
-
-
-@contextmanager
-def _staged(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder whose contents become those of `folder` at the end, or nothing does."""
-    if (folder / CONFIGURATION).exists() and not overwrite:
-        raise OutputExistsError(
-            f"{folder} already holds a network, which was kept: choose another folder or ask to "
-            "overwrite it (--overwrite)"
-        )
-    staging, new = None, [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
-            for part in PARTS:
-                if (folder / part).exists() and not (folder / CONFIGURATION).exists():
-                    raise OutputError(
-                        f"{folder} has a {part} that is of no network: choose another folder"
-                    )
-        except (OSError, ValueError) as error:
-            if isinstance(error, OutputError):
-                raise
-            raise OutputError(f"{folder} cannot be used for the network: {error}") from error
-        try:
-            yield staging
-            with shielded():
-                (folder / CONFIGURATION).unlink(missing_ok=True)  # it goes first and comes last
-                for part in PARTS:
-                    shutil.rmtree(folder / part, ignore_errors=True)
-                    (staging / part).replace(folder / part)
-                (staging / CONFIGURATION).replace(folder / CONFIGURATION)
-        except OSError as error:
-            if isinstance(error, OutputError):
-                raise
-            raise OutputError(f"{folder} could not be written: {error}") from error
-    finally:
-        with shielded():
-            if staging is not None:
-                shutil.rmtree(staging, ignore_errors=True)
-            for path in new:  # that were made for nothing
-                if path.is_dir() and not any(path.iterdir()):
-                    path.rmdir()

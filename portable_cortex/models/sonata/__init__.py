@@ -8,9 +8,11 @@ synapses are those of NEST, by name, in its units.
 ===============  ===============================================================
 `configuration`  the JSON files, and the paths in them
 `templates`      NEST's models and PyNN's cell types, as one another
-`tables`         CSV and HDF5: nodes, edges, spike trains
+`tables`         columns and spike trains in HDF5, types in CSV
+`nodes`          neurons and sources, with their parameters
+`edges`          synapses
 `building`       the network of a configuration, built in PyNN
 ===============  ===============================================================
 """
 
-__all__ = ["building", "configuration", "tables", "templates"]
+__all__ = ["building", "configuration", "edges", "nodes", "tables", "templates"]

@@ -15,7 +15,9 @@ from ...errors import ModelError
 from ...host.untrusted import printable
 from ...neurons.library import catalogue, source
 from .configuration import Configuration, read_configuration
-from .tables import Edges, Kind, Nodes, read_edges, read_nodes, read_trains
+from .edges import Edges, read_edges
+from .nodes import Kind, Nodes, read_nodes
+from .tables import read_trains
 from .templates import GENERATOR, TEMPLATES, Template, modelled, recovered
 
 F64 = NDArray[np.float64]
