@@ -109,7 +109,8 @@ def export(
 
     Examples
     --------
-    >>>     >>> with tempfile.TemporaryDirectory() as folder:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
     ...     written = export("brunel2000", folder, parameters={"scale": 0.01})
     ...     written.file.name, written.n_neurons
     ('network.json', 125)
