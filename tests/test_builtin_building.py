@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -179,3 +181,17 @@ def test_draws_do_not_depend_on_the_instructions_of_the_processor(tmp_path):
         )
         found.append(done.stdout)
     assert found[0] == found[1]
+
+
+def test_rows_of_a_list_are_not_kept_beside_the_synapses():
+    sim = portable_cortex.simulator("builtin")
+    sim.setup()
+    cells = sim.Population(2, sim.IF_curr_exp())
+    connector = sim.FromListConnector([(0, 1, 0.5, 1.0), (1, 0, 0.25, 2.0)])
+    listed = weakref.ref(connector)
+    projection = sim.Projection(cells, cells, connector, sim.StaticSynapse())
+    del connector
+    gc.collect()
+    assert listed() is None
+    assert projection.get("weight", "list") == [(0, 1, 0.5), (1, 0, 0.25)]
+    assert "2 synapses" in projection.describe()
