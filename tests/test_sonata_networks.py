@@ -12,6 +12,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from pyNN.standardmodels import cells
 
 from portable_cortex import Recording, run
 from portable_cortex.cli.commands import command
@@ -181,6 +182,22 @@ def test_weights_come_back_exactly():
     for values in (weights.astype(np.float32).astype(float), np.round(weights, 5)):
         assert np.array_equal(recovered(values * 1e3, 1e3), values)
     assert np.array_equal(recovered(weights * 1e3, 1e3) * 1e3, weights * 1e3)
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=lambda template: template.cell)
+def test_parameters_of_each_cell_come_back(template):
+    standard = getattr(cells, template.cell)
+    draw = np.random.default_rng(2)
+    values = {
+        n: np.round(v * draw.uniform(0.5, 2, 9), 4) for n, v in standard.default_parameters.items()
+    }
+    native = {**template.to_nest(values), "V_m": np.full(9, -61.0)}
+    assert set(native) <= set(template.defaults)
+    back = template.to_pynn(native, 9, "file")
+    assert back.pop("v").tolist() == [-61.0] * 9
+    assert sorted(back) == sorted(values)
+    for name, expected in values.items():
+        np.testing.assert_array_equal(back[name], expected, name)
 
 
 # --- what others read -----------------------------------------------------------------------------
