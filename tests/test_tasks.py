@@ -14,6 +14,7 @@ from portable_cortex.validation.tasks import (
     classify_templates,
     compare_twins,
     respond_to_pulses,
+    separate_inputs,
 )
 from portable_cortex.validation.tasks.inputs import of_trial, templates, with_streams
 from portable_cortex.validation.tasks.readout import filtered, kappa
@@ -180,6 +181,15 @@ def test_twins_without_an_extra_spike_are_the_same(backend, monkeypatch):
     assert found.same_again == 2
 
 
+def test_patterns_are_told_apart_while_they_are_there():
+    """And chaos does not let it last."""
+    found = separate_inputs(QUICK, 6, duration=60.0, streams=Streams(segments=1, potential=6.0))
+    assert max(found.accuracy) > 0.9
+    assert max(found.separability) > 0.05
+    assert found.separability[-1] < max(found.separability)
+    assert all(-1 <= s <= 1 for s in found.separability)
+
+
 def test_pulses_reach_layer_4_before_layer_23():
     found = respond_to_pulses(replace(QUICK, parameters={"scale": 0.1}, warmup=200.0), 20)
     assert found.order.index("L4E") < found.order.index("L23E")
@@ -194,6 +204,7 @@ def test_pulses_reach_layer_4_before_layer_23():
     ("call", "error", "match"),
     [
         (lambda: classify_templates(QUICK, 5), InvalidValueError, "24 trials or more, not 5"),
+        (lambda: separate_inputs(QUICK, 2), InvalidValueError, "4 trials of a class or more"),
         (lambda: compare_twins(QUICK, 1), InvalidValueError, "2 pairs or more, not 1"),
         (lambda: respond_to_pulses(QUICK, 3), InvalidValueError, "10 pulses or more, not 3"),
         (

@@ -33,7 +33,7 @@ from .progress import ConsoleReporter
 
 out = Console()
 
-USUAL = {"pulses": 100, "templates": 1800, "twins": 20}  # trials
+USUAL = {"pulses": 100, "templates": 1800, "separation": 20, "twins": 20}  # trials
 FIGURE, NUMBERS = "task.png", "task.json"
 
 
@@ -43,7 +43,8 @@ def task(
         typer.Argument(
             metavar="TASK",
             help="pulses: responses to thalamic pulses; templates: which spike pattern it was "
-            "(Haeusler & Maass 2007); twins: how a difference of one spike grows.",
+            "(Haeusler & Maass 2007); separation: when two patterns are told apart best; twins: "
+            "how a difference of one spike grows (Keup et al. 2021).",
         ),
     ],
     model: ModelName = "pd14",
@@ -59,8 +60,8 @@ def task(
     trials: Annotated[
         int | None,
         typer.Option(
-            help="Of each seed: pulses (100 unless given), trials with templates (1800), or pairs "
-            "of twins (20)."
+            help="Of each seed: pulses (100 unless given), trials with templates (1800), trials of "
+            "each pattern (20), or pairs of twins (20)."
         ),
     ] = None,
     warmup: Annotated[
@@ -106,6 +107,7 @@ def task(
     tables: Mapping[str, Callable[[list[dict[str, Any]]], Table]] = {
         "pulses": _of_pulses,
         "templates": _of_templates,
+        "separation": _of_separation,
         "twins": _of_twins,
     }
     out.print(tables[name](results))
@@ -118,7 +120,12 @@ def _one(
     name: str, experiment: Experiment, trials: int | None, folder: Path, overwrite: bool
 ) -> dict[str, Any]:
     """Result of a seed, from its file if it is there."""
-    from ..validation.tasks import classify_templates, compare_twins, respond_to_pulses
+    from ..validation.tasks import (
+        classify_templates,
+        compare_twins,
+        respond_to_pulses,
+        separate_inputs,
+    )
 
     path, kept = folder / NUMBERS, folder / "trials.npz"
     n = USUAL[name] if trials is None else trials
@@ -140,6 +147,8 @@ def _one(
     with ConsoleReporter(out) as reporter:
         if name == "templates":
             result: Any = classify_templates(experiment, n, file=kept, reporter=reporter)
+        elif name == "separation":
+            result = separate_inputs(experiment, n, reporter=reporter)
         elif name == "twins":
             result = compare_twins(experiment, n, reporter=reporter)
         else:
@@ -194,6 +203,25 @@ def _of_templates(results: list[dict[str, Any]]) -> Table:
     for question in next(iter(first["kappa"].values())):
         values = ([r["kappa"][readout][question] for r in results] for readout in first["kappa"])
         table.add_row(question, *map(_spread, values))
+    return table
+
+
+def _of_separation(results: list[dict[str, Any]]) -> Table:
+    first = results[0]
+    table = Table(title=f"two patterns, {first['trials']} trials each, one background")
+    table.add_column("")
+    table.add_column("", justify="right")
+    most = [max(r["separability"]) for r in results]
+    for what, text in (
+        ("separability is largest after (ms)", _spread([r["best"] for r in results], 1)),
+        ("separability there", _spread(most)),
+        (
+            "accuracy of the nearer mean, at its best",
+            _spread([max(r["accuracy"]) for r in results]),
+        ),
+        ("... in the last bin", _spread([r["accuracy"][-1] for r in results])),
+    ):
+        table.add_row(what, text)
     return table
 
 

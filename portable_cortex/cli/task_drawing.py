@@ -21,7 +21,7 @@ def draw(name: str, results: Sequence[dict[str, Any]], path: Path) -> None:
 
     Parameters
     ----------
-    name : {"pulses", "templates", "twins"}
+    name : {"pulses", "templates", "separation", "twins"}
     results : sequence of dict
         One a seed, as the task's ``to_dict`` gives it.
     path : Path
@@ -44,7 +44,12 @@ def draw(name: str, results: Sequence[dict[str, Any]], path: Path) -> None:
         }
     ):
         figure = Figure(figsize=(10, 5.5), layout="constrained")
-        {"pulses": _pulses, "templates": _templates, "twins": _twins}[name](figure, results)
+        {
+            "pulses": _pulses,
+            "templates": _templates,
+            "separation": _separation,
+            "twins": _twins,
+        }[name](figure, results)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path) as part:
@@ -103,6 +108,26 @@ def _memory(kappa: dict[str, float], stream: int) -> list[float]:
     """By number of segments back."""
     own = {q: v for q, v in kappa.items() if q.startswith(f"stream {stream}")}
     return [own[q] for q in sorted(own, key=lambda q: int(q.split()[2]) if "before" in q else 0)]
+
+
+def _separation(figure: Any, results: Sequence[dict[str, Any]]) -> None:
+    left, right = figure.subplots(1, 2)
+    times = np.array(results[0]["times"])
+    for axes, curves in (
+        (left, (("between", "of different patterns"), ("within", "of the same pattern"))),
+        (right, (("separability", "separability"), ("accuracy", "accuracy"))),
+    ):
+        for (name, label), colour in zip(curves, ("#1f4e9c", "#d1802d"), strict=True):
+            values = np.array([result[name] for result in results], dtype=float)
+            axes.plot(times, values.mean(axis=0), color=colour, label=label)
+            if len(values) > 1:
+                low, high = values.min(axis=0), values.max(axis=0)
+                axes.fill_between(times, low, high, color=colour, alpha=0.2, lw=0)
+        axes.set_xlabel("time since the input began (ms)")
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False)
+    left.set_ylabel("distance of trials, in that under another background")
+    right.axhline(0.5, color="#999999", lw=0.8, ls=":")
 
 
 def _twins(figure: Any, results: Sequence[dict[str, Any]]) -> None:

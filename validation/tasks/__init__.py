@@ -6,15 +6,18 @@ numbers and curves.
 
 from .inputs import Streams
 from .pulses import Pulses, respond_to_pulses
+from .separation import Separation, separate_inputs
 from .templates import Templates, classify_templates
 from .twins import Twins, compare_twins
 
 __all__ = [
     "Pulses",
+    "Separation",
     "Streams",
     "Templates",
     "Twins",
     "classify_templates",
     "compare_twins",
     "respond_to_pulses",
+    "separate_inputs",
 ]
