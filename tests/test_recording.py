@@ -137,9 +137,12 @@ def test_parameters_may_be_numpy_numbers(tmp_path):
     assert (parameters["scale"], parameters["g"]) == (0.03125, 4)
 
 
-def test_figure_of_a_run_without_spikes(tmp_path):
-    Recording({"E": 4}, {}, metadata({"E": 4})).save(tmp_path, figure=True)
-    assert (tmp_path / "activity.png").read_bytes().startswith(b"\x89PNG")
+def test_nothing_is_drawn_where_nothing_was_recorded(tmp_path):
+    recording = Recording({"E": 4}, {}, metadata({"E": 4}))
+    recording.save(tmp_path, figure=True)
+    assert not (tmp_path / "activity.png").exists()
+    with pytest.raises(OutputError, match="nothing to draw"):
+        recording.plot()
 
 
 # --- questions to a recording ---

@@ -1,18 +1,23 @@
-"""The picture of a run: spikes by population, and how their rates are distributed."""
+"""The picture of a run: spikes by population, rates of neurons, recorded variables, spectra."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import OutputError
 from ..host.untrusted import printable
+from . import panels
 from .spikes import Spikes
 from .stored import joined, neuron_counts
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from .recording import Recording
 
 EXCITATORY, INHIBITORY, PUBLISHED = "#1f4e9c", "#c0392b", "#222222"
@@ -21,23 +26,59 @@ INHIBITORY_TYPES = ("I", "PV", "SOM", "VIP")  # ends of labels
 MAX_DOTS = 60_000
 MOST_LABELS = 60  # beside rows
 RASTER_MS = 500.0  # the end of the recording
+DPI = 120
 
 
-def draw_activity(recording: Recording, path: Path) -> None:
-    """Write a raster of the last 500 ms and the rate distributions as a PNG.
+def is_drawable(recording: Recording) -> bool:
+    """Whether a run left anything that could be drawn."""
+    return bool(recording.spike_trains or recording.signals or recording.has_rates_only)
+
+
+def draw_activity(recording: Recording, path: Path, file_format: str = "png") -> None:
+    """Write the picture of a run to a file.
+
+    Parameters
+    ----------
+    recording : Recording
+    path : Path
+    file_format : str
+        ``png``, ``pdf`` or ``svg``.
+    """
+    activity_figure(recording).savefig(path, dpi=DPI, format=file_format)
+
+
+def activity_figure(recording: Recording) -> Figure:
+    """The picture of a run: the last 500 ms of spikes and recorded variables, rates, spectra.
 
     Of a run that computed rates and has no spikes, the rates with their errors.
 
     Parameters
     ----------
     recording : Recording
-    path : Path
-    """
-    import matplotlib
 
-    # No window, whatever the user's configuration: the figure goes to a file.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Which notebooks show.
+
+    Raises
+    ------
+    OutputError
+        If the run left nothing that could be drawn.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> figure = activity_figure(run(backend="mock", scale=0.02, duration=50.0, record=["v:L4E:2"]))
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['time (ms)', 'firing rate (spikes/s)', 'time (ms)']
+    """
+    if not is_drawable(recording):
+        raise OutputError(
+            "there is nothing to draw: the run has no spikes and no recorded variables (it "
+            "simulated nothing, or was made with --no-record)"
+        )
+    import matplotlib
 
     with matplotlib.rc_context(
         {
@@ -48,19 +89,50 @@ def draw_activity(recording: Recording, path: Path) -> None:
             "text.parse_math": False,
         }
     ):
-        figure = Figure(figsize=(12, 6.5), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = _shown_figure(figsize=(12, 7.5), layout="constrained")
         if recording.has_rates_only:
             _computed(figure.subplots(), recording)
         else:
-            raster, rates = figure.subplots(1, 2, width_ratios=(3, 2))
-            if recording.spike_trains:
-                _raster(raster, recording)
-                _rates(rates, recording)
-            else:
-                raster.set_title("spikes were not recorded")
+            _fill(figure, recording)
         figure.suptitle(_title(recording))
-        figure.savefig(path, dpi=120, format="png")
+    return figure
+
+
+def _shown_figure(**options: Any) -> Figure:
+    """A figure without a window, whatever the user's configuration, that notebooks show."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, dpi=80, format="png")
+            return buffer.getvalue()
+
+    figure = ShownFigure(**options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _fill(figure: Figure, recording: Recording) -> None:
+    """Spikes above recorded variables; beside them rates above spectra."""
+    colours = {label: row_colour(label) for label in recording.populations}
+    signals = min(len(recording.signals), panels.MOST_TRACES)
+    start = max(recording.t_start, recording.t_stop - RASTER_MS)
+    if not recording.spike_trains:
+        axes = figure.subplots(signals, 1, squeeze=False)[:, 0]
+        panels.traces(list(axes), recording, start, colours)
+        return
+    spectra = panels.has_spectra(recording)
+    grid = figure.add_gridspec(2, 2, width_ratios=(3, 2), height_ratios=(3, 2))
+    _raster(figure.add_subplot(grid[0, 0] if signals else grid[:, 0]), recording)
+    _rates(figure.add_subplot(grid[0, 1] if spectra else grid[:, 1]), recording)
+    if signals:
+        rows = grid[1, 0].subgridspec(signals, 1)
+        axes = [figure.add_subplot(rows[n]) for n in range(signals)]
+        panels.traces(axes, recording, start, colours)
+    if spectra:
+        panels.spectra(figure.add_subplot(grid[1, 1]), recording, colours)
 
 
 def _title(recording: Recording) -> str:
@@ -168,15 +240,27 @@ def _raster(axes: Any, recording: Recording) -> None:
         )
         axes.axhline(row.base, color="0.85", linewidth=0.6, zorder=0)
     shown, total = sum(row.height for row in populations), sum(recording.n_neurons.values())
-    axes.set_yticks(
-        [row.base + row.height / 2 for row in populations],
-        [printable(row.label) for row in populations],
-    )
+    middles = [row.base + row.height / 2 for row in populations]
+    axes.set_yticks(_spread(middles, shown), [printable(row.label) for row in populations])
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(start, recording.t_stop)
     axes.set_ylim(0, shown)
     axes.set_xlabel("time (ms)")
-    axes.set_title(f"spikes of {shown} of {total} neurons" if shown < total else "spikes")
+    of = f" of {shown} of {total} neurons" if shown < total else ""
+    last = f", the last {RASTER_MS:g} ms" if start > recording.t_start else ""
+    axes.set_title(f"spikes{of}{last}")
+
+
+def _spread(middles: list[float], height: float) -> list[float]:
+    """Heights of labels, from top to bottom, no two of them on each other where there is room."""
+    least = min(height / 22, height / max(1, len(middles)))
+    placed: list[float] = []
+    for middle in middles:
+        placed.append(min(middle, placed[-1] - least) if placed else middle)
+    for n in reversed(range(len(placed) - 1)):  # up again from the floor
+        placed[-1] = max(placed[-1], least / 2)
+        placed[n] = max(placed[n], placed[n + 1] + least)
+    return placed
 
 
 def _rates(axes: Any, recording: Recording) -> None:

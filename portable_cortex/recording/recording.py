@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -27,6 +27,7 @@ from .stored import count_of, in_order, pieces_of
 
 if TYPE_CHECKING:
     import neo
+    from matplotlib.figure import Figure
 
 SPIKES, SIGNALS, RUN, FIGURE = "spikes.h5", "signals.h5", "run.json", "activity.png"
 MODEL = "run_model.py"  # a copy of the user's own; the name is no one that users give
@@ -152,6 +153,44 @@ class Recording:
             for label, exposure in exposures.items()
         }
 
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw spikes, rates, spectra and recorded variables: what is in ``activity.png``.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            File to write: ``.png``, ``.pdf`` or ``.svg``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Which notebooks show.
+
+        Raises
+        ------
+        OutputError
+            If the run left nothing that could be drawn, or the file cannot be written.
+
+        Examples
+        --------
+        >>> from portable_cortex import run
+        >>> figure = run(backend="mock", scale=0.02, duration=100.0).plot()
+        >>> figure.axes[0].get_title()
+        'spikes'
+        """
+        from .figure import DPI, activity_figure
+
+        figure = activity_figure(self)
+        if path is not None:
+            write_picture(Path(path), lambda part, kind: figure.savefig(part, dpi=DPI, format=kind))
+        return figure
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from .rich_display import to_html
+
+        return to_html(self)
+
     def to_neo(self) -> neo.Block:
         """The recording as PyNN's standard container: a Neo block with one segment.
 
@@ -211,7 +250,8 @@ class Recording:
         overwrite : bool
             Replace a run that the folder already holds.
         figure : bool
-            Draw ``activity.png`` as well; a figure that fails is a `RecordingWarning`.
+            Draw ``activity.png`` as well, where there is something to draw; a figure that fails is
+            a `RecordingWarning`.
 
         Returns
         -------
@@ -251,10 +291,11 @@ class Recording:
     def _draw(self, folder: Path) -> None:
         """Draw the activity; where that fails, the recording is there all the same."""
         try:
-            from .figure import draw_activity
+            from .figure import draw_activity, is_drawable
 
-            with whole(folder / FIGURE) as part:
-                draw_activity(self, part)
+            if is_drawable(self):
+                with whole(folder / FIGURE) as part:
+                    draw_activity(self, part)
         except Exception as error:  # matplotlib's, a font's, the disk's
             warnings.warn(f"there is no figure: {describe(error)}", RecordingWarning, stacklevel=3)
 
@@ -329,6 +370,43 @@ class Recording:
         if self.spike_trains and "rates" in self.metadata:
             contents["rates"] = self.rates()
         return contents
+
+
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def write_picture(path: Path, draw: Callable[[Path, str], None]) -> None:
+    """Write a picture as a whole, of the kind that its name says.
+
+    Parameters
+    ----------
+    path : Path
+    draw : callable
+        Writes it, under a name and in a format.
+
+    Raises
+    ------
+    OutputError
+        For a name of another kind, and if it cannot be written.
+
+    Examples
+    --------
+    >>> write_picture(Path("activity.jpg"), None)
+    Traceback (most recent call last):
+        ...
+    portable_cortex.errors.OutputError: a picture is called *.png, *.pdf or *.svg, not activity.jpg
+    """
+    if path.suffix.lower() not in PICTURES:
+        names = [f"*{kind}" for kind in PICTURES]
+        raise OutputError(
+            f"a picture is called {', '.join(names[:-1])} or {names[-1]}, not {path.name}"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as part:
+            draw(part, path.suffix.lower()[1:])
+    except OSError as error:
+        raise OutputError(f"the picture could not be written to {path}: {error}") from error
 
 
 def time_step(metadata: Mapping[str, Any]) -> float | None:

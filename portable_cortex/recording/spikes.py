@@ -34,6 +34,11 @@ class Signal(NamedTuple):
     t_start, interval : float
         Time of the first sample and time between samples, ms.
     units : str
+
+    Examples
+    --------
+    >>> Signal(np.zeros((3, 1)), np.array([0]), 500.0, 0.1, "mV").times
+    array([500. , 500.1, 500.2])
     """
 
     values: NDArray[np.float64]
@@ -41,6 +46,11 @@ class Signal(NamedTuple):
     t_start: float
     interval: float
     units: str
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Time of each sample, ms, shape (n_samples,)."""
+        return self.t_start + self.interval * np.arange(len(self.values))
 
 
 def by_time(times: NDArray[np.float64], neurons: NDArray[np.int64]) -> Spikes:
