@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["REALISATIONS", "Experiment", "RecordRequest", "RunWarning", "run", "simulator"]
 
 REALISATIONS = ("native", "shared")
+DURATION = 2000.0  # ms, unless given: the least that `validate` takes
 
 # Types of what `Experiment.__post_init__` does not look at, as JSON has them.
 _KINDS: Mapping[str, type] = {
@@ -141,7 +142,7 @@ class Experiment:
     seed: int = 1
     timestep: float = 0.1
     warmup: float = 500.0
-    duration: float = 1000.0
+    duration: float = DURATION
     realisation: str = "native"
     record: Sequence[RecordRequest] = ()
     record_spikes: bool = True
@@ -412,7 +413,7 @@ def run(
     seed: int = 1,
     timestep: float = 0.1,
     warmup: float = 500.0,
-    duration: float = 1000.0,
+    duration: float = DURATION,
     realisation: str = "native",
     record: Sequence[str] = (),
     record_spikes: bool = True,

@@ -28,7 +28,7 @@ def files(folder):
 def test_run_writes_its_files_and_prints_the_rates(tmp_path):
     # the real script, and not a terminal
     done = subprocess.run(
-        [SCRIPT, "run", "--backend", "mock", "--scale", "0.01", *SHORT, "--out", "here"],
+        [SCRIPT, "run", "--backend", "mock", "--scale", "0.01", *SHORT, "-q", "-o", "here"],
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, MADE_UP)
@@ -128,8 +128,15 @@ def test_backends(call):
     assert (status, err) == (0, "")
     for name in backend_names():
         assert name in out
-    assert "pip install" in out
-    assert "threads" in out
+    assert len(out.splitlines()) < 40  # one screen
+    status, out, err = call("backends", "builtin")
+    assert (status, err) == (0, "")
+    for part in ("threads", "IF_curr_exp", "STDPMechanism"):
+        assert part in out
+    facts = json.loads(call("backends", "--json")[1])
+    assert set(facts) == set(backend_names())
+    assert facts["nest"]["install"] == "pip install 'portable-cortex[nest]'"
+    assert "did you mean 'nest'" in call("backends", "nets")[2]
 
 
 def test_hardware(call):
@@ -137,7 +144,7 @@ def test_hardware(call):
     assert (status, err) == (0, "")
     for name in machine_names():
         assert name in out
-    assert '"threads"' in out
+    assert "threads=1" in out
 
 
 def test_models(call):
@@ -263,7 +270,7 @@ def test_ctrl_c(tmp_path):
     )
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(
-        [SCRIPT, "run", "--backend", "mock", "--model", "slow.py", "--out", "here"],
+        [SCRIPT, "run", "-q", "--backend", "mock", "--model", "slow.py", "--out", "here"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     ) as process:  # fmt: skip
         try:
@@ -373,6 +380,6 @@ def test_runs_of_one_model_file_are_of_one_model_wherever_it_lies(call, tmp_path
 def test_an_experiment_as_json_is_run(call, tmp_path):
     experiment = {"model": "brunel2000", "backend": "mock", "parameters": {"scale": 0.01}}
     assert call("run-experiment", json.dumps(experiment), "--out", "here")[0] == 0
-    assert Recording.load(tmp_path / "here").metadata["duration_ms"] == 1000.0
+    assert Recording.load(tmp_path / "here").metadata["duration_ms"] == 2000.0
     for text in ("{", "[1]", '{"seed": 0}'):
         assert call("run-experiment", text, "--out", "there")[0] == 2

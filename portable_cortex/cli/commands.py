@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import json
+import os
 import shlex
 import sys
 import warnings
@@ -14,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from .. import __version__
@@ -23,32 +21,27 @@ from ..errors import (
     InvalidValueError,
     ModelWarning,
     OutputError,
-    PortableCortexError,
     SimulationError,
     UnsupportedError,
 )
-from ..experiment import REALISATIONS, Experiment, RecordRequest
+from ..experiment import DURATION, REALISATIONS, Experiment, RecordRequest
 from ..host import interruption, parallel
 from ..host.untrusted import parse_json, printable, printable_lines
-from ..machine import load_machine, machine_names
-from ..models.loader import MODELS, load_model
-from ..options import BackendOptions, describe_options
-from ..recording import FIGURE, STATE, UNFINISHED, Recording, RecordingWarning
+from ..recording import STATE, UNFINISHED, Recording, RecordingWarning
 from ..registry import (
     DEFAULT_BACKEND,
     DEFAULT_MACHINE,
     EMULATED_BOARD,
-    backend_names,
-    load_backend,
     load_target,
 )
-from ..support import summary
 from . import writing
 from .calibration_commands import calibrate
 from .compare_commands import compare
 from .entry import TRACEBACK, status_of
 from .export_commands import export
 from .impact_commands import impact
+from .listing_commands import backends, hardware, models
+from .looking_commands import plot, show
 from .neuron_commands import neurons
 from .options import (
     DRIVE_HELP,
@@ -63,35 +56,44 @@ from .options import (
     Option,
     Overwrite,
     Param,
+    Quiet,
     Realisation,
     Record,
     Scale,
     Seed,
     Timestep,
     Warmup,
+    backend_completion,
+    examples,
     json_or_text,
     model_parameters,
     pairs,
 )
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
+from .run_console import Expected, expected_of, next_step, warnings_of
+from .run_console import show as show_run
 from .task_commands import task
 from .theory_commands import predict
 
+COMPLETION = "_PORTABLE_CORTEX_COMPLETE"  # set by the script that --install-completion installs
 # what several processes do together
 SHARED = ("run", "rerun", "run-experiment")
 
 app = typer.Typer(
     help="Write a spiking network once, in PyNN; run it on any simulator or neuromorphic machine.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # of several processes that mpirun started, the first speaks for all; Open MPI gives it a terminal
 # of its own, whatever its own output goes to
 out = Console(quiet=parallel.rank() > 0, force_terminal=False if parallel.processes() > 1 else None)
-err = Console(stderr=True, quiet=parallel.rank() > 0)
+err = Console(
+    stderr=True,
+    quiet=parallel.rank() > 0,
+    force_terminal=False if parallel.processes() > 1 else None,
+)
 _UsageError: Any = typer.BadParameter.__base__  # what cannot be read; typer has no name for it
 
 
@@ -101,11 +103,25 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+FIRST = """\
+portable-cortex: a spiking network, written once in PyNN, on any simulator or neuromorphic machine
+
+  portable-cortex run
+      the cortical microcircuit at a tenth of its size, in seconds (compiled once: half a minute)
+  portable-cortex validate results/pd14-builtin
+      whether that is the activity that the network has on NEST
+  portable-cortex run --model my_model.py --backend nest
+      a network of your own, a Python file with build(sim, ...), on any simulator
+
+portable-cortex --help lists all commands; portable-cortex COMMAND --help has examples of each"""
+
+
 @app.callback()
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
     traceback: Annotated[  # taken from the arguments before they come here
         bool,
@@ -114,19 +130,34 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    if parallel.processes() > 1 and context.invoked_subcommand not in (*SHARED, None):
+    if context.invoked_subcommand is None:
+        out.print(FIRST, markup=False, highlight=False, soft_wrap=True)
+        return
+    if parallel.processes() > 1 and context.invoked_subcommand not in SHARED:
         raise UnsupportedError(
             f"portable-cortex {context.invoked_subcommand} runs in one process, and mpirun started "
             f"{parallel.processes()}: start it without mpirun (only `run` shares its work)"
         )
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "run",
+        "run -m brunel2000 -p g=6 -d 5000 -o results/brunel",
+        "run --model my_model.py --backend nest --record v:E:3",
+    )
+)
 def run(
     context: typer.Context,
     model: ModelName = "pd14",
     backend: Annotated[
-        str, typer.Option(help="Simulator or machine; `portable-cortex backends` lists them.")
+        str,
+        typer.Option(
+            "--backend",
+            "-b",
+            autocompletion=backend_completion,
+            help="Simulator or machine; `portable-cortex backends` lists them.",
+        ),
     ] = DEFAULT_BACKEND,
     machine: MachineName = DEFAULT_MACHINE,
     scale: Scale = None,
@@ -143,7 +174,7 @@ def run(
         str | None,
         typer.Option(help="Where a backend with several targets runs: its option `target`."),
     ] = None,
-    duration: Duration = 1000.0,
+    duration: Duration = DURATION,
     warmup: Warmup = 500.0,
     timestep: Timestep = 0.1,
     seed: Seed = 1,
@@ -160,7 +191,9 @@ def run(
     overwrite: Overwrite = False,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for the results. results/MODEL-BACKEND unless given."),
+        typer.Option(
+            "--out", "-o", help="Folder for the results. results/MODEL-BACKEND unless given."
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -170,10 +203,11 @@ def run(
             "all settings.",
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Build a network, run it, and write its activity, its cost and a figure."""
     if resume is not None:
-        _resume(context, resume)
+        _resume(context, resume, quiet)
         return
     parameters = model_parameters(param, scale=scale, n_scale=n_scale, k_scale=k_scale, drive=drive)
     experiment = Experiment(
@@ -192,9 +226,9 @@ def run(
     )
     place = folder or Path("results") / f"{Path(model).stem}-{backend}"
     if trials is not None:
-        _run_trials(experiment, trials, place, overwrite)
+        _run_trials(experiment, trials, place, overwrite, quiet)
         return
-    _run(context, experiment, place, overwrite)
+    _run(context, experiment, place, overwrite, quiet)
 
 
 @app.command(hidden=True)
@@ -209,20 +243,37 @@ def run_experiment(
         values = parse_json(experiment)
     except ValueError as error:
         raise InvalidValueError(f"an experiment is a mapping in JSON: {error}") from None
-    _run(context, Experiment.from_dict(values), folder, overwrite)
+    _run(context, Experiment.from_dict(values), folder, overwrite, compared=False)
 
 
-def _run(context: typer.Context, experiment: Experiment, folder: Path, overwrite: bool) -> None:
+def _progress(quiet: bool) -> Console:
+    """Where it is told how far a command is."""
+    return Console(stderr=True, quiet=True) if quiet else err
+
+
+def _run(
+    context: typer.Context,
+    experiment: Experiment,
+    folder: Path,
+    overwrite: bool,
+    quiet: bool = False,
+    compared: bool = True,
+) -> None:
     """Run, write, show; what was interrupted and can be kept is kept."""
     command = shlex.join(("portable-cortex", *context.obj))
-    with ConsoleReporter(out) as reporter:
+    with ConsoleReporter(_progress(quiet)) as reporter:
         recording = experiment.run(
             reporter, folder, overwrite=overwrite, about={"command": command}
         )
-    _end(recording, experiment, folder)
+    expected = expected_of(recording) if compared and recording.spike_trains else None
+    _end(recording, experiment, folder, expected)
+    if compared and err.is_terminal and not quiet:
+        err.print(next_step(recording, folder, expected), soft_wrap=True, highlight=False)
 
 
-def _run_trials(experiment: Experiment, n: int, folder: Path, overwrite: bool) -> None:
+def _run_trials(
+    experiment: Experiment, n: int, folder: Path, overwrite: bool, quiet: bool
+) -> None:
     """Run, write and show trials; those that are over are kept."""
     from ..sweep import run_trials
     from .trial_console import show
@@ -231,26 +282,29 @@ def _run_trials(experiment: Experiment, n: int, folder: Path, overwrite: bool) -
     interruption.tell(
         lambda: f"{len(ended)} of {n} trials are in {folder}; the same command goes on from there."
     )
-    with ConsoleReporter(out) as reporter:
+    with ConsoleReporter(_progress(quiet)) as reporter:
         for recording in run_trials(experiment, n, folder, reporter=reporter, overwrite=overwrite):
             ended.append({**recording.metadata, "rates": recording.rates()})
     show(ended, folder, out)
 
 
-def _resume(context: typer.Context, folder: Path) -> None:
+def _resume(context: typer.Context, folder: Path, quiet: bool) -> None:
     """Go on with a run."""
     from ..rerun import resume
 
     sources: Any = context.get_parameter_source
-    given = [n for n in context.params if n != "resume" and sources(n).name != "DEFAULT"]
+    given = [
+        n for n in context.params if n not in ("resume", "quiet") and sources(n).name != "DEFAULT"
+    ]
     if given:
         raise InvalidValueError(
             f"--resume takes all settings from {folder}, and {', '.join(map(_flag, given))} cannot "
             "change them: leave it out"
         )
-    with ConsoleReporter(out) as reporter:
+    with ConsoleReporter(_progress(quiet)) as reporter:
         recording = resume(folder, reporter)
-    _end(recording, Experiment.from_dict(recording.metadata["experiment"]), folder)
+    experiment = Experiment.from_dict(recording.metadata["experiment"])
+    _end(recording, experiment, folder, expected_of(recording))
 
 
 def _flag(name: str) -> str:
@@ -258,9 +312,13 @@ def _flag(name: str) -> str:
     return {"folder": "--out"}.get(name, f"--{name.replace('_', '-')}")
 
 
-def _end(recording: Recording, experiment: Experiment, place: Path) -> None:
+def _end(
+    recording: Recording, experiment: Experiment, place: Path, expected: Expected | None
+) -> None:
     """Show a run that has been written."""
-    _show(recording, place)
+    show_run(recording, place, out, expected)
+    for text in warnings_of(recording.metadata):
+        _complain("yellow", "Warning", text)
     lost = experiment.lost(recording)
     if lost:
         raise SimulationError(f"{', '.join(lost)} could not be read; all else is in {place}")
@@ -275,6 +333,7 @@ def _end(recording: Recording, experiment: Experiment, place: Path) -> None:
 @app.command()
 def rerun(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    quiet: Quiet = False,
 ) -> None:
     """Repeat a run from its folder: exit status 0 the same spikes, 1 others, 2 could not repeat it.
 
@@ -282,7 +341,7 @@ def rerun(
     """
     from ..rerun import rerun as repeat
 
-    with ConsoleReporter(out) as reporter:
+    with ConsoleReporter(_progress(quiet)) as reporter:
         repeated = repeat(folder, reporter)
     for version in repeated.versions:
         _complain("yellow", "Another version", version)
@@ -294,79 +353,13 @@ def rerun(
     raise typer.Exit(1)
 
 
-def _show(recording: Recording, folder: Path) -> None:
-    """Rates beside the published ones, and what the run cost."""
-    about = recording.metadata
-    published = about["published_rates"]
-    errors = about.get("rate_errors", {})
-    if recording.spike_trains or errors:
-        table = Table(title="mean firing rates (spikes/s)")
-        table.add_column("population")
-        table.add_column("neurons", justify="right")
-        table.add_column("this run", justify="right")
-        if published:
-            table.add_column("published", justify="right")
-        for label, rate in recording.rates().items():
-            error = f" ± {errors[label]:.3f}" if label in errors else ""
-            row = [escape(printable(label)), str(recording.n_neurons[label]), f"{rate:.3f}{error}"]
-            if published:
-                row.append(f"{published[label]:.3f}" if label in published else "")
-            table.add_row(*row)
-        out.print(table)
-        if errors:
-            out.print("[dim]±: of the responses that were tabulated; other errors are not in it[/]")
-        if published:
-            out.print("[dim]published: full scale, Poisson drive, one long run[/]")
-    phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in about["phases_s"].items())
-    energies = [
-        ("energy", f"{e['joules']:.4g} J ({e['kind']}, {e['scope']}, {e['source']})")
-        for e in about["energy"]
-    ]
-    for what, value in (
-        ("network", f"{about['n_neurons']:,} neurons, {_count(about['n_synapses'])} synapses"),
-        ("wall-clock (s)", phases),
-        *(("model", statement) for statement in about.get("statements", ())),
-        *_nested(about["machine_report"].get("mapping", {})),
-        ("real-time factor", _speed(about)),
-        ("peak memory", f"{about['peak_memory_bytes'] / 1e9:.2f} GB ({_processes(about)})"),
-        *energies,
-        ("written to", folder),
-        *([("figure", folder / FIGURE)] if (folder / FIGURE).exists() else []),
-    ):
-        out.print(f"{what:17}{printable(value)}", soft_wrap=True, markup=False, highlight=False)
-    for doubt in about["warnings"]:
-        _complain("yellow", "Warning", doubt)
-
-
-def _speed(about: Mapping[str, Any]) -> str:
-    """Real-time factor, and what it took of the cores; a fetched run may not know that."""
-    factor, cpu = about["real_time_factor"], about.get("cpu_s", {}).get("simulate")
-    if factor is None and "rate_errors" in about:
-        return "none: stationary rates were computed, without time"
-    if factor is None:
-        return "none: nothing was simulated"
-    seconds = about["duration_ms"] * 1e-3
-    used = "" if cpu is None else f"; {cpu / seconds:.2f} core-seconds per s of model time"
-    return f"{factor:.2f} (simulate phase{used})"
-
-
-def _count(number: int | None) -> str:
-    return "an unknown number of" if number is None else f"{number:,}"
-
-
-def _nested(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A machine's mapping, a line for each figure."""
-    shown = {name.replace("_", " "): value for name, value in report.items()}
-    lines = [f"{name} {value:,.10g}" for name, value in shown.items()]
-    return [("mapping" if i == 0 else "", line) for i, line in enumerate(lines)]
-
-
-def _processes(about: Mapping[str, Any]) -> str:
-    n = about["processes"]
-    return "this process" if n == 1 else f"{n} processes"
-
-
-@app.command()
+@app.command(
+    epilog=examples(
+        "validate results/mine --report mine.html",
+        "validate results/mine --against results/other",
+        "validate results/sweep --against reference.h5 --junit junit.xml",
+    )
+)
 def validate(
     folders: Annotated[
         list[Path],
@@ -450,7 +443,12 @@ def reference(
     )  # fmt: skip
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "benchmark --backends builtin,nest --scale 0.1",
+        "benchmark --backends builtin --threads 1,2,4",
+    )
+)
 def benchmark(
     backends: Annotated[
         str, typer.Option(help="Backends, separated by commas; the first is the yardstick.")
@@ -472,7 +470,8 @@ def benchmark(
         typer.Option(help="Recorded run of the same settings, for the number of synaptic events."),
     ] = None,
     overwrite: Overwrite = False,
-    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
+    quiet: Quiet = False,
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "results/benchmark"
     ),
 ) -> None:
@@ -489,7 +488,7 @@ def benchmark(
         duration=duration,
         seed=seed,
     )
-    with ConsoleReporter(out) as reporter:
+    with ConsoleReporter(_progress(quiet)) as reporter:
         found = measuring.benchmark(
             plan,
             folder,
@@ -508,6 +507,8 @@ def benchmark(
         raise typer.Exit(1)
 
 
+app.command()(show)
+app.command()(plot)
 app.command()(submit)
 app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")
@@ -519,21 +520,31 @@ app.command()(compare)
 app.command()(export)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sweep --seeds 1-10 --backend nest --out results/nest",
+        "sweep -m brunel2000 -p g=4 -p g=5 -p g=6 --seeds 1-3",
+    )
+)
 def sweep(
     seeds: Annotated[str, typer.Option(help="Seeds, e.g. 1-10 or 1,2,5-8.")] = "1",
     backend: Annotated[
         list[str] | None,
-        typer.Option(help=f"Simulator or machine. {DEFAULT_BACKEND} unless given. *"),
+        typer.Option(
+            "--backend",
+            "-b",
+            autocompletion=backend_completion,
+            help=f"Simulator or machine. {DEFAULT_BACKEND} unless given. *",
+        ),
     ] = None,
     scale: Annotated[
         list[float] | None,
-        typer.Option(help=f"{SCALE_HELP} *"),
+        typer.Option("--scale", "-s", help=f"{SCALE_HELP} *"),
     ] = None,
     drive: Annotated[list[str] | None, typer.Option(help=f"{DRIVE_HELP} *")] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option(help=f"{PARAM_HELP}. *"),
+        typer.Option("--param", "-p", help=f"{PARAM_HELP}. *"),
     ] = None,
     option: Annotated[list[str] | None, typer.Option(help=f"{OPTION_HELP}. *")] = None,
     machine: Annotated[
@@ -548,7 +559,7 @@ def sweep(
         list[float] | None, typer.Option(help="Time step, ms. 0.1 unless given. *")
     ] = None,
     model: ModelName = "pd14",
-    duration: Duration = 1000.0,
+    duration: Duration = DURATION,
     warmup: Warmup = 500.0,
     record: Record = None,
     no_record: NoRecord = False,
@@ -577,8 +588,10 @@ def sweep(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished runs again.")] = False,
+    quiet: Quiet = False,
     folder: Annotated[
-        Path, typer.Option("--out", help="Folder for the results: one folder in it for each run.")
+        Path,
+        typer.Option("--out", "-o", help="Folder for the results: one folder in it for each run."),
     ] = Path("results/sweep"),
 ) -> None:
     """Do many runs, each in a process of its own; go on where an earlier call was stopped.
@@ -613,7 +626,7 @@ def sweep(
         pool = DaskPool(cluster, jobs or 1, threads or 1, options)
     elif cluster_option:
         raise InvalidValueError("--cluster-option needs --cluster slurm")
-    reporter = SweepReporter(out)
+    reporter = SweepReporter(_progress(quiet))
     interruption.tell(lambda: reporter.state)
     with reporter:
         found = sweeping.sweep(
@@ -634,62 +647,9 @@ def sweep(
         raise typer.Exit(1)
 
 
-@app.command()
-def backends() -> None:
-    """List the backends: whether they are usable here, and what they can do."""
-    table = Table(show_lines=True)
-    for column in ("backend", "available", "version", "capabilities", "install"):
-        table.add_column(column, overflow="fold")
-    for name in backend_names():
-        try:
-            backend = load_backend(name)
-        except PortableCortexError as error:
-            table.add_row(name, "[red]no", "", escape(str(error)), "")
-            continue
-        found = backend.availability()
-        abilities = f"{backend.summary}\n{summary(backend)}\noptions {_options(backend.Options)}"
-        usable = "[green]yes" if found.available else "[red]no"
-        table.add_row(name, usable, found.version or "", escape(abilities), escape(found.install))
-    out.print(table)
-
-
-def _options(schema: type[BackendOptions]) -> str:
-    shown = [f"{name}={default} ({what})" for name, default, what in describe_options(schema)]
-    return "; ".join(shown) or "none"
-
-
-@app.command()
-def hardware() -> None:
-    """List the machines that the package knows."""
-    table = Table("machine", "description", "backends", "options")
-    for name in machine_names():
-        machine = load_machine(name)
-        options = {backend: dict(values) for backend, values in machine.options.items()}
-        table.add_row(
-            name,
-            escape(machine.description),
-            ", ".join(machine.backends or ["all"]),
-            escape(json.dumps(options)),
-        )
-    out.print(table)
-    out.print("A machine of your own is a .toml file of the same form: --machine path/to/mine.toml")
-
-
-@app.command()
-def models() -> None:
-    """List the models, and the parameters that each takes."""
-    table = Table("model", "what", "parameters", show_lines=True)
-    for name in MODELS:
-        model = load_model(name)
-        module = sys.modules[MODELS[name]]
-        about = (inspect.getdoc(module) or "").partition("\n")[0]
-        parameters = "\n".join(f"{k} = {v!r}" for k, v in model.parameters.items())
-        table.add_row(name, escape(about), escape(parameters))
-    out.print(table)
-    out.print(
-        "A model of your own is a Python file with build(sim, ...): --model path/to/mine.py\n"
-        "A network in the SONATA format is its configuration: --model path/to/network.json"
-    )
+app.command()(backends)
+app.command()(hardware)
+app.command()(models)
 
 
 @app.command()
@@ -768,9 +728,20 @@ def command(arguments: Sequence[str]) -> int:
     """
     warnings.showwarning = _show_warning
     group = typer.main.get_command(app)
-    # not its main(), which makes other exceptions and states of its own
+    arguments = list(arguments)
     try:
-        made = group.make_context("portable-cortex", list(arguments), obj=tuple(arguments))
+        if COMPLETION in os.environ:  # a shell asks what could come next
+            group.main(arguments, "portable-cortex")
+        # not its main(), which makes other exceptions and states of its own
+        made = group.make_context("portable-cortex", arguments, obj=tuple(arguments))
+    except typer.Exit as ended:
+        return ended.exit_code
+    except SystemExit as ended:  # of the options and scripts for completion
+        return int(ended.code or 0)
+    except _UsageError as error:
+        error.show()
+        return 2
+    try:
         with made as context:
             group.invoke(context)
     except typer.Exit as ended:

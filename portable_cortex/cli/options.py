@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import InvalidValueError
 from ..experiment import REALISATIONS
+from ..machine import machine_names
 from ..models.loader import MODELS
 from ..models.scaling import DRIVES
+from ..registry import backend_names
 
 SCALE_HELP = "Fraction of the neurons and in-degrees. The model's own unless given."
 DRIVE_HELP = f"Background input: {' or '.join(DRIVES)}."
-PARAM_HELP = "Any other parameter of the model, NAME=VALUE (JSON)"
+PARAM_HELP = "Any other parameter of the model, NAME=VALUE: a number, a word, true, or JSON"
 SEEDS_HELP = "How many, or which, e.g. 10 or 11-20."
 OPTION_HELP = "Option of the backend, NAME=VALUE"
+
+
+def backend_completion(incomplete: str) -> list[str]:
+    """Names of backends that a shell completes."""
+    return _beginning(backend_names(), incomplete)
+
+
+def model_completion(incomplete: str) -> list[str]:
+    """Names of models that a shell completes; files are left to it."""
+    return _beginning(MODELS, incomplete)
+
+
+def machine_completion(incomplete: str) -> list[str]:
+    """Names of machines that a shell completes; files are left to it."""
+    return _beginning(machine_names(), incomplete)
+
+
+def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
 
 ModelName = Annotated[
     str,
     typer.Option(
         "--model",
+        "-m",
+        autocompletion=model_completion,
         help=f"{', '.join(MODELS)}, a Python file with build(sim, ...), or the .json file of a "
         "network in the SONATA format.",
     ),
@@ -29,14 +54,18 @@ ModelName = Annotated[
 MachineName = Annotated[
     str,
     typer.Option(
-        "--machine", help="Machine by name (`portable-cortex hardware`), or a .toml file."
+        "--machine",
+        autocompletion=machine_completion,
+        help="Machine by name (`portable-cortex hardware`), or a .toml file.",
     ),
 ]
-Scale = Annotated[float | None, typer.Option(help=SCALE_HELP)]
+Scale = Annotated[float | None, typer.Option("--scale", "-s", help=SCALE_HELP)]
 Drive = Annotated[str | None, typer.Option(help=DRIVE_HELP)]
-Param = Annotated[list[str] | None, typer.Option(help=f"{PARAM_HELP}; repeatable.")]
+Param = Annotated[
+    list[str] | None, typer.Option("--param", "-p", help=f"{PARAM_HELP}; repeatable.")
+]
 Option = Annotated[list[str] | None, typer.Option(help=f"{OPTION_HELP}; repeatable.")]
-Duration = Annotated[float, typer.Option(help="Model time to record, ms.")]
+Duration = Annotated[float, typer.Option("--duration", "-d", help="Model time to record, ms.")]
 Warmup = Annotated[float, typer.Option(help="Model time to discard before it, ms.")]
 Timestep = Annotated[float, typer.Option(help="Time step, ms.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers, 1 or more.")]
@@ -57,6 +86,20 @@ NoRecord = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what the folder holds already.")
 ]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Tell no progress; warnings and errors are told.")
+]
+
+
+def examples(*lines: str) -> str:
+    r"""What stands at the end of a command's help.
+
+    Examples
+    --------
+    >>> examples("run", "run -d 100")
+    'Examples:\n\nportable-cortex run\n\nportable-cortex run -d 100'
+    """
+    return "\n\n".join(["Examples:", *(f"portable-cortex {line}" for line in lines)])
 
 
 def how_many_or_which(text: str) -> list[int]:

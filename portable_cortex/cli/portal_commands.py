@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import InvalidValueError, OutputError
-from ..experiment import Experiment
+from ..experiment import DURATION, Experiment
 from ..host import interruption
 from ..host.output import whole
 from ..host.untrusted import printable, printable_lines
@@ -123,7 +123,7 @@ def submit(
     drive: Drive = None,
     param: Param = None,
     option: Option = None,
-    duration: Duration = 1000.0,
+    duration: Duration = DURATION,
     warmup: Warmup = 500.0,
     timestep: Timestep = 0.1,
     seed: Seed = 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -53,7 +54,12 @@ class Bars:
 
     def __init__(self, console: Console, *columns: ProgressColumn) -> None:
         self._console = console
-        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._progress = Progress(
+            *columns,
+            console=console,
+            disable=not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),  # what goes to a file stays there
+        )
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -90,6 +96,7 @@ class ConsoleReporter(Bars):
         )
         self._phase: str | None = None
         self._task: TaskID | None = None
+        self._detail = ""
 
     def __exit__(
         self,
@@ -113,6 +120,14 @@ class ConsoleReporter(Bars):
             if not self._console.is_terminal:
                 self._console.print(f"{description} ...")
         assert self._task is not None
+        if (
+            detail
+            and detail != self._detail
+            and name == "prepare"
+            and not self._console.is_terminal
+        ):
+            self._console.print(f"{detail} ...")  # compiling: that takes its time
+        self._detail = detail
         self._progress.update(self._task, detail=detail)
         if fraction is not None:
             self._progress.update(self._task, completed=fraction, total=1.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -34,7 +34,6 @@ from .values import is_number, is_plain, is_random, members, number
 from .watching import build_network
 
 F64 = NDArray[np.float64]
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)  # values that stand for a distribution
 FOREVER = 1e6  # ms: a source that fires so long is stationary
 SOURCES = (standard.SpikeSourcePoisson, standard.SpikeSourceArray)
 
@@ -593,6 +592,13 @@ def _within(cells: Any, whole: Any) -> NDArray[np.int64]:
     )
 
 
+@cache  # it takes a second, and most commands need none of it
+def _gauss() -> tuple[F64, F64]:
+    """Quantiles that stand for a distribution, from 0 to 1, and their weights."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    return (nodes + 1) / 2, weights / 2
+
+
 @lru_cache(4096)
 def _constant(value: float) -> Values:
     return Values(np.array([value]), np.ones(1))
@@ -601,23 +607,25 @@ def _constant(value: float) -> Values:
 def _quantiles(value: Any) -> Values:
     """Gauss's nodes of the quantile function: a distribution's moments are theirs."""
     drawn = value.base_value
+    nodes, weights = _gauss()
     try:
         found = _quantiles_of(drawn.name, tuple(drawn.parameters.items()))
     except TypeError:  # parameters that are arrays
-        found = Values(quantile_function(drawn)((NODES + 1) / 2), WEIGHTS / 2)
+        found = Values(quantile_function(drawn)(nodes), weights)
     if not value.operations:
         return found
     values = found.values
     for function, argument in value.operations:
         values = function(values) if argument is None else function(values, argument)
-    return Values(np.asarray(values, float), WEIGHTS / 2)
+    return Values(np.asarray(values, float), weights)
 
 
 @lru_cache(4096)
 def _quantiles_of(name: str, parameters: tuple[tuple[str, float], ...]) -> Values:
     """Of a distribution that many projections draw from."""
-    drawn = quantile_function(RandomDistribution(name, **dict(parameters)))((NODES + 1) / 2)
-    return Values(np.asarray(drawn, float), WEIGHTS / 2)
+    nodes, weights = _gauss()
+    drawn = quantile_function(RandomDistribution(name, **dict(parameters)))(nodes)
+    return Values(np.asarray(drawn, float), weights)
 
 
 def _binomial(trials: float, probability: float) -> Degree:

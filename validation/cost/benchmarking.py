@@ -105,7 +105,7 @@ class Plan:
     def command(self, backend: str, repeat: int, folder: Path) -> list[str]:
         """The command line of one run."""
         arguments: list[Any] = [
-            *COMMAND, "run", "--no-record", "--backend", backend, "--model", self.model,
+            *COMMAND, "run", "--quiet", "--no-record", "--backend", backend, "--model", self.model,
             "--machine", self.machine, "--warmup", self.warmup, "--duration", self.duration,
             "--seed", self.seed + repeat, "--out", folder,
         ]  # fmt: skip

@@ -219,6 +219,15 @@ def _shipped(name: str) -> Reference:
         return Reference.load(path)
 
 
+@cache
+def _shipped_conditions(name: str) -> dict[str, Any]:
+    """Conditions of a reference of the package, of which nothing else is read."""
+    source = resources.files(__package__) / "references" / f"{name}.h5"
+    with resources.as_file(source) as path, h5py.File(path, "r") as file:
+        found: dict[str, Any] = parse_json(text_of(file, "about") or "")["conditions"]
+    return found
+
+
 def conditions(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What must be equal for two runs to be samples of the same activity: all but the seed.
 
@@ -275,8 +284,8 @@ def fitting_reference(metadata: Mapping[str, Any]) -> Reference | None:
     """
     own = conditions(metadata)
     fitting = [
-        reference
-        for reference in map(load_reference, reference_names())
-        if not differing(own, reference.provenance["conditions"])
+        load_reference(name)
+        for name in reference_names()
+        if not differing(own, _shipped_conditions(name))
     ]
     return max(fitting, key=lambda one: len(one.provenance["seeds"]), default=None)
