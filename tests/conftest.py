@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def mock_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys):
-    """Run the command in an empty folder; gives exit status, stdout, and stderr without progress."""
+    """Run the command in an empty folder; gives status, stdout, and stderr without progress."""
     monkeypatch.chdir(tmp_path)
     # main() shows warnings in its own way: not so after the test
     monkeypatch.setattr("warnings.showwarning", lambda *args, **kwargs: None)
