@@ -150,6 +150,10 @@ def mock_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recording.save(tmp_path_factory.mktemp("runs") / "honest")
 
 
+# of runs, benchmarks and sweeps
+PROGRESS = r"^([a-z][^\n]* \.\.\.|\d+ runs?(, \d+ of them[^\n]*)?|\S+-seed=\d+: [^\n]*)\n"
+
+
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys):
     """Run the command in an empty folder; gives status, stdout, and stderr without progress."""
@@ -165,6 +169,6 @@ def call(tmp_path, monkeypatch, capsys):
         except SystemExit as stopped:
             status = stopped.code or 0
         out, err = capsys.readouterr()
-        return status, out, re.sub(r"^[a-z][^\n]* \.\.\.\n", "", err, flags=re.MULTILINE)
+        return status, out, re.sub(PROGRESS, "", err, flags=re.MULTILINE)
 
     return call

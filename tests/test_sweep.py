@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import shlex
@@ -23,11 +24,13 @@ from portable_cortex.errors import (
     SimulationError,
     UnknownNameError,
 )
-from portable_cortex.sweep import FAILED, FINISHED, grid, parse_seeds, sweep
+from portable_cortex.recording.figure import new_figure as new
+from portable_cortex.sweep import FAILED, FINISHED, figure, grid, parse_seeds, sweep
 from portable_cortex.sweep.pool import DaskPool, LocalPool
 
 SCRIPT = Path(sys.executable).parent / "portable-cortex"
 FIXED = {"backend": "mock", "model": "brunel2000", "scale": 0.01, "warmup": 0.0, "duration": 20.0}
+MADE_UP = "Warning: made-up spikes, no simulation\n"
 FAST = ("--model", "brunel2000", "--backend", "mock", "--warmup", "0", "--duration", "20")
 
 # Seeds decide what becomes of a run: 2 fails, 3 crashes as a simulator would, 4 takes for ever
@@ -132,6 +135,49 @@ def test_folders_are_called_by_the_settings(finished):
     assert list(finished.groups()) == ["scale=0.01", "scale=0.02"]
 
 
+def test_what_varies_is_in_the_names_also_where_it_is_the_default(tmp_path):
+    fixed = {name: value for name, value in FIXED.items() if name != "scale"}
+    found = sweep(grid({"scale": [0.05, 0.1]}, **fixed), tmp_path)  # 0.1 is brunel2000's own
+    assert [run.name.partition("-warmup")[0] for run in found.runs] == [
+        "brunel2000-mock-scale=0.05",
+        "brunel2000-mock-scale=0.1",
+    ]
+    assert list(found.groups()) == ["scale=0.05", "scale=0.1"]
+    assert found.shared == ("brunel2000", "mock", "warmup=0", "duration=20")
+    again = sweep(
+        grid({"seed": [1]}, **fixed), tmp_path
+    )  # where nothing varies it has another name
+    assert again.runs[0].folder == found.runs[1].folder
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
+
+
+def test_a_table_for_other_programs(finished):
+    with (finished.folder / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["scale"], row["seed"]) for row in rows] == [
+        ("0.01", "1"), ("0.01", "2"), ("0.02", "1"), ("0.02", "2")
+    ]  # fmt: skip
+    for row, run in zip(rows, finished.runs, strict=True):
+        assert row["folder"] == run.name
+        assert float(row["rate_E"]) == run.metadata["rates"]["E"]
+        assert float(row["simulate_s"]) == run.metadata["phases_s"]["simulate"]
+
+
+def test_the_picture_is_of_what_varies(finished, monkeypatch):
+    figures = []
+    monkeypatch.setattr(figure, "new_figure", lambda **k: figures.append(new(**k)) or figures[-1])
+    finished.draw()
+    (drawn,) = figures
+    assert [axes.get_title() for axes in drawn.axes] == ["E", "I"]
+    assert {axes.get_xlabel() for axes in drawn.axes} == {"scale"}
+    xs, means = drawn.axes[0].lines[0].get_data()
+    rates = [run.metadata["rates"]["E"] for run in finished.runs]
+    assert list(xs) == [0.01, 0.02]
+    assert list(means) == [(rates[0] + rates[1]) / 2, (rates[2] + rates[3]) / 2]
+    assert "made-up spikes" in drawn.get_suptitle()
+    assert (finished.folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_sweep_json_tells_all(finished):
     runs = json.loads((finished.folder / "sweep.json").read_text())["runs"]
     assert [(run["folder"], run["state"]) for run in runs] == [
@@ -229,7 +275,8 @@ def test_threads(tmp_path):
 
     def threads(asked=None, **settings):
         experiment = Experiment(backend="nest", parameters={"scale": 0.01}, **settings)
-        return _planned(experiment, asked, tmp_path).settings["options"]["threads"]
+        (run,) = _planned((experiment,), asked, tmp_path)
+        return run.settings["options"]["threads"]
 
     assert base.backend == "nest"
     assert threads() == 1
@@ -268,7 +315,6 @@ def test_command(call, fragile, tmp_path):
         "--warmup", "0", "--duration", "1", "--jobs", "2", "--out", "here",
     )  # fmt: skip
     assert status == 1
-    assert out.startswith("2 runs\n")
     assert "cells (spikes/s)" in out
     assert "1 runs finished, 1 failed" in out
     assert err.count("RuntimeError: seed 2 is unlucky") == 1
@@ -279,8 +325,7 @@ def test_command(call, fragile, tmp_path):
 def test_command_with_nothing_left_to_do(finished, call):
     scales = ("--scale", "0.01", "--scale", "0.02")
     status, out, err = call("sweep", *FAST, *scales, "--seeds", "1-2", "--out", finished.folder)
-    assert (status, err) == (0, "")
-    assert out.startswith("4 runs, 4 of them finished already\n")
+    assert (status, err) == (0, MADE_UP)
     for part in ("scale=0.01", "scale=0.02", "E (spikes/s)", "real-time factor", "4 runs finished"):
         assert part in out
 
@@ -347,8 +392,9 @@ def go_on(fragile, tmp_path):
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("2 runs, 1 of them finished already\n")
+    told = done.stderr.splitlines(keepends=True)
+    assert (done.returncode, told[0]) == (0, "2 runs, 1 of them finished already\n")
+    assert told[-1] == MADE_UP
     assert all(p.stat() == stat for p, stat in before.items())
     assert len(list(tmp_path.glob("here/*/run.json"))) == 2
 
@@ -361,7 +407,9 @@ def test_ctrl_c_stops_its_runs_and_says_how_to_go_on(begun, fragile, tmp_path):
     sweeping.send_signal(signal.SIGINT)
     _, err = sweeping.communicate(timeout=300)
     assert sweeping.returncode == 130
-    assert err.startswith("Interrupted: 1 of 2 runs are finished; the same command goes on")
+    assert err.splitlines()[-1].startswith(
+        "Interrupted: 1 of 2 runs are finished; the same command goes on"
+    )
     assert "Traceback" not in err
     assert not alive(pid)
     states = [r["state"] for r in json.loads((tmp_path / "here/sweep.json").read_text())["runs"]]

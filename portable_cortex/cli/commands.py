@@ -34,6 +34,7 @@ from ..registry import (
     EMULATED_BOARD,
     load_target,
 )
+from ..sweep.table import warnings_of
 from . import writing
 from .calibration_commands import calibrate
 from .compare_commands import compare
@@ -71,7 +72,7 @@ from .options import (
 )
 from .portal_commands import jobs, submit
 from .progress import ConsoleReporter
-from .run_console import Expected, expected_of, next_step, warnings_of
+from .run_console import Expected, expected_of, next_step
 from .run_console import show as show_run
 from .task_commands import task
 from .theory_commands import predict
@@ -638,6 +639,9 @@ def sweep(
             report=reporter,
         )
     show(found, out)
+    doubts = (text for run in found.runs for text in warnings_of(run.metadata))
+    for doubt in dict.fromkeys(doubts):
+        _complain("yellow", "Warning", doubt)
     failed = found.of(sweeping.FAILED)
     for run in failed:
         log = folder / run.name / sweeping.LOG

@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from ..errors import OutputError
+from ..host.untrusted import printable_lines
 from ..recording import FIGURE, RUN, Recording
 from ..sweep import runs as sweeping
-from .run_console import expected_of, show_settings, warnings_of
+from ..sweep.table import warnings_of
+from .run_console import expected_of, show_settings
 from .run_console import show as show_run
 
 Run = Annotated[
@@ -29,8 +31,9 @@ def show(folder: Run) -> None:
     console = Console()
     show_settings(recording, console)
     show_run(recording, folder, console, expected_of(recording))
+    err = Console(stderr=True)
     for text in warnings_of(recording.metadata):
-        Console(stderr=True).print(Text.assemble(("Warning: ", "yellow"), text), soft_wrap=True)
+        err.print(Text.assemble(("Warning: ", "yellow"), printable_lines(text)), soft_wrap=True)
 
 
 def plot(

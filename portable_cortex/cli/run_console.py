@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..host.untrusted import printable, printable_lines
+from ..host.untrusted import printable
 from ..models.loader import MODELS, load_model
 from ..recording import FIGURE, SIGNALS, Recording, to_json
 from ..recording.stored import stored_signal
@@ -121,12 +121,6 @@ def next_step(recording: Recording, folder: Path, expected: Expected | None) -> 
     if recording.t_stop - recording.t_start < expected.shortest:
         return f"next: --duration {expected.shortest:g} or more, and {command} validate {name}"
     return f"next: {command} validate {name} says whether this is the network's activity"
-
-
-def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
-    """What the machine did not do as described, a sentence each."""
-    texts = metadata.get("warnings")
-    return [printable_lines(text) for text in texts] if isinstance(texts, list) else []
 
 
 def _line(console: Console, name: str, value: Any) -> None:

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from ..host.untrusted import printable
 from ..sweep import FAILED, FINISHED, WAITING, Sweep, SweepRun, building
+from ..sweep.runs import PICTURE, TABLE
 from .progress import Bars, TimeLeft
 
-_ABREAST = 4  # columns that a terminal has room for
+_ABREAST = 3  # columns that a terminal has room for
 
 
 class SweepReporter(Bars):
@@ -62,9 +63,9 @@ def show(found: Sweep, console: Console) -> None:
     for table in tables(found):
         console.print(table)
     text = f"{len(found.of(FINISHED))} runs finished, {len(found.of(FAILED))} failed"
-    console.print(
-        f"{text}; written to {found.folder}", soft_wrap=True, markup=False, highlight=False
-    )
+    files = [name for name in (TABLE, PICTURE) if (found.folder / name).exists()]
+    for line in (f"{text}; written to {found.folder}", *(str(found.folder / n) for n in files)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def tables(found: Sweep) -> list[Table]:
@@ -77,12 +78,13 @@ def tables(found: Sweep) -> list[Table]:
     []
     """
     groups = list(found.groups().items())
-    return [_table(dict(groups[n : n + _ABREAST])) for n in range(0, len(groups), _ABREAST)]
+    fixed = f"{printable(' '.join(found.shared))}\n" if found.shared else ""
+    return [_table(dict(groups[n : n + _ABREAST]), fixed) for n in range(0, len(groups), _ABREAST)]
 
 
-def _table(groups: Mapping[str, Sequence[SweepRun]]) -> Table:
+def _table(groups: Mapping[str, Sequence[SweepRun]], fixed: str) -> Table:
     about = {name: [run.metadata for run in runs] for name, runs in groups.items()}
-    shown = Table(title="rates: mean ± SD over seeds; the rest: median")
+    shown = Table(title=f"{escape(fixed)}rates: mean ± SD over seeds; the rest: median")
     shown.add_column("")
     for name in groups:
         shown.add_column(escape(printable(name)), justify="right", overflow="fold")

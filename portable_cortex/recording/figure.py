@@ -27,6 +27,13 @@ MAX_DOTS = 60_000
 MOST_LABELS = 60  # beside rows
 RASTER_MS = 500.0  # the end of the recording
 DPI = 120
+PLAIN = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.usetex": False,  # whatever the user's configuration: labels are plain text
+    "text.parse_math": False,
+}
 
 
 def is_drawable(recording: Recording) -> bool:
@@ -80,16 +87,8 @@ def activity_figure(recording: Recording) -> Figure:
         )
     import matplotlib
 
-    with matplotlib.rc_context(
-        {
-            "font.size": 10,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "text.usetex": False,  # whatever the user's configuration: labels are plain text
-            "text.parse_math": False,
-        }
-    ):
-        figure = _shown_figure(figsize=(12, 7.5), layout="constrained")
+    with matplotlib.rc_context(PLAIN):
+        figure = new_figure(figsize=(12, 7.5))
         if recording.has_rates_only:
             _computed(figure.subplots(), recording)
         else:
@@ -98,7 +97,7 @@ def activity_figure(recording: Recording) -> Figure:
     return figure
 
 
-def _shown_figure(**options: Any) -> Figure:
+def new_figure(figsize: tuple[float, float]) -> Figure:
     """A figure without a window, whatever the user's configuration, that notebooks show."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -109,7 +108,7 @@ def _shown_figure(**options: Any) -> Figure:
             self.savefig(buffer, dpi=80, format="png")
             return buffer.getvalue()
 
-    figure = ShownFigure(**options)
+    figure = ShownFigure(figsize=figsize, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
         Report,
         Sweep,
         SweepRun,
-        building,
         combinations,
         grid,
         parse_seeds,
         sweep,
     )
+    from .table import building
     from .trials import run_trials
 
 __all__ = [
@@ -49,9 +49,9 @@ if not TYPE_CHECKING:
         {
             "pool": "DaskPool Ended Job LocalPool Pool",
             "runs": (
-                "FAILED FINISHED WAITING Report Sweep SweepRun building combinations grid "
-                "parse_seeds sweep"
+                "FAILED FINISHED WAITING Report Sweep SweepRun combinations grid parse_seeds sweep"
             ),
+            "table": "building",
             "trials": "run_trials",
         },
     )

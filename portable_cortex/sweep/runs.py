@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -24,13 +25,13 @@ from ..host.output import whole
 from ..host.provenance import cores
 from ..machine import load_machine, machine_names
 from ..models.loader import MODELS, load_model
-from ..recording import RUN, UNFINISHED, check_output, to_json
+from ..recording import RUN, UNFINISHED, RecordingWarning, check_output, to_json
 from ..registry import load_backend
 from .pool import Job, LocalPool, Pool
+from .table import to_csv
 
-RESULT, LOG = "sweep.json", "log.txt"
+RESULT, TABLE, PICTURE, LOG = "sweep.json", "sweep.csv", "sweep.png", "log.txt"
 MOST_SEEDS = 100_000
-NO_BUILDING = ("import", "warmup", "simulate", "readout")  # phases of a run
 WAITING, FINISHED, FAILED = "waiting", "finished", "failed"
 
 
@@ -47,6 +48,8 @@ class SweepRun:
         Of the experiment (see `Experiment.settings`).
     words : tuple of str
         What its name is made of besides the seed: its repetitions have the same.
+    varied : dict of str to object
+        What is not the same in all runs of the sweep, besides the seed: its values here.
     state : {"waiting", "finished", "failed"}
     error : str
         Why it failed.
@@ -58,6 +61,7 @@ class SweepRun:
     experiment: Experiment
     settings: Mapping[str, Any]
     words: tuple[str, ...]
+    varied: Mapping[str, Any] = field(default_factory=dict)
     state: str = WAITING
     error: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -87,17 +91,21 @@ class Sweep:
 
     def groups(self) -> dict[str, list[SweepRun]]:
         """Finished runs by what tells them apart besides the seed."""
-        if not self.runs:
-            return {}
-        shared = set.intersection(*(set(run.words) for run in self.runs))
         found: dict[str, list[SweepRun]] = {}
         for run in self.of(FINISHED):
-            own = [word for word in run.words if word not in shared]
-            found.setdefault(" ".join(own or run.words), []).append(run)
+            found.setdefault(describe_varied(run.varied) or " ".join(run.words), []).append(run)
         return found
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Words that all runs have in their names, where there are others that tell them apart."""
+        if not any(run.varied for run in self.runs):
+            return ()
+        first, *others = (run.words for run in self.runs)
+        return tuple(word for word in first if all(word in words for words in others))
+
     def save(self) -> None:
-        """Write ``sweep.json``.
+        """Write ``sweep.json``, and ``sweep.csv`` with a line for each run.
 
         Raises
         ------
@@ -118,22 +126,22 @@ class Sweep:
             ]
         }
         try:
-            with whole(self.folder / RESULT) as part:
-                part.write_text(to_json(content) + "\n", encoding="utf-8")
+            for name, text in ((RESULT, to_json(content) + "\n"), (TABLE, to_csv(self.runs))):
+                with whole(self.folder / name) as part:
+                    part.write_text(text, encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{self.folder / RESULT} cannot be written: {error}") from error
 
+    def draw(self) -> None:
+        """Draw ``sweep.png``, if there are rates; a picture that fails is a `RecordingWarning`."""
+        try:
+            from .figure import draw_sweep
 
-def building(metadata: Mapping[str, Any]) -> float:
-    """How long building the network of a run took, s, by its ``run.json``.
-
-    Examples
-    --------
-    >>> building({"phases_s": {"import": 1.0, "create": 2.0, "connect": 3.0, "simulate": 4.0}})
-    5.0
-    """
-    phases = metadata["phases_s"].items()
-    return float(sum(seconds for phase, seconds in phases if phase not in NO_BUILDING))
+            if any(run.metadata.get("rates") for run in self.runs):
+                with whole(self.folder / PICTURE) as part:
+                    draw_sweep(self, part)
+        except Exception as error:  # matplotlib's, a font's, the disk's
+            warnings.warn(f"there is no picture: {error!r}", RecordingWarning, stacklevel=3)
 
 
 Report = Callable[[Sweep, SweepRun | None], None]
@@ -228,7 +236,8 @@ def sweep(
     experiments : iterable of Experiment
         For example from `grid`.
     folder : str or Path
-        Gets ``sweep.json`` and, for every run, a folder with its recording and ``log.txt``.
+        Gets ``sweep.json``, ``sweep.csv``, ``sweep.png`` (the rates by what varies) and, for every
+        run, a folder with its recording and ``log.txt``.
     pool : LocalPool or DaskPool
         As many processes on this computer as its cores allow, unless given.
     threads : int
@@ -263,7 +272,7 @@ def sweep(
     ['finished', 'finished']
     """
     folder = check_output(Path(folder).resolve(), overwrite=True)
-    runs = [_planned(e, threads, folder) for e in experiments]
+    runs = _planned(tuple(experiments), threads, folder)
     if not runs:
         raise InvalidValueError("a sweep needs at least one run")
     _check_distinct(runs)
@@ -287,6 +296,7 @@ def sweep(
                 current = replace(current, runs=(*current.runs[:n], run, *current.runs[n + 1 :]))
                 current.save()
                 tell(current, run)
+        current.draw()
     return current
 
 
@@ -308,34 +318,92 @@ def _placed(experiment: Experiment, threads: int | None) -> Experiment:
     )
 
 
-def _planned(experiment: Experiment, threads: int | None, folder: Path) -> SweepRun:
-    experiment.settings()  # what is wrong with it is said in its user's words
-    placed = _placed(experiment, threads)
-    settings = placed.settings()
-    words = _words(experiment, settings)
-    name = f"{_file_name('-'.join(words))}-seed={experiment.seed}"
-    return SweepRun(folder / name, placed, settings, words)
+def _planned(
+    experiments: Sequence[Experiment], threads: int | None, folder: Path
+) -> list[SweepRun]:
+    """Runs, each called by what differs from the defaults, or between them."""
+    for experiment in experiments:
+        experiment.settings()  # what is wrong with it is said in its user's words
+    placed = [_placed(experiment, threads) for experiment in experiments]
+    settings = [one.settings() for one in placed]
+    parts = [_parts(e, s) for e, s in zip(experiments, settings, strict=True)]
+    names = dict.fromkeys(name for one in parts for name in one)
+    varied = {name for name in names if len({_key(one.get(name)) for one in parts}) > 1}
+    there = _recorded_in(folder)
+    runs = []
+    for experiment, one, known, part in zip(experiments, placed, settings, parts, strict=True):
+        usual = _usual(experiment)
+        words = tuple(
+            _word(name, value)
+            for name, value in part.items()
+            if name in ("model", "backend", *varied) or value != usual.get(name)
+        )
+        place = folder / f"{_file_name('-'.join(words))}-seed={experiment.seed}"
+        if not (place / RUN).exists():  # of a sweep in which something else varied
+            place = there.get(_key(known), place)
+        own = {name: value for name, value in part.items() if name in varied}
+        runs.append(SweepRun(place, one, known, words, own))
+    return runs
 
 
-def _words(experiment: Experiment, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Model, backend, and what differs from the defaults."""
-    defaults = _defaults(experiment)
-    parts = {
-        name: value
-        for name, value in sorted(settings["parameters"].items())
-        if name != "seed" and value != defaults.get(name)
+def _parts(experiment: Experiment, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, besides the seed, in the order in which they are shown."""
+    parameters = sorted(settings["parameters"].items())
+    return {
+        "model": Path(experiment.model).stem,
+        "backend": experiment.backend,
+        **{name: value for name, value in parameters if name != "seed"},
+        **{name: getattr(experiment, name) for name in _SHOWN},
+        "machine": Path(experiment.machine).stem,
+        "record": "+".join(settings["record"]),
+        **experiment.options,
     }
+
+
+_SHOWN = ("timestep", "warmup", "duration", "realisation", "record_spikes")
+
+
+def _usual(experiment: Experiment) -> dict[str, Any]:
+    """What the same are unless given; options of a backend are always shown."""
     usual = Experiment()
-    for name in ("timestep", "warmup", "duration", "realisation", "record_spikes"):
-        if getattr(experiment, name) != getattr(usual, name):
-            parts[name] = getattr(experiment, name)
-    if experiment.machine != usual.machine:
-        parts["machine"] = Path(experiment.machine).stem
-    if settings["record"]:
-        parts["record"] = "+".join(settings["record"])
-    parts |= experiment.options
-    texts = [f"{name}={_short(value)}" for name, value in parts.items()]
-    return Path(experiment.model).stem, experiment.backend, *texts
+    return {
+        **_defaults(experiment),
+        **{name: getattr(usual, name) for name in _SHOWN},
+        "machine": usual.machine,
+        "record": "",
+    }
+
+
+def _word(name: str, value: Any) -> str:
+    return str(value) if name in ("model", "backend") else f"{name}={_short(value)}"
+
+
+def describe_varied(varied: Mapping[str, Any]) -> str:
+    """What a run has that others have not, in a few words.
+
+    Examples
+    --------
+    >>> describe_varied({"backend": "nest", "g": 4.0})
+    'nest g=4'
+    """
+    return " ".join(_word(name, value) for name, value in varied.items())
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _recorded_in(folder: Path) -> dict[str, Path]:
+    """Folders that hold runs, by their settings."""
+    there = {}
+    names = Experiment(backend="mock").settings()
+    for path in folder.glob(f"*/{RUN}"):
+        try:
+            metadata = json.loads(path.read_text("utf-8"))
+            there[_key({name: metadata.get(name) for name in names})] = path.parent
+        except (OSError, ValueError, AttributeError):
+            continue  # another's
+    return there
 
 
 def _defaults(experiment: Experiment) -> dict[str, Any]:
