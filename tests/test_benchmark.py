@@ -18,7 +18,7 @@ from portable_cortex.errors import (
     PowerMeterError,
     UnknownNameError,
 )
-from portable_cortex.validation.cost import Plan, benchmark
+from portable_cortex.validation.cost import Entry, Plan, benchmark
 
 FAST = {"parameters": {"scale": 0.01}, "warmup": 10.0, "duration": 20.0}
 OPTIONS = ("--scale", "0.01", "--warmup", "10", "--duration", "20")
@@ -45,12 +45,28 @@ class Told:
 
 def test_backends_take_turns():
     order = Plan(("nest", "mock"), repeats=2).order()
-    assert order == (("nest", 0), ("mock", 0), ("nest", 1), ("mock", 1))
+    assert [(entry.label, n) for entry, n in order] == [
+        ("nest", 0), ("mock", 0), ("nest", 1), ("mock", 1)
+    ]  # fmt: skip
+
+
+def test_scaling_over_threads(call, tmp_path):
+    status, out, err = call(
+        "benchmark", "--backends", "builtin", "--threads", "1,2", "--model", "brunel2000",
+        "--scale", "0.01", "--duration", "50", "--warmup", "0", "--repeats", "1", "-o", "here",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    for part in ("builtin, 1 thread", "builtin, 2 threads", "here/scaling.png"):
+        assert part in out
+    assert (tmp_path / "here" / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    runs = json.loads((tmp_path / "here" / "benchmark.json").read_text())["runs"]
+    assert [run["threads"] for run in runs] == [1, 2]
+    assert [run["run"]["options"]["threads"] for run in runs] == [1, 2]
 
 
 def test_a_run_is_a_process_that_records_nothing_and_has_a_seed_of_its_own(tmp_path):
     plan = Plan(("mock",), seed=5, parameters={"scale": 0.5, "drive": "dc"})
-    first, second = (plan.command("mock", repeat, tmp_path) for repeat in (0, 1))
+    first, second = (plan.command(Entry("mock", None), repeat, tmp_path) for repeat in (0, 1))
     assert first[0] == sys.executable
     assert "--no-record" in first
     assert first[first.index("--seed") + 1] == "5"
@@ -61,6 +77,8 @@ def test_a_run_is_a_process_that_records_nothing_and_has_a_seed_of_its_own(tmp_p
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
+        ({"threads": (1,)}, InvalidValueError, "'mock' has no option threads"),
+        ({"threads": (1, 1)}, InvalidValueError, "different numbers"),
         ({"repeats": 0}, InvalidValueError, "repeats must be 1 or more"),
         ({"backends": ("mokc",)}, UnknownNameError, "'mokc'.*did you mean 'mock'"),
         ({"backends": ("mock", "mock")}, InvalidValueError, "different names"),

@@ -68,6 +68,7 @@ from .options import (
     examples,
     json_or_text,
     model_parameters,
+    numbers,
     pairs,
 )
 from .portal_commands import jobs, submit
@@ -471,6 +472,11 @@ def benchmark(
         typer.Option(help="Recorded run of the same settings, for the number of synaptic events."),
     ] = None,
     overwrite: Overwrite = False,
+    param: Param = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(help="Numbers of threads, e.g. 1,2,4: each backend with each of them."),
+    ] = None,
     quiet: Quiet = False,
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "results/benchmark"
@@ -484,10 +490,11 @@ def benchmark(
         repeats=repeats,
         model=model,
         machine=machine,
-        parameters=model_parameters(None, scale=scale, drive=drive),
+        parameters=model_parameters(param, scale=scale, drive=drive),
         warmup=warmup,
         duration=duration,
         seed=seed,
+        threads=numbers(threads, "--threads"),
     )
     with ConsoleReporter(_progress(quiet)) as reporter:
         found = measuring.benchmark(
@@ -502,8 +509,18 @@ def benchmark(
     for message in dict.fromkeys(line for r in found.results for line in r.messages):
         err.print(Text(printable(message), "yellow"), soft_wrap=True)
     for failure in found.failures:
-        _complain("red", f"{failure.backend} (run {failure.repeat + 1})", failure.reason)
-    out.print(f"written to {folder}", soft_wrap=True, markup=False, highlight=False)
+        _complain("red", f"{failure.label} (run {failure.repeat + 1})", failure.reason)
+    files = [
+        folder,
+        *(path for name in (measuring.PLOT, measuring.SCALING) if (path := folder / name).exists()),
+    ]
+    for path in files:
+        out.print(
+            f"{'written to' if path is folder else '':11}{path}",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
     if found.failures:
         raise typer.Exit(1)
 

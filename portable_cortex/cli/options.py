@@ -142,6 +142,25 @@ def pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
     return pairs
 
 
+def numbers(text: str | None, flag: str) -> tuple[int, ...]:
+    """Whole numbers, separated by commas; none of no text.
+
+    Raises
+    ------
+    InvalidValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> numbers("1,2,4", "--threads"), numbers(None, "--threads")
+    ((1, 2, 4), ())
+    """
+    try:
+        return tuple(int(part) for part in text.split(",")) if text is not None else ()
+    except ValueError:
+        raise InvalidValueError(f"{flag} takes numbers such as 1,2,4, not {text!r}") from None
+
+
 def json_or_text(text: str) -> Any:
     """A value as JSON, or the bare word that it is.
 

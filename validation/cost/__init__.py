@@ -4,7 +4,18 @@
 """
 
 from .accounting import Cost, Figure, Run, as_dict, cost_of, metadata_of
-from .benchmarking import Benchmark, Failure, Plan, Result, Summary, benchmark, table
+from .benchmarking import (
+    PLOT,
+    SCALING,
+    Benchmark,
+    Entry,
+    Failure,
+    Plan,
+    Result,
+    Summary,
+    benchmark,
+    table,
+)
 from .charts import CHART_HEIGHT, CHART_WIDTH, MARKERS, Chart, charts
 from .literature import FAMILIES, PublishedRun, UserRun, published_runs, user_run
 from .picture import draw_literature
@@ -14,9 +25,12 @@ __all__ = [
     "CHART_WIDTH",
     "FAMILIES",
     "MARKERS",
+    "PLOT",
+    "SCALING",
     "Benchmark",
     "Chart",
     "Cost",
+    "Entry",
     "Failure",
     "Figure",
     "Plan",

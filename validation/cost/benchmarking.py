@@ -1,4 +1,4 @@
-"""Several backends in turn on the same network: what each costs, side by side.
+"""Several backends in turn on the same network, or numbers of threads: what each costs.
 
 Every run is a process of its own, without recording, in the order A B A B ..., so that a busy
 spell of the computer, its heat or a full cache meets all backends alike.
@@ -11,9 +11,9 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.markup import escape
 from rich.table import Table
@@ -38,11 +38,32 @@ from portable_cortex.registry import check_backend
 from .accounting import Cost, Run, as_dict, cost_of, metadata_of, require_events
 from .literature import user_run
 from .picture import draw_literature
+from .scaling import draw_scaling
 
-RESULT, PLOT = "benchmark.json", "benchmark.png"
+RESULT, PLOT, SCALING = "benchmark.json", "benchmark.png", "scaling.png"
 PHASES = ("create", "connect", "prepare", "simulate")
 # -P: not what lies in this folder
 COMMAND = (sys.executable, "-P", "-m", "portable_cortex.cli.job")
+
+
+class Entry(NamedTuple):
+    """What is compared: a backend, and how many threads it has, if that varies.
+
+    Examples
+    --------
+    >>> Entry("nest", None).label, Entry("nest", 1).label, Entry("nest", 4).label
+    ('nest', 'nest, 1 thread', 'nest, 4 threads')
+    """
+
+    backend: str
+    threads: int | None
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        if self.threads is None:
+            return self.backend
+        return f"{self.backend}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,8 @@ class Plan:
         ms.
     seed : int
         Of the first run of each; every repeat takes the next one.
+    threads : tuple of int
+        Each backend runs with each of these numbers; as the machine has it if there are none.
 
     Raises
     ------
@@ -70,8 +93,8 @@ class Plan:
 
     Examples
     --------
-    >>> Plan(("mock",), repeats=2).order()
-    (('mock', 0), ('mock', 1))
+    >>> [(entry.label, n) for entry, n in Plan(("mock",), repeats=2).order()]
+    [('mock', 0), ('mock', 1)]
     """
 
     backends: tuple[str, ...]
@@ -82,6 +105,7 @@ class Plan:
     warmup: float = 500.0
     duration: float = 10_000.0
     seed: int = 1
+    threads: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -93,24 +117,43 @@ class Plan:
             )
         for name in self.backends:
             check_backend(name)
+        self._check_threads()
         load_model(self.model).check(dict(self.parameters or {}))
         load_machine(self.machine)
         for seed in (self.seed, self.seed + self.repeats - 1):
             Experiment(seed=seed, warmup=self.warmup, duration=self.duration)
 
-    def order(self) -> tuple[tuple[str, int], ...]:
-        """Backend and number of every run, in turn: A B A B ..."""
-        return tuple((backend, n) for n in range(self.repeats) for backend in self.backends)
+    def _check_threads(self) -> None:
+        if len(set(self.threads)) < len(self.threads) or any(n < 1 for n in self.threads):
+            raise InvalidValueError(
+                f"threads must be different numbers, 1 or more, not {list(self.threads)}"
+            )
+        for name in self.backends if self.threads else ():
+            if "threads" not in {f.name for f in fields(load_backend(name).Options)}:
+                raise InvalidValueError(
+                    f"backend {name!r} has no option threads: benchmark it without --threads"
+                )
 
-    def command(self, backend: str, repeat: int, folder: Path) -> list[str]:
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What is compared; the first is the yardstick."""
+        return tuple(Entry(b, n) for b in self.backends for n in self.threads or (None,))
+
+    def order(self) -> tuple[tuple[Entry, int], ...]:
+        """Entry and number of every run, in turn: A B A B ..."""
+        return tuple((entry, n) for n in range(self.repeats) for entry in self.entries)
+
+    def command(self, entry: Entry, repeat: int, folder: Path) -> list[str]:
         """The command line of one run."""
         arguments: list[Any] = [
-            *COMMAND, "run", "--quiet", "--no-record", "--backend", backend, "--model", self.model,
-            "--machine", self.machine, "--warmup", self.warmup, "--duration", self.duration,
+            *COMMAND, "run", "--quiet", "--no-record", "--backend", entry.backend,
+            "--model", self.model, "--machine", self.machine, "--warmup", self.warmup, "--duration", self.duration,
             "--seed", self.seed + repeat, "--out", folder,
         ]  # fmt: skip
         for name, value in (self.parameters or {}).items():
             arguments += ["--param", f"{name}={json.dumps(value)}"]
+        if entry.threads is not None:
+            arguments += ["--option", f"threads={entry.threads}"]
         return [str(part) for part in arguments]
 
 
@@ -128,6 +171,8 @@ class Result:
     cost : Cost
     messages : tuple of str
         Its warnings.
+    threads : int or None
+        How many it had, if that varies.
     """
 
     backend: str
@@ -135,6 +180,12 @@ class Result:
     metadata: Mapping[str, Any]
     cost: Cost
     messages: tuple[str, ...] = ()
+    threads: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is a run of."""
+        return Entry(self.backend, self.threads).label
 
 
 @dataclass(frozen=True)
@@ -144,6 +195,12 @@ class Failure:
     backend: str
     repeat: int
     reason: str
+    threads: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What it was a run of."""
+        return Entry(self.backend, self.threads).label
 
 
 @dataclass(frozen=True)
@@ -182,29 +239,32 @@ class Benchmark:
     failures: tuple[Failure, ...]
 
     def summary(self) -> dict[str, dict[str, Summary]]:
-        """By quantity (with its unit and, for energy, its label) and backend."""
+        """By quantity (with its unit and, for energy, its label) and entry, by its label."""
         values: dict[str, dict[str, list[float]]] = {}
         for result in self.results:
             for quantity, value in quantities(result).items():
-                values.setdefault(quantity, {}).setdefault(result.backend, []).append(value)
+                values.setdefault(quantity, {}).setdefault(result.label, []).append(value)
         return {quantity: self._summaries(by) for quantity, by in values.items()}
 
     def _summaries(self, values: Mapping[str, Sequence[float]]) -> dict[str, Summary]:
-        first = statistics.median(values.get(self.plan.backends[0], [0.0]))
+        labels = [entry.label for entry in self.plan.entries]
+        first = statistics.median(values.get(labels[0], [0.0]))
         return {
-            backend: Summary(
-                statistics.median(values[backend]),
-                min(values[backend]),
-                max(values[backend]),
-                statistics.median(values[backend]) / first if first else None,
-                len(values[backend]),
+            label: Summary(
+                statistics.median(values[label]),
+                min(values[label]),
+                max(values[label]),
+                statistics.median(values[label]) / first if first else None,
+                len(values[label]),
             )
-            for backend in self.plan.backends
-            if backend in values
+            for label in labels
+            if label in values
         }
 
     def save(self, folder: Path) -> None:
-        """Write ``benchmark.json`` and, for the microcircuit, ``benchmark.png``.
+        """Write ``benchmark.json``, and pictures.
+
+        ``benchmark.png`` of the microcircuit, ``scaling.png`` of several numbers of threads.
 
         Raises
         ------
@@ -221,6 +281,7 @@ class Benchmark:
             "runs": [
                 {
                     "backend": result.backend,
+                    "threads": result.threads,
                     "repeat": result.repeat,
                     "cost": as_dict(result.cost),
                     "messages": result.messages,
@@ -239,22 +300,31 @@ class Benchmark:
             if self.plan.model == "pd14" and self.results:
                 with whole(folder / PLOT) as part:
                     draw_literature(part, [user_run(r.metadata, r.cost) for r in self._typical])
+            if len(self.plan.threads) > 1 and self.results:
+                with whole(folder / SCALING) as part:
+                    draw_scaling(part, self)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error}") from error
 
     @property
     def _typical(self) -> list[Result]:
-        """Of each backend the run whose real-time factor is the median (the lower of two)."""
-        typical = []
-        for backend in self.plan.backends:
-            of_backend = [result for result in self.results if result.backend == backend]
-            of_backend.sort(key=lambda result: result.cost.real_time_factor)
-            typical += of_backend[(len(of_backend) - 1) // 2 :][:1]
-        return typical
+        """Of each backend the run whose real-time factor is the median (the lower of two).
+
+        Where the number of threads varies: with the one that is fastest.
+        """
+        typical: dict[str, Result] = {}
+        for entry in self.plan.entries:
+            ours = [result for result in self.results if result.label == entry.label]
+            ours.sort(key=lambda result: result.cost.real_time_factor)
+            for middle in ours[(len(ours) - 1) // 2 :][:1]:
+                best = typical.setdefault(entry.backend, middle)
+                if middle.cost.real_time_factor < best.cost.real_time_factor:
+                    typical[entry.backend] = middle
+        return [*typical.values()]
 
 
 def table(outcome: Benchmark) -> Table:
-    """One row a quantity, one column a backend: median and ratio, lowest and highest.
+    """One row a quantity, one column an entry: median and ratio, lowest and highest.
 
     Examples
     --------
@@ -263,14 +333,15 @@ def table(outcome: Benchmark) -> Table:
     """
     plan = outcome.plan
     runs = f"{plan.repeats} runs" if plan.repeats > 1 else "1 run"
+    labels = [entry.label for entry in plan.entries]
     shown = Table(
-        title=f"median of {runs}, × that of {plan.backends[0]}; lowest – highest", show_lines=True
+        title=f"median of {runs}, × that of {labels[0]}; lowest – highest", show_lines=True
     )
     shown.add_column("")
-    for backend in plan.backends:
-        shown.add_column(backend, justify="right")
+    for label in labels:
+        shown.add_column(label, justify="right")
     for quantity, by in outcome.summary().items():
-        cells = [_cell(by[backend]) if backend in by else "" for backend in plan.backends]
+        cells = [_cell(by[label]) if label in by else "" for label in labels]
         shown.add_row(escape(quantity), *cells)
     return shown
 
@@ -316,7 +387,8 @@ def benchmark(
     ----------
     plan : Plan
     folder : str or Path
-        Gets ``benchmark.json`` and, for the microcircuit, ``benchmark.png``.
+        Gets ``benchmark.json``, ``benchmark.png`` for the microcircuit, and ``scaling.png`` for
+        several numbers of threads.
     reporter : Reporter, optional
         Told what is being run.
     events_from : Recording or dict, optional
@@ -369,23 +441,21 @@ def benchmark(
     failures: list[Failure] = []
     order = plan.order()
     try:
-        for number, (backend, repeat) in enumerate(order, start=1):
-            if any(failure.backend == backend for failure in failures):
+        for number, (entry, repeat) in enumerate(order, start=1):
+            if any(failure.label == entry.label for failure in failures):
                 continue
-            tell(f"run {number} of {len(order)}: {backend}")
+            name = f"run {number} of {len(order)}: {entry.label}"
+            tell(name)
             try:
-                load_backend(backend).require()
-                metadata, messages = _run(plan, backend, repeat)
+                load_backend(entry.backend).require()
+                metadata, messages = _run(plan, entry, repeat)
             except (BackendUnavailableError, SimulationError) as error:
-                failures.append(Failure(backend, repeat, str(error)))
-                tell(f"run {number} of {len(order)}: {backend}", "failed")
+                failures.append(Failure(entry.backend, repeat, str(error), entry.threads))
+                tell(name, "failed")
                 continue
             cost = cost_of(metadata, events_from=events_from)
-            results.append(Result(backend, repeat, metadata, cost, messages))
-            tell(
-                f"run {number} of {len(order)}: {backend}",
-                f"real-time factor {cost.real_time_factor:.3g}",
-            )
+            results.append(Result(entry.backend, repeat, metadata, cost, messages, entry.threads))
+            tell(name, f"real-time factor {cost.real_time_factor:.3g}")
     except KeyboardInterrupt:
         if results:  # what is finished is kept
             Benchmark(plan, tuple(results), tuple(failures)).save(folder)
@@ -395,11 +465,11 @@ def benchmark(
     return outcome
 
 
-def _run(plan: Plan, backend: str, repeat: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _run(plan: Plan, entry: Entry, repeat: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Contents of the ``run.json`` of one run in a process of its own, and its warnings."""
     with tempfile.TemporaryDirectory(prefix="portable-cortex-") as scratch:
         folder = Path(scratch, "run")
-        done = run_program(plan.command(backend, repeat, folder))
+        done = run_program(plan.command(entry, repeat, folder))
         if done.returncode < 0:
             raise SimulationError(
                 f"its process was ended by signal {-done.returncode}"
