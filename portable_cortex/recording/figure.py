@@ -27,7 +27,7 @@ MAX_DOTS = 60_000
 MOST_LABELS = 60  # beside rows
 RASTER_MS = 500.0  # the end of the recording
 DPI = 120
-PLAIN = {
+PLAIN: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -99,10 +99,15 @@ def activity_figure(recording: Recording) -> Figure:
 
 def new_figure(figsize: tuple[float, float]) -> Figure:
     """A figure without a window, whatever the user's configuration, that notebooks show."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     class ShownFigure(Figure):
+        def savefig(self, *args: Any, **options: Any) -> None:
+            with matplotlib.rc_context(PLAIN):  # labels of ticks are made now
+                super().savefig(*args, **options)
+
         def _repr_png_(self) -> bytes:
             buffer = io.BytesIO()
             self.savefig(buffer, dpi=80, format="png")
@@ -119,8 +124,8 @@ def _fill(figure: Figure, recording: Recording) -> None:
     signals = min(len(recording.signals), panels.MOST_TRACES)
     start = max(recording.t_start, recording.t_stop - RASTER_MS)
     if not recording.spike_trains:
-        axes = figure.subplots(signals, 1, squeeze=False)[:, 0]
-        panels.traces(list(axes), recording, start, colours)
+        alone = figure.subplots(signals, 1, squeeze=False)[:, 0]
+        panels.traces(list(alone), recording, start, colours)
         return
     spectra = panels.has_spectra(recording)
     grid = figure.add_gridspec(2, 2, width_ratios=(3, 2), height_ratios=(3, 2))

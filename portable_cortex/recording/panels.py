@@ -107,6 +107,8 @@ def spectra(axes: Any, recording: Recording, colours: dict[str, str]) -> None:
             frequencies[shown], power[shown], linewidth=1.2, label=printable(label),
             color=shade(colour, 0.2 * (number % 4)), linestyle=("-", "--", ":", "-.")[number % 4],
         )  # fmt: skip
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.set_xlim(0, HIGHEST_HZ)
     axes.set_xlabel("frequency (Hz)")
     axes.set_ylabel("power ((spikes/s)²/Hz)")

@@ -50,7 +50,7 @@ class Signal(NamedTuple):
     @property
     def times(self) -> NDArray[np.float64]:
         """Time of each sample, ms, shape (n_samples,)."""
-        return self.t_start + self.interval * np.arange(len(self.values))
+        return self.t_start + self.interval * np.arange(len(self.values), dtype=np.float64)
 
 
 def by_time(times: NDArray[np.float64], neurons: NDArray[np.int64]) -> Spikes:

@@ -1,6 +1,7 @@
 """Many runs: a grid of settings and seeds, here or on a cluster; trials of one network.
 
-Others also use the modules ``pool`` (where runs are computed) and ``runs`` (which they are).
+Others also use the modules ``figure`` (the picture of a sweep), ``pool`` (where runs are computed),
+``runs`` (which they are) and ``table`` (for other programs).
 """
 
 TYPE_CHECKING = False  # typing itself takes its time

@@ -146,8 +146,9 @@ class Plan:
     def command(self, entry: Entry, repeat: int, folder: Path) -> list[str]:
         """The command line of one run."""
         arguments: list[Any] = [
-            *COMMAND, "run", "--quiet", "--no-record", "--backend", entry.backend,
-            "--model", self.model, "--machine", self.machine, "--warmup", self.warmup, "--duration", self.duration,
+            *COMMAND, "run", "--quiet", "--no-record",
+            "--backend", entry.backend, "--model", self.model, "--machine", self.machine,
+            "--warmup", self.warmup, "--duration", self.duration,
             "--seed", self.seed + repeat, "--out", folder,
         ]  # fmt: skip
         for name, value in (self.parameters or {}).items():

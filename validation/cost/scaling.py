@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PANELS: tuple[tuple[str, Callable[[Result], float]], ...] = (
     ("real-time factor", lambda result: result.cost.real_time_factor),
-    ("time to build the network (s)", lambda result: building(result.metadata)),
+    ("time to build (s)", lambda result: building(result.metadata)),
 )
 
 
@@ -42,6 +42,9 @@ def draw_scaling(path: str | Path, outcome: Benchmark) -> None:
             axes.set_yscale("log")
             axes.set_xticks(plan.threads, [str(n) for n in plan.threads])
             axes.set_xticks([], minor=True)
+            axes.yaxis.set_major_formatter("{x:g}")
+            few = axes.get_ylim()[1] < 12 * axes.get_ylim()[0]  # less than a decade and a bit
+            axes.yaxis.set_minor_formatter("{x:g}" if few else "")
             axes.set_xlabel("threads")
             axes.set_title(title)
             if min(plan.threads) <= cores() < max(plan.threads):
