@@ -1,6 +1,6 @@
 """A PyNN script of your own on an accelerated backend: change one line.
 
-    python examples/own_script.py [nest | mock]
+    python examples/own_script.py [nest | builtin | brian2 | neuron | mock]
 
 Ten thousand neurons and two million synapses; plain pyNN.nest needs minutes to connect them.
 """

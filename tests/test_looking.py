@@ -206,3 +206,19 @@ def test_shells_complete(words, completed):
     }  # fmt: skip
     done = subprocess.run([SCRIPT], env=environment, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == completed
+
+
+def test_a_mistake_in_a_script_is_no_bug_of_brian2(tmp_path):
+    pytest.importorskip("brian2", reason="pip install portable-cortex[brian2]")
+    script = (
+        "import portable_cortex\n"
+        "sim = portable_cortex.simulator('brian2', options={'mode': 'runtime', 'target': 'numpy'})\n"
+        "sim.setup()\n"
+        "sim.Population(1, sim.IF_curr_exp()).nonsense()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "unexpected error" not in done.stderr

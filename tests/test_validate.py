@@ -678,6 +678,10 @@ def test_json(call, different, mock_reference):
     assert found["run"]["backend"] == "mock"
     assert found["reference"]["made"] == "by the tests"
     assert found["means"]["L4E"]["rate"] == pytest.approx(4, abs=0.3)
+    _, out, err = call(different, "--against", mock_reference, "--json", "-")
+    assert json.loads(out) == found  # and nothing else
+    assert "Differs" in err
+    assert not Path("-").exists()
 
 
 def test_junit(call, different, mock_run, mock_reference):

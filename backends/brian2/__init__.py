@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,8 +93,10 @@ class Brian2Backend(Backend):
 
     def simulator(self, options: Brian2Options) -> Any:
         """`_namespace`; networks are run as the options say."""
+        hook = sys.excepthook
         from . import _namespace, _program  # noqa: F401  # Brian2 itself, in the phase "import"
 
+        sys.excepthook = hook  # Brian2's calls every mistake in a script a bug of Brian2
         _namespace.default_options = _namespace.state.options = options
         return _namespace
 

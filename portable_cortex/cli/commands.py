@@ -379,7 +379,9 @@ def validate(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page (HTML).")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit's XML.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON; - is stdout.")
+    ] = None,
     summary: Annotated[
         Path | None, typer.Option(help="Write Markdown, such as $GITHUB_STEP_SUMMARY.")
     ] = None,
@@ -394,16 +396,20 @@ def validate(
 
     with err.status("reading") as status:
         validation = examine(folders, against, lambda text: status.update(escape(printable(text))))
+    piped = json_file == Path("-")
     written = writing.write(  # before printing: who reads it may stop reading
         (
             (report, lambda: render(validation), "report"),
             (junit, lambda: to_junit(validation), "JUnit file"),
-            (json_file, lambda: to_json(validation), "JSON file"),
+            (None if piped else json_file, lambda: to_json(validation), "JSON file"),
             (summary, lambda: to_markdown(validation), "summary"),
         )
     )
-    show(validation, out)
-    writing.show(written, out)
+    for_people = err if piped else out
+    show(validation, for_people)
+    writing.show(written, for_people)
+    if piped:
+        out.print(to_json(validation), soft_wrap=True, markup=False, highlight=False, end="")
     raise typer.Exit(validation.comparison.verdict.value)
 
 
