@@ -98,6 +98,25 @@ def test_example_script(backend, tmp_path):
     assert done.stdout.count("spikes/s") == 2
 
 
+def test_errors_that_troubleshooting_names_are_said_somewhere():
+    texts = []
+    for folder in ("portable_cortex", "backends", "validation", "portal"):
+        for path in sorted((CHECKOUT / folder).rglob("*.py")):
+            # a sentence may be written in several pieces, and names stand for what differs
+            text = re.sub(r"\"\s*\n\s*f?\"", "", path.read_text("utf-8"))
+            texts.append(re.sub(r"\{[^{}]*\}", "…", text))
+    source = "\n".join(texts)
+    source = source.replace("'…'", "…").replace("there is no … in it", "there is no run.json in it")
+    named = 0
+    page = (CHECKOUT / "docs" / "troubleshooting.md").read_text("utf-8")
+    for heading in re.findall(r"^### (.*)$", page, flags=re.MULTILINE):
+        for message in re.findall(r"`([^`]+)`", heading) if heading.startswith("`") else ():
+            for piece in filter(None, (p.strip(" '") for p in message.split("…"))):
+                assert piece in source, message
+                named += 1
+    assert named > 25
+
+
 def test_make_targets_that_are_named_exist():
     makefile = (CHECKOUT / "Makefile").read_text("utf-8")
     for page in (*PAGES, CHECKOUT / "CONTRIBUTING.md"):

@@ -592,7 +592,7 @@ def _within(cells: Any, whole: Any) -> NDArray[np.int64]:
     )
 
 
-@cache  # it takes a second, and most commands need none of it
+@cache  # not at each start: with threads that have no core it takes a second
 def _gauss() -> tuple[F64, F64]:
     """Quantiles that stand for a distribution, from 0 to 1, and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(400)

@@ -38,7 +38,7 @@ def to_csv(runs: Sequence[SweepRun]) -> str:
     Examples
     --------
     >>> to_csv([])
-    'folder,state,model,backend,seed,build_s,simulate_s,real_time_factor,peak_memory_bytes\\n'
+    'folder,state,model,backend,seed,build_s,simulate_s,real_time_factor,peak_memory_bytes\n'
     """
     varied = dict.fromkeys(name for run in runs for name in run.varied)
     known = dict.fromkeys(["model", "backend", *varied, "seed"])
