@@ -29,7 +29,6 @@ import pytest
 from recordings import as_simulated
 
 from portable_cortex import Recording
-from portable_cortex.cli import commands as cli
 from portable_cortex.cli.entry import status_of
 from portable_cortex.errors import OutputError
 from portable_cortex.host import interruption
@@ -244,7 +243,8 @@ def test_where_python_takes_it_for_unhandled(tmp_path):
     (tmp_path / "model.py").write_text(
         "def build(sim):\n    exec('import os; os.kill(os.getpid(), 2)')\n"
     )
-    with started(("run", "--backend", "mock", "--model", "model.py"), tmp_path) as process:
+    command = ("run", "--quiet", "--backend", "mock", "--model", "model.py")
+    with started(command, tmp_path) as process:
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "Interrupted: nothing was written.\n")
 
@@ -282,7 +282,7 @@ def test_an_unforeseen_exception_is_a_sentence(call, monkeypatch, arguments, err
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(cli, "Table", fail)
+    monkeypatch.setattr("portable_cortex.cli.listing_commands.Table", fail)
     monkeypatch.setattr("portable_cortex.validation.verdict.examine", fail)
     status, out, err = call(*arguments)
     assert (status, out) == (2, "")
@@ -311,7 +311,7 @@ def test_traceback_of_a_mistake_has_its_cause(call, monkeypatch):
     def fail(*args, **kwargs):
         raise OutputError("a sentence") from KeyError("the cause")
 
-    monkeypatch.setattr(cli, "Table", fail)
+    monkeypatch.setattr("portable_cortex.cli.listing_commands.Table", fail)
     assert call("models") == (2, "", "Error: a sentence\n")
     status, _, err = call("models", "--traceback")
     assert status == 2

@@ -212,7 +212,8 @@ def test_a_mistake_in_a_script_is_no_bug_of_brian2(tmp_path):
     pytest.importorskip("brian2", reason="pip install portable-cortex[brian2]")
     script = (
         "import portable_cortex\n"
-        "sim = portable_cortex.simulator('brian2', options={'mode': 'runtime', 'target': 'numpy'})\n"
+        "options = {'mode': 'runtime', 'target': 'numpy'}\n"
+        "sim = portable_cortex.simulator('brian2', options=options)\n"
         "sim.setup()\n"
         "sim.Population(1, sim.IF_curr_exp()).nonsense()\n"
     )

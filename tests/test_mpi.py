@@ -146,9 +146,9 @@ def test_one_process_speaks_and_writes(runs):
     assert sorted(p.name for p in folder.iterdir()) == ["1", "2"]
     assert both.stdout.count("mean firing rates") == 1
     assert both.stdout.count("peak memory") == 1
-    assert both.stdout.count("simulating") == 1
+    assert both.stderr.count("simulating ...") == 1
     assert "2 processes" in both.stdout
-    assert "\x1b" not in both.stdout, "control characters of a terminal in a log file"
+    assert "\x1b" not in both.stdout + both.stderr, "control characters of a terminal in a log file"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def impact(
                 for variant in plan.variants
             )
         plan = replace(plan, variants=fitted)
-    reporter = SweepReporter(out)
+    reporter = SweepReporter(err)
     interruption.tell(lambda: reporter.state)
     with reporter:
         done = perform(

@@ -49,13 +49,12 @@ def expected_of(recording: Recording) -> Expected | None:
     >>> from portable_cortex import run
     >>> expected_of(run(backend="mock", model="brunel2000", scale=0.01, duration=10.0))
     """
-    if recording.metadata.get("model") not in MODELS or not _mapping(
-        recording.metadata.get("parameters")
-    ):
+    metadata = recording.metadata
+    if not _is_known(metadata) or not _mapping(metadata.get("parameters")):
         return None
     from ..validation.verdict import fitting_reference
 
-    reference = fitting_reference(recording.metadata)
+    reference = fitting_reference(metadata)
     if reference is None:
         return None
     length = recording.t_stop - recording.t_start
@@ -181,7 +180,7 @@ def _settings(recording: Recording) -> list[tuple[str, str]]:
 def _parameters(metadata: Mapping[str, Any]) -> str:
     """Those that are not at the model's defaults, and always the two that everybody asks for."""
     usual: Mapping[str, Any] = {}
-    if metadata.get("model") in MODELS:
+    if _is_known(metadata):
         usual = json.loads(to_json(load_model(str(metadata["model"])).parameters))
     shown = {
         name: value
@@ -279,6 +278,12 @@ def _fit(report: Mapping[str, Any]) -> str:
 def _processes(metadata: Mapping[str, Any]) -> str:
     n = metadata.get("processes")
     return "this process" if n == 1 else f"{n} processes"
+
+
+def _is_known(metadata: Mapping[str, Any]) -> bool:
+    """Whether the model is one of the package's, whatever a file says."""
+    model = metadata.get("model")
+    return isinstance(model, str) and model in MODELS
 
 
 def _numbers(value: Any) -> dict[str, float]:

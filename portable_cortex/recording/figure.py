@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,8 +143,9 @@ def _fill(figure: Figure, recording: Recording) -> None:
 def _title(recording: Recording) -> str:
     about = recording.metadata
     name = printable(Path(str(about.get("model", "recording"))).stem)
-    parameters = about.get("parameters", {})
-    shown = [f"{k} {parameters[k]:g}" for k in ("scale",) if parameters.get(k) is not None]
+    parameters = _mapping(about.get("parameters"))
+    scale = parameters.get("scale")
+    shown = [f"scale {scale:g}"] if isinstance(scale, int | float) else []
     if isinstance(parameters.get("drive"), str):
         shown.append(f"{parameters['drive']} drive")
     shown.append(f"seed {about.get('seed')}")
@@ -152,6 +154,11 @@ def _title(recording: Recording) -> str:
     if isinstance(doubts, list) and doubts:
         title += f"\nWarning: {printable(doubts[0], 120)}"
     return title
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """What a file has there, if it is one."""
+    return value if isinstance(value, dict) else {}
 
 
 def row_colour(label: str) -> str:
@@ -271,7 +278,7 @@ def _rates(axes: Any, recording: Recording) -> None:
     """Box plot of single-neuron rates, with the mean and the published mean."""
     seconds = (recording.t_stop - recording.t_start) * 1e-3
     labels = [p for p in recording.populations if p in recording.spike_trains]
-    published = recording.metadata.get("published_rates", {})
+    published = _mapping(recording.metadata.get("published_rates"))
     rows = np.arange(len(labels))[::-1]
     for row, label in zip(rows, labels, strict=True):
         single = neuron_counts(recording.pieces(label), recording.n_neurons[label]) / seconds
@@ -303,7 +310,7 @@ def _rates(axes: Any, recording: Recording) -> None:
 
 def _computed(axes: Any, recording: Recording) -> None:
     """Rates that were computed, with two standard errors, and the published ones."""
-    published = recording.metadata.get("published_rates", {})
+    published = _mapping(recording.metadata.get("published_rates"))
     errors = recording.metadata["rate_errors"]
     labels = list(recording.populations)
     rows = np.arange(len(labels))[::-1]
