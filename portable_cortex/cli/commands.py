@@ -531,8 +531,8 @@ def benchmark(
         raise typer.Exit(1)
 
 
-app.command()(show)
-app.command()(plot)
+app.command(epilog=examples("show results/mine"))(show)
+app.command(epilog=examples("plot results/mine", "plot results/mine -o mine.pdf"))(plot)
 app.command()(submit)
 app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")

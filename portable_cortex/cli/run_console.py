@@ -96,7 +96,10 @@ def show(
         if expected is not None:
             console.print(Text(expected.note, "dim"))
         if published:
-            console.print(Text("published: full scale, Poisson drive, one long run", "dim"))
+            note = "published: full scale, Poisson drive, one long run"
+            if _is_smaller(metadata):
+                note += "; a smaller network fires less"
+            console.print(Text(note, "dim"))
     for name, value in _cost(recording, folder):
         _line(console, name, value)
 
@@ -278,6 +281,12 @@ def _fit(report: Mapping[str, Any]) -> str:
 def _processes(metadata: Mapping[str, Any]) -> str:
     n = metadata.get("processes")
     return "this process" if n == 1 else f"{n} processes"
+
+
+def _is_smaller(metadata: Mapping[str, Any]) -> bool:
+    """Than the network of which rates were published."""
+    parameters = _numbers(metadata.get("parameters"))
+    return any(parameters.get(name, 1.0) < 1 for name in ("scale", "n_scale", "k_scale"))
 
 
 def _is_known(metadata: Mapping[str, Any]) -> bool:

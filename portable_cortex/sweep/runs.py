@@ -329,7 +329,6 @@ def _planned(
     parts = [_parts(e, s) for e, s in zip(experiments, settings, strict=True)]
     names = dict.fromkeys(name for one in parts for name in one)
     varied = {name for name in names if len({_key(one.get(name)) for one in parts}) > 1}
-    there = _recorded_in(folder)
     runs = []
     for experiment, one, known, part in zip(experiments, placed, settings, parts, strict=True):
         usual = _usual(experiment)
@@ -339,11 +338,17 @@ def _planned(
             if name in ("model", "backend", *varied) or value != usual.get(name)
         )
         place = folder / f"{_file_name('-'.join(words))}-seed={experiment.seed}"
-        if not (place / RUN).exists():  # of a sweep in which something else varied
-            place = there.get(_key(known), place)
         own = {name: value for name, value in part.items() if name in varied}
         runs.append(SweepRun(place, one, known, words, own))
-    return runs
+    if all((run.folder / RUN).exists() for run in runs):
+        return runs
+    there = _recorded_in(folder)  # of a sweep in which something else varied
+    return [
+        run
+        if (run.folder / RUN).exists()
+        else replace(run, folder=there.get(_key(run.settings), run.folder))
+        for run in runs
+    ]
 
 
 def _parts(experiment: Experiment, settings: Mapping[str, Any]) -> dict[str, Any]:
