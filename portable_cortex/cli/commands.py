@@ -273,9 +273,7 @@ def _run(
         err.print(next_step(recording, folder, expected), soft_wrap=True, highlight=False)
 
 
-def _run_trials(
-    experiment: Experiment, n: int, folder: Path, overwrite: bool, quiet: bool
-) -> None:
+def _run_trials(experiment: Experiment, n: int, folder: Path, overwrite: bool, quiet: bool) -> None:
     """Run, write and show trials; those that are over are kept."""
     from ..sweep import run_trials
     from .trial_console import show
