@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import portable_cortex
 from portable_cortex import Recording, Signal
+from portable_cortex.cli.progress import ConsoleReporter
 from portable_cortex.cli.run_console import expected_of, show
 from portable_cortex.recording.figure import activity_figure
 
@@ -60,8 +62,6 @@ def test_expected_rates_are_of_the_same_settings_only(recorded):
 
 
 def test_energy_is_shown_with_its_labels(recorded, capsys):
-    from rich.console import Console
-
     recording = Recording.load(recorded)
     energy = {"joules": 12.5, "kind": "modelled", "scope": "boards", "source": "sPyNNaker"}
     mapping = {"boards": 6, "chips": 233, "cores": 3630, "sdram_bytes": 8312880894}
@@ -178,6 +178,14 @@ def test_the_command_alone_says_what_to_do(call):
     assert out.count("\n  portable-cortex ") == 3
     assert len(out.splitlines()) < 12
     assert "--help" in out
+
+
+def test_what_is_compiled_is_told_once(capsys):
+    with ConsoleReporter(Console(stderr=True)) as reporter:
+        for detail in ("", "compiling the engine", "compiling a loop", "compiling the engine"):
+            reporter.phase("prepare", detail)
+    said = "preparing the simulator ...\ncompiling the engine ...\ncompiling a loop ...\n"
+    assert capsys.readouterr().err == said
 
 
 def test_progress_is_not_on_stdout_and_can_be_silenced(tmp_path):

@@ -96,7 +96,7 @@ class ConsoleReporter(Bars):
         )
         self._phase: str | None = None
         self._task: TaskID | None = None
-        self._detail = ""
+        self._told = {""}
 
     def __exit__(
         self,
@@ -120,14 +120,9 @@ class ConsoleReporter(Bars):
             if not self._console.is_terminal:
                 self._console.print(f"{description} ...")
         assert self._task is not None
-        if (
-            detail
-            and detail != self._detail
-            and name == "prepare"
-            and not self._console.is_terminal
-        ):
-            self._console.print(f"{detail} ...")  # compiling: that takes its time
-        self._detail = detail
+        if name == "prepare" and detail not in self._told and not self._console.is_terminal:
+            self._told.add(detail)  # compiling: that takes its time
+            self._console.print(f"{detail} ...")
         self._progress.update(self._task, detail=detail)
         if fraction is not None:
             self._progress.update(self._task, completed=fraction, total=1.0)

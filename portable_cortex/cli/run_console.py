@@ -138,11 +138,11 @@ def _rates(
     expected: Expected | None,
 ) -> Table:
     table = Table(title="mean firing rates (spikes/s)")
-    table.add_column("population")
+    table.add_column("population", overflow="fold")
     for name in ("neurons", "this run", *(["expected"] if expected else [])):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     if published:
-        table.add_column("published", justify="right")
+        table.add_column("published", justify="right", overflow="fold")
     for label, rate in rates.items():
         error = f" ± {errors[label]:.3f}" if isinstance(errors.get(label), int | float) else ""
         row = [escape(printable(label)), str(recording.n_neurons[label]), f"{rate:.3f}{error}"]
