@@ -31,7 +31,7 @@ from .options import (
 )
 from .progress import ConsoleReporter
 
-out = Console()
+out, err = Console(), Console(stderr=True)
 
 USUAL = {"pulses": 100, "templates": 1800, "separation": 20, "twins": 20}  # trials
 FIGURE, NUMBERS = "task.png", "task.json"
@@ -144,7 +144,7 @@ def _one(
                 "it (--overwrite)"
             )
         return found
-    with ConsoleReporter(out) as reporter:
+    with ConsoleReporter(err) as reporter:
         if name == "templates":
             result: Any = classify_templates(experiment, n, file=kept, reporter=reporter)
         elif name == "separation":
