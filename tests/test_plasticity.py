@@ -12,7 +12,7 @@ from portable_cortex.machine import load_machine
 from portable_cortex.pynn import plasticity
 
 STEP = 0.1
-NAMES = "builtin", "nest", "neuron"  # SpiNNaker's plasticity is its own, in fixed point
+NAMES = "builtin", "nest", "brian2", "neuron"  # SpiNNaker's plasticity is its own, in fixed point
 POWERS = {**plasticity.EXPONENTS, "GutigWeightDependence": (0.4, 0.3)}
 TAUS = {"tau_plus": 17.0, "tau_minus": 34.0}
 AMPLITUDES = {"A_plus": 0.05, "A_minus": 0.03}

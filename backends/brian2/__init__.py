@@ -66,6 +66,7 @@ class Brian2Backend(Backend):
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
+        synapse_types=("StaticSynapse", "TsodyksMarkramSynapse", "STDPMechanism"),
     )
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",
@@ -76,6 +77,15 @@ class Brian2Backend(Backend):
         "nestml: in mode cuda_standalone": "functions that their code needs are written "
         "for the other modes; it is the same for cell types beside IF_curr_exp, IF_curr_alpha, "
         "IF_cond_exp and IF_cond_alpha",
+        "STDPMechanism: in mode cuda_standalone": "functions that their code needs are written for "
+        "the other modes",
+        "STDPMechanism: changes between runs": "a new network would have to take over what plastic "
+        "synapses know of the past, which is in Brian2's objects",
+        "STDPMechanism: no delay in the dendrite": "spikes of models in NESTML, which are cell types "
+        "beside IF_curr_exp, IF_curr_alpha, IF_cond_exp and IF_cond_alpha, too, are known when "
+        "those of the step have arrived",
+        "TsodyksMarkramSynapse: onto cells without tau_syn_E and tau_syn_I": "it has the time "
+        "constant of the target's synapses",
         **CELL_TYPES_BEYOND_MODELS,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,21 @@ class Pathway:
     scale: float
 
 
+@dataclass(frozen=True)
+class Plastic:
+    """Plastic synapses between two groups.
+
+    Attributes
+    ----------
+    synapses : brian2.Synapses
+    parts : list of (Projection, array)
+        Numbers of a projection's synapses, in the order of `synapses`.
+    """
+
+    synapses: Any
+    parts: list[tuple[Any, Array]]
+
+
 @dataclass
 class Lowered:
     """A network in Brian2's objects.
@@ -100,6 +116,7 @@ class Lowered:
     step: int
     drives: list[Any]
     pathways: list[Pathway] = field(default_factory=list)
+    plastic: list[Plastic] = field(default_factory=list)
 
     def home(self, population: Any) -> Cells | None:
         """Where a population is; None for Poisson sources that are part of their targets."""
@@ -131,3 +148,24 @@ def located(lowered: Lowered, cells: Any, index: Array) -> list[tuple[Cells, Arr
         found.append((home, own, position))
         start += within.size
     return found
+
+
+def between(
+    lowered: Lowered, projection: Any, pre: Cells, post: Cells
+) -> Iterator[tuple[Array, Array, Callable[[Array], Array]]]:
+    """Synapses of a projection from one group to another, some at a time.
+
+    Where their sources and targets are in the groups, and a function that takes their values out of
+    those of all synapses of the projection.
+    """
+    for home, own_post, targets in located(lowered, projection.post, projection.targets):
+        if home is not post:
+            continue
+        sources = projection.sources[own_post]
+        for source_home, own_pre, positions in located(lowered, projection.pre, sources):
+            if source_home is pre:
+                yield positions, targets[own_pre], _taken(own_post, own_pre)
+
+
+def _taken(own_post: Any, own_pre: Any) -> Callable[[Array], Array]:
+    return lambda values: np.asarray(values[own_post][own_pre])

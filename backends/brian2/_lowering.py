@@ -23,9 +23,9 @@ from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.pynn.values import members
 from portable_cortex.support import refusal
 
-from . import _generated, _neurons
+from . import _generated, _neurons, _plastic
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
-from ._groups import MS, Array, Cells, Lowered, Pathway, common, located, parents
+from ._groups import MS, Array, Cells, Lowered, Pathway, between, common, parents
 from ._injection import Injection
 from ._neurons import Model, drives_of
 from ._simulator import State
@@ -65,10 +65,9 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
             make = _generated.neurons if issubclass(kind, NeuronType) else _neurons.neurons
             objects += make(found, own, injected, state, f"neurons_{number}", clock)
         objects += [found.group, *_monitors(found, state.dt, clock)]
-    lowered.pathways += _pathways(
-        lowered, [p for p in state.projections if id(p.pre) not in driven]
-    )
-    lowered.network.add(objects, [pathway.synapses for pathway in lowered.pathways])
+    _connect_all(lowered, [p for p in state.projections if id(p.pre) not in driven])
+    synapses = [made.synapses for made in (*lowered.pathways, *lowered.plastic)]
+    lowered.network.add(objects, synapses)
     return lowered
 
 
@@ -157,25 +156,34 @@ def _monitors(cells: Cells, dt: float, clock: Any) -> list[Any]:
     return monitors
 
 
-def _pathways(lowered: Lowered, projections: list[Any]) -> list[Pathway]:
-    """One ``Synapses`` for each pair of groups and receptor, and one ``connect`` for each."""
+def _connect_all(lowered: Lowered, projections: list[Any]) -> None:
+    """One ``Synapses`` for each pair of groups, receptor and kind, and one ``connect`` for each."""
     numbers = {id(cells): number for number, cells in enumerate(lowered.cells)}
-    groups: dict[tuple[int, int, str], list[Any]] = {}
+    groups: dict[tuple[int, int, str, str], list[Any]] = {}
     for projection in projections:
         pre, post = (
             {numbers[id(lowered.home(population))] for population, _ in members(cells)}
             for cells in (projection.pre, projection.post)
         )
+        kind = "" if projection.is_static else _plastic.kind_of(projection)
         for pair in product(pre, post):
-            groups.setdefault((*pair, projection.receptor_type), []).append(projection)
-    made = (_connect(lowered, key, groups[key]) for key in sorted(groups))
-    return [pathway for pathway in made if pathway is not None]
+            groups.setdefault((*pair, projection.receptor_type, kind), []).append(projection)
+    for key in sorted(groups):
+        *pair, receptor, kind = key
+        pre, post = (lowered.cells[number] for number in pair)
+        name = "_".join([receptor, *map(str, pair), *([kind] if kind else [])])
+        if kind:
+            plastic = _plastic.connect(lowered, pre, post, receptor, kind, name, groups[key])
+            lowered.plastic += [] if plastic is None else [plastic]
+        else:
+            pathway = _connect(lowered, pre, post, receptor, name, groups[key])
+            lowered.pathways += [] if pathway is None else [pathway]
 
 
-def _connect(lowered: Lowered, key: tuple[int, int, str], projections: list[Any]) -> Pathway | None:
-    """The synapses from one group to a receptor of another; None if there are none."""
-    pre_number, post_number, receptor = key
-    pre, post = lowered.cells[pre_number], lowered.cells[post_number]
+def _connect(
+    lowered: Lowered, pre: Cells, post: Cells, receptor: str, name: str, projections: list[Any]
+) -> Pathway | None:
+    """The static synapses from one group to a receptor of another; None if there are none."""
     rows = [row for p in projections for row in _rows(lowered, p, pre, post)]
     sources, targets, weights, steps = (np.concatenate(c) for c in zip(*rows, strict=True))
     del rows  # of many synapses, one copy at a time
@@ -196,7 +204,7 @@ def _connect(lowered: Lowered, key: tuple[int, int, str], projections: list[Any]
         delay=None if delay is None else delay * step * brian2.second,
         dtype={"w": weights.dtype} if weight is None else None,
         clock=clock,
-        name=f"{receptor}_{pre_number}_{post_number}",
+        name=name,
         namespace={},
     )
     synapses.connect(i=sources, j=targets)
@@ -213,11 +221,5 @@ def _rows(
 ) -> Iterator[tuple[Array, Array, Array, Array]]:
     """Sources and targets in their groups, weights, steps of delay."""
     shift = int(pre.is_sent_then)  # see the module's docstring
-    for home, own_post, targets in located(lowered, projection.post, projection.targets):
-        if home is not post:
-            continue
-        sources = projection.sources[own_post]
-        weights, steps = projection.weights[own_post], projection.delay_steps[own_post]
-        for source_home, own_pre, positions in located(lowered, projection.pre, sources):
-            if source_home is pre:
-                yield positions, targets[own_pre], weights[own_pre], steps[own_pre] - shift
+    for sources, targets, taken in between(lowered, projection, pre, post):
+        yield sources, targets, taken(projection.weights), taken(projection.delay_steps) - shift

@@ -17,7 +17,7 @@ from . import Brian2Options, _simulator
 from ._cells import CELL_TYPES, StaticSynapse
 from ._generated import nestml_cell_type
 from ._population import Assembly, Population, PopulationView
-from ._projection import Projection
+from ._projection import PLASTIC, Projection
 
 state = _simulator.state
 default_options = Brian2Options()
@@ -29,6 +29,7 @@ _NAMES = namespace.names(
         "PopulationView": PopulationView,
         "Projection": Projection,
         "StaticSynapse": StaticSynapse,
+        **PLASTIC,
         **CELL_TYPES,
         **currents.classes(state),
     },

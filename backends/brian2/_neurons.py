@@ -110,7 +110,8 @@ def drives_of(state: State) -> list[Any]:
     return [
         projection
         for projection in state.projections
-        if is_sole(projection, state.projections)
+        if projection.is_static
+        and is_sole(projection, state.projections)
         and len(projection)
         and np.bincount(projection.sources).max() == 1
     ]

@@ -17,6 +17,7 @@ from ._groups import MS, Array, Cells, Lowered
 from ._handover import Delivery, Handover, hand_over
 from ._injection import Piece
 from ._lowering import lower
+from ._plastic import TRANSMITTED
 from ._simulator import State
 
 brian2.BrianLogger.log_level_error()
@@ -110,6 +111,18 @@ class Program(ABC):
             now = self.values(cells.group, called)[index[own]]
             steps, samples = np.append(steps, self.steps), np.vstack([samples, now])
         return steps, index[own] - offset, samples / population.celltype.scales[variable]
+
+    def weights(self, projection: Any, stated: Array) -> Array:
+        """With which a projection's plastic synapses transmitted last; else those stated."""
+        found = np.array(stated)
+        for plastic in self.lowered.plastic:
+            if any(of is projection for of, _ in plastic.parts):
+                now = self.values(plastic.synapses, TRANSMITTED)
+                ends = np.cumsum([numbers.size for _, numbers in plastic.parts])
+                for (of, numbers), own in zip(plastic.parts, np.split(now, ends), strict=False):
+                    if of is projection:
+                        found[numbers] = own
+        return found
 
     def _home(self, population: Any) -> Cells:
         cells = self.lowered.home(population)

@@ -7,11 +7,16 @@ one; a compiled program cannot, and refuses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from portable_cortex.backend import Progress
 from portable_cortex.errors import SimulationError
 from portable_cortex.pynn import state as floor
+from portable_cortex.support import refusal
 
 if TYPE_CHECKING:
     from . import Brian2Options
@@ -32,6 +37,7 @@ class State(floor.State):
     options: Brian2Options
     program: Program | None = None
     handover: Handover | None = None
+    _learned: Mapping[int, NDArray[np.float64]] = {}  # weights at the end, by projection's `id()`
 
     def begin(self, *args: Any, **kwargs: Any) -> None:
         """Forget the network, and begin with a new one."""
@@ -43,10 +49,31 @@ class State(floor.State):
         """Go back to the initial values: the network is lowered again at the next run."""
         self._drop()
         self.handover = None
+        self._learned = {}
 
     def release(self) -> None:
-        """End the program."""
+        """End the program; weights stay, as all data do."""
+        if self.program is not None and self.step:
+            plastic = [p for p in self.projections if not p.is_static]
+            self._learned = {id(p): p.present_weights() for p in plastic}
         self._drop()
+
+    def learned(self, projection: Any, stated: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights of a plastic projection as they are now, which begin with those stated.
+
+        Raises
+        ------
+        SimulationError
+            If the run that changed them has failed.
+        """
+        if self.program is not None:
+            return self.program.weights(projection, stated)
+        if self.step and id(projection) not in self._learned:
+            raise SimulationError(
+                f"weights of projection {projection.label} are lost with the run that failed: "
+                "reset() and run again"
+            )
+        return self._learned.get(id(projection), stated)
 
     def _drop(self) -> None:
         if self.program is not None:
@@ -62,8 +89,21 @@ class State(floor.State):
             If a compiled program has begun to run.
         """
         if self.program is not None and self.step:
+            self._check_plastic(what)
             self.handover = self.program.hand_over(self, what)
         self._drop()
+
+    def _check_plastic(self, what: str) -> None:
+        """Raise an error where a network would have to take over plastic synapses."""
+        for projection in self.projections:
+            if not projection.is_static and len(projection):
+                raise refusal(
+                    "brian2",
+                    "STDPMechanism: changes between runs",
+                    f"add or change {what} at {self.t:g} ms, with plastic synapses in the network "
+                    f"(projection {projection.label})",
+                    "Do it before the first run, or after reset()",
+                )
 
     def advance(self, steps: int, progress: Progress = _silent) -> None:
         """Run for a number of steps, first making the program if there is none."""

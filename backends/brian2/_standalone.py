@@ -31,6 +31,7 @@ from ._handover import Handover
 from ._injection import Piece
 from ._lowering import lower
 from ._memory import freeing, spare
+from ._plastic import TRANSMITTED
 from ._program import Program, seed_of
 from ._simulator import State
 
@@ -62,11 +63,14 @@ for (std::string order; std::cin >> order;) {
         file.read(reinterpret_cast<char*>(currents.data()), size*sizeof(double));
     } else if (order == "write") {
         %(write)s
+    } else if (order == "weights") {
+        %(weights)s
     }
     std::cout << "done" << std::endl;
 }
 std::_Exit(0);
 """
+WRITE, WEIGHTS = "write", "weights"  # orders
 SEED = "for (auto& generator : brian::_random_generators) generator.seed(seed++);"
 SYNCHRONIZE = "CUDA_SAFE_CALL(cudaDeviceSynchronize());"
 
@@ -87,7 +91,7 @@ class Standalone(Program):
             )
         self._folder = tempfile.TemporaryDirectory(prefix="portable-cortex-")
         self._process: subprocess.Popen[str] | None = None
-        self._written = -1
+        self._written: dict[str, int] = {}  # the steps at which it was ordered
         threads = state.options.threads
         # one thread needs no OpenMP
         brian2.prefs["devices.cpp_standalone.openmp_threads"] = threads if threads > 1 else 0
@@ -109,16 +113,19 @@ class Standalone(Program):
             spare(device, path)
         self.lowered = lower(state)
         self.lowered.network.run(0 * brian2.ms, namespace={})
-        self._files: dict[tuple[Any, str], tuple[Path, Any]] = {}
-        write = ["_write_arrays();"] if self._cuda else []
-        for owner, variable in _wanted(self.lowered):
+        self._files: dict[tuple[Any, str], tuple[Path, Any, str]] = {}
+        write: dict[str, list[str]] = {
+            WRITE: ["_write_arrays();"] if self._cuda else [],
+            WEIGHTS: [],
+        }
+        for owner, variable, order in _wanted(self.lowered):
             array = owner.variables[variable]
             file = path / "results" / Path(device.get_array_filename(array)).name
-            self._files[owner.name, variable] = file, array.dtype
+            self._files[owner.name, variable] = file, array.dtype, order
             if not self._cuda:
-                write.append(_write_code(device, array, file.name))
+                write[order].append(_write_code(device, array, file.name))
         orders = MAIN % {
-            "write": "\n        ".join(write),
+            **{order: "\n        ".join(lines) for order, lines in write.items()},
             "inject": _inject_code(device, self.lowered, path),
             "seed": "" if self._cuda else SEED,  # Brian2CUDA's own: numbers are made on the device
             "check": SYNCHRONIZE if self._cuda else self._check_code(device),
@@ -129,7 +136,7 @@ class Standalone(Program):
         device.build(directory=str(path), compile=False, run=False, with_output=False)
         began = time.perf_counter()
         if self._cuda:
-            complete(path, orders, {file.name for file, _ in self._files.values()})
+            complete(path, orders, {file.name for file, *_ in self._files.values()})
             compile_cuda(path)
         else:
             compile_program(path, device.writer.source_files, state.options.threads > 1)
@@ -207,10 +214,10 @@ class Standalone(Program):
         self._order(f"run {start!r} {stop!r}", progress)
 
     def values(self, owner: Any, variable: str) -> Array:
-        if self._written != self.steps:
-            self._order("write")
-            self._written = self.steps
-        file, dtype = self._files[owner.name, variable]
+        file, dtype, order = self._files[owner.name, variable]
+        if self._written.get(order) != self.steps:
+            self._order(order)
+            self._written[order] = self.steps
         return np.fromfile(file, dtype=dtype)
 
     def hand_over(self, state: State, what: str) -> Handover:
@@ -233,15 +240,19 @@ class Standalone(Program):
         self._folder.cleanup()
 
 
-def _wanted(lowered: Lowered) -> list[tuple[Any, str]]:
-    """Variables that are read while the program runs."""
+def _wanted(lowered: Lowered) -> list[tuple[Any, str, str]]:
+    """Variables that are read while the program runs, and the order that writes them."""
     wanted = []
     for cells in lowered.cells:
         if cells.spikes is not None:
-            wanted += [(cells.spikes, "i"), (cells.spikes, "t")]
+            wanted += [(cells.spikes, "i", WRITE), (cells.spikes, "t", WRITE)]
         for (variable, _), (monitor, _) in cells.signals.items():
             called = cells.called(variable)
-            wanted += [(monitor, "t"), (monitor, called), (cells.group, called)]
+            read = (monitor, "t"), (monitor, called), (cells.group, called)
+            wanted += [(owner, name, WRITE) for owner, name in read]
+    for plastic in lowered.plastic:
+        if TRANSMITTED in plastic.synapses.variables:
+            wanted.append((plastic.synapses, TRANSMITTED, WEIGHTS))
     return list(dict.fromkeys(wanted))
 
 
