@@ -81,9 +81,9 @@ class Brian2Backend(Backend):
         "the other modes",
         "STDPMechanism: changes between runs": "a new network would have to take over what plastic "
         "synapses know of the past, which is in Brian2's objects",
-        "STDPMechanism: no delay in the dendrite": "spikes of models in NESTML, which are cell types "
-        "beside IF_curr_exp, IF_curr_alpha, IF_cond_exp and IF_cond_alpha, too, are known when "
-        "those of the step have arrived",
+        "STDPMechanism: no delay in the dendrite": "spikes of models in NESTML, and of cell types "
+        "beside IF_curr_exp, IF_curr_alpha, IF_cond_exp and IF_cond_alpha, are known after those "
+        "of the step have arrived",
         "TsodyksMarkramSynapse: onto cells without tau_syn_E and tau_syn_I": "it has the time "
         "constant of the target's synapses",
         **CELL_TYPES_BEYOND_MODELS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -59,6 +59,24 @@ class Cells:
     def called(self, variable: str) -> str:
         """The name of a variable in Brian2."""
         return f"{self.populations[0].celltype.prefix}{variable}"
+
+
+class Route(NamedTuple):
+    """What synapses have in common that are one Brian2 object: ends, receptor, kind, and its name.
+
+    Static ones have no kind.
+    """
+
+    pre: Cells
+    post: Cells
+    receptor: str
+    kind: str
+    name: str
+
+    @property
+    def variable(self) -> str:
+        """What a spike adds to."""
+        return str(self.post.populations[0].celltype.receptors[self.receptor])
 
 
 @dataclass(frozen=True)
@@ -150,20 +168,20 @@ def located(lowered: Lowered, cells: Any, index: Array) -> list[tuple[Cells, Arr
     return found
 
 
-def between(
-    lowered: Lowered, projection: Any, pre: Cells, post: Cells
+def along(
+    route: Route, projection: Any, lowered: Lowered
 ) -> Iterator[tuple[Array, Array, Callable[[Array], Array]]]:
-    """Synapses of a projection from one group to another, some at a time.
+    """Synapses of a projection that take a route, some at a time.
 
     Where their sources and targets are in the groups, and a function that takes their values out of
     those of all synapses of the projection.
     """
     for home, own_post, targets in located(lowered, projection.post, projection.targets):
-        if home is not post:
+        if home is not route.post:
             continue
         sources = projection.sources[own_post]
         for source_home, own_pre, positions in located(lowered, projection.pre, sources):
-            if source_home is pre:
+            if source_home is route.pre:
                 yield positions, targets[own_pre], _taken(own_post, own_pre)
 
 

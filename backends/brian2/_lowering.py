@@ -25,7 +25,7 @@ from portable_cortex.support import refusal
 
 from . import _generated, _neurons, _plastic
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
-from ._groups import MS, Array, Cells, Lowered, Pathway, between, common, parents
+from ._groups import MS, Array, Cells, Lowered, Pathway, Route, along, common, parents
 from ._injection import Injection
 from ._neurons import Model, drives_of
 from ._simulator import State
@@ -66,8 +66,8 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
             objects += make(found, own, injected, state, f"neurons_{number}", clock)
         objects += [found.group, *_monitors(found, state.dt, clock)]
     _connect_all(lowered, [p for p in state.projections if id(p.pre) not in driven])
-    synapses = [made.synapses for made in (*lowered.pathways, *lowered.plastic)]
-    lowered.network.add(objects, synapses)
+    lowered.network.add(objects, [pathway.synapses for pathway in lowered.pathways])
+    lowered.network.add([plastic.synapses for plastic in lowered.plastic])
     return lowered
 
 
@@ -157,7 +157,7 @@ def _monitors(cells: Cells, dt: float, clock: Any) -> list[Any]:
 
 
 def _connect_all(lowered: Lowered, projections: list[Any]) -> None:
-    """One ``Synapses`` for each pair of groups, receptor and kind, and one ``connect`` for each."""
+    """One ``Synapses`` for each route, and one ``connect`` for each."""
     numbers = {id(cells): number for number, cells in enumerate(lowered.cells)}
     groups: dict[tuple[int, int, str, str], list[Any]] = {}
     for projection in projections:
@@ -169,42 +169,37 @@ def _connect_all(lowered: Lowered, projections: list[Any]) -> None:
         for pair in product(pre, post):
             groups.setdefault((*pair, projection.receptor_type, kind), []).append(projection)
     for key in sorted(groups):
-        *pair, receptor, kind = key
-        pre, post = (lowered.cells[number] for number in pair)
-        name = "_".join([receptor, *map(str, pair), *([kind] if kind else [])])
+        source, target, receptor, kind = key
+        name = f"{receptor}_{source}_{target}" + (f"_{kind}" if kind else "")
+        route = Route(lowered.cells[source], lowered.cells[target], receptor, kind, name)
         if kind:
-            plastic = _plastic.connect(lowered, pre, post, receptor, kind, name, groups[key])
-            lowered.plastic += [] if plastic is None else [plastic]
+            lowered.plastic += _plastic.connect(route, groups[key], lowered)
         else:
-            pathway = _connect(lowered, pre, post, receptor, name, groups[key])
-            lowered.pathways += [] if pathway is None else [pathway]
+            lowered.pathways += _connect(route, groups[key], lowered)
 
 
-def _connect(
-    lowered: Lowered, pre: Cells, post: Cells, receptor: str, name: str, projections: list[Any]
-) -> Pathway | None:
-    """The static synapses from one group to a receptor of another; None if there are none."""
-    rows = [row for p in projections for row in _rows(lowered, p, pre, post)]
+def _connect(route: Route, projections: list[Any], lowered: Lowered) -> list[Pathway]:
+    """The static synapses of a route, if there are any."""
+    rows = [row for projection in projections for row in _rows(route, projection, lowered)]
     sources, targets, weights, steps = (np.concatenate(c) for c in zip(*rows, strict=True))
     del rows  # of many synapses, one copy at a time
     if not sources.size:
-        return None
-    celltype = post.populations[0].celltype
+        return []
+    celltype = route.post.populations[0].celltype
     clock = lowered.clock
     step = float(clock.dt_)
     weight, delay = common(weights), common(steps)
-    variable = celltype.receptors[receptor]
     synapses = brian2.Synapses(
-        pre.group,
-        post.group,
+        route.pre.group,
+        route.post.group,
         # the scale as a variable: NumPy would round its product with a float32 once more
         f"scale : {celltype.weight_unit} (shared, constant)\n"
         f"w : 1 ({'' if weight is None else 'shared, '}constant)",
-        on_pre=f"{variable}_post += w*scale",
+        on_pre=f"{route.variable}_post += w*scale",
         delay=None if delay is None else delay * step * brian2.second,
         dtype={"w": weights.dtype} if weight is None else None,
         clock=clock,
-        name=name,
+        name=route.name,
         namespace={},
     )
     synapses.connect(i=sources, j=targets)
@@ -213,13 +208,13 @@ def _connect(
     synapses.w = weights if weight is None else weight
     if delay is None:
         synapses.delay = steps * step * brian2.second
-    return Pathway(synapses, pre, post, variable, celltype.weight_scale)
+    return [Pathway(synapses, route.pre, route.post, route.variable, celltype.weight_scale)]
 
 
 def _rows(
-    lowered: Lowered, projection: Any, pre: Cells, post: Cells
+    route: Route, projection: Any, lowered: Lowered
 ) -> Iterator[tuple[Array, Array, Array, Array]]:
     """Sources and targets in their groups, weights, steps of delay."""
-    shift = int(pre.is_sent_then)  # see the module's docstring
-    for sources, targets, taken in between(lowered, projection, pre, post):
+    shift = int(route.pre.is_sent_then)  # see the module's docstring
+    for sources, targets, taken in along(route, projection, lowered):
         yield sources, targets, taken(projection.weights), taken(projection.delay_steps) - shift

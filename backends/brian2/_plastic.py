@@ -20,17 +20,18 @@ import numpy as np
 from portable_cortex.pynn.plasticity import SAME
 
 from ._functions import FUNCTIONS
-from ._groups import MS, Array, Cells, Lowered, Plastic, between, common
+from ._groups import MS, Array, Lowered, Plastic, Route, along, common
 from ._neurons import Model
 
 SHORT_TERM, PAIRS = "short_term", "pairs"
 TRANSMITTED = "transmitted"  # the weight of the last spike
+VARYING = "share", TRANSMITTED  # of what synapses begin with
 POWERS = {0.0: "0", 1.0: "1"}  # that need no function
 NO_TIME = 1e-3  # of a step: after a step, nothing is left of what decays so fast
 LONG_AGO = -1.0  # s, before all steps
 
 _OF_PAIRS = f"""
-w : 1
+share : 1
 {TRANSMITTED} : 1
 pre_trace : 1
 pre_time : second
@@ -39,14 +40,14 @@ post_time : second
 """
 _ON_PRE = """
 counted = post_trace - together*int(t - post_time < 0.5*dt)
-w = greatest(w - A_minus*{power}counted*exp(-(t - post_time + early)/tau_minus), w_min)
-{transmitted} = w*w_max
+share = greatest(share - A_minus*{power}counted*exp(-(t - post_time + early)/tau_minus), w_min)
+{transmitted} = share*w_max
 {variable}_post += {transmitted}*scale
 pre_trace = 1.0 + pre_trace*exp(-(t - pre_time)/tau_plus)
 pre_time = t
 """
 _ON_POST = """
-w = least(w + A_plus*{power}pre_trace*exp(-(t - pre_time - early)/tau_plus), 1.0)
+share = least(share + A_plus*{power}pre_trace*exp(-(t - pre_time - early)/tau_plus), 1.0)
 post_trace = 1.0 + post_trace*exp(-(t - post_time)/tau_minus)
 post_time = t
 """
@@ -71,92 +72,81 @@ last = t
 """
 
 
-def kind_of(projection: Any) -> str:
-    """Of its synapses; those of one kind can be made together."""
-    if projection.is_short_term:
-        return SHORT_TERM
-    powers = (common(np.atleast_1d(projection.parameters[f"mu_{sign}"])) for sign in _SIGNS)
-    return PAIRS + "".join("n" if power is None else POWERS.get(power, "n") for power in powers)
-
-
-_SIGNS = "plus", "minus"
-
-
-def connect(
-    lowered: Lowered,
-    pre: Cells,
-    post: Cells,
-    receptor: str,
-    kind: str,
-    name: str,
-    projections: list[Any],
-) -> Plastic | None:
-    """The plastic synapses of a kind from one group to a receptor of another; None if there are none."""
-    rows = [
-        (sources, targets, numbers(np.arange(len(projection))), projection)
-        for projection in projections
-        for sources, targets, numbers in between(lowered, projection, pre, post)
-    ]
-    parts = [(projection, numbers) for _, _, numbers, projection in rows]
-    sources, targets = (np.concatenate([row[k] for row in rows]) for k in range(2))
-    if not sources.size:
-        return None
-    step = float(lowered.clock.dt_)
-    celltype = post.populations[0].celltype
-    values = _columns(parts, step)
-    model = Model(sources.size)
-    model.add("scale", celltype.weight_unit, np.full(1, celltype.weight_scale))
-    arguments = {"variable": celltype.receptors[receptor], "transmitted": TRANSMITTED}
-    steps = {"pre": values.pop("delay") - int(pre.is_sent_then)}
-    if kind == SHORT_TERM:
-        text, start = _OF_SHORT_TERM, {}
-        code = {"on_pre": _ON_SEND.format(**arguments)}
-    else:
-        back = values.pop("back")
-        steps["post"] = back - int(post.is_sent_then)
-        start = {"w": values.pop("w"), TRANSMITTED: values.pop(TRANSMITTED)}
-        start |= dict.fromkeys(("pre_time", "post_time"), np.full(1, LONG_AGO))
-        text = _OF_PAIRS
-        of_plus, of_minus = kind.removeprefix(PAIRS)
-        code = {
-            "on_pre": _ON_PRE.format(power=_power("w - w_min", "mu_minus", of_minus), **arguments),
-            "on_post": _ON_POST.format(power=_power("1.0 - w", "mu_plus", of_plus)),
-        }
-    for parameter, column in values.items():
-        model.add(parameter, UNITS.get(parameter, "1"), column)
-    delays = {pathway: common(column) for pathway, column in steps.items()}
-    synapses = brian2.Synapses(
-        pre.group,
-        post.group,
-        text + model.text,
-        **code,
-        delay={p: d * step * brian2.second for p, d in delays.items() if d is not None},
-        clock=lowered.clock,
-        name=name,
-        namespace=FUNCTIONS,
-    )
-    synapses.connect(i=sources, j=targets)
-    for variable, column in {**model.values, **start}.items():
-        same = common(np.atleast_1d(column))
-        setattr(synapses, f"{variable}_", column if same is None else same)
-    for pathway, delay in delays.items():
-        if delay is None:
-            getattr(synapses, pathway).delay = steps[pathway] * step * brian2.second
-    if kind != SHORT_TERM:
-        synapses.post.order = synapses.pre.order - 1  # spikes of targets first
-    return Plastic(synapses, parts)
-
-
 UNITS = {"slope": "Hz"} | dict.fromkeys(
     ("early", "tau_plus", "tau_minus", "tau_rec", "tau_facil", "tau_syn"), "second"
 )
 
 
+def kind_of(projection: Any) -> str:
+    """Of its synapses; those of one kind can be made together."""
+    if projection.is_short_term:
+        return SHORT_TERM
+    powers = (common(np.atleast_1d(projection.parameters[n])) for n in ("mu_plus", "mu_minus"))
+    return PAIRS + "".join("n" if power is None else POWERS.get(power, "n") for power in powers)
+
+
+def connect(route: Route, projections: list[Any], lowered: Lowered) -> list[Plastic]:
+    """The plastic synapses of a route, if there are any."""
+    rows = [
+        (sources, targets, taken(np.arange(len(projection))), projection)
+        for projection in projections
+        for sources, targets, taken in along(route, projection, lowered)
+    ]
+    parts = [(projection, numbers) for _, _, numbers, projection in rows]
+    sources, targets = (np.concatenate([row[k] for row in rows]) for k in range(2))
+    if not sources.size:
+        return []
+    step = float(lowered.clock.dt_)
+    celltype = route.post.populations[0].celltype
+    values = _columns(parts, step)
+    start: dict[str, Any] = {name: values.pop(name) for name in VARYING if name in values}
+    steps = {"pre": values.pop("delay") - int(route.pre.is_sent_then)}
+    if route.kind != SHORT_TERM:
+        steps["post"] = values.pop("back") - int(route.post.is_sent_then)
+        start |= dict.fromkeys(("pre_time", "post_time"), LONG_AGO)
+    delays = {pathway: common(column) for pathway, column in steps.items()}
+    state, code = _written(route)
+    model = Model(sources.size)
+    model.add("scale", celltype.weight_unit, np.full(1, celltype.weight_scale))
+    for name, column in values.items():
+        model.add(name, UNITS.get(name, "1"), column)
+    synapses = brian2.Synapses(
+        route.pre.group,
+        route.post.group,
+        model.text + state,
+        **code,
+        delay={p: d * step * brian2.second for p, d in delays.items() if d is not None},
+        clock=lowered.clock,
+        name=route.name,
+        namespace=FUNCTIONS,
+    )
+    synapses.connect(i=sources, j=targets)
+    for name, value in {**model.values, **start}.items():
+        setattr(synapses, f"{name}_", value)
+    for pathway, delay in delays.items():
+        if delay is None:
+            getattr(synapses, pathway).delay = steps[pathway] * step * brian2.second
+    if route.kind != SHORT_TERM:
+        synapses.post.order = synapses.pre.order - 1  # spikes of targets first
+    return [Plastic(synapses, parts)]
+
+
+def _written(route: Route) -> tuple[str, dict[str, str]]:
+    """Variables of a synapse, and what is done when spikes are looked at."""
+    names = {"variable": route.variable, "transmitted": TRANSMITTED}
+    if route.kind == SHORT_TERM:
+        return _OF_SHORT_TERM, {"on_pre": _ON_SEND.format(**names)}
+    plus, minus = route.kind.removeprefix(PAIRS)[:1], route.kind[-1]
+    return _OF_PAIRS, {
+        "on_pre": _ON_PRE.format(power=_power("share - w_min", "mu_minus", minus), **names),
+        "on_post": _ON_POST.format(power=_power("1.0 - share", "mu_plus", plus)),
+    }
+
+
 def _power(base: str, exponent: str, kind: str) -> str:
     """A factor of the change of a weight."""
-    if kind == POWERS[0.0]:
-        return ""
-    return f"greatest({base}, 0.0)*" if kind == POWERS[1.0] else f"greatest({base}, 0.0)**{exponent}*"
+    left = f"greatest({base}, 0.0)"
+    return {POWERS[0.0]: "", POWERS[1.0]: f"{left}*"}.get(kind, f"{left}**{exponent}*")
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -173,12 +163,14 @@ def _columns(parts: list[tuple[Any, Array]], step: float) -> dict[str, Array]:
             known["tau_syn"] = projection.time_constants(projection.targets[numbers])
         known |= {n: v * MS for n, v in known.items() if n.startswith("tau")}
         columns.append((_resources if projection.is_short_term else _pairs)(known, step))
+    if len(columns) == 1:
+        return columns[0]
     return {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
 
 
 def _of_each(values: Any, numbers: Array) -> Array:
     values = np.asarray(values, float)
-    return values[numbers] if values.ndim else np.full(numbers.size, float(values))
+    return values[numbers] if values.ndim else np.broadcast_to(values, numbers.size)
 
 
 def _resources(known: Mapping[str, Array], step: float) -> dict[str, Array]:
@@ -203,7 +195,7 @@ def _pairs(known: Mapping[str, Array], step: float) -> dict[str, Array]:
     return {
         **{name: known[name] for name in kept},
         "w_min": known["w_min"] / known["w_max"],
-        "w": known["weight"] / known["w_max"],
+        "share": known["weight"] / known["w_max"],
         TRANSMITTED: known["weight"],
         "back": back,
         "early": early * step,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.draws import Edges
@@ -46,10 +47,13 @@ class Projection(PlasticArrays, floor.Projection):
 
     def store(self, edges: Edges) -> None:
         """Keep the synapses in as few bytes as hold them."""
+        steps = np.rint(edges.delays / state.dt).astype(np.int32)
+        if not self.is_static:
+            self._check_late(steps)
         self.sources = edges.sources.astype(np.int32)
         self.targets = edges.targets.astype(np.int32)
         self.weights = edges.weights.astype(self._format)
-        self.delay_steps = np.rint(edges.delays / state.dt).astype(np.int32)
+        self.delay_steps = steps
 
     def stored(self) -> Edges:
         """All synapses, by source."""
@@ -89,16 +93,15 @@ class Projection(PlasticArrays, floor.Projection):
                 "Take mode cpp_standalone",
             )
         super().make_plastic(connector)
-        self._check_late()
 
-    def _check_late(self) -> None:
+    def _check_late(self, steps: Any) -> None:
         """Look whether spikes of targets are known when those of sources arrive."""
         late = [p for p, _ in members(self.post) if isinstance(p.celltype, NeuronType)]
-        if self.is_short_term or not late or not len(self):
+        if self.is_short_term or not late or not steps.size:
             return
         from ._plastic import returns  # Brian2 itself
 
-        back, _ = returns(self.parameters["dendritic_delay_fraction"], self.delay_steps, state.dt)
+        back, _ = returns(self.parameters["dendritic_delay_fraction"], steps, state.dt)
         if back.min() < 1:
             raise refusal(
                 "brian2",
@@ -115,8 +118,13 @@ class Projection(PlasticArrays, floor.Projection):
 
     def write_plastic(self, changed: floor.Columns) -> None:
         """See `PlasticArrays`; there is no network that runs."""
-        edges = self.stored()
+        edges, before = self.stored(), self.parameters
         weights, delays = changed.get("weight", edges.weights), changed.get("delay", edges.delays)
-        self.store(Edges(edges.sources, edges.targets, weights, delays))
-        self.parameters = {n: changed.get(n, value) for n, value in self.parameters.items()}
-        self._check_late()
+        self.parameters = {n: changed.get(n, value) for n, value in before.items()}
+        try:
+            self.store(Edges(edges.sources, edges.targets, weights, delays))
+        except UnsupportedError:
+            self.parameters = before
+            raise
+        if "weight" in changed:
+            state.learn(self, np.array(weights, float))

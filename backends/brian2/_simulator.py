@@ -7,7 +7,6 @@ one; a compiled program cannot, and refuses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +36,11 @@ class State(floor.State):
     options: Brian2Options
     program: Program | None = None
     handover: Handover | None = None
-    _learned: Mapping[int, NDArray[np.float64]] = {}  # weights at the end, by projection's `id()`
+
+    def __init__(self) -> None:
+        # weights of plastic projections after the end, by `id()`
+        self._learned: dict[int, NDArray[np.float64]] = {}
+        super().__init__()
 
     def begin(self, *args: Any, **kwargs: Any) -> None:
         """Forget the network, and begin with a new one."""
@@ -92,6 +95,11 @@ class State(floor.State):
             self._check_plastic(what)
             self.handover = self.program.hand_over(self, what)
         self._drop()
+
+    def learn(self, projection: Any, weights: NDArray[np.float64]) -> None:
+        """Take other weights of a plastic projection than those that its network left."""
+        if id(projection) in self._learned:
+            self._learned[id(projection)] = weights
 
     def _check_plastic(self, what: str) -> None:
         """Raise an error where a network would have to take over plastic synapses."""
