@@ -268,7 +268,7 @@ def test_what_nest_has_not_is_said():
     sim.end()
 
 
-@pytest.mark.parametrize("backend", ["builtin", "neuron"], indirect=True)
+@pytest.mark.parametrize("backend", ["builtin", "brian2", "neuron"], indirect=True)
 def test_spikes_at_zero_count(sim):
     """Before any of the target, which has fewer than are kept together. NEST has none at 0."""
     cells = driven(sim, until=800, number=3)
@@ -316,6 +316,36 @@ def test_short_term_plasticity_of_each_synapse_is_its_own(sim):
     assert np.abs(v[:, 0] - v[:, 1]).max() > 0.01
 
 
+LATE = {"builtin": "less than half a step of the delay", "brian2": "nothing of the delay"}
+
+
+@pytest.mark.parametrize("backend", LATE, indirect=True)
+def test_neurons_that_look_at_what_arrives(sim, backend):
+    """Their spikes are known after it has arrived: so part of the delay is in the dendrite."""
+    (times,) = times_of_sources(1)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
+    cells = sim.Population(1, sim.Izhikevich(i_offset=0.01))
+    cells.record("spikes")
+    made = []
+    for fraction, delay in ((1.0, 0.1), (0.5, 1.5), (0.1, 0.5)):
+        rule = rule_of("MultiplicativeWeightDependence", 0.5, fraction)
+        synapse = mechanism(sim, "MultiplicativeWeightDependence", rule, weight=0.2, delay=delay)
+        arguments = source, cells, sim.AllToAllConnector(), synapse
+        made.append((rule, delay, sim.Projection(*arguments, receptor_type="excitatory")))
+    rule = rule_of("MultiplicativeWeightDependence", 0.5, 0.0)
+    synapse = mechanism(sim, "MultiplicativeWeightDependence", rule, weight=0.2, delay=1.0)
+    arguments = source, cells, sim.AllToAllConnector(), synapse
+    with pytest.raises(UnsupportedError, match=LATE[backend.name]):
+        sim.Projection(*arguments, receptor_type="excitatory")
+    sim.run(times[-1] + 5.0)
+    (spikes,) = fired(cells)
+    assert spikes.size > 10
+    for rule, delay, projection in made:
+        expected = plasticity.paired(rule, 0.2, delay, times, spikes)
+        found = projection.get("weight", "list", with_address=False)
+        assert found == [pytest.approx(expected[-1], abs=1e-9)]
+
+
 # --- the built-in engine --------------------------------------------------------------------------
 
 
@@ -339,35 +369,6 @@ def network(sim, kind="STDPMechanism"):
     projection = sim.Projection(cells, cells, connector, synapse, receptor_type="excitatory")
     cells.record("spikes")
     return cells, projection
-
-
-def test_neurons_that_look_at_what_arrives():
-    """Their spikes are known after it has arrived: so part of the delay is in the dendrite."""
-    sim = portable_cortex.simulator("builtin")
-    sim.setup(timestep=STEP, rng_seed=1)
-    (times,) = times_of_sources(1)
-    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
-    cells = sim.Population(1, sim.Izhikevich(i_offset=0.01))
-    cells.record("spikes")
-    made = []
-    for fraction, delay in ((1.0, 0.1), (0.5, 1.5), (0.1, 0.5)):
-        rule = rule_of("MultiplicativeWeightDependence", 0.5, fraction)
-        synapse = mechanism(sim, "MultiplicativeWeightDependence", rule, weight=0.2, delay=delay)
-        arguments = source, cells, sim.AllToAllConnector(), synapse
-        made.append((rule, delay, sim.Projection(*arguments, receptor_type="excitatory")))
-    rule = rule_of("MultiplicativeWeightDependence", 0.5, 0.0)
-    synapse = mechanism(sim, "MultiplicativeWeightDependence", rule, weight=0.2, delay=1.0)
-    arguments = source, cells, sim.AllToAllConnector(), synapse
-    with pytest.raises(UnsupportedError, match="less than half a step of the delay"):
-        sim.Projection(*arguments, receptor_type="excitatory")
-    sim.run(times[-1] + 5.0)
-    (spikes,) = fired(cells)
-    assert spikes.size > 10
-    for rule, delay, projection in made:
-        expected = plasticity.paired(rule, 0.2, delay, times, spikes)
-        found = projection.get("weight", "list", with_address=False)
-        assert found == [pytest.approx(expected[-1], abs=1e-9)]
-    sim.end()
 
 
 def test_time_constants_that_are_too_long_are_refused():
@@ -462,3 +463,77 @@ def test_a_checkpoint_has_plastic_synapses():
     assert found[0][0] == found[1][0]
     np.testing.assert_array_equal(np.sort(found[0][1]), np.sort(found[1][1]))
     assert found[0][1].size > 50
+
+
+# --- Brian2 ---------------------------------------------------------------------------------------
+
+
+def in_brian2(**options):
+    if obstacle := missing("brian2"):
+        pytest.skip(obstacle)
+    namespace = portable_cortex.simulator("brian2", options=options)
+    namespace.setup(timestep=STEP, rng_seed=4)
+    return namespace
+
+
+def learned(sim):
+    """Spikes and weights of two networks, read at two times."""
+    made = [network(sim, kind) for kind in ("STDPMechanism", "TsodyksMarkramSynapse")]
+    weights = []
+    for end in (61.0, 150.0):
+        sim.run_until(end)
+        weights.append(made[0][1].get("weight", "list"))
+    spikes = [fired(cells) for cells, _ in made]
+    sim.end()
+    assert made[0][1].get("weight", "list") == weights[-1]  # they stay
+    return weights, spikes
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize(
+    "options", [{"mode": "cpp_standalone", "threads": "2"}, {"mode": "runtime", "target": "numpy"}]
+)
+def test_brian2_learns_as_the_built_in_engine_does(options):
+    """In both modes, and in populations that share a group."""
+    builtin = portable_cortex.simulator("builtin", options={"threads": "1"})
+    builtin.setup(timestep=STEP, rng_seed=4)
+    expected_weights, expected_spikes = learned(builtin)
+    weights, spikes = learned(in_brian2(**options))
+    for found, expected in zip(weights, expected_weights, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    for found, expected in zip(spikes, expected_spikes, strict=True):
+        for train, expected_train in zip(found, expected, strict=True):
+            np.testing.assert_allclose(train, expected_train, atol=1e-6)
+    assert sum(map(len, expected_spikes[1])) > 50
+
+
+def test_what_brian2_has_to_hand_over_is_refused():
+    sim = in_brian2(mode="runtime", target="numpy")
+    cells, projection = network(sim)
+    projection.set(weight=0.04)
+    sim.run(50.0)
+    before = projection.get("weight", "list")
+    for change in (lambda: projection.set(weight=0.01), lambda: cells.set(tau_refrac=1.0)):
+        with pytest.raises(UnsupportedError, match=r"at 50 ms, with plastic synapses.*reset\(\)"):
+            change()
+    assert projection.get("weight", "list") == before
+    assert np.ptp([w for _, _, w in before]) > 1e-3
+    sim.run(50.0)
+    assert projection.get("weight", "list") != before
+    sim.reset()
+    projection.set(weight=0.01)
+    assert projection.get("weight", "list", with_address=False) == [0.01] * len(projection)
+    sim.end()
+
+
+def test_poisson_sources_of_plastic_synapses_have_spikes_of_their_own():
+    """Brian2 draws those of static ones where they arrive."""
+    sim = in_brian2(mode="runtime", target="numpy")
+    source = sim.Population(20, sim.SpikeSourcePoisson(rate=100.0))
+    cells = sim.Population(20, sim.IF_curr_exp(i_offset=1.2))
+    rule = rule_of("AdditiveWeightDependence", 0.05, 1.0)
+    synapse = mechanism(sim, "AdditiveWeightDependence", rule, weight=0.02, delay=1.0)
+    projection = sim.Projection(source, cells, sim.OneToOneConnector(), synapse)
+    sim.run(100.0)
+    assert np.ptp(projection.get("weight", "list", with_address=False)) > 1e-3
+    sim.end()
