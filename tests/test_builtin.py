@@ -740,11 +740,15 @@ def test_an_interruption_leaves_what_was_run(call, monkeypatch, tmp_path):
 def test_other_synapses_are_refused(sim):
     with pytest.raises(AttributeError, match=r"MultiQuantalSynapse.*it is on nest"):
         sim.MultiQuantalSynapse  # noqa: B018
-    from pyNN.standardmodels.synapses import SimpleStochasticSynapse
+    from pyNN.standardmodels.synapses import MultiQuantalSynapse, SimpleStochasticSynapse
 
-    cells, other = sim.Population(2, sim.IF_curr_exp()), SimpleStochasticSynapse(delay=1.0)
-    with pytest.raises(UnsupportedError, match="no synapse type"):
-        sim.Projection(cells, cells, sim.AllToAllConnector(), other)
+    cells = sim.Population(2, sim.IF_curr_exp())
+    for kind, said in (
+        (MultiQuantalSynapse, "no synapse type"),
+        (SimpleStochasticSynapse, "not that of backend 'builtin'"),
+    ):
+        with pytest.raises(UnsupportedError, match=said):
+            sim.Projection(cells, cells, sim.AllToAllConnector(), kind(delay=1.0))
 
 
 def test_unknown_cell_types_are_refused_with_the_backends_that_have_them(sim):

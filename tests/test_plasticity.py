@@ -250,6 +250,14 @@ def test_what_no_short_term_plasticity_can_have_is_refused(sim, values):
         sim.Projection(cells, cells, sim.AllToAllConnector(), synapse, receptor_type="excitatory")
 
 
+@pytest.mark.parametrize("p", [-0.1, 1.5])
+def test_what_is_no_probability_is_refused(sim, p):
+    cells = sim.Population(2, sim.IF_curr_exp())
+    synapse = sim.SimpleStochasticSynapse(weight=0.1, delay=1.0, p=p)
+    with pytest.raises(InvalidValueError, match=rf"p of .*must be from 0 to 1, not {p:g}"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), synapse, receptor_type="excitatory")
+
+
 def test_what_nest_has_not_is_said():
     sim = portable_cortex.simulator("nest")
     sim.setup(timestep=STEP)
@@ -316,6 +324,29 @@ def test_short_term_plasticity_of_each_synapse_is_its_own(sim):
     assert np.abs(v[:, 0] - v[:, 1]).max() > 0.01
 
 
+def test_each_spike_is_transmitted_with_its_probability(sim):
+    """Whatever other synapses do; each that is makes its target fire."""
+    times, p = np.arange(5.0, 1500.0, 5.0), np.array([[0.0, 0.3, 0.3, 0.8, 1.0]])
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
+    cells = sim.Population(p.size, sim.IF_curr_exp(**{**CELL, "tau_refrac": 3.0}, **MINE))
+    synapse = sim.SimpleStochasticSynapse(weight=200.0, delay=1.5, p=p)
+    connector = sim.AllToAllConnector()
+    projection = sim.Projection(source, cells, connector, synapse, receptor_type="excitatory")
+    cells.record("spikes")
+    sim.run(times[-1] + 3.0)
+    found = fired(cells)
+    np.testing.assert_allclose(found[-1], times + 1.5 + STEP, atol=1e-6)
+    is_sent = np.array([np.isclose(times[:, None] + 1.5 + STEP, f).any(axis=1) for f in found])
+    assert is_sent.sum() == sum(map(len, found))
+    deviation = np.sqrt(p[0] * (1 - p[0]) * times.size)
+    assert np.all(np.abs(is_sent.sum(axis=1) - p[0] * times.size) <= 4 * deviation)
+    both = is_sent[1:4, :-1] & is_sent[1:4, 1:]  # one spike after the other
+    np.testing.assert_allclose(both.mean(axis=1), p[0, 1:4] ** 2, atol=0.12)
+    assert np.mean(is_sent[1] & is_sent[2]) == pytest.approx(0.09, abs=0.07)
+    assert projection.get("p", "list", with_address=False) == pytest.approx(p[0])
+    assert projection.get("weight", "list", with_address=False) == [pytest.approx(200.0)] * 5
+
+
 LATE = {"builtin": "less than half a step of the delay", "brian2": "nothing of the delay"}
 
 
@@ -360,6 +391,8 @@ def network(sim, kind="STDPMechanism"):
     if kind == "STDPMechanism":
         rule = rule_of("MultiplicativeWeightDependence", 0.1, 0.5)
         synapse = mechanism(sim, "MultiplicativeWeightDependence", rule, weight=0.05, delay=delay)
+    elif kind == "SimpleStochasticSynapse":
+        synapse = sim.SimpleStochasticSynapse(weight=0.2, delay=delay, p=0.6)
     else:
         use = sim.RandomDistribution("uniform", low=0.1, high=0.9, rng=rng)
         synapse = sim.TsodyksMarkramSynapse(
@@ -382,7 +415,9 @@ def test_time_constants_that_are_too_long_are_refused():
     sim.end()
 
 
-@pytest.mark.parametrize("kind", ["STDPMechanism", "TsodyksMarkramSynapse"])
+@pytest.mark.parametrize(
+    "kind", ["STDPMechanism", "TsodyksMarkramSynapse", "SimpleStochasticSynapse"]
+)
 def test_threads_and_pieces_change_nothing(kind):
     found = []
     for threads, pieces in (("1", (200.0,)), ("2", (200.0,)), ("3", (0.3, 77.0, 200.0))):

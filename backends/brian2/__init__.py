@@ -66,7 +66,12 @@ class Brian2Backend(Backend):
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
-        synapse_types=("StaticSynapse", "TsodyksMarkramSynapse", "STDPMechanism"),
+        synapse_types=(
+            "StaticSynapse",
+            "TsodyksMarkramSynapse",
+            "STDPMechanism",
+            "SimpleStochasticSynapse",
+        ),
     )
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",
@@ -79,8 +84,8 @@ class Brian2Backend(Backend):
         "IF_cond_exp and IF_cond_alpha",
         "STDPMechanism: in mode cuda_standalone": "functions that their code needs are written for "
         "the other modes",
-        "STDPMechanism: changes between runs": "a new network would have to take over what plastic "
-        "synapses know of the past, which is in Brian2's objects",
+        "STDPMechanism: changes between runs": "a new network would have to take over what the "
+        "synapses know of the past, and spikes on their way whose weights are not known yet",
         "STDPMechanism: no delay in the dendrite": "spikes of models in NESTML, and of cell types "
         "beside IF_curr_exp, IF_curr_alpha, IF_cond_exp and IF_cond_alpha, are known after those "
         "of the step have arrived",

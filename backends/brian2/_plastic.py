@@ -23,7 +23,7 @@ from ._functions import FUNCTIONS
 from ._groups import MS, Array, Lowered, Plastic, Route, along, common
 from ._neurons import Model
 
-SHORT_TERM, PAIRS = "short_term", "pairs"
+PAIRS, SHORT_TERM, STOCHASTIC = "pairs", "short_term", "stochastic"
 TRANSMITTED = "transmitted"  # the weight of the last spike
 VARYING = "share", TRANSMITTED  # of what synapses begin with
 POWERS = {0.0: "0", 1.0: "1"}  # that need no function
@@ -70,6 +70,7 @@ active = active + released
 {variable}_post += w*released*scale
 last = t
 """
+_ON_CHANCE = "{variable}_post += w*scale*int(rand() < p)"
 
 
 UNITS = {"slope": "Hz"} | dict.fromkeys(
@@ -79,8 +80,8 @@ UNITS = {"slope": "Hz"} | dict.fromkeys(
 
 def kind_of(projection: Any) -> str:
     """Of its synapses; those of one kind can be made together."""
-    if projection.is_short_term:
-        return SHORT_TERM
+    if not projection.has_pairs:
+        return SHORT_TERM if projection.is_short_term else STOCHASTIC
     powers = (common(np.atleast_1d(projection.parameters[n])) for n in ("mu_plus", "mu_minus"))
     return PAIRS + "".join("n" if power is None else POWERS.get(power, "n") for power in powers)
 
@@ -101,7 +102,7 @@ def connect(route: Route, projections: list[Any], lowered: Lowered) -> list[Plas
     values = _columns(parts, step)
     start: dict[str, Any] = {name: values.pop(name) for name in VARYING if name in values}
     steps = {"pre": values.pop("delay") - int(route.pre.is_sent_then)}
-    if route.kind != SHORT_TERM:
+    if route.kind.startswith(PAIRS):
         steps["post"] = values.pop("back") - int(route.post.is_sent_then)
         start |= dict.fromkeys(("pre_time", "post_time"), LONG_AGO)
     delays = {pathway: common(column) for pathway, column in steps.items()}
@@ -126,7 +127,7 @@ def connect(route: Route, projections: list[Any], lowered: Lowered) -> list[Plas
     for pathway, delay in delays.items():
         if delay is None:
             getattr(synapses, pathway).delay = steps[pathway] * step * brian2.second
-    if route.kind != SHORT_TERM:
+    if route.kind.startswith(PAIRS):
         synapses.post.order = synapses.pre.order - 1  # spikes of targets first
     return [Plastic(synapses, parts)]
 
@@ -136,6 +137,8 @@ def _written(route: Route) -> tuple[str, dict[str, str]]:
     names = {"variable": route.variable, "transmitted": TRANSMITTED}
     if route.kind == SHORT_TERM:
         return _OF_SHORT_TERM, {"on_pre": _ON_SEND.format(**names)}
+    if route.kind == STOCHASTIC:
+        return "", {"on_pre": _ON_CHANCE.format(**names)}
     plus, minus = route.kind.removeprefix(PAIRS)[:1], route.kind[-1]
     return _OF_PAIRS, {
         "on_pre": _ON_PRE.format(power=_power("share - w_min", "mu_minus", minus), **names),
@@ -162,7 +165,12 @@ def _columns(parts: list[tuple[Any, Array]], step: float) -> dict[str, Array]:
         if projection.is_short_term:
             known["tau_syn"] = projection.time_constants(projection.targets[numbers])
         known |= {n: v * MS for n, v in known.items() if n.startswith("tau")}
-        columns.append((_resources if projection.is_short_term else _pairs)(known, step))
+        if projection.has_pairs:
+            columns.append(_pairs(known, step))
+        elif projection.is_short_term:
+            columns.append(_resources(known, step))
+        else:
+            columns.append({"p": known["p"], "w": known["weight"], "delay": known["delay"]})
     if len(columns) == 1:
         return columns[0]
     return {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}

@@ -97,7 +97,7 @@ class Projection(PlasticArrays, floor.Projection):
     def _check_late(self, steps: Any) -> None:
         """Look whether spikes of targets are known when those of sources arrive."""
         late = [p for p, _ in members(self.post) if isinstance(p.celltype, NeuronType)]
-        if self.is_short_term or not late or not steps.size:
+        if not self.has_pairs or not late or not steps.size:
             return
         from ._plastic import returns  # Brian2 itself
 
@@ -114,7 +114,7 @@ class Projection(PlasticArrays, floor.Projection):
     def present_weights(self) -> Any:
         """See `PlasticArrays`."""
         stated = np.array(self.weights, float)
-        return stated if self.is_short_term else state.learned(self, stated)
+        return state.learned(self, stated) if self.has_pairs else stated
 
     def write_plastic(self, changed: floor.Columns) -> None:
         """See `PlasticArrays`; there is no network that runs."""

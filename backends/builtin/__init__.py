@@ -70,7 +70,12 @@ class BuiltinBackend(Backend):
             "SpikeSourcePoisson",
             "SpikeSourceArray",
         ),
-        synapse_types=("StaticSynapse", "TsodyksMarkramSynapse", "STDPMechanism"),
+        synapse_types=(
+            "StaticSynapse",
+            "TsodyksMarkramSynapse",
+            "STDPMechanism",
+            "SimpleStochasticSynapse",
+        ),
     )
     cannot: ClassVar[Mapping[str, str]] = {
         "off-grid": "spikes lie on the time grid",

@@ -25,7 +25,7 @@ from portable_cortex.pynn.values import members
 from . import _checkpoint, _kernel, _plastic, _synapses
 from ._cells import SpikeSourceArray, SpikeSourcePoisson
 from ._layout import Layout
-from ._philox import POISSON
+from ._philox import POISSON, TRANSMISSION
 from ._poisson import PIECE, tables
 from ._writing import SPACE
 
@@ -156,7 +156,8 @@ class Engine(ABC):
                 time_constants = projection.time_constants(edges.targets)
             bundles.append(
                 _plastic.Bundle(
-                    projection.is_short_term,
+                    projection.rule_kind,
+                    (state.seed, projection.key["item"] * 16 + TRANSMISSION),
                     bundle.sources[edges.sources],
                     bundle.owner[edges.targets],
                     bundle.place[edges.targets],

@@ -22,10 +22,8 @@ LOWER, HALF = U64(0xFFFFFFFF), U64(32)
 ONE = U64(0x3FF0000000000000)  # 1.0 in memory
 UNIT = 16  # blocks of four draws; whole vectors of any width for both counters
 
-POISSON, NEURON = (
-    14,
-    15,
-)  # quantities that are drawn here, after those of `portable_cortex.pynn.draws`
+# quantities that are drawn here, after those of `portable_cortex.pynn.draws`
+TRANSMISSION, POISSON, NEURON = 13, 14, 15
 
 
 @njit(forceinline=True)

@@ -20,14 +20,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _memory, _plastic_kernel
-from ._plastic_kernel import DELIVERED, LINE, NEXT, OLDER, PAIRS, PENDING, RECENT, UNKNOWN, WAITING
+from ._plastic_kernel import (
+    DELIVERED,
+    LINE,
+    NEXT,
+    OLDER,
+    PAIRS,
+    PENDING,
+    RECENT,
+    SHORT_TERM,
+    STOCHASTIC,
+    UNKNOWN,
+    WAITING,
+)
 from ._synapses import Arrivals, joined
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 Records = NDArray[np.void]
 
-SHORT_TERM = 1 + PAIRS
 FORGOTTEN = 40.0  # time constants after which an exponential function counts as 0
 CLOSE = 1e-6  # steps
 BYTES = 64  # of a synapse, while the table is made, about
@@ -35,7 +46,10 @@ LONGEST_SILENCE = 1 << 22  # steps
 TABLES = 1 << 22  # numbers in tables of exponential functions, at most
 
 RULE = np.dtype(
-    [(name, np.int64) for name in ("kind", "receptor", "trace", "plus_table", "minus_table")]
+    [
+        (name, np.int64)
+        for name in ("kind", "receptor", "trace", "plus_table", "minus_table", "key0", "key1")
+    ]
     + [
         (name, np.float64)
         for name in (
@@ -47,8 +61,8 @@ RULE = np.dtype(
             "a_minus",
             "mu_plus",
             "mu_minus",
-            "use",  # Tsodyks and Markram's U; the inverses of their time constants, of a step
-            "recovery",
+            "use",  # Tsodyks and Markram's U, or the probability to transmit a spike
+            "recovery",  # the inverses of time constants, of a step
             "facilitation",  # infinite: none
             "current",
         )
@@ -84,6 +98,7 @@ class Part(NamedTuple):
 
     offsets: Any
     targets: Any
+    numbers: I64  # within the projection, where any are stochastic
     weights: F64  # in units of the rule's scale
     kept: F64  # those that were transmitted last, of segments that are settled
     settled: NDArray[np.uint8]  # rows, columns
@@ -316,10 +331,12 @@ class Bundle(NamedTuple):
     """One plastic projection, in the engine's numbering.
 
     ``sources`` are numbers among all cells, ``owners`` and ``places`` parts of targets and their
-    places there, of each synapse; ``parameters`` numbers, or arrays of one for each.
+    places there, of each synapse; ``parameters`` numbers, or arrays of one for each. ``key`` is of
+    what the synapses draw.
     """
 
-    is_short_term: bool
+    kind: int
+    key: tuple[int, int]
     sources: I64
     owners: NDArray[np.uint8]
     places: NDArray[np.uint32]
@@ -369,6 +386,8 @@ def build(
         np.concatenate([bundle.weights for bundle in bundles]) / rules["scale"][rule_of[row_of]]
     )
     targets = np.concatenate([bundle.places for bundle in bundles]).astype(np.int32)
+    is_drawn = any(bundle.kind == STOCHASTIC for bundle in bundles)
+    numbers = np.concatenate([np.arange(bundle.sources.size) for bundle in bundles])
     counts = np.zeros((len(cells), row_keys.size, steps.size), np.int64)
     np.add.at(counts, (owner, row_of, column), 1)
     starts = np.concatenate([[0], np.cumsum(counts.sum(axis=(1, 2)))])
@@ -385,7 +404,16 @@ def build(
         offsets[:, 1:] = ends
         offsets[1:, 0] = ends[:-1, -1]
         parts.append(
-            _part(shared, offsets, targets[own], weights[own], own_cells, n_cells, traces.size)
+            _part(
+                shared,
+                offsets,
+                targets[own],
+                numbers[own] if is_drawn else numbers[:0],
+                weights[own],
+                own_cells,
+                n_cells,
+                traces.size,
+            )
         )
     cuts = np.cumsum([bundle.sources.size for bundle in bundles])[:-1]
     time_constants = [bundle.time_constants for bundle in bundles]
@@ -404,8 +432,8 @@ def build(
 
 
 def _part(
-    shared: Shared, offsets: Any, targets: Any, weights: F64, cells: I64, n_cells: int,
-    n_traces: int,
+    shared: Shared, offsets: Any, targets: Any, numbers: I64, weights: F64, cells: I64,
+    n_cells: int, n_traces: int,
 ) -> Part:  # fmt: skip
     n_rows, n_columns = offsets.shape[0], offsets.shape[1] - 1
     places = np.full(n_cells, -1, np.int32)
@@ -422,6 +450,7 @@ def _part(
     return Part(
         offsets=offsets,
         targets=np.append(targets, np.zeros(NEXT, np.int32)),  # it is looked so far ahead
+        numbers=numbers,
         weights=weights,
         kept=_memory.sparse((weights.size,), np.float64),
         settled=np.zeros((n_rows, n_columns), np.uint8),
@@ -445,7 +474,7 @@ def _part(
 def _rows(bundle: Bundle, timestep: float) -> tuple[Records, I64]:
     """Rules of a projection's synapses, and which each has."""
     columns = dict(bundle.parameters)
-    if bundle.is_short_term:
+    if bundle.kind == SHORT_TERM:
         columns["tau_syn"] = bundle.time_constants
     names = sorted(columns)
     varying = [n for n in names if np.ndim(columns[n]) and np.ptp(columns[n]) > 0]
@@ -458,19 +487,21 @@ def _rows(bundle: Bundle, timestep: float) -> tuple[Records, I64]:
     rules = np.zeros(kinds.shape[0], RULE)
     values = {n: np.asarray(columns[n], float).reshape(-1)[:1] for n in names}
     values |= {n: kinds[:, k] for k, n in enumerate(varying)}
-    rules["receptor"] = bundle.receptor
+    rules["kind"], rules["receptor"] = bundle.kind, bundle.receptor
+    rules["key0"], rules["key1"] = bundle.key
     rules["scale"] = 1.0
     if not bundle.sources.size:
         return rules[:0], which
-    if bundle.is_short_term:
-        rules["kind"] = SHORT_TERM
+    if bundle.kind == STOCHASTIC:
+        rules["use"] = values["p"]
+        return rules, which
+    if bundle.kind == SHORT_TERM:
         rules["use"] = values["U"]
         rules["recovery"] = timestep / values["tau_rec"]
         with np.errstate(divide="ignore"):
             rules["facilitation"] = timestep / values["tau_facil"]
         rules["current"] = timestep / values["tau_syn"]
         return rules, which
-    rules["kind"] = PAIRS
     rules["scale"] = values["w_max"]
     rules["lowest"] = values["w_min"] / values["w_max"]
     for sign in ("plus", "minus"):

@@ -1,7 +1,8 @@
 """The time loop's part for plastic synapses, compiled; what they are is in `_plastic`.
 
 Nodes of rows with Tsodyks and Markram's synapses hold the part of the weight that is transmitted;
-those of rows with pair rules how much the spikes before count, at the time of the last of them.
+those of rows with pair rules how much the spikes before count, at the time of the last of them; and
+those of rows with stochastic synapses how many spikes of the step were before.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ._functions import uniform
 from ._llvm import compiled, prefetch
 
-PAIRS = 0  # kind of a rule
+PAIRS, SHORT_TERM, STOCHASTIC = range(3)  # kinds of rules
 FOLLOWED, DELIVERED = 1, 2  # flags of a node: its row's next spike came soon; it has arrived
 WAITING = 1024  # segments that are looked up together
 AHEAD = 4  # segments that are on their way to the cache
@@ -53,6 +55,9 @@ def send(cells: Any, step: int, part: Any, shared: Any) -> None:
                             part.sent[part.last_node[row]].flags |= FOLLOWED
                     part.states[row, 0] *= math.exp(-since * rule.plus)
                 part.states[row, 0] += 1.0
+            elif rule.kind == STOCHASTIC:
+                part.states[row, 0] = part.states[row, 0] + 1.0 if last == step else 0.0
+                node.value = part.states[row, 0]
             else:
                 node.value = _released(part.states[row], since, last >= 0, rule)
             part.last[row] = step
@@ -313,6 +318,11 @@ def _deliver(arrivals: Any, n: int, part: Any, shared: Any) -> None:
                 into, targets, weights, begin, end, step, node, rule, lag, recent, counted, fired,
                 pending, shared.tables,
             )  # fmt: skip
+        elif rule.kind == STOCHASTIC:
+            for i in range(np.uint64(begin), np.uint64(end)):
+                number = np.int64(node.value)
+                if uniform(part.numbers[i], step, number, rule.key0, rule.key1) < rule.use:
+                    into[np.uint64(targets[i])] += into.dtype.type(weights[i])
         else:
             value = node.value
             for i in range(np.uint64(begin), np.uint64(end)):

@@ -20,6 +20,7 @@ from portable_cortex.support import refusal
 from . import _simulator
 from ._edges import Drawn, Listed, drawn
 from ._plastic import FORGOTTEN, LONGEST_SILENCE
+from ._plastic_kernel import PAIRS, SHORT_TERM, STOCHASTIC
 
 StaticSynapse = static_synapse(_simulator.state)
 PLASTIC = plastic_types(_simulator.state)
@@ -104,9 +105,16 @@ class Projection(PlasticArrays, floor.Projection):
                 "Make them before the first run, or after reset()",
             )
         super().make_plastic(connector)
-        if not self.is_short_term:
+        if self.has_pairs:
             self._check_taus()
             self._check_late()
+
+    @property
+    def rule_kind(self) -> int:
+        """What the engine does with spikes."""
+        if self.has_pairs:
+            return PAIRS
+        return SHORT_TERM if self.is_short_term else STOCHASTIC
 
     def _check_taus(self) -> None:
         """Look whether spikes can be remembered for as long as their pairs count."""

@@ -47,10 +47,16 @@ class PlasticArrays:
     _static_synapse_class: Any
 
     def can_have(self, synapse_type: Any) -> bool:
-        """Static ones, Tsodyks and Markram's, and those with pair rules."""
-        plastic = synapses.TsodyksMarkramSynapse, synapses.STDPMechanism
+        """Static ones, Tsodyks and Markram's, stochastic ones, and those with pair rules."""
+        plastic = (
+            synapses.TsodyksMarkramSynapse,
+            synapses.SimpleStochasticSynapse,
+            synapses.STDPMechanism,
+        )
         translations = getattr(synapse_type, "translations", {})
-        is_own = all(t["translated_name"] == name for name, t in translations.items())
+        is_own = bool(translations) and all(
+            t["translated_name"] == name for name, t in translations.items()
+        )
         return isinstance(synapse_type, self._static_synapse_class) or (
             isinstance(synapse_type, plastic) and is_own
         )
@@ -59,6 +65,11 @@ class PlasticArrays:
     def is_short_term(self) -> bool:
         """Whether the synapses are Tsodyks and Markram's."""
         return isinstance(self.synapse_type, synapses.TsodyksMarkramSynapse)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether weights change through pairs of spikes."""
+        return isinstance(self.synapse_type, synapses.STDPMechanism)
 
     def make_plastic(self: Any, connector: Any) -> None:
         """Draw the synapses and what they have, and store them.
@@ -95,7 +106,7 @@ class PlasticArrays:
         return evaluate(value, edges.sources, edges.targets, self, stream)
 
     def _with_exponents(self: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-        if self.is_short_term:
+        if not self.has_pairs:
             return parameters
         return {
             **exponents(self.synapse_type),

@@ -10,6 +10,7 @@ so, on every backend:
   bounds.
 * A spike is transmitted with the weight as it is when the synapse sees it, and that is the weight
   which is read until the next one.
+* A stochastic synapse transmits each spike with its probability, whatever others do.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ SAME = 1e-6
 
 _POSITIVE = "tau_plus", "tau_minus", "tau_rec"
 _NOT_NEGATIVE = ("tau_facil",)
+_PARTS = "U", "p"  # of 1
 
 
 # --- formulas -------------------------------------------------------------------------------------
@@ -167,8 +169,8 @@ def check_parameters(kind: str, label: str, parameters: Mapping[str, Any]) -> No
     Raises
     ------
     InvalidValueError
-        For a time constant that is not above 0 (``tau_facil``: below 0), a ``U`` that is no part of
-        1, a ``w_max`` of 0, or bounds in the wrong order.
+        For a time constant that is not above 0 (``tau_facil``: below 0), a ``U`` or ``p`` that is
+        no part of 1, a ``w_max`` of 0, or bounds in the wrong order.
     """
 
     def refuse(what: str, must: str, wrong: Any) -> None:
@@ -182,7 +184,7 @@ def check_parameters(kind: str, label: str, parameters: Mapping[str, Any]) -> No
             refuse(name, "above 0 ms", values[~(values > 0)])
         if name in _NOT_NEGATIVE and not np.all(values >= 0):
             refuse(name, "0 ms or more", values[~(values >= 0)])
-        if name == "U" and not np.all((values >= 0) & (values <= 1)):
+        if name in _PARTS and not np.all((values >= 0) & (values <= 1)):
             refuse(name, "from 0 to 1", values[~((values >= 0) & (values <= 1))])
         if not np.all(np.isfinite(values)):
             refuse(name, "a number", values[~np.isfinite(values)])
@@ -252,7 +254,8 @@ def plastic_types(state: Any) -> dict[str, type]:
         },
     )
     short = of(synapses.TsodyksMarkramSynapse, **least)
-    return {kind.__name__: kind for kind in (short, mechanism, *parts)}
+    stochastic = of(synapses.SimpleStochasticSynapse, **least)
+    return {kind.__name__: kind for kind in (short, stochastic, mechanism, *parts)}
 
 
 def _unchanged(*names: str) -> Any:

@@ -13,7 +13,11 @@ from pyNN.connectors import FromListConnector, MapConnector
 from pyNN.models import BaseSynapseType
 from pyNN.parameters import ParameterSpace
 from pyNN.space import Space
-from pyNN.standardmodels.synapses import STDPMechanism, TsodyksMarkramSynapse
+from pyNN.standardmodels.synapses import (
+    SimpleStochasticSynapse,
+    STDPMechanism,
+    TsodyksMarkramSynapse,
+)
 
 from ..errors import InvalidValueError, UnsupportedError
 from ..host import parallel
@@ -373,7 +377,8 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
 
     def _plastic_numbers(self) -> dict[str, float]:
         """What all synapses of a plastic type of PyNN's have, beside weight and delay."""
-        if not isinstance(self.synapse_type, STDPMechanism | TsodyksMarkramSynapse):
+        known = STDPMechanism | TsodyksMarkramSynapse | SimpleStochasticSynapse
+        if not isinstance(self.synapse_type, known):
             return {}
         space = self.synapse_type.parameter_space
         values = {n: number(v) for n, v in space.items() if n not in _QUANTITY and is_number(v)}
