@@ -524,7 +524,7 @@ def _of_mechanism(name: str) -> property:
     )
 
 
-for _name in _plasticity.NATIVE:
+for _name in (*_plasticity.NATIVE, "p"):  # what PyNN lets nobody read
     setattr(PlasticSynapse, _name, _of_mechanism(_name))
 
 
