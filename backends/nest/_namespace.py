@@ -21,7 +21,7 @@ from pyNN.standardmodels import synapses
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 from portable_cortex.pynn import currents, namespace
-from portable_cortex.pynn.plasticity import EXPONENTS
+from portable_cortex.pynn.plasticity import EXPONENTS, StatedDelay
 from portable_cortex.support import refusal
 
 from . import _modules
@@ -63,6 +63,10 @@ def _bounded(base: Any) -> type:
 
 for _name in (*EXPONENTS, "GutigWeightDependence"):
     globals()[_name] = _bounded(getattr(pynn_nest, _name))
+
+
+class STDPMechanism(StatedDelay, pynn_nest.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
+    __doc__ = pynn_nest.STDPMechanism.__doc__
 
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:

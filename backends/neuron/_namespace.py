@@ -18,7 +18,7 @@ from typing import Any
 from pyNN.space import Space as Space  # pyNN.neuron has forgotten it
 
 from portable_cortex.pynn.namespace import check_setup, functions
-from portable_cortex.pynn.plasticity import check_fraction
+from portable_cortex.pynn.plasticity import StatedDelay, check_fraction
 from portable_cortex.support import refusal
 
 from . import _state
@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
     return getattr(pynn_neuron, name)
 
 
-class STDPMechanism(pynn_neuron.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
+class STDPMechanism(StatedDelay, pynn_neuron.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = pynn_neuron.STDPMechanism.__doc__
 
     def __init__(self, *args: Any, **parameters: Any) -> None:

@@ -262,7 +262,28 @@ def _unchanged(*names: str) -> Any:
     return build_translations(*((name, name) for name in names))
 
 
-class _Mechanism(synapses.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
+class StatedDelay:
+    """Mix it into an ``STDPMechanism``, before PyNN's: the delay is what is given.
+
+    PyNN's own takes 0 for none at all, and fails where there is one for each synapse.
+    """
+
+    def __init__(
+        self,
+        timing_dependence: Any = None,
+        weight_dependence: Any = None,
+        voltage_dependence: Any = None,
+        dendritic_delay_fraction: Any = 1.0,
+        weight: Any = 0.0,
+        delay: Any = None,
+    ) -> None:
+        dependences = timing_dependence, weight_dependence, voltage_dependence
+        super().__init__(*dependences, dendritic_delay_fraction, weight)  # type: ignore[call-arg]
+        if delay is not None:
+            self.delay = delay
+
+
+class _Mechanism(StatedDelay, synapses.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
     """With sentences for what PyNN asserts."""
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -152,8 +153,8 @@ def unequal(want: Any, have: Any, exact: float, where: str = "") -> str | None:
             return f"{where}: {want} expected, got {have}"
         pairs = [(f"{where}[{k}]", a, b) for k, (a, b) in enumerate(zip(want, have, strict=True))]
     elif isinstance(want, float):
-        # weights and delays: some backends keep 32 bits
-        same = want == have or abs(want - have) <= 1e-6 * max(abs(want), 1e-3)
+        # weights and delays: some backends keep 32 bits; what is not known is not a number
+        same = math.isnan(want) or want == have or abs(want - have) <= 1e-6 * max(abs(want), 1e-3)
         return None if same else f"{where}: {want} expected, got {have}"
     else:
         return None if want == have else f"{where}: {want} expected, got {have}"

@@ -12,6 +12,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from portable_cortex.pynn import plasticity
+
 from . import program as p
 
 Chooser = Callable[[int, int], int]  # a whole number from low to high, both included
@@ -316,10 +318,33 @@ class Drawing:
         if weights is None and connector not in ("FromListConnector", "FromFileConnector"):
             weights = self.weight(sign)
         statement = p.Connect(
-            name, pre, post, connector, arguments, weights, delays, receptor, self.space()
-        )
+            name, pre, post, connector, arguments, weights, delays, receptor, self.space(),
+            *self.synapse(pre, sign),
+        )  # fmt: skip
         self.add(statement)
         self.projections[name] = statement
+
+    def synapse(self, pre: str, sign: int) -> tuple[str, p.Pairs]:
+        """Type and parameters; the spikes of sources that draw them are not known in time."""
+        if not self.sometimes() or any(self.is_poisson(root) for root in self.roots(pre)):
+            return "StaticSynapse", ()
+        if self.half():
+            values = {"U": (0.5, 0.1, 1.0), "tau_rec": (100.0, 5.0), "tau_facil": (0.0, 20.0)}
+            return "TsodyksMarkramSynapse", tuple((n, self.one(*v)) for n, v in values.items())
+        dependence = self.one(*plasticity.EXPONENTS, "GutigWeightDependence")
+        rule = {
+            "dendritic_delay_fraction": self.one(1.0, 0.5, 0.0),
+            "weight_dependence": dependence,
+            "tau_plus": self.one(20.0, 4.0),
+            "tau_minus": self.one(20.0, 7.0),
+            "A_plus": self.one(0.1, 0.02),
+            "A_minus": self.one(0.1, 0.03),
+            "w_min": 0.0,
+            "w_max": sign * (0.0625 if self.conducts else 4.0),
+        }
+        if dependence.startswith("Gutig"):
+            rule |= {"mu_plus": self.one(0.5, 0.0, 1.0), "mu_minus": self.one(0.5, 0.25)}
+        return "STDPMechanism", tuple(rule.items())
 
     def space(self) -> p.Pairs:
         if not self.sometimes():

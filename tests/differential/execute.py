@@ -196,9 +196,23 @@ def _connect(sim: Any, objects: dict[str, Any], s: p.Connect) -> None:
         objects[s.pre],
         objects[s.post],
         connector,
-        sim.StaticSynapse(**values),
+        _synapse(sim, s, values),
         receptor_type=s.receptor,
         **({"space": sim.Space(**dict(s.space))} if s.space else {}),
+    )
+
+
+def _synapse(sim: Any, s: p.Connect, values: dict[str, Any]) -> Any:
+    rule = dict(s.rule)
+    if s.synapse != "STDPMechanism":
+        return getattr(sim, s.synapse)(**values, **rule)
+    fraction, dependence = (rule.pop(n) for n in ("dendritic_delay_fraction", "weight_dependence"))
+    bounds = {name: rule.pop(name) for name in [*rule] if name.startswith(("w_", "mu_"))}
+    return sim.STDPMechanism(
+        sim.SpikePairRule(**rule),
+        getattr(sim, dependence)(**bounds),
+        dendritic_delay_fraction=fraction,
+        **values,
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from portable_cortex.pynn import plasticity
+
 from . import program as p
 
 FUZZ = 1e-6  # of a step: what floats add to a point of the grid
@@ -93,6 +95,7 @@ class Cell:
     slope: dict[str, float] = field(default_factory=lambda: dict.fromkeys(RECEPTORS, 0.0))
     refractory: int = 0  # steps that are left
     pending: list[int] = field(default_factory=list)  # steps in which a source is to fire
+    fired: list[int] = field(default_factory=list)  # steps
     # of a Poisson source: from which step, rate, start, duration
     rates: list[tuple[int, float, float, float]] = field(default_factory=list)
 
@@ -178,6 +181,10 @@ class Synapse:
     j: int
     weight: float
     delay: int  # steps
+    # of a plastic one: when it was sent spikes (steps), how many arrived, the weight of the last
+    sent: list[int] = field(default_factory=list)
+    n_arrived: int = 0
+    present: float | None = None
 
 
 @dataclass(eq=False)
@@ -192,6 +199,18 @@ class Projection:
     pre_name: str = ""
     post_name: str = ""
     space: p.Pairs = ()
+    synapse: str = "StaticSynapse"
+    rule: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether weights are what they are set to."""
+        return self.synapse == "StaticSynapse"
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether weights change through pairs of spikes."""
+        return self.synapse == "STDPMechanism"
 
     def ordered(self) -> list[Synapse]:
         """By source, then target, then as created."""
@@ -247,8 +266,9 @@ class Interpreter:
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
         self.injected: list[tuple[dict[str, Any], str, list[Cell]]] = []
-        # what arrives, and through which projection: step -> (cell, projection, weight)
-        self.arrivals: dict[int, list[tuple[Cell, Projection, float]]] = {}
+        # what arrives, and through which projection: step -> (cell, projection, weight); plastic
+        # synapses are in the place of a weight that is not known yet
+        self.arrivals: dict[int, list[tuple[Cell, Projection, float | Synapse]]] = {}
 
     def outcome(self) -> p.Outcome:
         """What the program gives."""
@@ -412,6 +432,9 @@ class Interpreter:
             raise RefusedError("spike times that are not in order")
 
     def _setparameters(self, s: p.SetParameters) -> None:
+        is_short_term = any(q.synapse == "TsodyksMarkramSynapse" for q in self.projections)
+        if is_short_term and any(name.startswith("tau_syn") for name, _ in s.values):
+            raise UnclearError("time constants of short-term plasticity that are set")
         for part in self.parts(s.cells):
             self.set_parameters(part, s.values)
             if part[0].is_poisson:
@@ -534,10 +557,21 @@ class Interpreter:
         elif receptor not in ("excitatory", "inhibitory"):
             raise RefusedError("no such receptor")
         self.check_weights(weights, receptor, conductance_based)
+        rule = dict(s.rule)
+        self.check_rule(weights, rule)
         steps = [self.delay(delay) for delay in delays]
         synapses = [Synapse(i, j, w, d) for (i, j), w, d in zip(pairs, weights, steps, strict=True)]
         projection = Projection(
-            pre, post, receptor, conductance_based, synapses, s.pre, s.post, s.space
+            pre,
+            post,
+            receptor,
+            conductance_based,
+            synapses,
+            s.pre,
+            s.post,
+            s.space,
+            s.synapse,
+            rule,
         )
         self.objects[s.name] = projection
         self.projections.append(projection)
@@ -660,6 +694,12 @@ class Interpreter:
         wanted = -1 if receptor == "inhibitory" and not conductance_based else 1
         if any(wanted * w < 0 for w in weights):
             raise RefusedError("a weight of the wrong sign")
+
+    def check_rule(self, weights: list[float], rule: dict[str, Any]) -> None:
+        """Weights must be within the bounds of a pair rule."""
+        low, high = sorted((rule.get("w_min", -math.inf), rule.get("w_max", math.inf)))
+        if any(not low <= w <= high for w in weights):
+            raise RefusedError("a weight outside the bounds of its rule")
 
     def groups(self, s: p.Connect, pre: list[Cell], post: list[Cell]) -> list[tuple[Any, Any]]:
         """Which pairs a connector chooses from, and which pairs of a list are of that choice."""
@@ -803,7 +843,16 @@ class Interpreter:
     def _get(self, s: p.Get) -> Any:
         projection = self.object(s.projection)
         names = s.attributes if isinstance(s.attributes, tuple) else (s.attributes,)
-        columns = {"weight": lambda x: x.weight, "delay": lambda x: x.delay * self.dt}
+        is_coming = [x.n_arrived < len(x.sent) for x in projection.synapses]
+        if projection.has_pairs and any(is_coming) and s.format == "array":
+            raise UnclearError("weights while spikes are on their way")
+
+        def weight(synapse: Synapse) -> float:
+            if projection.has_pairs and synapse.n_arrived < len(synapse.sent):
+                return math.nan  # that of the last spike, or of one on its way
+            return synapse.weight if synapse.present is None else synapse.present
+
+        columns = {"weight": weight, "delay": lambda x: x.delay * self.dt}
         if s.format == "list":
             rows = []
             for synapse in projection.ordered():
@@ -829,6 +878,8 @@ class Interpreter:
     def _setsynapses(self, s: p.SetSynapses) -> None:
         projection = self.object(s.projection)
         self.space = projection.space
+        if not projection.is_static and self.started:
+            raise UnclearError("plastic synapses that are set between runs")
         coming = (arrival[1] for arrivals in self.arrivals.values() for arrival in arrivals)
         if not self.keeps and projection in coming:
             raise UnclearError("synapses that change while spikes are on their way")
@@ -868,6 +919,7 @@ class Interpreter:
                 column = [w if name == "weight" else d * self.dt for w, d in new]
                 self.check_values(value, column, name == "delay")
         self.check_weights([w for w, _ in new], projection.receptor, projection.conductance_based)
+        self.check_rule([w for w, _ in new], projection.rule)
         for synapse, (weight, delay) in zip(projection.ordered(), new, strict=True):
             synapse.weight, synapse.delay = weight, delay
 
@@ -885,7 +937,7 @@ class Interpreter:
 
     def _initializesynapses(self, s: p.InitializeSynapses) -> None:
         self.object(s.projection)
-        raise RefusedError("static synapses have no state")
+        raise RefusedError("synapses have no state that can be set")
 
     # --- currents -----------------------------------------------------------------------------
 
@@ -988,17 +1040,34 @@ class Interpreter:
                 cell.v = (self.membrane if simple else self.integrate)(cell, injected)
             for receptor in RECEPTORS:
                 cell.current[receptor], cell.slope[receptor] = course(cell, receptor, self.dt)
-        for cell, projection, weight in arrivals:
+        for cell in neurons:
+            self.threshold(cell)
+        for cell, projection, coming in arrivals:
             receptor = projection.receptor
+            is_known = isinstance(coming, float)
+            weight = coming if is_known else self.transmitted(cell, projection, coming)
             if "alpha" in cell.population.cell:  # the weight is the peak
                 tau = cell.parameters[RECEPTORS[receptor]]
                 cell.slope[receptor] += weight * math.e / tau
             else:
                 cell.current[receptor] += weight
-        for cell in neurons:
-            self.threshold(cell)
         self.fire_sources()
         self.sample()
+
+    def transmitted(self, cell: Cell, projection: Projection, synapse: Synapse) -> float:
+        """The weight of the next spike that arrives through a plastic synapse."""
+        synapse.n_arrived += 1
+        sent = self.dt * np.array(synapse.sent[: synapse.n_arrived], float)
+        rule = projection.rule
+        if not projection.has_pairs:
+            tau_syn = cell.parameters[RECEPTORS[projection.receptor]]
+            values = rule["U"], rule["tau_rec"], rule["tau_facil"], tau_syn
+            return float(plasticity.short_term(synapse.weight, *values, sent)[-1])
+        powers = plasticity.EXPONENTS.get(rule["weight_dependence"], (None, None))
+        rule = dict(zip(("mu_plus", "mu_minus"), powers, strict=True)) | rule
+        delay, fired = synapse.delay * self.dt, self.dt * np.array(cell.fired, float)
+        synapse.present = float(plasticity.paired(rule, synapse.weight, delay, sent, fired)[-1])
+        return synapse.present
 
     def integrate(self, cell: Cell, injected: float) -> float:
         """v one step later, by the classical Runge-Kutta method in small parts."""
@@ -1059,6 +1128,7 @@ class Interpreter:
     def fire(self, cell: Cell) -> None:
         """Record a spike and send it off."""
         population = cell.population
+        cell.fired.append(self.now)
         recorded = population.records.get("spikes", {})
         if cell.index in recorded:
             start = max(recorded[cell.index], population.start)
@@ -1067,7 +1137,11 @@ class Interpreter:
         for projection in self.projections:
             for synapse in projection.synapses:
                 if projection.pre[synapse.i] is cell:
-                    arrival = projection.post[synapse.j], projection, synapse.weight
+                    coming: float | Synapse = float(synapse.weight)
+                    if not projection.is_static:
+                        synapse.sent.append(self.now)
+                        coming = synapse
+                    arrival = projection.post[synapse.j], projection, coming
                     self.arrivals.setdefault(self.now + synapse.delay, []).append(arrival)
 
     # --- recording ----------------------------------------------------------------------------
@@ -1213,6 +1287,9 @@ class Interpreter:
                 cell.slope = dict.fromkeys(RECEPTORS, 0.0)
                 cell.pending = [up(t, self.dt) for t in cell.parameters.get("spike_times", ())]
                 cell.rates = []
+                cell.fired = []
+        for synapse in (x for projection in self.projections for x in projection.synapses):
+            synapse.sent, synapse.n_arrived, synapse.present = [], 0, None
         self.arrivals, self.now, self.started = {}, 0, False
         self.number_of_segment += 1
         for population in self.populations:

@@ -84,7 +84,11 @@ class Join:
 
 @dataclass(frozen=True)
 class Connect:
-    """A projection; weight and delay None are left to PyNN; ``space`` are arguments of a Space."""
+    """A projection; weight and delay None are left to PyNN; ``space`` are arguments of a Space.
+
+    Synapses are static, or of a type with such parameters; those of an ``STDPMechanism`` are those
+    of its parts, and ``weight_dependence``, a type.
+    """
 
     name: str
     pre: str
@@ -95,6 +99,8 @@ class Connect:
     delay: Any = None
     receptor: str | None = None
     space: Pairs = ()
+    synapse: str = "StaticSynapse"
+    rule: Pairs = ()
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,20 @@ def _connect(s: p.Connect) -> str:
     space = f", space=sim.Space({_arguments(s.space)})" if s.space else ""
     return (
         f"{s.name} = sim.Projection({s.pre}, {s.post}, sim.{s.connector}({inside}), "
-        f"sim.StaticSynapse({_arguments(values)}){receptor}{space})"
+        f"{_synapse(s, values)}{receptor}{space})"
+    )
+
+
+def _synapse(s: p.Connect, values: Any) -> str:
+    if s.synapse != "STDPMechanism":
+        return f"sim.{s.synapse}({_arguments([*values, *s.rule])})"
+    rule = dict(s.rule)
+    fraction, dependence = (rule.pop(n) for n in ("dendritic_delay_fraction", "weight_dependence"))
+    bounds = [(name, rule.pop(name)) for name in [*rule] if name.startswith(("w_", "mu_"))]
+    return (
+        f"sim.STDPMechanism(sim.SpikePairRule({_arguments(rule.items())}), "
+        f"sim.{dependence}({_arguments(bounds)}), dendritic_delay_fraction={fraction}, "
+        f"{_arguments(values)})"
     )
 
 
