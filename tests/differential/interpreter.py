@@ -757,6 +757,7 @@ class Interpreter:
         if isinstance(s.weight, p.Random) and pairs and not (given and "weight" in given[0]):
             receptor = s.receptor or self.default_receptor(s.weight, pre, post)
             self.check_bounds(s.weight, receptor, conductance_based)
+            self.check_rule(list(dict(s.weight.parameters).values()), dict(s.rule))
         for name in ("weight", "delay"):
             column = []
             for k, (i, j) in enumerate(pairs):
@@ -772,6 +773,7 @@ class Interpreter:
             else:
                 receptor = s.receptor or self.default_receptor(s.weight, pre, post)
                 self.check_weights(column, receptor, conductance_based)
+                self.check_rule(column, dict(s.rule))
         raise NotDrawnError
 
     def check_bounds(self, random: p.Random, receptor: str, conductance_based: bool) -> None:
@@ -897,6 +899,7 @@ class Interpreter:
                     if name == "weight" and isinstance(value, p.Random) and projection.synapses:
                         receptor = projection.receptor
                         self.check_bounds(value, receptor, projection.conductance_based)
+                        self.check_rule(list(dict(value.parameters).values()), projection.rule)
                 raise NotDrawnError
             ordered = projection.ordered()
             if [(x.i, x.j) for x in ordered] != [(row[0], row[1]) for row in rows]:
@@ -934,6 +937,7 @@ class Interpreter:
             else:
                 receptor = projection.receptor
                 self.check_weights([number], receptor, projection.conductance_based)
+                self.check_rule([number], projection.rule)
 
     def _initializesynapses(self, s: p.InitializeSynapses) -> None:
         self.object(s.projection)
