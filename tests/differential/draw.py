@@ -326,7 +326,7 @@ class Drawing:
 
     def synapse(self, pre: str, sign: int) -> tuple[str, p.Pairs]:
         """Type and parameters; the spikes of sources that draw them are not known in time."""
-        if not self.sometimes() or any(self.is_poisson(root) for root in self.roots(pre)):
+        if not self.half() or any(self.is_poisson(root) for root in self.roots(pre)):
             return "StaticSynapse", ()
         if self.half():
             values = {"U": (0.5, 0.1, 1.0), "tau_rec": (100.0, 5.0), "tau_facil": (0.0, 20.0)}
