@@ -157,7 +157,7 @@ class Engine(ABC):
             bundles.append(
                 _plastic.Bundle(
                     projection.rule_kind,
-                    (state.seed, projection.key["item"] * 16 + TRANSMISSION),
+                    (state.drive_seed, projection.key["item"] * 16 + TRANSMISSION),
                     bundle.sources[edges.sources],
                     bundle.owner[edges.targets],
                     bundle.place[edges.targets],
