@@ -72,7 +72,6 @@ last = t
 """
 _ON_CHANCE = "{variable}_post += w*scale*int(rand() < p)"
 
-
 UNITS = {"slope": "Hz"} | dict.fromkeys(
     ("early", "tau_plus", "tau_minus", "tau_rec", "tau_facil", "tau_syn"), "second"
 )

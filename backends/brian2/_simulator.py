@@ -71,7 +71,7 @@ class State(floor.State):
         """
         if self.program is not None:
             return self.program.weights(projection, stated)
-        if self.step and id(projection) not in self._learned:
+        if self.step and stated.size and id(projection) not in self._learned:
             raise SimulationError(
                 f"weights of projection {projection.label} are lost with the run that failed: "
                 "reset() and run again"
