@@ -314,8 +314,8 @@ def test_drawn_background_keeps_its_rate_until_spikes_of_the_new_one_arrive(sim)
 
 def test_what_is_not_there_is_said(sim):
     cells = sim.Population(2, sim.IF_curr_exp())
-    synapse = synapses.TsodyksMarkramSynapse.__new__(synapses.TsodyksMarkramSynapse)
-    with pytest.raises(UnsupportedError, match="no synapse type 'TsodyksMarkramSynapse'"):
+    synapse = synapses.MultiQuantalSynapse.__new__(synapses.MultiQuantalSynapse)
+    with pytest.raises(UnsupportedError, match="no synapse type 'MultiQuantalSynapse'"):
         sim.Projection(cells, cells, sim.AllToAllConnector(), synapse)
     with pytest.raises(UnsupportedError, match=r"fire twice at 1.1 ms.*once a step at most"):
         sim.Population(1, sim.SpikeSourceArray(spike_times=[1.01, 1.02]))
