@@ -223,6 +223,22 @@ def test_all_that_a_synapse_has_can_be_read(sim):
         assert found == [pytest.approx(value)] * 4, name
 
 
+def test_delays_are_those_that_are_stated(sim):
+    """One for each, and none that is 0: PyNN takes that for none at all."""
+    cells = sim.Population(2, sim.IF_curr_exp())
+    rule = rule_of("AdditiveWeightDependence", 0.05, 1.0)
+    made = [
+        mechanism(sim, "AdditiveWeightDependence", rule, weight=0.02, delay=delay)
+        for delay in (np.array([[1.0, 2.0], [3.0, 4.0]]), 0.0)
+    ]
+    arguments = cells, cells, sim.AllToAllConnector()
+    projection = sim.Projection(*arguments, made[0], receptor_type="excitatory")
+    found = projection.get("delay", "array")
+    np.testing.assert_allclose(found, [[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(sim.errors.ConnectionError, match=r"one time step .*or more, not 0 ms"):
+        sim.Projection(*arguments, made[1], receptor_type="excitatory")
+
+
 WRONG = {
     "tau_plus": ({"tau_plus": -1.0}, r"tau_plus .*must be above 0 ms, not -1"),
     "w_max": ({"w_max": 0.0}, r"w_max .*must be other than 0"),

@@ -65,10 +65,6 @@ for _name in (*EXPONENTS, "GutigWeightDependence"):
     globals()[_name] = _bounded(getattr(pynn_nest, _name))
 
 
-class STDPMechanism(StatedDelay, pynn_nest.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
-    __doc__ = pynn_nest.STDPMechanism.__doc__
-
-
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     """Start a new network; see PyNN's ``setup``.
 
@@ -137,3 +133,20 @@ for _name in (
         "__doc__": _base.__doc__,
     }
     globals()[_name] = type(_name, (_base,), _own)
+
+
+class STDPMechanism(StatedDelay, globals()["STDPMechanism"]):  # type: ignore[misc]  # made above
+    __doc__ = pynn_nest.STDPMechanism.__doc__
+
+    def _set_tau_minus(self, cells: Any) -> None:
+        # PyNN's fails where weights or delays are arrays
+        tau_minus = self.timing_dependence.parameter_space["tau_minus"]
+        if not tau_minus.is_homogeneous:
+            raise refusal(
+                "nest",
+                "STDPMechanism: several tau_minus of a target",
+                "have a tau_minus for each synapse",
+                "Take one number, or use builtin or neuron",
+            )
+        tau_minus.shape = (1,)
+        nest.SetStatus(cells, {"tau_minus": tau_minus.evaluate(simplify=True)})
