@@ -53,7 +53,7 @@ def _bounded(base: Any) -> type:
                 "nest",
                 "STDPMechanism: lower bounds",
                 f"have {base.__name__}(w_min={w_min!r})",
-                "Leave it out, or use builtin or neuron",
+                "Leave it out, or use builtin, brian2 or neuron",
             )
         standard = getattr(synapses, base.__name__)  # PyNN's for NEST forgets the exponents
         standard.__init__(self, w_min, w_max, **exponents)
@@ -146,7 +146,7 @@ class STDPMechanism(StatedDelay, globals()["STDPMechanism"]):  # type: ignore[mi
                 "nest",
                 "STDPMechanism: several tau_minus of a target",
                 "have a tau_minus for each synapse",
-                "Take one number, or use builtin or neuron",
+                "Take one number, or use builtin, brian2 or neuron",
             )
         tau_minus.shape = (1,)
         nest.SetStatus(cells, {"tau_minus": tau_minus.evaluate(simplify=True)})

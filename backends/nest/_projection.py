@@ -345,7 +345,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
                     "STDPMechanism: several tau_minus of a target",
                     f"have tau_minus={own:g} ms in projection {self.label} and "
                     f"{known['tau_minus']:g} ms in {other.label}, onto the same neurons",
-                    "Take one of them, or use builtin or neuron",
+                    "Take one of them, or use builtin, brian2 or neuron",
                 )
 
     def connect_plastic(
