@@ -289,9 +289,9 @@ class Backend(ABC):
         """Back to time 0 and the initial values; Poisson spikes and noise are those of a trial.
 
         They depend on the seed and the number of the trial alone; those of trial 1 are the ones
-        that the network has without this.
+        that the network has without this. On the floor (`portable_cortex.pynn`) the state does it.
         """
-        raise NotImplementedError
+        sim.state.begin_trial(number)
 
     def phases(self) -> Mapping[str, float]:
         """Wall-clock seconds of phases that only the backend can see, by name."""

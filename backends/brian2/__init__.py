@@ -130,10 +130,6 @@ class Brian2Backend(Backend):
         """Advance in one piece; Brian2 itself reports how far it is."""
         sim.advance(duration, progress)
 
-    def begin_trial(self, sim: Any, number: int) -> None:
-        """See `portable_cortex.pynn.state.State`."""
-        sim.state.begin_trial(number)
-
     def spikes(self, population: Any) -> Spikes:
         """Straight from Brian2's monitor, without a Python object a neuron."""
         from portable_cortex.pynn.recorder import spikes_of

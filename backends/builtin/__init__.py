@@ -168,10 +168,6 @@ class BuiltinBackend(Backend):
         """Whatever was recorded."""
         population.recorder.drop()
 
-    def begin_trial(self, sim: Any, number: int) -> None:
-        """See `portable_cortex.pynn.state.State`."""
-        sim.state.begin_trial(number)
-
     def state(self, sim: Any) -> Mapping[str, NDArray[Any]]:
         """Of the engine."""
         from ._checkpoint import capture

@@ -96,10 +96,6 @@ class NeuronBackend(Backend):
         _namespace.default_weights = options.weights
         return _namespace
 
-    def begin_trial(self, sim: Any, number: int) -> None:
-        """See `portable_cortex.pynn.state.State`."""
-        sim.state.begin_trial(number)
-
     def check_processes(self) -> None:
         """NEURON takes part in any MPI that mpi4py has."""
         parallel.communicator()

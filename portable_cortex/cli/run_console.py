@@ -64,7 +64,8 @@ def expected_of(recording: Recording) -> Expected | None:
         for (ms, population, statistic), ensemble in reference.ensembles.items()
         if (ms, statistic) == (duration, "rate")
     }
-    backend = str(reference.provenance.get("backend", "reference")).upper()
+    name = str(reference.provenance.get("backend", "reference"))
+    backend = {"nest": "NEST", "builtin": "the built-in engine"}.get(name, name)
     seeds = len(reference.provenance["seeds"])
     return Expected(
         {label: (float(m.mean()), float(m.std(ddof=1))) for label, m in means.items()},

@@ -642,7 +642,8 @@ def test_same_seed_same_run_other_seed_other_run(backend):
 @pytest.mark.needs("spikes", "trials")
 def test_trials_are_one_network_with_other_spikes_from_outside(backend):
     """A number decides what drives it, whatever was run before it in the same network."""
-    assert backend.repeats
+    if not backend.repeats:
+        pytest.skip(f"{backend.name} has no trials: Backend.repeats")
     short = {"scale": 0.01, "duration": 60.0, "warmup": 20.0, "seed": 3}
     experiment = portable_cortex.Experiment(
         backend=backend.name,

@@ -23,6 +23,7 @@ class NumpyBackend(Backend):
         weights="float64",
         cell_types=("IF_curr_exp", "SpikeSourcePoisson", "SpikeSourceArray"),
     )
+    repeats = True
     cannot: ClassVar[Mapping[str, str]] = {"off-grid": "spikes lie on the time grid"}
 
     def simulator(self, options: Any) -> Any:

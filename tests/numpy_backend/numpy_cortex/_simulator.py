@@ -34,7 +34,7 @@ class State(floor.State):
 
     def restore(self) -> None:
         """The initial values, and nothing on its way."""
-        self.random = np.random.default_rng(self.seed)
+        self.random = np.random.default_rng(self.drive_seed)
         self.arriving: dict[int, Any] = {}
         for population in self.populations:
             population.made()
