@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import portable_cortex
 import portable_cortex.backends
@@ -119,3 +120,21 @@ def test_a_backend_that_is_required_and_not_there_is_a_failure(checkout, tmp_pat
 def test_what_must_pass_has_one_entry(checkout):
     assert ".ci/run $(PYTHON)" in (checkout / "Makefile").read_text()
     assert "run: .ci/run python" in (checkout / ".github/workflows/tests.yml").read_text()
+
+
+def test_the_citation_is_of_this_version(checkout):
+    """And is what the format's readers take: fields of its version 1.2."""
+    text = (checkout / "CITATION.cff").read_text("utf-8")
+    cited = yaml.safe_load(text)
+    assert cited["version"] == portable_cortex.__version__
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert all({"type", "title", "authors"} <= set(one) for one in cited["references"])
+
+
+def test_templates_of_issues_can_be_read(checkout):
+    templates = sorted((checkout / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert templates
+    for path in templates:
+        content = yaml.safe_load(path.read_text("utf-8"))
+        assert content["name"]
+        assert all(part["attributes"]["label"] for part in content["body"])
