@@ -218,6 +218,16 @@ def test_pulses_reach_layer_4_before_layer_23():
             "stream 1 goes to L23E.*the network has E, I",
         ),
         (
+            lambda: classify_templates(replace(QUICK, backend="mock"), 30),
+            UnsupportedError,
+            "backend 'mock' simulates none",
+        ),
+        (
+            lambda: respond_to_pulses(replace(QUICK, backend="coarse"), 10),
+            UnsupportedError,
+            "backend 'coarse' simulates none",
+        ),
+        (
             lambda: compare_twins(QUICK, 2, target="L9E"),
             UnsupportedError,
             "goes to L9E, and the network has L23E",

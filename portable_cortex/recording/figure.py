@@ -253,6 +253,8 @@ def _raster(axes: Any, recording: Recording) -> None:
     shown, total = sum(row.height for row in populations), sum(recording.n_neurons.values())
     middles = [row.base + row.height / 2 for row in populations]
     axes.set_yticks(_spread(middles, shown), [printable(row.label) for row in populations])
+    for text, row in zip(axes.get_yticklabels(), populations, strict=True):
+        text.set_color(row_colour(row.label))
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(start, recording.t_stop)
     axes.set_ylim(0, shown)
@@ -263,11 +265,20 @@ def _raster(axes: Any, recording: Recording) -> None:
 
 
 def _spread(middles: list[float], height: float) -> list[float]:
-    """Heights of labels, from top to bottom, no two of them on each other where there is room."""
+    """Heights of labels, from top to bottom, no two of them on each other where there is room.
+
+    As near to the middles of their rows as they can be: those that crowd are moved together.
+    """
     least = min(height / 22, height / max(1, len(middles)))
-    placed: list[float] = []
-    for middle in middles:
-        placed.append(min(middle, placed[-1] - least) if placed else middle)
+    crowds: list[tuple[float, int]] = []  # mean height, as if there were no distance, and number
+    for number, middle in enumerate(middles):
+        mean, n = middle + number * least, 1
+        while crowds and crowds[-1][0] < mean:
+            above, m = crowds.pop()
+            mean, n = (above * m + mean * n) / (m + n), m + n
+        crowds.append((mean, n))
+    means = [mean for mean, n in crowds for _ in range(n)]
+    placed = [mean - number * least for number, mean in enumerate(means)]
     for n in reversed(range(len(placed) - 1)):  # up again from the floor
         placed[-1] = max(placed[-1], least / 2)
         placed[n] = max(placed[n], placed[n + 1] + least)

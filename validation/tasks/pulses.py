@@ -20,6 +20,7 @@ from portable_cortex.experiment import Reporter
 from portable_cortex.models.loader import load_model
 
 from ..impact import BIN, EVERY, FIRST, around_pulses, of_response, whole
+from ._trials import check_backend
 
 F64 = NDArray[np.float64]
 PARAMETER = "thalamic_pulses"
@@ -85,6 +86,7 @@ def respond_to_pulses(
     """
     if isinstance(pulses, bool) or not isinstance(pulses, int) or pulses < LEAST:
         raise InvalidValueError(f"responses need {LEAST} pulses or more, not {pulses!r}")
+    check_backend(experiment)
     model = load_model(experiment.model)
     if PARAMETER not in model.parameters:
         raise UnsupportedError(
