@@ -104,7 +104,7 @@ def test_trials_are_not_taken_for_seeds(tmp_path):
     assert "same seed" in found.comparison.reason
 
 
-def test_what_cannot_be(tmp_path):
+def test_what_cannot_be(monkeypatch):
     with pytest.raises(InvalidValueError, match="whole number from 1, not 0"):
         next(run_trials(SMALL, 0))
     with pytest.raises(InvalidValueError, match="trial must be a whole number from 1"):
@@ -113,6 +113,9 @@ def test_what_cannot_be(tmp_path):
         next(run_trials(replace(SMALL, backend="nest"), 2))
     with pytest.raises(UnsupportedError, match="sweep --seeds"):
         replace(SMALL, backend="nest", trial=2).check()
+    monkeypatch.setattr("portable_cortex.host.parallel.processes", lambda: 2)
+    with pytest.raises(UnsupportedError, match="mpirun started 2: start it without mpirun"):
+        next(run_trials(SMALL, 2))
 
 
 def test_the_command(call, tmp_path):

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from .._run import Change, Reporter, execute_trials
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, UnsupportedError
 from ..experiment import Experiment
+from ..host import parallel
 from ..recording import RUN, Recording, check_output
 from .runs import FINISHED, SweepRun, alone, as_found
 
@@ -55,7 +56,7 @@ def run_trials(
     Raises
     ------
     UnsupportedError
-        On a backend that cannot go back to the beginning.
+        On a backend that cannot go back to the beginning; under mpirun.
     OutputExistsError
         If the folder holds trials with other settings.
     PortableCortexError
@@ -69,6 +70,11 @@ def run_trials(
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise InvalidValueError(f"the number of trials must be a whole number from 1, not {n!r}")
+    if parallel.processes() > 1:
+        raise UnsupportedError(
+            f"trials run in one process, and mpirun started {parallel.processes()}: start it "
+            "without mpirun"
+        )
     resolved = experiment.resolved()
     waiting, runs = [*range(1, n + 1)], {}
     if folder is not None:
