@@ -97,9 +97,9 @@ def show(
         if expected is not None:
             console.print(Text(expected.note, "dim"))
         if published:
-            note = "published: full scale, Poisson drive, one long run"
+            note = "published: of the network at full scale (docs/models.md)"
             if _is_smaller(metadata):
-                note += "; a smaller network fires less"
+                note += "; a smaller one has other rates"
             console.print(Text(note, "dim"))
     for name, value in _cost(recording, folder):
         _line(console, name, value)
