@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import OutputError
 from ..host.output import whole
-from ..recording.figure import row_colour
+from ..recording.figure import PLAIN, row_colour
 
 BEFORE, BIN = 20.0, 0.5  # ms, of rates around a pulse
 SHOWN_MS = 60.0  # after a pulse
@@ -34,15 +34,7 @@ def draw(name: str, results: Sequence[dict[str, Any]], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(
-        {
-            "font.size": 9,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "text.usetex": False,
-            "text.parse_math": False,
-        }
-    ):
+    with matplotlib.rc_context({**PLAIN, "font.size": 9}):
         figure = Figure(figsize=(10, 5.5), layout="constrained")
         {
             "pulses": _pulses,

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import OutputError
 from ..host.output import whole
 from ..host.untrusted import printable
-from ..recording.figure import PUBLISHED, row_colour
+from ..recording.figure import PLAIN, PUBLISHED, row_colour
 from ..theory import Peak, Prediction
 
 SHOWN = 2  # peaks whose connections are shown
@@ -34,15 +34,7 @@ def draw(found: Prediction, path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(
-        {
-            "font.size": 9,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "text.usetex": False,  # labels are plain text
-            "text.parse_math": False,
-        }
-    ):
+    with matplotlib.rc_context({**PLAIN, "font.size": 9}):
         peaks = _different(found.spectra.peaks())[:SHOWN]
         figure = Figure(figsize=(13, 7.5), layout="constrained")
         halves: Any = figure.subfigures(2, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ModelError, OutputError
 from ..host.output import whole
 from ..models.cortical_sheet import F64, orientations, selectivity
-from .figure import row_colour
+from .figure import PLAIN, row_colour
 
 if TYPE_CHECKING:
     from .recording import Recording
@@ -57,15 +57,7 @@ def draw(recording: Recording, path: Path) -> dict[str, float]:
     from matplotlib.figure import Figure
 
     rates, angles, layout = _read(recording)
-    with matplotlib.rc_context(
-        {
-            "font.size": 9,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "text.usetex": False,  # labels are plain text
-            "text.parse_math": False,
-        }
-    ):
+    with matplotlib.rc_context({**PLAIN, "font.size": 9}):
         is_sheet = layout == "sheet"
         figure = Figure(figsize=(13, 8.5 if is_sheet else 5), layout="constrained")
         FigureCanvasAgg(figure)
