@@ -244,6 +244,20 @@ def test_what_cannot_be(call, error, match):
         call()
 
 
+def test_what_is_no_number_is_null_in_the_file(call, tmp_path):
+    """Which is strict JSON, also where neurons are silent."""
+    command = "task pulses --model interneurons --trials 10 --warmup 50 --out here".split()
+    status, said, _ = call(*command)
+    assert status == 0
+    assert "none" in said
+    text = (tmp_path / "here" / "seed-1" / "task.json").read_text()
+    found = json.loads(text, parse_constant=pytest.fail)
+    silent = found["responses"]["L23SOM"]  # before the pulse
+    assert (silent["baseline"], silent["undershoot"]) == (0.0, None)
+    assert found["responses"]["L4E"]["onset"] > 0
+    assert call(*command)[1] == said  # read again
+
+
 def test_the_command(call, tmp_path):
     command = "task twins --scale 0.02 --trials 2 --warmup 20 --seeds 1-2 --out here".split()
     status, said, _ = call(*command)

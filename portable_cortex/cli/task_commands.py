@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -153,19 +154,34 @@ def _one(
             result = compare_twins(experiment, n, reporter=reporter)
         else:
             result = respond_to_pulses(experiment, n, reporter=reporter)
-    content = {**asked, **result.to_dict()}
+    content = {**asked, **_strict(result.to_dict())}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with whole(path) as part:
-            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
     kept.unlink(missing_ok=True)
     return content
 
 
-def _spread(values: list[float], digits: int = 2) -> str:
-    known = [v for v in values if np.isfinite(v)]
+def _strict(value: Any) -> Any:
+    """With null for what is not a number, which JSON does not have.
+
+    Examples
+    --------
+    >>> _strict({"onset": float("nan"), "rates": (1.0, 2.0)})
+    {'onset': None, 'rates': [1.0, 2.0]}
+    """
+    if isinstance(value, dict):
+        return {name: _strict(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(v) for v in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _spread(values: list[float | None], digits: int = 2) -> str:
+    known = [v for v in values if v is not None]
     if not known:
         return "none"
     text = f"{np.mean(known):.{digits}f}"
@@ -231,7 +247,8 @@ def _of_twins(results: list[dict[str, Any]]) -> Table:
     table.add_column("")
     table.add_column("", justify="right")
     half, early = ([r["half"] for r in results], [r["deviating"][0] for r in results])
-    final = [float(np.mean(r["distance"][-max(1, len(r["distance"]) // 4) :])) for r in results]
+    curves = np.array([r["distance"] for r in results], dtype=float)  # null is not a number
+    final = _strict(curves[:, -max(1, curves.shape[1] // 4) :].mean(axis=1).tolist())
     for what, text in (
         ("half as far apart as independent trials after (ms)", _spread(half, 1)),
         ("distance in the last quarter", _spread(final)),

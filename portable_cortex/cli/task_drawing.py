@@ -63,10 +63,11 @@ def _pulses(figure: Any, results: Sequence[dict[str, Any]]) -> None:
         one.fill_between(
             t[inside], rates.mean(axis=0)[inside], step="post", color=row_colour(label)
         )
-        onset = np.nanmean([result["responses"][label]["onset"] for result in results])
-        if np.isfinite(onset):
-            one.axvline(onset, color="#222222", lw=0.8, ls=":")
-        one.set_title(f"{label}: {onset:.1f} ms" if np.isfinite(onset) else label, fontsize=9)
+        found = (result["responses"][label]["onset"] for result in results)
+        onsets = [onset for onset in found if onset is not None]
+        if onsets:
+            one.axvline(np.mean(onsets), color="#222222", lw=0.8, ls=":")
+        one.set_title(f"{label}: {np.mean(onsets):.1f} ms" if onsets else label, fontsize=9)
         one.set_ylim(bottom=0)
     for one in axes[len(labels) :]:
         one.set_visible(False)
@@ -79,14 +80,14 @@ def _templates(figure: Any, results: Sequence[dict[str, Any]]) -> None:
     all_axes = np.ravel(figure.subplots(1, len(readouts), sharey=True, squeeze=False))
     for readout, one in zip(readouts, all_axes, strict=True):
         for stream, colour in ((1, "#1f4e9c"), (2, "#d1802d")):
-            curves = np.array([_memory(r["kappa"][readout], stream) for r in results])
+            curves = np.array([_memory(r["kappa"][readout], stream) for r in results], dtype=float)
             back = np.arange(curves.shape[1])
             spread = curves.std(axis=0, ddof=1) if len(curves) > 1 else None
             one.errorbar(
                 back, curves.mean(axis=0), spread, marker="o", color=colour,
                 label=f"template of stream {stream}",
             )  # fmt: skip
-        alike = np.array([r["kappa"][readout]["both alike"] for r in results])
+        alike = np.array([r["kappa"][readout]["both alike"] for r in results], dtype=float)
         one.plot(0, alike.mean(), marker="s", color="#444444", ls="", label="both alike")
         one.axhline(0.0, color="#999999", lw=0.8)
         one.set_title(f"read from {readout}")
