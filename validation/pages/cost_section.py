@@ -125,7 +125,10 @@ def _phases(stated: Any) -> tuple[Phase, ...]:
     total = sum(known.values())
     if not total > 0:
         return ()
-    return tuple(Phase(name, number(s), round(100 * s / total, 2)) for name, s in known.items())
+    return tuple(
+        Phase(name, number(s) if s >= 0.01 else "< 0.01", round(100 * s / total, 2))
+        for name, s in known.items()
+    )
 
 
 def _is_duration(value: Any) -> bool:

@@ -18,7 +18,7 @@ from portable_cortex.theory import Prediction
 
 from ..activity import LOWEST_FREQUENCY, STATISTICS, Activity, power_spectrum, sketch
 from ..drawing import Axis, Tick, round_numbers
-from ..verdict import Validation, describe, number
+from ..verdict import Validation, describe
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +35,8 @@ class Panel:
     Attributes
     ----------
     population, title : str
-    ticks : tuple of Tick
+    ticks, heights : tuple of Tick
+        Below the picture, and as lines across it.
     run, other, band, theory : str
         Paths of this run, of what it is compared with, of the seeds' band, and of theory.
     seeds : tuple of float or None
@@ -46,12 +47,13 @@ class Panel:
         Where each seed is, for a statistic of one value a run.
     differs : bool
     text : tuple of str
-        Its tests, or its peaks, in words.
+        Its tests, or where it is highest, in words.
     """
 
     population: str
     title: str
     ticks: tuple[Tick, ...] = ()
+    heights: tuple[Tick, ...] = ()
     run: str = ""
     other: str = ""
     band: str = ""
@@ -143,6 +145,7 @@ def _drawn(
         drawn["dots"] = tuple(np.round(axis(others), 2).tolist())
     else:
         # of one value, where rates were computed, there is no distribution
+        drawn["heights"] = (Tick(HEIGHT / 2, ""),)
         drawn["run"] = _steps(axis, _ordered(sample)) if sample.size > 1 else ""
         if pooled is not None and pooled.size:
             drawn["other"] = _steps(axis, _ordered(pooled))
@@ -203,7 +206,6 @@ def _spectrum(
     label: str, recordings: Sequence[Recording], duration: float, theory: Prediction | None
 ) -> Panel:
     curves = []
-    peaks: tuple[str, ...] = ()
     for i, recording in enumerate(recordings):
         if label not in recording.spike_trains:
             continue
@@ -212,11 +214,10 @@ def _spectrum(
         spectrum = power_spectrum(recording.pieces(label), n, t_start, t_start + duration)
         seen = (spectrum.frequencies >= LOWEST_FREQUENCY) & (spectrum.power > 0)
         curves.append((i, *_binned(np.log10(spectrum.frequencies[seen]), spectrum.power[seen])))
-        if i == 0:
-            peaks = tuple(f"{f:.0f} Hz" for f, _ in spectrum.peaks(3))
     curves = [curve for curve in curves if curve[1].size]
     if not curves:
         return Panel(label, "power spectrum")
+    frequency = curves[0][1][np.argmax(curves[0][2])]
     powers = np.concatenate([power for _, _, power in curves])
     last = float(max(f.max() for _, f, _ in curves))
     across = Axis(math.log10(LOWEST_FREQUENCY), last, WIDTH)
@@ -230,15 +231,16 @@ def _spectrum(
         inside = (x >= math.log10(LOWEST_FREQUENCY)) & (x <= last)
         if inside.any():
             dashed = _line(across(x[inside]), np.clip(HEIGHT - up(y[inside]), 0.0, HEIGHT))
-    extent = f"{number(10 ** powers.min(), 2)} to {number(10 ** powers.max(), 2)}"
+    decades = range(math.ceil(up.low), math.floor(up.high) + 1)
     return Panel(
         label,
         "power spectrum",
         ticks=tuple(t for t in ticks if t.at < WIDTH),
+        heights=tuple(Tick(HEIGHT - up.at(d), f"{10.0**d:g}") for d in decades),
         run=paths.get(0, ""),
         other=paths.get(1, ""),
         theory=dashed,
-        text=(f"peaks at {', '.join(peaks)}" if peaks else "no peak", f"{extent} (spikes/s)²/Hz"),
+        text=(f"highest at {10**frequency:.0f} Hz",),
     )
 
 
@@ -273,6 +275,8 @@ class Raster:
     n_shown, n_neurons : int
     dot : float
         Height of a dot.
+    bar, n_bar : float, int
+        Length of a bar, and the neurons that it is high.
     """
 
     rows: tuple[RasterRow, ...]
@@ -280,6 +284,8 @@ class Raster:
     n_shown: int
     n_neurons: int
     dot: float
+    bar: float
+    n_bar: int
 
 
 def raster(recording: Recording | None) -> Raster | None:
@@ -307,10 +313,13 @@ def raster(recording: Recording | None) -> Raster | None:
         top = round(bottom - row.height * unit, 2)
         rows.append(RasterRow(row.label, top, round(middle, 2), dots, inhibitory))
     ticks = round_numbers(start, recording.t_stop, 5)
+    n_bar = int(max([1.0, *round_numbers(0, 0.3 * n_shown, 2)]))
     return Raster(
         tuple(rows),
         tuple(Tick(axis.at(t), f"{t:g}") for t in ticks),
         n_shown,
         sum(recording.n_neurons.values()),
         round(min(3.0, max(2.0, 1.2 * unit)), 2),
+        round(n_bar * unit, 1),
+        n_bar,
     )
