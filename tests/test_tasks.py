@@ -13,12 +13,14 @@ from portable_cortex.validation.tasks import (
     Streams,
     classify_templates,
     compare_twins,
+    judge,
     respond_to_pulses,
     separate_inputs,
 )
 from portable_cortex.validation.tasks.inputs import of_trial, templates, with_streams
 from portable_cortex.validation.tasks.readout import filtered, kappa
 from portable_cortex.validation.tasks.templates import questions
+from portable_cortex.validation.verdict import Verdict
 
 QUICK = Experiment(parameters={"scale": 0.03}, warmup=40.0)
 
@@ -256,6 +258,80 @@ def test_what_is_no_number_is_null_in_the_file(call, tmp_path):
     assert (silent["baseline"], silent["undershoot"]) == (0.0, None)
     assert found["responses"]["L4E"]["onset"] > 0
     assert call(*command)[1] == said  # read again
+
+
+def seed(rng, half=20.0, kappa=0.9):
+    return {
+        "twins": {
+            "pairs": 20,
+            "half": half + rng.normal(),
+            "distance": [*np.linspace(0, 1, 8), 0.9 + 0.02 * rng.normal(), None],
+            "deviating": [3 + rng.normal()],
+        },
+        "templates": {
+            "trials": 60,
+            "training": 50,
+            "kappa": {"L5E": {"stream 1": kappa + 0.02 * rng.normal(), "both alike": None}},
+        },
+    }
+
+
+def test_seeds_are_judged_against_seeds():
+    rng = np.random.default_rng(1)
+    here, there, late = ([seed(rng, h) for _ in range(6)] for h in (20.0, 20.0, 40.0))
+    for task in ("twins", "templates"):
+        found = judge(task, [s[task] for s in here], [s[task] for s in there])
+        assert found.verdict is Verdict.AGREES, found
+        assert all(0 < c.detectable < 10 for c in found.contrasts if np.isfinite(c.p_adjusted))
+    found = judge("twins", [s["twins"] for s in late], [s["twins"] for s in there])
+    assert found.verdict is Verdict.DIFFERS
+    assert [c.name for c in found.contrasts if c.differs] == [
+        "half as far apart as independent trials after (ms)"
+    ]
+    few = judge("twins", [s["twins"] for s in here[:4]], [s["twins"] for s in there])
+    assert few.verdict is Verdict.UNDECIDED
+    assert "4 seeds here and 6 there: 5 or more" in few.reason
+    with pytest.raises(InvalidValueError, match="20 trials here, 30 there"):
+        judge("twins", [here[0]["twins"]], [{**here[0]["twins"], "pairs": 30}])
+
+
+def test_honest_seeds_are_not_called_different():
+    rng = np.random.default_rng(2)
+    groups = [[seed(rng)["twins"] for _ in range(5)] for _ in range(400)]
+    alarms = sum(
+        judge("twins", a, b).verdict is Verdict.DIFFERS
+        for a, b in zip(groups[::2], groups[1::2], strict=True)
+    )
+    assert alarms <= 5  # of 200, at 0.01
+
+
+def test_the_command_judges(call, tmp_path):
+    command = "task twins --scale 0.02 --trials 2 --warmup 20 --out".split()
+    assert call(*command, "here", "--seeds", "1-5")[0] == 0
+    status, said, _ = call(*command, "here", "--seeds", "1-5", "--against", "here")
+    assert status == 0
+    assert "Agrees: none of " in said
+    for k in range(1, 6):
+        source = tmp_path / "here" / f"seed-{k}" / "task.json"
+        content = json.loads(source.read_text())
+        content["distance"] = [d + 5 for d in content["distance"]]
+        content["experiment"]["backend"] = "other"
+        target = tmp_path / "there" / f"seed-{k}"
+        target.mkdir(parents=True)
+        (target / "task.json").write_text(json.dumps(content))
+    status, said, _ = call(*command, "here", "--seeds", "1-5", "--against", "there")
+    assert status == 1
+    assert "Differs: 1 of " in said
+    assert "backend: builtin here, other there" in said
+    written = json.loads((tmp_path / "here" / "verdict.json").read_text())
+    assert written["verdict"] == "Differs"
+    status, said, _ = call(*command, "here", "--seeds", "1-4", "--against", "there")
+    assert status == 2
+    assert "Could not tell: 4 seeds here and 5 there" in said
+    for wrong, match in (("nowhere", "a folder that this command wrote"), ("here", "of the task")):
+        status, _, complaint = call("task", "pulses", "--against", wrong)
+        assert status == 2
+        assert match in complaint
 
 
 def test_the_command(call, tmp_path):

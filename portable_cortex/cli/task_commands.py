@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from ..experiment import Experiment
 from ..host import interruption
 from ..host.output import whole
 from ..host.untrusted import printable
+from . import writing
 from .options import (
     Drive,
     MachineName,
@@ -35,7 +37,8 @@ from .progress import ConsoleReporter
 out, err = Console(), Console(stderr=True)
 
 USUAL = {"pulses": 100, "templates": 1800, "separation": 20, "twins": 20}  # trials
-FIGURE, NUMBERS = "task.png", "task.json"
+FIGURE, NUMBERS, VERDICT = "task.png", "task.json", "verdict.json"
+ALL_ROWS = 12  # of a verdict; of more, those that differ
 
 
 def task(
@@ -70,6 +73,14 @@ def task(
         typer.Option(help="Model time before each trial, ms. 500 for pulses, 100 unless given."),
     ] = None,
     timestep: Timestep = 0.1,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Results of the same task, of another backend, say: five seeds or more are judged "
+            "against five or more. Exit status 0 agrees, 1 differs, 2 could not tell.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     folder: Annotated[
         Path | None, typer.Option("--out", help="Folder. results/TASK-MODEL-BACKEND unless given.")
@@ -85,6 +96,7 @@ def task(
     if name not in USUAL:
         raise UnknownNameError("task", name, USUAL)
     place = folder or Path("results") / f"{name}-{Path(model).stem}-{backend}"
+    others = None if against is None else _kept(name, against)  # before hours of runs
     results: list[dict[str, Any]] = []
     numbers = parse_seeds(seeds)
     for seed in numbers:
@@ -115,6 +127,8 @@ def task(
     draw(name, results, place / FIGURE)
     for what, path in (("numbers", place / "seed-*" / NUMBERS), ("figure", place / FIGURE)):
         out.print(f"{what:17}{path}", soft_wrap=True, markup=False, highlight=False)
+    if others is not None:
+        raise typer.Exit(_judged(name, results, others, place / VERDICT))
 
 
 def _one(
@@ -163,6 +177,62 @@ def _one(
         raise OutputError(f"{path} cannot be written: {error}") from error
     kept.unlink(missing_ok=True)
     return content
+
+
+def _kept(name: str, folder: Path) -> list[dict[str, Any]]:
+    """Results of a task that are in a folder."""
+    found = []
+    for path in sorted(folder.glob(f"seed-*/{NUMBERS}")):
+        try:
+            content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            task = content["task"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"{path} is damaged: {error!r}") from None
+        if task != name:
+            raise OutputError(f"{path} is of the task {printable(task)}, not {name}")
+        found.append(content)
+    if not found:
+        raise OutputError(
+            f"--against takes a folder that this command wrote: no seed-1/{NUMBERS} or the like is "
+            f"in {folder}"
+        )
+    return found
+
+
+def _judged(
+    name: str, results: list[dict[str, Any]], others: list[dict[str, Any]], path: Path
+) -> int:
+    """Print and write the verdict; exit status."""
+    from ..validation.tasks import judge
+    from ..validation.verdict import HEADLINES, number, probability
+
+    found = judge(name, results, others)
+    content = {
+        "verdict": HEADLINES[found.verdict],
+        "reason": found.reason,
+        "numbers": [_strict(asdict(contrast)) for contrast in found.contrasts],
+    }
+    writing.write(((path, lambda: json.dumps(content, indent=1) + "\n", "verdict"),))
+    tested = [c for c in found.contrasts if isfinite(c.p_adjusted)]
+    shown = [c for c in found.contrasts if len(found.contrasts) <= ALL_ROWS or c.differs]
+    if shown:
+        table = Table(title=f"{len(results)} seeds beside {len(others)}")
+        for head in ("", "here", "there", "seeds' SD", "test"):
+            table.add_column(head, justify="right" if head else "left")
+        for c in shown:
+            values = map(number, (c.value, c.expected, c.spread))
+            test = probability(c.p_adjusted) + (", differs" if c.differs else "")
+            table.add_row(printable(c.name), *values, test)
+        out.print(table)
+    for key in sorted({k for r in (results[0], others[0]) for k in r["experiment"]} - {"seed"}):
+        here, there = results[0]["experiment"].get(key), others[0]["experiment"].get(key)
+        if here != there:
+            out.print(printable(f"{key}: {here} here, {there} there"), markup=False)
+    n = sum(c.differs for c in found.contrasts)
+    verb = "differ" if n > 1 else "differs"
+    why = found.reason or f"{n or 'none'} of {len(tested)} numbers {verb}"
+    out.print(f"{HEADLINES[found.verdict]}: {why}", markup=False, highlight=False)
+    return found.verdict.value
 
 
 def _strict(value: Any) -> Any:
@@ -227,18 +297,16 @@ def _of_separation(results: list[dict[str, Any]]) -> Table:
     table = Table(title=f"two patterns, {first['trials']} trials each, one background")
     table.add_column("")
     table.add_column("", justify="right")
-    most = [max(r["separability"]) for r in results]
-    for what, text in (
-        ("separability is largest after (ms)", _spread([r["best"] for r in results], 1)),
-        ("separability there", _spread(most)),
-        (
-            "accuracy of the nearer mean, at its best",
-            _spread([max(r["accuracy"]) for r in results]),
-        ),
-        ("... in the last bin", _spread([r["accuracy"][-1] for r in results])),
-    ):
-        table.add_row(what, text)
+    _add_quantities(table, "separation", results)
     return table
+
+
+def _add_quantities(table: Table, name: str, results: list[dict[str, Any]]) -> None:
+    from ..validation.tasks import quantities
+
+    for of_seeds in zip(*(quantities(name, result) for result in results), strict=True):
+        values = [_strict(quantity.value) for quantity in of_seeds]
+        table.add_row(of_seeds[0].name, _spread(values, 1 if "(ms)" in of_seeds[0].name else 2))
 
 
 def _of_twins(results: list[dict[str, Any]]) -> Table:
@@ -246,14 +314,7 @@ def _of_twins(results: list[dict[str, Any]]) -> Table:
     table = Table(title=f"{first['pairs']} pairs of networks that differ in one spike")
     table.add_column("")
     table.add_column("", justify="right")
-    half, early = ([r["half"] for r in results], [r["deviating"][0] for r in results])
-    curves = np.array([r["distance"] for r in results], dtype=float)  # null is not a number
-    final = _strict(curves[:, -max(1, curves.shape[1] // 4) :].mean(axis=1).tolist())
-    for what, text in (
-        ("half as far apart as independent trials after (ms)", _spread(half, 1)),
-        ("distance in the last quarter", _spread(final)),
-        ("deviating spikes in the first 5 ms", _spread(early, 1)),
-        ("pairs that were the same again", " ".join(str(r["same_again"]) for r in results)),
-    ):
-        table.add_row(what, text)
+    _add_quantities(table, "twins", results)
+    same = " ".join(str(result["same_again"]) for result in results)
+    table.add_row("pairs that were the same again", same)
     return table

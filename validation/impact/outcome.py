@@ -25,17 +25,16 @@ from portable_cortex.theory import Prediction
 from ..activity import STATISTICS, Activity, Spectrum, measure, power_spectrum, sketch
 from ..verdict import (
     ALPHA,
-    MIN_SEEDS,
     TAIL,
     Comparison,
     Reference,
     Verdict,
     adjusted,
+    between_groups,
     compare,
     conditions,
     fitting_reference,
     predicted,
-    student,
 )
 from .measures import MEASURES, around_pulses, coincidence, of_response, of_spectrum, whole
 from .plan import Plan, Variant
@@ -421,14 +420,10 @@ def _differences(taken: _Taken, base: _Taken) -> tuple[Difference, ...]:
             continue
         p, effect = np.nan, np.nan
         spread = float(theirs.std(ddof=1)) if theirs.size > 1 else np.nan
-        if min(ours.size, theirs.size) >= MIN_SEEDS:
-            scale = MEASURES[name].scale
-            x, y = scale.forward(ours), scale.forward(theirs)
-            # of equal bins; and of numbers that do not vary at all
-            floor = max(MEASURES[name].grain / 12**0.5, 1e-9 * (1 + abs(float(y.mean()))))
-            test = student(x, float(y.mean()), 1 / y.size, y, y.size - 1, tail=tail, floor=floor)
-            effect = float((x.mean() - y.mean()) / test.spread)
-            p = test.two_sided
+        scale, grain = MEASURES[name].scale, MEASURES[name].grain
+        test = between_groups(ours, theirs, scale=scale, grain=grain, tail=tail)
+        if test is not None:
+            effect, p = test.t * test.error / test.spread, test.two_sided
         found.append(
             Difference(
                 population, name, float(ours.mean()), float(theirs.mean()), spread, effect, p

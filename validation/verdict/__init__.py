@@ -7,6 +7,7 @@
 from .comparison import ALL, MIN_SEEDS, Comparison, SelfCheck, Test, Verdict, compare, self_check
 from .examination import Validation, examine, require_reference, validate
 from .freezing import freeze
+from .groups import between_groups
 from .pairwise import PairedRates, Pairing, compare_recordings, identical, pair
 from .prediction import predicted
 from .reference import (
@@ -17,7 +18,7 @@ from .reference import (
     load_reference,
     reference_names,
 )
-from .significance import ALPHA, CONFIDENCE, POWER, TAIL, adjusted, student
+from .significance import ALPHA, CONFIDENCE, POWER, TAIL, adjusted, detectable_change, student
 from .words import (
     HEADLINES,
     SHORT,
@@ -53,6 +54,7 @@ __all__ = [
     "Validation",
     "Verdict",
     "adjusted",
+    "between_groups",
     "change",
     "clean",
     "compare",
@@ -60,6 +62,7 @@ __all__ = [
     "conditions",
     "describe",
     "detectable",
+    "detectable_change",
     "examine",
     "fitting_reference",
     "freeze",
