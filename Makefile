@@ -20,14 +20,15 @@ PACKAGES := portable_cortex backends hardware_configs portal validation
 SOURCES := pyproject.toml setup.py $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 TEST_BIN := $(abspath $(TEST_VENV))/bin
 
-.PHONY: help demo validate test lint check format clean wheel
+.PHONY: help demo validate test lint docs check format clean wheel
 
 help:
 	@echo "make demo    run the microcircuit at a tenth of its size: rates and a figure"
 	@echo "make validate  run each simulator that can be installed, set them beside one another on a page"
 	@echo "make test    build the wheel, install it into $(TEST_VENV), test it there"
 	@echo "make lint    format, lint and types"
-	@echo "make check   lint and test in an environment made anew, as GitHub does: what must pass"
+	@echo "make docs    build the documentation as a site in build/site, its links checked"
+	@echo "make check   lint, test and docs in an environment made anew, as GitHub does: what must pass"
 	@echo "make format  format the code"
 	@echo "make clean   remove what these commands made"
 
@@ -49,6 +50,13 @@ lint: wheel
 	$(TEST_BIN)/ruff format --check .
 	$(TEST_BIN)/ruff check .
 	cd $$(mktemp -d) && $(TEST_BIN)/mypy --config-file $(HERE)/pyproject.toml -p portable_cortex
+
+# From a copy, in which the pages of the Python interface are made. Warnings are errors.
+docs: wheel
+	cp -r *.md docs benchmarks examples tests action.yml $(TEST_VENV)/source
+	$(TEST_BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
+	  --conf-dir $(TEST_VENV)/source/docs/site --doctree-dir $(TEST_VENV)/doctrees $(TEST_VENV)/source build/site
+	@echo "build/site/index.html"
 
 check:
 	.ci/run $(PYTHON)

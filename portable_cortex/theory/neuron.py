@@ -79,7 +79,7 @@ def rate(cells: Cells, given: Input, method: str = "shift") -> F64:
 
     :math:`1/\nu = \tau_{ref} + \tau_m\sqrt\pi\int_{y_r}^{y_\theta} e^{s^2}(1+\mathrm{erf}\,s)\,ds`,
     with :math:`y = (V-\mu)/\sigma` shifted by :math:`\frac\alpha2\sqrt{\tau_s/\tau_m}`, or expanded
-    in that ([2]_, eq. 4.33).
+    in that (Fourcaud & Brunel 2002, eq. 4.33).
 
     Parameters
     ----------
@@ -164,7 +164,8 @@ def cv(cells: Cells, given: Input) -> F64:
     r"""Coefficient of variation of the intervals between spikes.
 
     :math:`2\pi(\nu\tau_m)^2\int_{y_r}^{y_\theta}e^{x^2}dx\int_{-\infty}^x e^{y^2}(1+\mathrm{erf}\,y
-    )^2dy`, the root of it ([1]_, appendix A), with shifted bounds. 1 where a neuron hardly fires.
+    )^2dy`, the root of it (Brunel 2000, appendix A), with shifted bounds. 1 where a neuron
+    hardly fires.
 
     Examples
     --------
@@ -195,9 +196,9 @@ def transfer(cells: Cells, given: Input, frequencies: F64) -> C128:
     Of the current that arrives at the membrane: the low-pass of the synapse is not in it.
     :math:`H=\frac{\sqrt2}{\sigma}\frac{\nu}{1+i\omega\tau_m}\frac{\Psi'(x_\theta)-\Psi'(x_r)}
     {\Psi(x_\theta)-e^{-i\omega\tau_{ref}}\Psi(x_r)}`, with
-    :math:`\Psi(x)=e^{x^2/4}U(i\omega\tau_m-\frac12,-x)` at shifted bounds :math:`x=\sqrt2y` ([3]_,
-    eq. 31, with the refractory period as in [4]_: without that, the limit at 0 Hz is not the slope
-    of the rate).
+    :math:`\Psi(x)=e^{x^2/4}U(i\omega\tau_m-\frac12,-x)` at shifted bounds :math:`x=\sqrt2y`
+    (Schuecker et al. 2015, eq. 31, with the refractory period as in Lindner & Schimansky-Geier
+    2001: without that, the limit at 0 Hz is not the slope of the rate).
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ TARGETS: tuple[Mapping[str, float], ...] = (
 
 @dataclass(frozen=True)
 class Streams:
-    """Input in segments; in each of them every stream has one of two templates ([1]_).
+    """Input in segments; in each of them every stream has one of two templates (Haeusler & Maass 2007).
 
     Attributes
     ----------
