@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
+import json
 import os
 import pkgutil
 import re
@@ -11,6 +13,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,33 +25,64 @@ import portable_cortex
 from portable_cortex.support import table
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PAGES = [
+    CHECKOUT / "README.md",
+    CHECKOUT / "CONTRIBUTING.md",
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+]
 SCRIPTS = Path(sys.executable).parent
+SHELL = ("sh", "console")
+PARSERS = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
+PROSE = ("text", "csv", "{eval-rst}")
+NAMES = ("not-run", "slow", "file")
+"""What may follow the language of a block, with text in quotes: why it is not run, or only with
+``--slow``; the file that it is."""
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+@dataclass(frozen=True)
+class Block:
+    """A block of code of a page."""
+
+    page: Path
+    line: int
+    language: str
+    notes: dict[str, str]
+    code: str
+    has_other_notes: bool
+
+    def __str__(self):
+        return f"{self.page.name}-{self.line}"
+
+    @property
+    def parameter(self):
+        """The block for a test, with what it needs."""
+        marks = [*needs(self.code), *([pytest.mark.slow] if "slow" in self.notes else [])]
+        return pytest.param(self, marks=marks, id=str(self))
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The blocks of a page; of some languages only, if any are named."""
+    text = page.read_text("utf-8")
+    fences = re.finditer(r"^( *)```(\S*)([^\n]*)\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
+    found = []
+    for fence in fences:
+        notes = dict(re.findall(r'([\w-]+)="([^"]+)"', fence[3]))
+        rest = re.sub(r'[\w-]+="[^"]+"', "", fence[3]).strip()
+        code = textwrap.dedent(fence[4])
+        line = text.count("\n", 0, fence.start()) + 1
+        found.append(Block(page, line, fence[2], notes, code, bool(rest)))
+    return [block for block in found if not languages or block.language in languages]
 
 
 def needs(text: str) -> list[pytest.MarkDecorator]:
     """What an example needs beside Python."""
     compiler = re.search(r"backend[=\s\"(]+(brian2|neuron)\b", text)
-    board = re.search(r"emulated|EmulatedBoard|spinnaker\.board", text)
+    board = re.search(r"emulated|EmulatedBoard|spinnaker\.board|--backend spinnaker", text)
     return [pytest.mark.compiler] * bool(compiler) + [pytest.mark.board] * bool(board)
 
 
-EXAMPLES = [
-    pytest.param(code, marks=needs(code), id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, code in enumerate(blocks(page, "python"))
-]
-COMMANDS = [
-    pytest.param(line, marks=needs(line), id=f"{page.name}-{line[:40]}")
-    for page in PAGES
-    for block in blocks(page, "console")
-    for line in block.splitlines()
-    if line.startswith("portable-cortex")
-]
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+RUN = [b for b in BLOCKS if b.language in ("python", *SHELL) and "not-run" not in b.notes]
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(portable_cortex.__path__, "portable_cortex.")
@@ -55,25 +91,70 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("code", EXAMPLES)
-def test_python_examples(code, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "example", "exec"), {"__name__": "example"})
+def test_every_block_says_what_it_is():
+    """What a block without a known language is, nobody can tell; nor why it is not run."""
+    for block in BLOCKS:
+        where = f"{block.page.name}, line {block.line}"
+        languages = ("python", *SHELL, *PARSERS, *PROSE)
+        assert block.language in languages, f"{where}: say one of {languages} after the fence"
+        assert set(block.notes) <= set(NAMES), f"{where}: only {NAMES} can follow the language"
+        assert not block.has_other_notes, f'{where}: write {NAMES[0]}="the reason", in quotes'
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_commands(line, tmp_path):
-    command, *arguments = shlex.split(line)
-    done = subprocess.run(
-        [SCRIPTS / command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    if arguments[0] != "run":
-        assert done.stdout
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A folder for each page: its blocks go on, in order, with the files of those before them."""
+    return {page: tmp_path_factory.mktemp(page.stem) for page in PAGES}
+
+
+@pytest.mark.parametrize("block", [block.parameter for block in RUN])
+def test_blocks_run(block, folders, monkeypatch):
+    monkeypatch.chdir(folders[block.page])
+    if block.language in SHELL:
+        run_in_shell(block.code)
         return
-    folder = tmp_path / arguments[arguments.index("--out") + 1]
-    assert {p.name for p in folder.iterdir()} >= {"spikes.h5", "run.json", "activity.png"}
+    if name := block.notes.get("file"):
+        Path(name).write_text(block.code, "utf-8")
+    exec(compile(block.code, str(block), "exec"), {"__name__": "example"})
+
+
+def run_in_shell(code):
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", code],
+        env={**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"},
+        capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(b, id=str(b)) for b in BLOCKS if b.language in PARSERS]
+)
+def test_blocks_can_be_read(block):
+    assert PARSERS[block.language](block.code)
+
+
+def test_what_the_documentation_imports_is_public():
+    """Listed in docs/api.md, and so described on the site."""
+    page = (CHECKOUT / "docs" / "api.md").read_text("utf-8")
+    public = set(re.findall(r"^   (portable_cortex[\w.]*)$", page, flags=re.MULTILINE))
+    named = 0
+    for block in BLOCKS:
+        for node in ast.walk(ast.parse(block.code)) if block.language == "python" else ():
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("portable_cortex"):
+                modules = {f"{node.module}.{alias.name}" for alias in node.names}
+                listed = node.module in public or modules <= public
+                assert listed, f"{block}: {node.module} is shown, and docs/api.md does not list it"
+                named += 1
+    assert named > 10
+
+
+def test_every_page_is_in_the_index():
+    index = (CHECKOUT / "docs" / "index.md").read_text("utf-8")
+    for page in (CHECKOUT / "docs").glob("*.md"):
+        assert page.stem == "index" or f"]({page.name})" in index, f"docs/index.md: {page.name}"
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in MODULES])
@@ -83,8 +164,8 @@ def test_docstrings(name):
 
 
 def test_there_is_something_to_test():
-    assert len(EXAMPLES) >= 5
-    assert len(COMMANDS) >= 3
+    assert sum(block.language == "python" for block in RUN) >= 25
+    assert sum(block.language in SHELL for block in RUN) >= 15
     assert len(MODULES) >= 19
 
 
@@ -119,13 +200,13 @@ def test_errors_that_troubleshooting_names_are_said_somewhere():
 
 def test_make_targets_that_are_named_exist():
     makefile = (CHECKOUT / "Makefile").read_text("utf-8")
-    for page in (*PAGES, CHECKOUT / "CONTRIBUTING.md"):
+    for page in PAGES:
         for target in re.findall(r"^make (\w+)", page.read_text("utf-8"), flags=re.MULTILINE):
             assert f"\n{target}:" in makefile, f"{page.name}: make {target}"
 
 
 def test_links_lead_somewhere():
-    for page in (*PAGES, CHECKOUT / "CONTRIBUTING.md"):
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
@@ -140,8 +221,8 @@ def test_the_support_table_is_that_of_the_backends():
 def own_model(tmp_path_factory):
     """The model of docs/ci.md and its reference, with fewer seeds, and the engine for NEST."""
     page, folder = CHECKOUT / "docs" / "ci.md", tmp_path_factory.mktemp("own_model")
-    (folder / "balanced.py").write_text(blocks(page, "python")[0], "utf-8")
-    for command in blocks(page, "sh")[0].splitlines():
+    (folder / "balanced.py").write_text(blocks(page, "python")[0].code, "utf-8")
+    for command in blocks(page, "sh")[0].code.splitlines():
         command = command.replace("--backend nest --seeds 1-10", "--backend builtin --seeds 1-5")
         execute(command, folder)
     return folder
@@ -158,7 +239,7 @@ def execute(command, folder, status=0):
 def test_the_workflow_for_a_model_of_ones_own(own_model, tmp_path):
     """The commands of docs/ci.md."""
     shutil.copytree(own_model, tmp_path, dirs_exist_ok=True)
-    text = blocks(CHECKOUT / "docs" / "ci.md", "yaml")[0].replace("\\\n", " ")
+    text = blocks(CHECKOUT / "docs" / "ci.md", "yaml")[0].code.replace("\\\n", " ")
     run, validate = re.findall(r"portable-cortex (?:run|validate) .*", text)
     summary = tmp_path / "summary.md"
     for command in (run, validate):
@@ -175,7 +256,7 @@ def test_the_workflow_for_a_model_of_ones_own(own_model, tmp_path):
 def test_the_action_for_models_of_others(own_model, tmp_path):
     """The shell steps of action.yml as docs/ci.md calls it, in a clean folder."""
     action = yaml.safe_load((CHECKOUT / "action.yml").read_text("utf-8"))
-    workflow = yaml.safe_load(blocks(CHECKOUT / "docs" / "ci.md", "yaml")[1])
+    workflow = yaml.safe_load(blocks(CHECKOUT / "docs" / "ci.md", "yaml")[1].code)
     given = workflow["jobs"]["compare"]["steps"][-1]["with"]
     assert set(given) <= set(action["inputs"])
     assert all(name in given for name, entry in action["inputs"].items() if entry.get("required"))

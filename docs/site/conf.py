@@ -74,12 +74,12 @@ def is_left_out(
 ) -> bool | None:
     """Whether a member has no place on the page of a module.
 
-    What the package itself gives stands there alone. Without a docstring are constants, fields, which
-    the docstring of their class has, and mistakes.
+    What the package itself gives is described there alone. Members without a docstring are left
+    out: constants, fields, which the docstring of their class has, and mistakes, which are told.
     """
-    if what == "module" and app.env.docname != "docs/api/portable_cortex":
-        if getattr(portable_cortex, name, None) is thing:
-            return True
+    at_top = app.env.docname == "docs/api/portable_cortex"
+    if what == "module" and not at_top and getattr(portable_cortex, name, None) is thing:
+        return True
     of_package = getattr(thing, "__module__", "").startswith("portable_cortex")
     if skip and of_package and isinstance(thing, type | FunctionType) and not name.startswith("_"):
         log.warning("%s.%s is public and has no docstring", thing.__module__, thing.__qualname__)

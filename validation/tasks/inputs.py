@@ -31,7 +31,7 @@ TARGETS: tuple[Mapping[str, float], ...] = (
 
 @dataclass(frozen=True)
 class Streams:
-    """Input in segments; in each of them every stream has one of two templates (Haeusler & Maass 2007).
+    """Input in segments; in each every stream has one of two templates (Haeusler & Maass 2007).
 
     Attributes
     ----------
