@@ -45,6 +45,7 @@ templates_path = [str(Path(__file__).parent)]
 myst_heading_anchors = 4  # as GitHub makes them
 nb_execution_mode = "off"  # notebooks are shown with the outputs that they hold
 default_role = "py:obj"  # names between backticks in docstrings
+add_module_names = False  # the page of a module begins with it
 autodoc_typehints = "none"  # the docstrings have them, with shapes and units
 autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False
@@ -52,20 +53,26 @@ numpydoc_show_class_members = False
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_show_sphinx = False
+html_copy_source = False
 
 log = logging.getLogger(__name__)
 
 
 def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
-    """The links of the index, under its headings, as table of contents."""
+    """The links of the index, under its headings, as table of contents.
+
+    Pages of other folders are called what the index calls them.
+    """
     if page != root_doc:
         return
     contents, listed = [], set()
     for heading, text in re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", source[0], flags=re.MULTILINE):
-        links = re.findall(r"\]\(([\w./-]+)\.(?:md|ipynb)\)", text)
-        pages = [link for link in dict.fromkeys(links) if link not in listed]
-        listed.update(pages)
-        contents += [f"```{{toctree}}\n:hidden:\n:caption: {heading}\n", *pages, "```\n"]
+        contents += [f"```{{toctree}}\n:hidden:\n:caption: {heading}\n"]
+        for name, link in re.findall(r"\[([^]]+)\]\(([\w./-]+)\.(?:md|ipynb)\)", text):
+            if link not in listed:
+                contents.append(f"{name} <{link}>" if link.startswith("..") else link)
+            listed.add(link)
+        contents.append("```\n")
     source[0] += "\n" + "\n".join(contents)
 
 
