@@ -34,9 +34,9 @@ SCRIPTS = Path(sys.executable).parent
 SHELL = ("sh", "console")
 PARSERS = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
 PROSE = ("text", "{eval-rst}")
-NAMES = ("not-run", "slow", "file")
+NAMES = ("not-run", "slow", "file", "status")
 """What may follow the language of a block, with text in quotes: why it is not run, or only with
-``--slow``; the file that it is."""
+``--slow``; the file that it is; the exit status with which it ends."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +104,23 @@ def test_every_block_says_what_it_is():
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A folder for each page: its blocks go on, in order, with the files of those before them."""
-    return {page: tmp_path_factory.mktemp(page.stem) for page in PAGES}
+    made = {page: tmp_path_factory.mktemp(page.stem) for page in PAGES}
+    for block in BLOCKS:
+        if name := block.notes.get("file"):
+            (made[block.page] / name).write_text(block.code, "utf-8")
+    return made
 
 
 @pytest.mark.parametrize("block", [block.parameter for block in RUN])
 def test_blocks_run(block, folders, monkeypatch):
     monkeypatch.chdir(folders[block.page])
     if block.language in SHELL:
-        run_in_shell(block.code)
-        return
-    if name := block.notes.get("file"):
-        Path(name).write_text(block.code, "utf-8")
-    exec(compile(block.code, str(block), "exec"), {"__name__": "example"})
+        run_in_shell(block.code, int(block.notes.get("status", 0)))
+    else:
+        exec(compile(block.code, str(block), "exec"), {"__name__": "example"})
 
 
-def run_in_shell(code):
+def run_in_shell(code, status):
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", code],
         env={**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"},
