@@ -53,7 +53,7 @@ lint: wheel
 
 # From a copy, in which the pages of the Python interface are made. Warnings are errors.
 docs: wheel
-	cp -r *.md docs benchmarks examples tests action.yml $(TEST_VENV)/source
+	cp -r *.md *.cff docs benchmarks examples tests action.yml $(TEST_VENV)/source
 	rm -rf build/site
 	$(TEST_BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
 	  --conf-dir $(TEST_VENV)/source/docs/site --doctree-dir $(TEST_VENV)/doctrees $(TEST_VENV)/source build/site

@@ -44,6 +44,7 @@ templates_path = [str(Path(__file__).parent)]
 
 myst_heading_anchors = 4  # as GitHub makes them
 nb_execution_mode = "off"  # notebooks are shown with the outputs that they hold
+suppress_warnings = ["misc.highlighting_failure"]  # cells have commands of the shell among Python
 default_role = "py:obj"  # names between backticks in docstrings
 add_module_names = False  # the page of a module begins with it
 autodoc_typehints = "none"  # the docstrings have them, with shapes and units
