@@ -71,6 +71,7 @@ INPUTS = {
     "izhikevich_2003": Input((10.0, -5.0), 0.0046),
     "izhikevich_2007": Input((0.46, -0.23), 0.1),
     "lif_cond_alpha": Input((0.046, 0.023), 1.0),
+    "lif_cond_ampa_nmda_gaba": Input((0.002, 0.001, 0.002), 0.2),
     "lif_cond_exp": Input((0.01, 0.005), 1.0),
     "lif_cond_exp_sfa_rr": Input((0.01, 0.005), 1.0),
     "lif_curr_alpha": Input((2.2, -1.1), 1.0),

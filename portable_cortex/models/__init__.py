@@ -9,6 +9,7 @@ __all__ = [
     "calibrated",  # currents with which other neurons fire as those of the microcircuit
     "cortical_sheet",  # columns of the microcircuit side by side
     "discretisation",  # weights that take a few values only
+    "hypercolumns",  # sheets of them, and partners of cells by their distance
     "interneurons",  # a barrel column with PV, SOM and VIP neurons
     "loader",  # a model by its name or its file
     "parameters",  # the numbers of the microcircuit, with their sources
@@ -19,5 +20,6 @@ __all__ = [
     "thalamus",  # pulses of its spikes
     "user_code",  # what is said of a mistake in a user's file
     "v1_isolated",  # primary visual cortex by itself
+    "v1_layer4c",  # layer 4Calpha of primary visual cortex
     "wiring",  # distributions of synapses, and drive
 ]

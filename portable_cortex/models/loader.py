@@ -32,6 +32,7 @@ MODELS = {
     "interneurons": "portable_cortex.models.interneurons",
     "schwalger2017": "portable_cortex.models.schwalger2017",
     "v1_isolated": "portable_cortex.models.v1_isolated",
+    "v1_layer4c": "portable_cortex.models.v1_layer4c",
 }
 
 

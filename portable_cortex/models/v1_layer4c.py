@@ -1,0 +1,279 @@
+r"""Layer 4Calpha of the macaque's primary visual cortex, with simple and complex cells, in PyNN.
+
+Xiao Z-C, Lin KK, Young L-S (2024). Efficient models of cortical activity via local dynamic
+equilibria and coarse-grained interactions. PNAS 121:e2320454121. doi:10.1073/pnas.2320454121
+
+Numbers are those of the authors' public code (Texense/NYU-EffiModel, "V4D2"). Their potential is 0
+at rest and 1 at the threshold; here that is -70 and -55 mV, which puts their reversal potentials of
+14/3 and -2/3 at 0 and -80 mV. A synapse of their strength S moves it by :math:`S\kappa(t)(V_E-V)`
+per ms, with a kernel :math:`\kappa` whose integral is 1: its conductance is :math:`C S \kappa`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidValueError
+from .hypercolumns import DOMAINS, blurred, domains, lattice, partners
+from .wiring import project
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+SIDES = {"S": 45, "C": 30, "I": 31}  # simple, complex, inhibitory cells along a hypercolumn
+HYPERCOLUMN = 0.5  # mm
+CM, TAU_M = 0.2, {"S": 20.0, "C": 20.0, "I": 15.0}  # nF (any would do), ms
+V_REST, V_THRESH = -70.0, -55.0  # mV; others are those of the cell type
+NMDA = {"S": 0.2, "C": 0.2, "I": 0.33}  # part of recurrent and layer 6's synapses
+RISE_DECAY = {"ampa": (0.5, 3.0), "gaba": (0.5, 5.0)}  # ms
+# strengths, by source and target, E for both S and C; of the 160 pairs of S_IE/S_II and S_EI/S_EE in
+# the authors' table the one with rates nearest to the means over all
+S_EE, S_II = 0.024, 0.120
+S_IE, S_EI = 0.1113851 * S_II, 2.14979079 * S_EE
+STRENGTHS = {("E", "E"): S_EE, ("E", "I"): S_IE, ("I", "E"): S_EI, ("I", "I"): S_II}
+IN_DEGREES = {  # of a target, by source
+    "S": {"S": 132, "C": 58, "I": 85}, "C": {"S": 177, "C": 78, "I": 85},
+    "I": {"S": 584, "C": 260, "I": 84},
+}  # fmt: skip
+# mm, of the distance of cells, by source
+SD, REACH = {"S": 0.2 / 2**0.5, "C": 0.2 / 2**0.5, "I": 0.125 / 2**0.5}, 0.36
+ARRIVES = 0.8  # of spikes between excitatory cells
+DELAY = 0.1  # ms
+# what comes from outside: strength, inputs a cell; ambient spikes/s a cell
+LGN = {"S": (2 * S_EE, 4.75), "C": (2 * S_EE, 1.5), "I": (4 * S_EE, 4.5)}
+L6 = {"S": (S_EE / 3, 45), "C": (S_EE / 3, 55), "I": (S_IE / 3, 150)}
+AMBIENT = {"S": (0.01, 600.0), "C": (0.01, 750.0), "I": (0.01, 435.0)}
+BACKGROUND = {"LGN": 20.0, "L6": 7.0}  # spikes/s of each input
+LGN_RATE, L6_LEAST, L6_MOST = 45.0, 6.0, 60.0  # with a grating
+STIMULI = ("background", "grating")
+FREQUENCY = 4.0  # Hz, of the grating
+BLUR = {"LGN": (0.2, 1.0), "L6": (0.34, 1.25)}  # sd (hypercolumns), and where it ends (sd)
+# spikes/s of S, C, I: of these strengths, and means over the authors' 160
+RATES = {"background": (2.63, 8.36, 15.37), "preferred": (14.37, 56.42, 73.46),
+         "orthogonal": (4.25, 17.28, 35.46)}  # fmt: skip
+MEAN_RATES = {"background": (2.6, 8.8, 15.8), "preferred": (14.2, 52.2, 72.4),
+              "orthogonal": (4.1, 16.3, 34.9)}  # fmt: skip
+
+
+def build(
+    sim: Any,
+    *,
+    hypercolumns: int = 1,
+    stimulus: str = "background",
+    orientation: float = 0.0,
+    cycles: int = 0,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Build the layer in the PyNN namespace `sim`.
+
+    Parameters
+    ----------
+    sim : module
+        A PyNN simulator namespace that has been set up.
+    hypercolumns : int
+        Along a side. Beyond the border the layer goes on as its mirror image, as orientations do
+        from hypercolumn to hypercolumn.
+    stimulus : {"background", "grating"}
+    orientation : float
+        Of the grating, degrees.
+    cycles : int
+        Of 250 ms that the grating drifts for: each simple cell's LGN input is on and off in turn,
+        in a phase of its own. 0 is a grating that stands, in which half of the simple cells are on
+        and half are off; it has no end.
+    seed : int
+        Of the random numbers that are drawn here.
+
+    Returns
+    -------
+    dict of str to Population
+        By type of cell and preferred orientation, such as ``"S@45"``; simple cells of a grating
+        that stands are ``"S on@45"`` and ``"S off@45"``.
+
+    Raises
+    ------
+    InvalidValueError
+        For values that cannot be.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> recording = run(backend="mock", model="v1_layer4c", duration=10.0)
+    >>> sum(recording.n_neurons.values()), recording.populations[:3]
+    (3886, ('S@0', 'C@0', 'I@0'))
+    """
+    _check(hypercolumns, stimulus, orientation, cycles)
+    rng = np.random.default_rng([seed, 0x4C])
+    places = {kind: lattice(side, hypercolumns) for kind, side in SIDES.items()}
+    is_standing = stimulus == "grating" and not cycles
+    parts: dict[str, tuple[str, I64]] = {}  # by label, the kind and which of its cells
+    for angle in DOMAINS:
+        for kind, at in places.items():
+            members = np.flatnonzero(domains(at) == angle)
+            if kind == "S" and is_standing:
+                halves = np.array_split(rng.permutation(members), 2)
+                parts |= {
+                    f"S {phase}@{angle}": (kind, np.sort(half))
+                    for phase, half in zip(("on", "off"), halves, strict=True)
+                }
+            else:
+                parts[f"{kind}@{angle}"] = kind, members
+    cells = sim.nestml_cell_type("AmpaNmdaGaba", "lif_cond_ampa_nmda_gaba")
+    drawn = sim.NumpyRNG(seed=seed)
+    populations = {}
+    for label, (kind, members) in parts.items():
+        own = cells(cm=CM, tau_m=TAU_M[kind], nmda=NMDA[kind])
+        populations[label] = sim.Population(members.size, own, label=label)
+        v0 = sim.RandomDistribution("uniform", low=V_REST, high=V_THRESH, rng=drawn)
+        populations[label].initialize(v=v0)
+    for target, by_source in IN_DEGREES.items():
+        for source, n in by_source.items():
+            pairs = partners(
+                rng,
+                places[target],
+                SIDES[source],
+                hypercolumns,
+                n,
+                sd=SD[source] / HYPERCOLUMN,
+                reach=REACH / HYPERCOLUMN,
+                alike=source == target,
+            )
+            _connect(sim, populations, parts, source, target, pairs)
+    phases = rng.uniform(0.0, 1.0, len(places["S"]))
+    for label, (kind, members) in parts.items():
+        at = places[kind][members]
+        if stimulus == "background":
+            lgn = [{"rate": np.full(members.size, BACKGROUND["LGN"])}]
+            l6 = np.full(members.size, BACKGROUND["L6"])
+        else:
+            match = (1 + np.cos(2 * np.radians(orientation - np.array(DOMAINS)))) / 2
+            l6 = L6_LEAST + (L6_MOST - L6_LEAST) * blurred(at, *BLUR["L6"]) @ match
+            size = blurred(at, *BLUR["LGN"]) @ match if kind == "S" else np.zeros(members.size)
+            lgn = _seen(label, size, phases[members] if kind == "S" else None, cycles)
+        (s_lgn, n_lgn), (s_l6, n_l6), (s_ambient, ambient) = LGN[kind], L6[kind], AMBIENT[kind]
+        for number, source in enumerate(lgn):
+            own = {**source, "rate": n_lgn * source["rate"]}
+            name = f"LGN {number}" if len(lgn) > 1 else "LGN"
+            _excite(sim, populations[label], name, "ampa", s_lgn, own)
+        _excite(sim, populations[label], "L6", "glutamate", s_l6, {"rate": n_l6 * l6})
+        _excite(sim, populations[label], "ambient", "ampa", s_ambient, {"rate": ambient})
+    return populations
+
+
+def _seen(label: str, size: F64, phases: F64 | None, cycles: int) -> list[dict[str, F64]]:
+    """Sources that stand for an input from the LGN while there is a grating.
+
+    `size` is that of its changes, in parts of the mean rate; `phases` are in cycles.
+    """
+    high, low = LGN_RATE * (1 + size), LGN_RATE * (1 - size)
+    if phases is None or not cycles:
+        return [{"rate": low if label.startswith("S off") else high}]
+    period = 1e3 / FREQUENCY
+    sources = []
+    for half in range(2 * cycles + 2):
+        begin = (half / 2 - phases) * period
+        end = begin + period / 2
+        rate = np.where(end > 0, high if half % 2 == 0 else low, 0.0)
+        begin = np.where(end > 0, np.maximum(begin, 0.0), 0.0)
+        duration = np.where(end > 0, end - begin, period)
+        sources.append({"rate": rate, "start": begin, "duration": duration})
+    return sources
+
+
+def _excite(
+    sim: Any, target: Any, name: str, receptor: str, strength: float, parameters: Mapping[str, Any]
+) -> None:
+    """Give each cell Poisson spikes of its own."""
+    cells = sim.SpikeSourcePoisson(**parameters)
+    source = sim.Population(target.size, cells, label=f"{name} {target.label}")
+    synapse = sim.StaticSynapse(weight=_weight(strength, receptor), delay=DELAY)
+    project(sim, source, target, sim.OneToOneConnector(), synapse, receptor)
+
+
+def _weight(strength: float, receptor: str) -> float:
+    """The peak of a conductance, uS, of the authors' strength."""
+    rise, decay = RISE_DECAY["gaba" if receptor == "gaba" else "ampa"]
+    peak = (rise / decay) ** (rise / (decay - rise)) / decay  # of the kernel, 1/ms
+    return CM * strength * peak
+
+
+def _connect(
+    sim: Any,
+    populations: Mapping[str, Any],
+    parts: Mapping[str, tuple[str, I64]],
+    source: str,
+    target: str,
+    pairs: Iterator[tuple[I64, I64]],
+) -> None:
+    pre, post = (np.concatenate(columns) for columns in zip(*pairs, strict=True))
+    kinds = tuple("I" if kind == "I" else "E" for kind in (source, target))
+    receptor = "gaba" if source == "I" else "glutamate"
+    numbers = {"weight": _weight(STRENGTHS[kinds], receptor), "delay": DELAY}
+    synapse = (
+        sim.SimpleStochasticSynapse(p=ARRIVES, **numbers)
+        if kinds == ("E", "E")
+        else sim.StaticSynapse(**numbers)
+    )
+    sources, targets = (
+        {label: members for label, (of, members) in parts.items() if of == kind}
+        for kind in (source, target)
+    )
+    for to, those in targets.items():
+        place_of = np.full(post.max() + 1, -1)
+        place_of[those] = np.arange(those.size)
+        here = place_of[post]
+        for label, some in sources.items():
+            number = np.full(pre.max() + 1, -1)
+            number[some] = np.arange(some.size)
+            both = np.stack([number[pre], here], axis=1)
+            both = both[(both >= 0).all(axis=1)]
+            if len(both):
+                connector = sim.FromListConnector(both, column_names=[])
+                project(sim, populations[label], populations[to], connector, synapse, receptor)
+
+
+def _check(hypercolumns: int, stimulus: str, orientation: float, cycles: int) -> None:
+    for name, value, least in (("hypercolumns", hypercolumns, 1), ("cycles", cycles, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InvalidValueError(f"{name} must be a whole number from {least}, not {value!r}")
+    if stimulus not in STIMULI:
+        raise InvalidValueError(f"stimulus must be {' or '.join(STIMULI)}, not {stimulus!r}")
+    if not np.isfinite(orientation):
+        raise InvalidValueError(f"orientation must be a number of degrees, not {orientation!r}")
+    if cycles and stimulus == "background":
+        raise InvalidValueError("cycles are of a grating: give stimulus=grating, too")
+
+
+def published_rates(
+    *, stimulus: str = "background", orientation: float = 0.0, **_others: Any
+) -> Mapping[str, float]:
+    """Of the authors' network with these strengths, by their public table, spikes/s."""
+    if stimulus == "background":
+        by_angle = dict.fromkeys(DOMAINS, "background")
+    else:
+        by_angle = {}
+        for name, away in (("preferred", 0.0), ("orthogonal", 90.0)):
+            by_angle |= {a: name for a in DOMAINS if (orientation + away - a) % 180 == 0}
+    return {
+        f"{kind}@{angle}": rate
+        for angle, name in by_angle.items()
+        for kind, rate in zip(SIDES, RATES[name], strict=True)
+    }
+
+
+def statements(*, stimulus: str = "background", cycles: int = 0, **_others: Any) -> Sequence[str]:
+    """What is to be said of the layer with these parameters."""
+    if stimulus == "background":
+        return ()
+    if cycles:
+        return (
+            f"the grating drifts for {cycles * 1e3 / FREQUENCY:g} ms; then simple cells get no "
+            "more from the LGN",
+        )
+    return (
+        "the grating stands: the LGN's input is on for half of the simple cells and off for the "
+        "others, where it would change 4 times a second for each",
+    )
