@@ -84,6 +84,7 @@ class CoarseBackend(Backend):
             "SpikeSourcePoisson",
         ),
         current_sources=(),
+        synapse_types=("StaticSynapse", "SimpleStochasticSynapse"),
         realisations=("native",),
         dynamics=False,
     )
@@ -102,8 +103,8 @@ class CoarseBackend(Backend):
             _STATIONARY,
         ),
         **dict.fromkeys(
-            ("TsodyksMarkramSynapse", "STDPMechanism", "SimpleStochasticSynapse",
-             "StochasticTsodyksMarkramSynapse", "MultiQuantalSynapse"),
+            ("TsodyksMarkramSynapse", "STDPMechanism", "StochasticTsodyksMarkramSynapse",
+             "MultiQuantalSynapse"),
             _PLASTIC,
         ),
     }  # fmt: skip

@@ -20,7 +20,25 @@ from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.description import Cells, Description, Synapses
 
 F64 = NDArray[np.float64]
-RECEPTORS = 2  # of a neuron that get spikes, at most: axes of a table
+RECEPTORS = 2  # of a neuron that get spikes which depend on rates, at most: axes of a table
+
+
+@dataclass(frozen=True)
+class Train:
+    """Spikes that all neurons of a population get, whatever the rates are.
+
+    Attributes
+    ----------
+    receptor : str
+    weight : float
+        With its sign.
+    rate : float
+        spikes/s.
+    """
+
+    receptor: str
+    weight: float
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,8 @@ class Population:
         Of their weights.
     weights : tuple of (float, float)
         The least and the largest magnitude that an effective weight can have, by receptor.
+    trains : tuple of Train
+        What other receptors get.
     """
 
     place: int
@@ -67,6 +87,7 @@ class Population:
     receptors: tuple[str, ...]
     signs: tuple[int, ...]
     weights: tuple[tuple[float, float], ...]
+    trains: tuple[Train, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,7 @@ def inputs_of(description: Description) -> Inputs:
     ------
     UnsupportedError
         For input that is not stationary, neurons of a population that are not equal, weights of
-        both signs at one receptor, and spikes at more than two receptors.
+        both signs at one receptor, and more than two receptors with spikes that depend on rates.
     """
     description.check_stationary()
     neurons = description.neurons
@@ -158,15 +179,14 @@ def inputs_of(description: Description) -> Inputs:
     moving = [s for s in description.synapses if s.weights.limits != (0.0, 0.0)]
     for synapses in moving:
         arriving[synapses.target].append(synapses)
-    populations = [
-        _population(k, label, description.populations[k], arriving[k])
-        for k, label in neurons.items()
-    ]
+    populations = [_population(k, label, description, arriving[k]) for k, label in neurons.items()]
     n = len(neurons)
     entries: list[list[tuple[int, int, float, float, float]]] = [[] for _ in range(RECEPTORS)]
     outside = np.zeros((3, n, RECEPTORS))
     for s in moving:
         i = place[s.target]
+        if s.receptor not in populations[i].receptors:
+            continue  # a train
         receptor = populations[i].receptors.index(s.receptor)
         mean, square = _moments(s)
         degree, excess = s.in_degree.mean, s.in_degree.variance - s.in_degree.mean
@@ -205,29 +225,55 @@ def _signs(synapses: Synapses) -> list[int]:
     return [sign for sign, any_is in ((1, high > 0), (-1, low < 0)) if any_is]
 
 
-def _population(place: int, label: str, cells: Cells, synapses: Sequence[Synapses]) -> Population:
+def _population(
+    place: int, label: str, description: Description, synapses: Sequence[Synapses]
+) -> Population:
+    cells = description.populations[place]
     for name, values in cells.parameters.items():
         if np.any(values != values[0]):
             raise UnsupportedError(
                 f"the neurons of a population are taken as equal, and {name} of {label} differs "
                 "from neuron to neuron: make a population of each value"
             )
-    used = [r for r in cells.celltype.receptor_types if any(s.receptor == r for s in synapses)]
-    if len(used) > RECEPTORS:
+    by_receptor = {
+        r: [s for s in synapses if s.receptor == r]
+        for r in cells.celltype.receptor_types
+        if any(s.receptor == r for s in synapses)
+    }
+    trains: list[Train] = []
+    for receptor, arriving in list(by_receptor.items()):
+        own = [_train(s, description.populations[s.source]) for s in arriving]
+        known = [train for train in own if train is not None]
+        if len(by_receptor) > RECEPTORS and len(known) == len(own):
+            trains += known
+            del by_receptor[receptor]
+    if len(by_receptor) > RECEPTORS:
         raise UnsupportedError(
-            f"{label} gets spikes at {', '.join(used)}: tables have {RECEPTORS} axes, so that at "
-            f"most {RECEPTORS} receptors can get some"
+            f"{label} gets spikes at {', '.join(by_receptor)}: tables have {RECEPTORS} axes, so "
+            f"that all but {RECEPTORS} receptors can get spikes of Poisson sources only, at the "
+            "same rate and with the same weight for all neurons"
         )
     signs, ranges = [], []
-    for receptor in used:
-        found = [s for s in synapses if s.receptor == receptor]
-        all_signs = {sign for s in found for sign in _signs(s)}
+    for receptor, arriving in by_receptor.items():
+        all_signs = {sign for s in arriving for sign in _signs(s)}
         if len(all_signs) != 1:
             raise UnsupportedError(
                 f"the weights at receptor {receptor} of {label} must all be of one sign, and are "
                 "of both: give inhibition a receptor of its own"
             )
-        ratios = [square / mean for mean, square in map(_moments, found) if mean > 0]
+        ratios = [square / mean for mean, square in map(_moments, arriving) if mean > 0]
         signs.append(all_signs.pop())
         ranges.append((min(ratios), max(ratios)))
-    return Population(place, label, cells, tuple(used), tuple(signs), tuple(ranges))
+    used = tuple(by_receptor)
+    return Population(place, label, cells, used, tuple(signs), tuple(ranges), tuple(trains))
+
+
+def _train(synapses: Synapses, source: Cells) -> Train | None:
+    """What arrives from a source, where all neurons get the same."""
+    low, high = synapses.weights.limits
+    if not source.is_source or low != high or synapses.in_degree.variance:
+        return None
+    rates = np.asarray(source.parameters["rate"], float)
+    if np.any(rates != rates[0]):
+        return None
+    return Train(synapses.receptor, high, float(synapses.in_degree.mean * rates[0]))

@@ -219,11 +219,13 @@ class Tables:
 def kind_of(population: Population, timestep: float) -> Kind:
     """The neurons of a population."""
     celltype = population.cells.celltype
-    own = is_modelled(celltype) and not celltype.is_standard
-    form = stored(celltype.as_read) if own else None
+    is_model = is_modelled(celltype) and not celltype.is_standard
+    form = stored(celltype.as_read) if is_model else None
     parameters = {n: _plain(values[0]) for n, values in population.cells.parameters.items()}
-    name = celltype.neuron.name if own else type(celltype).__name__
-    return Kind(name, form, parameters, population.receptors, population.signs, timestep)
+    name = celltype.neuron.name if is_model else type(celltype).__name__
+    trains = tuple((t.receptor, t.weight, t.rate) for t in population.trains if t.rate)
+    own = population.receptors, population.signs
+    return Kind(name, form, parameters, *own, timestep, trains)
 
 
 def _plain(value: Any) -> Any:

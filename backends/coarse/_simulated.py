@@ -37,6 +37,8 @@ class Kind:
         Of the weights at them.
     timestep : float
         ms.
+    trains : tuple of (str, float, float)
+        Poisson spikes that they always get: receptor, weight, and spikes/s.
     """
 
     celltype: str
@@ -45,6 +47,7 @@ class Kind:
     receptors: tuple[str, ...]
     signs: tuple[int, ...]
     timestep: float
+    trains: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,9 @@ def counts_of(trial: Trial) -> list[Counts]:
             own: Any = rate
             if spread:
                 own = np.maximum(rng.normal(rate, spread, group.neurons), 0.0)
-            sources = sim.Population(group.neurons, sim.SpikeSourcePoisson(rate=own))
-            synapse = sim.StaticSynapse(weight=sign * weight, delay=kind.timestep)
-            sim.Projection(
-                sources, population, sim.OneToOneConnector(), synapse, receptor_type=receptor
-            )
+            _excite(sim, population, receptor, sign * weight, own, kind.timestep)
+        for receptor, weight, rate in kind.trains:
+            _excite(sim, population, receptor, weight, rate, kind.timestep)
         population.record("spikes")
         made.append(population)
     if trial.links:
@@ -174,6 +175,14 @@ def counts_of(trial: Trial) -> list[Counts]:
     counts = [_counted(builtin.spikes(p), p.size, trial.duration) for p in made]
     sim.end()
     return counts
+
+
+def _excite(
+    sim: Any, population: Any, receptor: str, weight: float, rate: Any, delay: float
+) -> None:
+    sources = sim.Population(population.size, sim.SpikeSourcePoisson(rate=rate))
+    synapse = sim.StaticSynapse(weight=weight, delay=delay)
+    sim.Projection(sources, population, sim.OneToOneConnector(), synapse, receptor_type=receptor)
 
 
 def _cells(sim: Any, kind: Kind) -> Any:

@@ -39,23 +39,15 @@ def domains(places: F64) -> I64:
     return np.array(DOMAINS)[wedge]
 
 
-def blurred(places: F64, sd: float, end: float) -> F64:
-    """Shares of domains in what arrives at places, through a Gaussian that is cut off.
-
-    Parameters
-    ----------
-    places : array, shape (n, 2)
-    sd : float
-    end : float
-        Where it is cut off, in standard deviations.
+def blurred(places: F64, sd: float) -> F64:
+    """Shares of domains in what arrives at places through a Gaussian, cut off at two sd.
 
     Returns
     -------
     array, shape (n, domains)
     """
-    along = np.linspace(-1.0, 1.0, 41) * sd * end
+    along = np.linspace(-2.0, 2.0, 25) * sd
     around = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
-    around = around[(around**2).sum(axis=1) <= (sd * end) ** 2]
     weights = np.exp(-(around**2).sum(axis=1) / (2 * sd**2))
     found = np.stack([domains(place + around) for place in places])
     shares = [(found == angle) @ weights for angle in DOMAINS]

@@ -12,6 +12,7 @@ per ms, with a kernel :math:`\kappa` whose integral is 1: its conductance is :ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ CM, TAU_M = 0.2, {"S": 20.0, "C": 20.0, "I": 15.0}  # nF (any would do), ms
 V_REST, V_THRESH = -70.0, -55.0  # mV; others are those of the cell type
 NMDA = {"S": 0.2, "C": 0.2, "I": 0.33}  # part of recurrent and layer 6's synapses
 RISE_DECAY = {"ampa": (0.5, 3.0), "gaba": (0.5, 5.0)}  # ms
-# strengths, by source and target, E for both S and C; of the 160 pairs of S_IE/S_II and S_EI/S_EE in
-# the authors' table the one with rates nearest to the means over all
+# strengths, E for both S and C: of the 160 pairs of S_IE/S_II and S_EI/S_EE in the authors' table
+# the one with rates nearest to the means over all
 S_EE, S_II = 0.024, 0.120
 S_IE, S_EI = 0.1113851 * S_II, 2.14979079 * S_EE
 STRENGTHS = {("E", "E"): S_EE, ("E", "I"): S_IE, ("I", "E"): S_EI, ("I", "I"): S_II}
@@ -42,16 +43,17 @@ IN_DEGREES = {  # of a target, by source
 # mm, of the distance of cells, by source
 SD, REACH = {"S": 0.2 / 2**0.5, "C": 0.2 / 2**0.5, "I": 0.125 / 2**0.5}, 0.36
 ARRIVES = 0.8  # of spikes between excitatory cells
-DELAY = 0.1  # ms
+DELAY, DELAY_EE = 0.1, 0.5  # ms; the second between excitatory cells
 # what comes from outside: strength, inputs a cell; ambient spikes/s a cell
 LGN = {"S": (2 * S_EE, 4.75), "C": (2 * S_EE, 1.5), "I": (4 * S_EE, 4.5)}
 L6 = {"S": (S_EE / 3, 45), "C": (S_EE / 3, 55), "I": (S_IE / 3, 150)}
 AMBIENT = {"S": (0.01, 600.0), "C": (0.01, 750.0), "I": (0.01, 435.0)}
 BACKGROUND = {"LGN": 20.0, "L6": 7.0}  # spikes/s of each input
-LGN_RATE, L6_LEAST, L6_MOST = 45.0, 6.0, 60.0  # with a grating
+LGN_RATE, L6_LEAST, L6_MOST = 45.0, 10.0, 50.0  # with a grating
 STIMULI = ("background", "grating")
 FREQUENCY = 4.0  # Hz, of the grating
-BLUR = {"LGN": (0.2, 1.0), "L6": (0.34, 1.25)}  # sd (hypercolumns), and where it ends (sd)
+BLUR = 0.125  # hypercolumns: sd of layer 6's input
+INSIDE = 0.8  # share of its domain's input from which on a cell is inside
 # spikes/s of S, C, I: of these strengths, and means over the authors' 160
 RATES = {"background": (2.63, 8.36, 15.37), "preferred": (14.37, 56.42, 73.46),
          "orthogonal": (4.25, 17.28, 35.46)}  # fmt: skip
@@ -66,6 +68,7 @@ def build(
     stimulus: str = "background",
     orientation: float = 0.0,
     cycles: int = 0,
+    failures: str = "drawn",
     seed: int = 1,
 ) -> dict[str, Any]:
     """Build the layer in the PyNN namespace `sim`.
@@ -84,14 +87,18 @@ def build(
         Of 250 ms that the grating drifts for: each simple cell's LGN input is on and off in turn,
         in a phase of its own. 0 is a grating that stands, in which half of the simple cells are on
         and half are off; it has no end.
+    failures : {"drawn", "mean"}
+        Of a fifth of the spikes between excitatory cells: each is drawn, or weights are a fifth
+        less, for backends that do not have the first.
     seed : int
         Of the random numbers that are drawn here.
 
     Returns
     -------
     dict of str to Population
-        By type of cell and preferred orientation, such as ``"S@45"``; simple cells of a grating
-        that stands are ``"S on@45"`` and ``"S off@45"``.
+        By type of cell and preferred orientation: ``"S@45"`` are the simple cells well inside the
+        domain of 45 degrees, ``"S edge@45"`` the others. Simple cells of a grating that stands are
+        ``"S on@45"``, ``"S off@45"``, ``"S edge on@45"`` and ``"S edge off@45"``.
 
     Raises
     ------
@@ -101,26 +108,14 @@ def build(
     Examples
     --------
     >>> from portable_cortex import run
-    >>> recording = run(backend="mock", model="v1_layer4c", duration=10.0)
+    >>> recording = run(backend="mock", model="v1_layer4c", failures="mean", duration=10.0)
     >>> sum(recording.n_neurons.values()), recording.populations[:3]
-    (3886, ('S@0', 'C@0', 'I@0'))
+    (3886, ('S@0', 'S edge@0', 'S@45'))
     """
-    _check(hypercolumns, stimulus, orientation, cycles)
+    _check(hypercolumns, stimulus, orientation, cycles, failures)
     rng = np.random.default_rng([seed, 0x4C])
     places = {kind: lattice(side, hypercolumns) for kind, side in SIDES.items()}
-    is_standing = stimulus == "grating" and not cycles
-    parts: dict[str, tuple[str, I64]] = {}  # by label, the kind and which of its cells
-    for angle in DOMAINS:
-        for kind, at in places.items():
-            members = np.flatnonzero(domains(at) == angle)
-            if kind == "S" and is_standing:
-                halves = np.array_split(rng.permutation(members), 2)
-                parts |= {
-                    f"S {phase}@{angle}": (kind, np.sort(half))
-                    for phase, half in zip(("on", "off"), halves, strict=True)
-                }
-            else:
-                parts[f"{kind}@{angle}"] = kind, members
+    parts = _parts(rng, places, stimulus == "grating" and not cycles)
     cells = sim.nestml_cell_type("AmpaNmdaGaba", "lif_cond_ampa_nmda_gaba")
     drawn = sim.NumpyRNG(seed=seed)
     populations = {}
@@ -141,7 +136,7 @@ def build(
                 reach=REACH / HYPERCOLUMN,
                 alike=source == target,
             )
-            _connect(sim, populations, parts, source, target, pairs)
+            _connect(sim, populations, parts, source, target, pairs, failures == "drawn")
     phases = rng.uniform(0.0, 1.0, len(places["S"]))
     for label, (kind, members) in parts.items():
         at = places[kind][members]
@@ -150,8 +145,9 @@ def build(
             l6 = np.full(members.size, BACKGROUND["L6"])
         else:
             match = (1 + np.cos(2 * np.radians(orientation - np.array(DOMAINS)))) / 2
-            l6 = L6_LEAST + (L6_MOST - L6_LEAST) * blurred(at, *BLUR["L6"]) @ match
-            size = blurred(at, *BLUR["LGN"]) @ match if kind == "S" else np.zeros(members.size)
+            l6 = L6_LEAST + (L6_MOST - L6_LEAST) * blurred(at, BLUR) @ match
+            is_own = domains(at)[:, np.newaxis] == DOMAINS
+            size = is_own @ match if kind == "S" else np.zeros(members.size)
             lgn = _seen(label, size, phases[members] if kind == "S" else None, cycles)
         (s_lgn, n_lgn), (s_l6, n_l6), (s_ambient, ambient) = LGN[kind], L6[kind], AMBIENT[kind]
         for number, source in enumerate(lgn):
@@ -163,6 +159,27 @@ def build(
     return populations
 
 
+def _parts(
+    rng: np.random.Generator, places: Mapping[str, F64], is_standing: bool
+) -> dict[str, tuple[str, I64]]:
+    """Populations: the kind of their cells, and which of these they are."""
+    parts = {}
+    for kind, at in places.items():
+        own = domains(at)
+        is_own = own[:, np.newaxis] == DOMAINS
+        is_inside = blurred(at, BLUR)[is_own] > INSIDE
+        for angle in DOMAINS:
+            for name, chosen in ((kind, is_inside), (f"{kind} edge", ~is_inside)):
+                members = np.flatnonzero(chosen & (own == angle))
+                if kind == "S" and is_standing:
+                    halves = np.array_split(rng.permutation(members), 2)
+                    for phase, half in zip(("on", "off"), halves, strict=True):
+                        parts[f"{name} {phase}@{angle}"] = kind, np.sort(half)
+                else:
+                    parts[f"{name}@{angle}"] = kind, members
+    return parts
+
+
 def _seen(label: str, size: F64, phases: F64 | None, cycles: int) -> list[dict[str, F64]]:
     """Sources that stand for an input from the LGN while there is a grating.
 
@@ -170,7 +187,7 @@ def _seen(label: str, size: F64, phases: F64 | None, cycles: int) -> list[dict[s
     """
     high, low = LGN_RATE * (1 + size), LGN_RATE * (1 - size)
     if phases is None or not cycles:
-        return [{"rate": low if label.startswith("S off") else high}]
+        return [{"rate": low if " off@" in label else high}]
     period = 1e3 / FREQUENCY
     sources = []
     for half in range(2 * cycles + 2):
@@ -207,40 +224,54 @@ def _connect(
     source: str,
     target: str,
     pairs: Iterator[tuple[I64, I64]],
+    has_failures: bool,
 ) -> None:
     pre, post = (np.concatenate(columns) for columns in zip(*pairs, strict=True))
     kinds = tuple("I" if kind == "I" else "E" for kind in (source, target))
     receptor = "gaba" if source == "I" else "glutamate"
-    numbers = {"weight": _weight(STRENGTHS[kinds], receptor), "delay": DELAY}
-    synapse = (
-        sim.SimpleStochasticSynapse(p=ARRIVES, **numbers)
-        if kinds == ("E", "E")
-        else sim.StaticSynapse(**numbers)
-    )
+    weight = _weight(STRENGTHS[kinds], receptor)
+    if kinds != ("E", "E"):
+        synapse = sim.StaticSynapse(weight=weight, delay=DELAY)
+    elif has_failures:
+        synapse = sim.SimpleStochasticSynapse(p=ARRIVES, weight=weight, delay=DELAY_EE)
+    else:
+        synapse = sim.StaticSynapse(weight=ARRIVES * weight, delay=DELAY_EE)
     sources, targets = (
         {label: members for label, (of, members) in parts.items() if of == kind}
         for kind in (source, target)
     )
-    for to, those in targets.items():
-        place_of = np.full(post.max() + 1, -1)
-        place_of[those] = np.arange(those.size)
-        here = place_of[post]
-        for label, some in sources.items():
-            number = np.full(pre.max() + 1, -1)
-            number[some] = np.arange(some.size)
-            both = np.stack([number[pre], here], axis=1)
-            both = both[(both >= 0).all(axis=1)]
-            if len(both):
-                connector = sim.FromListConnector(both, column_names=[])
-                project(sim, populations[label], populations[to], connector, synapse, receptor)
+    (part, number), (to_part, to_number) = map(_numbered, (sources, targets))
+    pair = part[pre] * len(targets) + to_part[post]
+    order = np.argsort(pair, kind="stable")
+    ends = np.searchsorted(pair[order], np.arange(len(sources) * len(targets) + 1))
+    for k, (label, to) in enumerate(product(sources, targets)):
+        some = order[ends[k] : ends[k + 1]]
+        if some.size:
+            both = np.stack([number[pre[some]], to_number[post[some]]], axis=1)
+            connector = sim.FromListConnector(both, column_names=[])
+            project(sim, populations[label], populations[to], connector, synapse, receptor)
 
 
-def _check(hypercolumns: int, stimulus: str, orientation: float, cycles: int) -> None:
+def _numbered(parts: Mapping[str, I64]) -> tuple[I64, I64]:
+    """Of each cell of a kind, the part that it is in, and its number there."""
+    members = np.concatenate(list(parts.values()))
+    part, number = np.empty_like(members), np.empty_like(members)
+    part[members] = np.repeat(np.arange(len(parts)), [len(m) for m in parts.values()])
+    number[members] = np.concatenate([np.arange(len(m)) for m in parts.values()])
+    return part, number
+
+
+def _check(
+    hypercolumns: int, stimulus: str, orientation: float, cycles: int, failures: str
+) -> None:
     for name, value, least in (("hypercolumns", hypercolumns, 1), ("cycles", cycles, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidValueError(f"{name} must be a whole number from {least}, not {value!r}")
-    if stimulus not in STIMULI:
-        raise InvalidValueError(f"stimulus must be {' or '.join(STIMULI)}, not {stimulus!r}")
+    for name, text, known in (
+        ("stimulus", stimulus, STIMULI), ("failures", failures, ("drawn", "mean")),
+    ):  # fmt: skip
+        if text not in known:
+            raise InvalidValueError(f"{name} must be {' or '.join(known)}, not {text!r}")
     if not np.isfinite(orientation):
         raise InvalidValueError(f"orientation must be a number of degrees, not {orientation!r}")
     if cycles and stimulus == "background":
@@ -248,19 +279,22 @@ def _check(hypercolumns: int, stimulus: str, orientation: float, cycles: int) ->
 
 
 def published_rates(
-    *, stimulus: str = "background", orientation: float = 0.0, **_others: Any
+    *, stimulus: str = "background", orientation: float = 0.0, cycles: int = 0, **_others: Any
 ) -> Mapping[str, float]:
     """Of the authors' network with these strengths, by their public table, spikes/s."""
-    if stimulus == "background":
-        by_angle = dict.fromkeys(DOMAINS, "background")
-    else:
-        by_angle = {}
-        for name, away in (("preferred", 0.0), ("orthogonal", 90.0)):
-            by_angle |= {a: name for a in DOMAINS if (orientation + away - a) % 180 == 0}
+    names = {}
+    for angle in DOMAINS:
+        away = (orientation - angle) % 180
+        if stimulus == "background":
+            names[angle] = "background"
+        elif away in (0, 90):
+            names[angle] = "preferred" if away == 0 else "orthogonal"
+    kinds = tuple(SIDES) if stimulus == "background" or cycles else ("C", "I")
     return {
         f"{kind}@{angle}": rate
-        for angle, name in by_angle.items()
+        for angle, name in names.items()
         for kind, rate in zip(SIDES, RATES[name], strict=True)
+        if kind in kinds
     }
 
 

@@ -18,6 +18,7 @@ from pyNN import errors
 from pyNN.parameters import LazyArray
 from pyNN.random import RandomDistribution
 from pyNN.standardmodels import cells as standard
+from pyNN.standardmodels.synapses import SimpleStochasticSynapse
 
 from ..errors import ModelError, UnsupportedError
 from ..host.clock import Clock
@@ -28,6 +29,7 @@ from ..neurons.standard import STANDARD, standard_type
 from . import currents, namespace, population, projection, recorder, state
 from .checks import LookedAt
 from .draws import Edges, itself, quantile_function
+from .plasticity import plastic_types
 from .population import same_names
 from .synapses import check_signs, static_synapse
 from .values import is_number, is_plain, is_random, members, number
@@ -362,12 +364,14 @@ def namespace_of(
     record = type("Recorder", (recording,), own)
     cells = {"_recorder_class": record, "_assembly_class": assembly, "_view_class": view}
     static = static_synapse(simulator.state)
+    stochastic = plastic_types(simulator.state)["SimpleStochasticSynapse"]
     classes = {
         "Assembly": assembly,
         "PopulationView": view,
         "Population": type("Population", (_Population,), {**own, **cells}),
         "Projection": type("Projection", (_Projection,), {**own, "_static_synapse_class": static}),
         "StaticSynapse": static,
+        "SimpleStochasticSynapse": stochastic,
         **{n: standard_type(getattr(standard, n)) for n in STANDARD},
         **{s.__name__: type(s.__name__, (s,), {"translations": same_names(s)}) for s in SOURCES},
         **currents.classes(simulator.state),
@@ -462,12 +466,16 @@ class _Projection(projection.Projection):
     _is_listed = False  # whether synapses are those that are stored, whatever made them
 
     def can_have(self, synapse_type: Any) -> bool:
-        if isinstance(synapse_type, self._static_synapse_class):
+        if isinstance(synapse_type, self._static_synapse_class | SimpleStochasticSynapse):
             return True
         raise UnsupportedError(
             f"a network cannot be described by expected numbers with "
             f"{type(synapse_type).__name__}: its weights depend on spikes"
         )
+
+    def is_drawn(self, connector: Any) -> bool:
+        """As static ones, also those whose spikes arrive by chance."""
+        return True
 
     def make(self, connector: Any) -> None:
         """Look at weights and delays, as where synapses are made."""
@@ -552,7 +560,20 @@ class _Projection(projection.Projection):
         return Recipe(kind, arguments, *(_plain(space[n], self.label) for n in ("weight", "delay")))
 
     def values(self, name: str) -> Values:
-        """Of the weights or delays."""
+        """Of the weights or delays; a weight is 0 for spikes that do not arrive."""
+        found = self._values(name)
+        if name != "weight" or not isinstance(self.synapse_type, SimpleStochasticSynapse):
+            return found
+        arrives = self.synapse_type.parameter_space["p"]
+        if not is_number(arrives):
+            raise UnsupportedError(
+                f"a network cannot be described by expected numbers where p of projection "
+                f"{self.label} is not one number"
+            )
+        p = number(arrives)
+        return _thinned(found, p)
+
+    def _values(self, name: str) -> Values:
         value = self.synapse_type.parameter_space[name]
         columns = getattr(self._made_by, "column_names", None) or ()
         listed = self._is_listed or name in columns
@@ -602,6 +623,15 @@ def _gauss() -> tuple[F64, F64]:
 @lru_cache(4096)
 def _constant(value: float) -> Values:
     return Values(np.array([value]), np.ones(1))
+
+
+@lru_cache(4096)
+def _thinned(values: Values, probability: float) -> Values:
+    """With zeros for what does not arrive."""
+    return Values(
+        np.append(values.values, 0.0),
+        np.append(probability * values.probabilities, 1 - probability),
+    )
 
 
 def _quantiles(value: Any) -> Values:
