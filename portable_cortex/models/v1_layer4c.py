@@ -112,7 +112,7 @@ def build(
     >>> sum(recording.n_neurons.values()), recording.populations[:3]
     (3886, ('S@0', 'S edge@0', 'S@45'))
     """
-    _check(hypercolumns, stimulus, orientation, cycles, failures)
+    _check(hypercolumns, stimulus, cycles, failures)
     rng = np.random.default_rng([seed, 0x4C])
     places = {kind: lattice(side, hypercolumns) for kind, side in SIDES.items()}
     parts = _parts(rng, places, stimulus == "grating" and not cycles)
@@ -261,9 +261,7 @@ def _numbered(parts: Mapping[str, I64]) -> tuple[I64, I64]:
     return part, number
 
 
-def _check(
-    hypercolumns: int, stimulus: str, orientation: float, cycles: int, failures: str
-) -> None:
+def _check(hypercolumns: int, stimulus: str, cycles: int, failures: str) -> None:
     for name, value, least in (("hypercolumns", hypercolumns, 1), ("cycles", cycles, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidValueError(f"{name} must be a whole number from {least}, not {value!r}")
@@ -272,8 +270,6 @@ def _check(
     ):  # fmt: skip
         if text not in known:
             raise InvalidValueError(f"{name} must be {' or '.join(known)}, not {text!r}")
-    if not np.isfinite(orientation):
-        raise InvalidValueError(f"orientation must be a number of degrees, not {orientation!r}")
     if cycles and stimulus == "background":
         raise InvalidValueError("cycles are of a grating: give stimulus=grating, too")
 
