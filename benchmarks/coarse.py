@@ -4,6 +4,7 @@
     python benchmarks/coarse.py ring --seeds 5        # four columns at a tenth, beside builtin
     python benchmarks/coarse.py cost --columns 16     # a solution beside a simulation
     python benchmarks/coarse.py sheet --picture docs/sheet.png
+    python benchmarks/coarse.py layer4c --coarse      # layer 4Calpha of primary visual cortex
     python benchmarks/coarse.py column ring cost sheet --write docs/coarse.md
 
 Tables are made where they are missing, which takes minutes; PORTABLE_CORTEX_CACHE says
@@ -25,6 +26,7 @@ import clock
 import numpy as np
 
 import portable_cortex
+from portable_cortex.models import v1_layer4c
 from portable_cortex.models.cortical_sheet import orientations, selectivity
 from portable_cortex.validation.verdict import load_reference
 
@@ -204,7 +206,83 @@ def sheet(arguments: argparse.Namespace) -> str:
     )
 
 
-PARTS = {"column": column, "ring": ring, "cost": cost, "sheet": sheet}
+CYCLES = 12  # of a grating that drifts, 250 ms each
+
+
+def layer4c(arguments: argparse.Namespace) -> str:
+    """Published rates of the layer, and those of simulations, and coarse ones."""
+    ways: dict[str, dict[str, dict[str, Any]]] = {
+        "background": {"builtin": {}},
+        "grating": {
+            "builtin, drifts": {"cycles": CYCLES, "duration": 250.0 * (CYCLES - 2)},
+            "builtin, stands": {},
+        },
+    }
+    if arguments.coarse:
+        options = {"spacing": arguments.spacing, "point_seconds": arguments.point_seconds}
+        for named in ways.values():
+            named["coarse, stands"] = {"backend": "coarse", "options": options}
+    lines = ["| | | published | mean of 160 | " + " | ".join(ways["grating"]) + " |"]
+    lines.append("|---" * (len(ways["grating"]) + 4) + "|")
+    said = []
+    for stimulus, named in ways.items():
+        found = {}
+        for name, given in named.items():
+            seeds = (1,) if "backend" in given else range(1, arguments.seeds + 1)
+            runs = [
+                portable_cortex.run(
+                    model="v1_layer4c",
+                    stimulus=stimulus,
+                    seed=seed,
+                    **{"warmup": 500.0, "duration": arguments.ms, **given},
+                )
+                for seed in seeds
+            ]
+            found[name] = [_of_kinds(run.rates()) for run in runs]
+            if "backend" in given:
+                said.append(_said(f"coarse, {stimulus}", runs[0]))
+        states = {"background": None} if stimulus == "background" else ANGLES
+        for state, angle in states.items():
+            for k, kind in enumerate("SCI"):
+                cells = [f"{v1_layer4c.RATES[state][k]:.1f}", f"{v1_layer4c.MEAN_RATES[state][k]}"]
+                for name in ways["grating"]:
+                    own = found.get(name, found.get("builtin") if "builtin, d" in name else None)
+                    cells.append(_mean_and_sd([_chosen(r, kind, angle) for r in own or ()]))
+                lines.append(f"| {state} | {kind} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *said])
+
+
+ANGLES = {"preferred": 0, "orthogonal": 90}
+
+
+def _of_kinds(rates: dict[str, float]) -> dict[tuple[str, int, bool], list[float]]:
+    """By kind, orientation, and whether they are well inside a domain: of all its populations."""
+    found: dict[tuple[str, int, bool], list[float]] = {}
+    for label, rate in rates.items():
+        name, _, angle = label.partition("@")
+        found.setdefault((name[0], int(angle), "edge" not in name), []).append(rate)
+    return found
+
+
+def _chosen(rates: dict[tuple[str, int, bool], list[float]], kind: str, angle: int | None) -> float:
+    return float(
+        np.mean(
+            [
+                np.mean(values)
+                for (own, at, is_inside), values in rates.items()
+                if own == kind and (angle is None or (at == angle and is_inside))
+            ]
+        )
+    )
+
+
+def _mean_and_sd(values: list[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.2f}" if values else ""
+    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+
+
+PARTS = {"column": column, "ring": ring, "cost": cost, "sheet": sheet, "layer4c": layer4c}
 
 
 def main() -> None:
@@ -214,6 +292,9 @@ def main() -> None:
     parser.add_argument("--ms", type=float, default=10_000.0, help="model time of a simulation")
     parser.add_argument("--columns", type=int, default=16)
     parser.add_argument("--sheet", type=int, default=1600, help="columns of the sheet")
+    parser.add_argument("--coarse", action="store_true", help="layer4c: with the coarse backend")
+    parser.add_argument("--spacing", type=float, default=0.3, help="of the tables of layer4c")
+    parser.add_argument("--point-seconds", type=float, default=400.0, help="of them, too")
     parser.add_argument("--picture", type=Path, help="of the sheet, a .png")
     parser.add_argument("--write", type=Path, help="a page with <!-- NAME --> ... <!-- end -->")
     arguments = parser.parse_args()

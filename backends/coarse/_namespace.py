@@ -22,6 +22,7 @@ from ._solver import Solution, solved
 F64 = NDArray[np.float64]
 SOME = 5.0  # spikes/s: where nothing better is known, rates are looked for from here
 ROUGH = 1e-2  # difference to which theory says where to begin
+COARSER, LEAST_SECONDS = 4.0, 10.0  # times the spacing of tables for that; least of their points
 OTHERS = 2  # states from where it is looked for again, with each rate up to
 AWAY = 1.25  # times as high or as low: tables are known there
 
@@ -113,6 +114,8 @@ class State(description.State):
             circuit = Populations(inputs, Theory.of(inputs))
         elif library == "simulated":
             circuit = self._isolated(inputs, guess, told)
+            if known is None and self.before is None:
+                guess = self._roughly(inputs, guess, told)
         else:
             if known is None:  # then neurons by themselves tell where columns are looked at
                 guess = solved(self._isolated(inputs, guess, told), guess, tolerance=ROUGH).rates
@@ -121,14 +124,24 @@ class State(description.State):
             guess = self.before
         return found(inputs, circuit, guess, told)
 
-    def _isolated(self, inputs: Inputs, start: F64, told: Told) -> Populations:
+    def _roughly(self, inputs: Inputs, start: F64, told: Told) -> F64:
+        """Where to begin, from tables that are coarser: fewer of the fine ones are looked at."""
+        rough = self._isolated(inputs, start, told, coarser=COARSER)
+        try:
+            return solved(rough, start, tolerance=ROUGH).rates
+        except SimulationError:
+            return start
+
+    def _isolated(
+        self, inputs: Inputs, start: F64, told: Told, coarser: float = 1.0
+    ) -> Populations:
         guess = np.maximum(start, 0.1)
         tables = Tables.of(
             inputs,
             inputs.received(guess, guess**2),
             timestep=self.dt,
-            spacing=self.options["spacing"],
-            point_seconds=self.options["point_seconds"],
+            spacing=coarser * self.options["spacing"],
+            point_seconds=max(self.options["point_seconds"] / coarser**2, LEAST_SECONDS),
             workers=self.options["threads"],
             told=told,
         )
