@@ -36,7 +36,7 @@ def domains(places: F64) -> I64:
     number, inside = np.divmod(places, 1.0)
     x, y = np.where(number % 2, 0.5 - inside, inside - 0.5).T
     wedge = np.floor(np.degrees(np.arctan2(y, x)) / 90 + 0.5).astype(int) % len(DOMAINS)
-    return np.array(DOMAINS)[wedge]
+    return np.asarray(np.array(DOMAINS)[wedge])
 
 
 def blurred(places: F64, sd: float) -> F64:
@@ -51,7 +51,7 @@ def blurred(places: F64, sd: float) -> F64:
     weights = np.exp(-(around**2).sum(axis=1) / (2 * sd**2))
     found = np.stack([domains(place + around) for place in places])
     shares = [(found == angle) @ weights for angle in DOMAINS]
-    return np.stack(shares, axis=1) / weights.sum()
+    return np.asarray(np.stack(shares, axis=1) / weights.sum())
 
 
 def partners(

@@ -150,8 +150,8 @@ def build(
             size = is_own @ match if kind == "S" else np.zeros(members.size)
             lgn = _seen(label, size, phases[members] if kind == "S" else None, cycles)
         (s_lgn, n_lgn), (s_l6, n_l6), (s_ambient, ambient) = LGN[kind], L6[kind], AMBIENT[kind]
-        for number, source in enumerate(lgn):
-            own = {**source, "rate": n_lgn * source["rate"]}
+        for number, one in enumerate(lgn):
+            own = {**one, "rate": n_lgn * one["rate"]}
             name = f"LGN {number}" if len(lgn) > 1 else "LGN"
             _excite(sim, populations[label], name, "ampa", s_lgn, own)
         _excite(sim, populations[label], "L6", "glutamate", s_l6, {"rate": n_l6 * l6})
@@ -163,7 +163,7 @@ def _parts(
     rng: np.random.Generator, places: Mapping[str, F64], is_standing: bool
 ) -> dict[str, tuple[str, I64]]:
     """Populations: the kind of their cells, and which of these they are."""
-    parts = {}
+    parts: dict[str, tuple[str, I64]] = {}
     for kind, at in places.items():
         own = domains(at)
         is_own = own[:, np.newaxis] == DOMAINS
@@ -214,7 +214,7 @@ def _weight(strength: float, receptor: str) -> float:
     """The peak of a conductance, uS, of the authors' strength."""
     rise, decay = RISE_DECAY["gaba" if receptor == "gaba" else "ampa"]
     peak = (rise / decay) ** (rise / (decay - rise)) / decay  # of the kernel, 1/ms
-    return CM * strength * peak
+    return float(CM * strength * peak)
 
 
 def _connect(
@@ -227,10 +227,9 @@ def _connect(
     has_failures: bool,
 ) -> None:
     pre, post = (np.concatenate(columns) for columns in zip(*pairs, strict=True))
-    kinds = tuple("I" if kind == "I" else "E" for kind in (source, target))
     receptor = "gaba" if source == "I" else "glutamate"
-    weight = _weight(STRENGTHS[kinds], receptor)
-    if kinds != ("E", "E"):
+    weight = _weight(STRENGTHS[_sign(source), _sign(target)], receptor)
+    if "I" in (source, target):
         synapse = sim.StaticSynapse(weight=weight, delay=DELAY)
     elif has_failures:
         synapse = sim.SimpleStochasticSynapse(p=ARRIVES, weight=weight, delay=DELAY_EE)
@@ -250,6 +249,10 @@ def _connect(
             both = np.stack([number[pre[some]], to_number[post[some]]], axis=1)
             connector = sim.FromListConnector(both, column_names=[])
             project(sim, populations[label], populations[to], connector, synapse, receptor)
+
+
+def _sign(kind: str) -> str:
+    return "I" if kind == "I" else "E"
 
 
 def _numbered(parts: Mapping[str, I64]) -> tuple[I64, I64]:
@@ -278,7 +281,7 @@ def published_rates(
     *, stimulus: str = "background", orientation: float = 0.0, cycles: int = 0, **_others: Any
 ) -> Mapping[str, float]:
     """Of the authors' network with these strengths, by their public table, spikes/s."""
-    names = {}
+    names: dict[int, str] = {}
     for angle in DOMAINS:
         away = (orientation - angle) % 180
         if stimulus == "background":
