@@ -204,7 +204,7 @@ def test_progress_is_not_on_stdout_and_can_be_silenced(tmp_path):
     ("words", "completed"),
     [
         ("portable-cortex run --backend n", {"nest", "neuron"}),
-        ("portable-cortex run -m v1", {"v1_isolated"}),
+        ("portable-cortex run -m v1", {"v1_isolated", "v1_layer4c"}),
     ],
 )
 def test_shells_complete(words, completed):
