@@ -36,9 +36,7 @@ setup(
             "portable_cortex.backends.spinnaker.board._native",
             sources=sorted(str(path) for path in NATIVE.glob("*.c")),
             depends=sorted(str(path) for path in NATIVE.glob("*.h")),
-            # each piece of code of the interpreter is to keep its own jump to the next: gcc would
-            # unite them
-            extra_compile_args=["-O2", "-std=gnu11", "-pthread", "-fno-gcse", "-fno-crossjumping"],
+            extra_compile_args=["-O2", "-std=gnu11", "-pthread"],
             extra_link_args=["-pthread"],
             optional=True,  # where there is no C compiler everything else installs
         )

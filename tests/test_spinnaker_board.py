@@ -1,5 +1,6 @@
 """The emulated SpiNNaker board: processor, peripherals, monitor, network."""
 
+import errno
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ from portable_cortex.backends.spinnaker.board import (
     aplx,
     geometry,
     native,
+    server,
     watchdog,
 )
 from portable_cortex.backends.spinnaker.board.chip import (
@@ -828,6 +830,18 @@ def test_an_address_in_use_is_refused_and_another_found(board):
         pass
     with EmulatedBoard(version=3) as second:
         assert second.address != board.address
+
+
+def test_an_address_that_the_computer_has_not_is_said(monkeypatch):
+    """macOS has 127.0.0.1 only."""
+
+    class Socket(socket.socket):
+        def bind(self, address):
+            raise OSError(errno.EADDRNOTAVAIL, "Can't assign requested address")
+
+    monkeypatch.setattr(server.socket, "socket", Socket)
+    with pytest.raises(InvalidValueError, match="sudo ifconfig lo0 alias 127.0.0.2 up"):
+        server.Server(geometry.geometry(3), 3)
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "0.0.0.0", "127.0.0.1", "nonsense"])

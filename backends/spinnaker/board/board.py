@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from portable_cortex.errors import InvalidValueError, SimulationError
+from portable_cortex.host import provenance
 
 from .geometry import geometry
 from .native import library
@@ -79,7 +79,7 @@ class EmulatedBoard:
             "width": width,
             "height": height,
             "address": address,
-            "threads": threads or min(_MOST_THREADS, len(os.sched_getaffinity(0))),
+            "threads": threads or min(_MOST_THREADS, provenance.cores()),
             "real_time": real_time,
         }
         self._process: subprocess.Popen[str] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import selectors
@@ -79,7 +80,7 @@ class Server:
     ) -> None:
         self._boards, self._boots = _bind(len(geometry.boards), address)
         self.addresses = [found.getsockname()[0] for found in self._boards]
-        self._selector = selectors.EpollSelector()  # whose own file can be watched
+        self._selector = selectors.DefaultSelector()  # epoll, kqueue: its own file can be watched
         for i, found in enumerate(self._boards):
             self._selector.register(found, selectors.EVENT_READ, self._reader(i))
         for found in self._boots:
@@ -282,6 +283,24 @@ def _bound(address: str, port: int) -> socket.socket | None:
     return found
 
 
+def _consecutive(first: str, n_boards: int) -> list[str]:
+    """Addresses of as many boards; none if the last number would be too large."""
+    head, last = first.rsplit(".", 1)
+    if int(last) + n_boards > 255:
+        return []
+    return [f"{head}.{int(last) + i}" for i in range(n_boards)]
+
+
+def _exists(address: str) -> bool:
+    """Whether this computer has an address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried:
+        try:
+            tried.bind((address, 0))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
 def check_address(address: str) -> None:
     """Refuse an address on which no board can listen.
 
@@ -317,10 +336,9 @@ def _bind(n_boards: int, address: str | None) -> tuple[list[socket.socket], list
     else:
         firsts = [address]
     for first in firsts:
-        head, last = first.rsplit(".", 1)
-        if int(last) + n_boards > 255:
+        names = _consecutive(first, n_boards)
+        if not names:
             continue
-        names = [f"{head}.{int(last) + i}" for i in range(n_boards)]
         wanted = [(name, port) for port in (SCP_PORT, BOOT_PORT) for name in names]
         found = [_bound(*pair) for pair in wanted]
         if all(found):
@@ -329,6 +347,12 @@ def _bind(n_boards: int, address: str | None) -> tuple[list[socket.socket], list
         for one in found:
             if one is not None:
                 one.close()
+    for name in _consecutive(firsts[0], n_boards):
+        if not _exists(name):
+            raise InvalidValueError(
+                f"this computer has no address {name} (macOS has 127.0.0.1 only, unless others are "
+                f"added, one for each emulated board): sudo ifconfig lo0 alias {name} up"
+            )
     raise InvalidValueError(
         f"UDP ports {SCP_PORT} and {BOOT_PORT} of {address or 'the loopback addresses'} are in "
         "use: is another emulated board running there? Give another address, or none"

@@ -2,16 +2,12 @@
  *
  * The thread that hands out the work takes part, so that it gets done even where the host has no
  * processor for the others, who spin for a while before they sleep. */
-#define _GNU_SOURCE
 #include "crew.h"
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum { SPINS = 2000 }; /* some ten microseconds, before a thread that waits gives way */
 
@@ -20,6 +16,8 @@ struct Crew {
     void *what;
     uint32_t n_threads, n_started; /* the first is the one that hands out the work */
     pthread_t *thread;
+    pthread_mutex_t lock;   /* of those who go to sleep and who wake them */
+    pthread_cond_t changed; /* `round` */
     atomic_bool over;
     _Alignas(128) _Atomic uint64_t turns; /* how many items there are << 32 | the next */
     _Alignas(128) atomic_uint finished;   /* items */
@@ -61,15 +59,21 @@ static void await(Crew *crew, uint32_t seen)
         relax();
     }
     crew->asleep++;
-    while (crew->round == seen)
-        syscall(SYS_futex, &crew->round, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+    pthread_mutex_lock(&crew->lock);
+    while (crew->round == seen) pthread_cond_wait(&crew->changed, &crew->lock);
+    pthread_mutex_unlock(&crew->lock);
     crew->asleep--;
 }
 
-static void announce(Crew *crew, int n_wanted)
+/* Who is about to sleep either sees the new round, or has the lock until it sleeps. */
+static void announce(Crew *crew, uint32_t n_wanted)
 {
     crew->round++;
-    if (crew->asleep) syscall(SYS_futex, &crew->round, FUTEX_WAKE_PRIVATE, n_wanted, NULL, NULL, 0);
+    if (!crew->asleep) return;
+    pthread_mutex_lock(&crew->lock);
+    pthread_mutex_unlock(&crew->lock);
+    if (n_wanted >= crew->n_threads) pthread_cond_broadcast(&crew->changed);
+    else while (n_wanted--) pthread_cond_signal(&crew->changed);
 }
 
 static void *help(void *argument)
@@ -109,6 +113,8 @@ Crew *crew_new(uint32_t n_threads, Task *task, void *what)
     *crew = (Crew){.task = task, .what = what, .n_threads = n_threads, .n_started = 1};
     crew->thread = calloc(n_threads, sizeof *crew->thread);
     if (!crew->thread) return free(crew), NULL;
+    pthread_mutex_init(&crew->lock, NULL);
+    pthread_cond_init(&crew->changed, NULL);
     return crew;
 }
 
@@ -116,8 +122,10 @@ void crew_free(Crew *crew)
 {
     if (!crew) return;
     crew->over = true;
-    announce(crew, INT32_MAX);
+    announce(crew, UINT32_MAX);
     for (uint32_t t = 1; t < crew->n_started; t++) pthread_join(crew->thread[t], NULL);
+    pthread_cond_destroy(&crew->changed);
+    pthread_mutex_destroy(&crew->lock);
     free(crew->thread);
     free(crew);
 }
@@ -128,7 +136,7 @@ void crew_work(Crew *crew, uint32_t n_items)
     start(crew);
     crew->finished = 0;
     crew->turns = (uint64_t)n_items << 32;
-    announce(crew, (int)n_items - 1);
+    announce(crew, n_items - 1);
     take_turns(crew, 0);
     for (int spins = 0; crew->finished < n_items; spins++)
         if (spins < SPINS) relax();

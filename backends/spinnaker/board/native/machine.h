@@ -2,6 +2,10 @@
  * Times are cycles of the 200 MHz processor clock. */
 #ifndef MACHINE_H
 #define MACHINE_H
+#if defined(__GNUC__) && !defined(__clang__)
+/* each piece of code of the interpreter is to keep its own jump to the next: gcc would unite them */
+#pragma GCC optimize("no-gcse", "no-crossjumping")
+#endif
 #include "crew.h"
 #include <stdbool.h>
 #include <stddef.h>
