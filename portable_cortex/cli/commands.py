@@ -748,7 +748,7 @@ def command(arguments: Sequence[str]) -> int:
     Examples
     --------
     >>> command(["--version"])
-    portable-cortex 0.1.0
+    portable-cortex ...
     0
     """
     warnings.showwarning = _show_warning
