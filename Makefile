@@ -70,14 +70,16 @@ clean:
 	rm -rf $(VENV) $(TEST_VENV) build results *.egg-info
 
 # Built anew each time, without what an earlier build left, so that a file that is missing from
-# the wheel is missed by the tests; from a copy, so that two runs in one checkout do not meet.
+# the wheel is missed by the tests; from a copy, so that two runs in one checkout do not meet. The
+# copy has no history: it is told its version.
 COPY = rm -rf $(TEST_VENV)/source && mkdir $(TEST_VENV)/source && \
   cp -r pyproject.toml setup.py README.md LICENSE $(PACKAGES) $(TEST_VENV)/source
+VERSIONED = SETUPTOOLS_SCM_PRETEND_VERSION_FOR_PORTABLE_CORTEX=$$($(TEST_BIN)/python -m setuptools_scm)
 
 wheel: $(TEST_VENV)/installed
 	$(COPY)
 	rm -rf $(TEST_VENV)/wheel
-	$(TEST_BIN)/pip wheel --quiet --no-deps --wheel-dir $(TEST_VENV)/wheel $(TEST_VENV)/source
+	$(VERSIONED) $(TEST_BIN)/pip wheel --quiet --no-deps --wheel-dir $(TEST_VENV)/wheel $(TEST_VENV)/source
 	$(TEST_BIN)/pip install --quiet --no-deps --force-reinstall $(TEST_VENV)/wheel/*.whl
 
 $(VENV)/installed: $(SOURCES)
@@ -89,7 +91,7 @@ $(VENV)/installed: $(SOURCES)
 
 $(TEST_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TEST_VENV)
-	$(TEST_BIN)/pip install --quiet --upgrade pip
+	$(TEST_BIN)/pip install --quiet --upgrade pip 'setuptools-scm>=9.2' uv
 	$(COPY)
-	$(TEST_BIN)/pip install --quiet '$(TEST_VENV)/source[dev]'
+	$(VERSIONED) $(TEST_BIN)/pip install --quiet '$(TEST_VENV)/source[dev]'
 	touch $@
