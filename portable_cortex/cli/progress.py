@@ -71,7 +71,8 @@ class Bars:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if not self._progress.disable:  # rich before 14.3 ends also those with an empty line
+            self._progress.stop()
 
 
 class ConsoleReporter(Bars):
