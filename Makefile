@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 # The wheel is tested in an environment of its own, from outside the checkout.
-TEST_VENV ?= .venv-test
+TEST_VENV ?= .venv-test$(if $(LOWEST),-lowest)
 # Arguments for pytest, e.g. TESTS='--slow -k recording'
 TESTS ?=
+
+# LOWEST=1 tests with the lowest versions that pyproject.toml allows, not the newest
+LOWEST ?=
 
 # Runs of each backend that make validate judges together
 SEEDS ?= 1
@@ -20,7 +23,7 @@ PACKAGES := portable_cortex backends hardware_configs portal validation
 SOURCES := pyproject.toml setup.py $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 TEST_BIN := $(abspath $(TEST_VENV))/bin
 
-.PHONY: help demo validate test lint docs check format clean wheel
+.PHONY: help demo validate test lint docs check format clean wheel release
 
 help:
 	@echo "make demo    run the microcircuit at a tenth of its size: rates and a figure"
@@ -30,6 +33,7 @@ help:
 	@echo "make docs    build the documentation as a site in build/site, its links checked"
 	@echo "make check   lint, test and docs in an environment made anew, as GitHub does: what must pass"
 	@echo "make format  format the code"
+	@echo "make release  build and check what a release uploads, and say what to do next"
 	@echo "make clean   remove what these commands made"
 
 demo: $(VENV)/installed
@@ -62,12 +66,15 @@ docs: wheel
 check:
 	.ci/run $(PYTHON)
 
+release:
+	.ci/release $(PYTHON)
+
 format: $(TEST_VENV)/installed
 	$(TEST_BIN)/ruff check --fix-only .
 	$(TEST_BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) build results *.egg-info
+	rm -rf $(VENV) $(TEST_VENV) build dist results *.egg-info
 
 # Built anew each time, without what an earlier build left, so that a file that is missing from
 # the wheel is missed by the tests; from a copy, so that two runs in one checkout do not meet. The
@@ -93,5 +100,6 @@ $(TEST_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_BIN)/pip install --quiet --upgrade pip 'setuptools-scm>=9.2' uv
 	$(COPY)
-	$(VERSIONED) $(TEST_BIN)/pip install --quiet '$(TEST_VENV)/source[dev]'
+	$(VERSIONED) $(if $(LOWEST),$(TEST_BIN)/uv pip install --python $(TEST_BIN)/python \
+	  --resolution lowest-direct,$(TEST_BIN)/pip install) --quiet '$(TEST_VENV)/source[dev]'
 	touch $@

@@ -6,8 +6,11 @@ import importlib
 import importlib.metadata
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,7 +67,7 @@ def test_one_wheel_serves_every_python():
     about = importlib.metadata.distribution("portable-cortex").read_text("WHEEL")
     if about is None:
         pytest.skip("run from a checkout, which is no wheel: make test runs from outside")
-    assert "Tag: py3-none-linux" in about
+    assert re.search(r"^Tag: py3-none-(linux|manylinux|macosx)", about, flags=re.MULTILINE)
     libraries = [path.name for path in BACKENDS.rglob("*.so")]
     assert libraries in (["_native.so"], [])  # none: there was no C compiler
 
@@ -122,13 +125,54 @@ def test_what_must_pass_has_one_entry(checkout):
     assert "run: .ci/run python" in (checkout / ".github/workflows/tests.yml").read_text()
 
 
-def test_the_citation_is_of_this_version(checkout):
-    """And is what the format's readers take: fields of its version 1.2."""
-    text = (checkout / "CITATION.cff").read_text("utf-8")
-    cited = yaml.safe_load(text)
-    assert cited["version"] == portable_cortex.__version__
+def test_one_version_is_named_everywhere(checkout):
+    """That of the newest section of the changelog; the citation has fields of its format's 1.2."""
+    changes = (checkout / "CHANGELOG.md").read_text("utf-8")
+    newest = re.search(r"^## (\S+) - (unreleased|\d{4}-\d\d-\d\d)$", changes, flags=re.MULTILINE)
+    project = tomllib.loads((checkout / "pyproject.toml").read_text("utf-8"))
+    assert project["tool"]["setuptools_scm"]["fallback_version"] == f"{newest[1]}.dev0"
+    cited = yaml.safe_load((checkout / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == newest[1]
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
     assert all({"type", "title", "authors"} <= set(one) for one in cited["references"])
+
+
+def test_actions_are_pinned(checkout):
+    """A tag can be moved, a commit not."""
+    files = [*(checkout / ".github" / "workflows").glob("*.yml"), checkout / "action.yml"]
+    used = [line for f in files for line in f.read_text("utf-8").splitlines() if "uses: " in line]
+    assert len(used) > 10
+    for line in used:
+        assert re.search(r"uses: [\w/-]+@[0-9a-f]{40}  # v[\d.]+$", line), line
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text + "\n", "not committed"),
+        (lambda text: "## Unreleased\n" + text, "not '## Unreleased'"),
+        (lambda text: "## 9.9.9 - 2026-11-28\n" + text, "CITATION.cff has another version"),
+    ],
+)
+def test_a_release_is_refused_with_the_reason(checkout, tmp_path, change, said):
+    if shutil.which("git") is None:
+        pytest.skip("needs git: apt-get install git")
+    for name in (".ci/release", "CHANGELOG.md", "CITATION.cff"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(checkout / name, tmp_path / name)
+    log, committed = tmp_path / "CHANGELOG.md", "not committed" not in said
+    git = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
+    text = log.read_text("utf-8")
+    if committed:
+        log.write_text(change(text), "utf-8")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True)
+    if not committed:
+        log.write_text(change(text), "utf-8")
+    done = subprocess.run([tmp_path / ".ci" / "release"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("make release: ")
+    assert said in done.stderr
 
 
 def test_templates_of_issues_can_be_read(checkout):
