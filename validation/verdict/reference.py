@@ -36,6 +36,7 @@ MAKE_ONE = (
     "make one: portable-cortex sweep --seeds 1-10 --out REFERENCE, with the options of the run, "
     "then --against REFERENCE"
 )
+FORMAT = ("v110", "v110")  # small, and read by h5py with any HDF5 since 1.10
 SKETCH = 500  # order statistics of a pooled distribution: KS distances are exact to 1/500
 
 
@@ -127,7 +128,7 @@ class Reference:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with whole(path) as part, h5py.File(part, "w", libver="latest") as file:
+            with whole(path) as part, h5py.File(part, "w", libver=FORMAT) as file:
                 self._write(file)
         except OSError as error:
             raise OutputError(f"the reference could not be written to {path}: {error}") from error
