@@ -133,6 +133,19 @@ def test_one_version_is_named_everywhere(checkout):
     assert project["tool"]["setuptools_scm"]["fallback_version"] == f"{newest[1]}.dev0"
     cited = yaml.safe_load((checkout / "CITATION.cff").read_text("utf-8"))
     assert cited["version"] == newest[1]
+    recipe = yaml.safe_load((checkout / "recipe" / "recipe.yaml").read_text("utf-8"))
+    assert recipe["context"]["version"] == newest[1]
+
+
+def test_the_conda_recipe_asks_for_what_the_package_does(checkout):
+    project = tomllib.loads((checkout / "pyproject.toml").read_text("utf-8"))["project"]
+    recipe = yaml.safe_load((checkout / "recipe" / "recipe.yaml").read_text("utf-8"))
+    other = {"neo": "python-neo", "matplotlib": "matplotlib-base"}
+    wanted = {
+        re.sub(r"^\w+", lambda name: other.get(name[0], name[0]), text)
+        for text in project["dependencies"]
+    }
+    assert {text.replace(" ", "") for text in recipe["requirements"]["run"]} == {"python", *wanted}
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
     assert all({"type", "title", "authors"} <= set(one) for one in cited["references"])
 
