@@ -133,6 +133,8 @@ def test_one_version_is_named_everywhere(checkout):
     assert project["tool"]["setuptools_scm"]["fallback_version"] == f"{newest[1]}.dev0"
     cited = yaml.safe_load((checkout / "CITATION.cff").read_text("utf-8"))
     assert cited["version"] == newest[1]
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert all({"type", "title", "authors"} <= set(one) for one in cited["references"])
     recipe = yaml.safe_load((checkout / "recipe" / "recipe.yaml").read_text("utf-8"))
     assert recipe["context"]["version"] == newest[1]
 
@@ -146,8 +148,6 @@ def test_the_conda_recipe_asks_for_what_the_package_does(checkout):
         for text in project["dependencies"]
     }
     assert {text.replace(" ", "") for text in recipe["requirements"]["run"]} == {"python", *wanted}
-    assert {"cff-version", "message", "title", "authors"} <= set(cited)
-    assert all({"type", "title", "authors"} <= set(one) for one in cited["references"])
 
 
 def test_actions_are_pinned(checkout):
