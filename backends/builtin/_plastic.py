@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from . import _memory, _plastic_kernel
 from ._plastic_kernel import (
     DELIVERED,
+    HALF,
     LINE,
+    NEVER,
     NEXT,
     OLDER,
     PAIRS,
@@ -48,7 +50,16 @@ TABLES = 1 << 22  # numbers in tables of exponential functions, at most
 RULE = np.dtype(
     [
         (name, np.int64)
-        for name in ("kind", "receptor", "trace", "plus_table", "minus_table", "key0", "key1")
+        for name in (
+            "kind",
+            "receptor",
+            "trace",
+            "plus_table",
+            "minus_table",
+            "key0",
+            "key1",
+            "is_simple",  # a pair rule whose powers are 0 or 1, with tables
+        )
     ]
     + [
         (name, np.float64)
@@ -108,9 +119,10 @@ class Part(NamedTuple):
     sent: Records
     sent_ends: I64  # for each step of a ring: where its nodes begin, and end
     fired: Records
-    recent: NDArray[np.int32]  # traces, neurons, `LINE`: steps of the last spikes, node before them
-    counted: F64  # as much, and their traces
+    recent: NDArray[np.int32]  # for each trace and neuron a line: see `_plastic_kernel`
+    counted: F64  # the same, as float64
     counts: I64
+    n_places: int
     places: NDArray[np.int32]  # of cells among the part's neurons, -1 elsewhere
     waiting: tuple[Any, Any, Any, Any]  # space
 
@@ -168,7 +180,7 @@ class Table:
         found = np.empty(self.places[number].size)
         for part, own, places in self._own(number):
             found[own] = part.weights[places]
-            sizes = np.diff(part.offsets, axis=1)
+            sizes = np.diff(part.offsets.astype(np.int64), axis=1)
             settled = np.repeat(part.settled.ravel(), sizes.ravel())[places] > 0
             found[np.flatnonzero(own)[settled]] = part.kept[places[settled]]
         return found * self._scales(number)
@@ -297,7 +309,7 @@ def _grown(nodes: Records, n: int, more: int) -> Records:
 
 CHANGING = (
     "weights", "kept", "settled", "last", "last_node", "states", "sent_ends", "recent",
-    "counted", "counts",
+    "counts",
 )  # fmt: skip
 
 
@@ -320,7 +332,7 @@ def _trim_fired(part: Part, first: int) -> None:
     left["previous"] = np.maximum(left["previous"] - first, -1)
     part.fired[: left.size] = left
     part.counts[1] = left.size
-    older = part.recent[..., OLDER]
+    older = part.recent[OLDER::LINE]
     np.maximum(older - first, -1, out=older)
 
 
@@ -400,7 +412,8 @@ def build(
     for number, own_cells in enumerate(cells):
         own = order[starts[number] : starts[number + 1]]
         ends = np.cumsum(counts[number].ravel()).reshape(counts[number].shape)
-        offsets = np.zeros((row_keys.size, steps.size + 1), np.int64)
+        narrow = ends.size and ends[-1, -1] < np.iinfo(np.uint32).max  # half as many cache lines
+        offsets = np.zeros((row_keys.size, steps.size + 1), np.uint32 if narrow else np.int64)
         offsets[:, 1:] = ends
         offsets[1:, 0] = ends[:-1, -1]
         parts.append(
@@ -426,7 +439,7 @@ def build(
         starts,
         cells,
         [[] for _ in parts],
-        [(nodes, int((part.recent[..., 0] > UNKNOWN).sum())) for part in parts],
+        [(nodes, int((part.recent[::LINE] > UNKNOWN).sum())) for part in parts],
         time_constants,
     )
 
@@ -439,13 +452,14 @@ def _part(
     places = np.full(n_cells, -1, np.int32)
     neurons = np.flatnonzero(cells >= 0)
     places[cells[neurons]] = neurons
-    recent = np.full((n_traces, max(1, cells.size), LINE), UNKNOWN, np.int32)
-    recent[..., OLDER] = -1
+    lines = _memory.one_page(n_traces * max(1, cells.size) * HALF).view(np.int32)
+    recent = lines.reshape(n_traces, -1, LINE) if n_traces else lines.reshape(0, 1, LINE)
+    recent[..., :RECENT], recent[..., OLDER] = UNKNOWN, -1
     for trace in range(n_traces):
         of_trace = shared.rules["trace"][shared.rule_of] == trace
         of_trace &= shared.rules["kind"][shared.rule_of] == PAIRS
-        wanted = np.repeat(of_trace, np.diff(offsets[:, [0, -1]], axis=1)[:, 0])
-        recent[trace, targets[wanted], :RECENT] = -1
+        wanted = np.repeat(of_trace, np.diff(offsets[:, [0, -1]].astype(np.int64), axis=1)[:, 0])
+        recent[trace, targets[wanted], :RECENT] = NEVER
     n_slots = shared.silence + int(shared.steps.max(initial=1)) + 2
     return Part(
         offsets=offsets,
@@ -460,13 +474,14 @@ def _part(
         sent=np.empty(0, SENT),
         sent_ends=np.zeros((n_slots, 2), np.int64),
         fired=np.empty(0, FIRED),
-        recent=recent,
-        counted=np.zeros(recent.shape),
+        recent=lines,
+        counted=lines.view(np.float64),
         counts=np.zeros(2, np.int64),
+        n_places=max(1, cells.size),
         places=places,
         waiting=(
-            np.empty(WAITING, np.int64), np.empty(WAITING, np.int64),
-            np.empty((WAITING, 3), np.int64), np.empty(PENDING, np.int64),
+            np.empty(WAITING + 1, np.int64), np.empty(WAITING + 1, np.int64),
+            np.empty((WAITING + 1, 4), np.int64), np.empty(PENDING, np.int64),
         ),
     )  # fmt: skip
 
@@ -521,14 +536,20 @@ def _silence(rules: Records) -> int:
 
 
 def _tables(rules: Records, silence: int) -> F64:
-    """Exponential functions for all rates; rules are told theirs. None where there are too many."""
+    """Exponential functions for all rates, 0 at last; rules are told theirs.
+
+    There are none where there are too many rates.
+    """
     pairs = rules["kind"] == PAIRS
     rates = np.unique([rules["plus"][pairs], rules["minus"][pairs]])
     if rates.size * (silence + 1) > TABLES or not rates.size:
         return np.zeros((1, 0))
     for sign in ("plus", "minus"):
         rules[f"{sign}_table"][pairs] = np.searchsorted(rates, rules[sign][pairs])
-    table: F64 = np.exp(-np.arange(silence + 1.0) * rates[:, None])
+    powers = rules["mu_plus"], rules["mu_minus"]
+    rules["is_simple"] = pairs & np.all(np.isin(powers, (0.0, 1.0)), axis=0)
+    table: F64 = np.exp(-np.arange(silence + 2.0) * rates[:, None])
+    table[:, -1] = 0.0
     return table
 
 

@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 
 from ._functions import uniform
-from ._llvm import compiled, prefetch
+from ._llvm import compiled, from_bits, inlined, prefetch, word
 
 PAIRS, SHORT_TERM, STOCHASTIC = range(3)  # kinds of rules
 FOLLOWED, DELIVERED = 1, 2  # flags of a node: its row's next spike came soon; it has arrived
 WAITING = 1024  # segments that are looked up together
-AHEAD = 4  # segments that are on their way to the cache
-LINES = 3  # of them, as far as the cache is asked for them
+AHEAD, SOON = 16, 8  # segments that are on their way to the cache, and their targets' lines
+LINES = 1  # of their targets, as far as the cache is asked for them; twice as many of the weights
 NEXT = 8  # synapses later, whose target is on its way
 PENDING = 64  # spikes of a target that are looked at together
-LINE, RECENT = 8, 6  # what is kept of a target together, and how many of its spikes
-OLDER = RECENT  # where the number of the node of the spike before these is
-UNKNOWN = -2  # step of a target whose spikes nobody asks for; -1: it has not fired
+LINE = 64 // 4  # numbers of what is kept of a target: its last spikes, in one line of the cache
+RECENT = 5  # how many: their steps first,
+OLDER = RECENT  # then the number of the node of the spike before these,
+COUNTED, HALF = 3, 64 // 8  # then, as numbers twice as wide, of which there are 8, their traces
+NEVER = -(1 << 30)  # step of a target that has not fired
+UNKNOWN = NEVER - 1  # of one whose spikes nobody asks for
 ZERO: Any = np.int64(0)
 FAR = 1 << 62  # a step that there is none
 
@@ -91,12 +94,15 @@ def fire(cells: Any, step: int, part: Any, shared: Any) -> None:
     if part is None:
         return
     n = part.counts[1]
-    for trace in range(part.recent.shape[0]):
+    n_traces = shared.traces.size
+    for trace in range(n_traces):
         for i in range(cells.size):
-            place = part.places[cells[i]]
-            if place < 0 or part.recent[trace, place, 0] == UNKNOWN:
+            place = np.int64(part.places[cells[i]])
+            if place < 0:
                 continue
-            steps, counted = part.recent[trace, place], part.counted[trace, place]
+            steps, counted = _line(part.recent, part.counted, trace * part.n_places + place)
+            if steps[0] == UNKNOWN:
+                continue
             if steps[RECENT - 1] >= 0:  # it is no longer one of the last
                 node = part.fired[n]
                 node.step, node.trace = steps[RECENT - 1], counted[RECENT - 1]
@@ -109,6 +115,14 @@ def fire(cells: Any, step: int, part: Any, shared: Any) -> None:
             left = math.exp(-since * shared.traces[trace]) if steps[1] >= 0 else 0.0
             steps[0], counted[0] = step, 1.0 + counted[1] * left
     part.counts[1] = n
+
+
+@inlined
+def _line(recent: Any, counted: Any, number: Any) -> Any:
+    """Steps of the last spikes of a target, and their traces."""
+    begin, half = np.uint64(number) * np.uint64(LINE), np.uint64(number) * np.uint64(HALF)
+    traces = half + np.uint64(COUNTED)
+    return recent[begin : begin + np.uint64(LINE)], counted[traces : half + np.uint64(HALF)]
 
 
 @compiled
@@ -196,76 +210,118 @@ def _changed(
     """The weight after any number of a target's spikes and one of the source."""
     if steps[0] < 0:
         return weight
-    first = 0
-    while first < RECENT and steps[first] > until:
-        first += 1
-    k = first
-    while k < RECENT and steps[k] >= least:
-        k += 1
-    if k == RECENT:  # more than are kept together
-        weight = _facilitated(weight, steps, least, until, since, value, rule, plus, fired, pending)
-    while first < k < RECENT:
-        k -= 1
-        pairs = value * _decay(np.int64(steps[k]) - since, rule.plus, plus)
-        weight += rule.a_plus * _power(1.0 - weight, rule.mu_plus) * pairs
-        weight = min(weight, 1.0)
+    weight = _facilitated(weight, steps, least, until, since, value, rule, plus, fired, pending)
     before, trace = _last(steps, counted, last, fired)
     if before >= 0:
         pairs = counts * trace * _decay(until - before, rule.minus, minus)
-        weight -= _power(weight - rule.lowest, rule.mu_minus) * pairs
+        weight -= rule.a_minus * _power(weight - rule.lowest, rule.mu_minus) * pairs
     return float(max(weight, rule.lowest))
 
 
 @compiled
-def _pairs(
-    into: Any, targets: Any, weights: Any, begin: int, end: int, step: int, node: Any, rule: Any,
-    lag: Any, recent: Any, counted: Any, fired: Any, pending: Any, tables: Any,
+def _any_pairs(
+    into: Any, targets: Any, weights: Any, begin: int, end: int, node: Any, rule: Any, lag: Any,
+    window: Any, base: Any, recent: Any, counted: Any, fired: Any, pending: Any, plus: Any,
+    minus: Any,
 ) -> None:  # fmt: skip
-    """Let a spike arrive at the synapses of a segment that have a pair rule."""
-    # numbers, which are looked up once: arrays might be the same
-    plus, minus = tables[rule.plus_table], tables[rule.minus_table]
-    no_table, end_plus, end_minus = plus.size == 0, plus.size - 1, minus.size - 1
-    scale, lowest = rule.scale, rule.lowest
-    a_plus, mu_plus, mu_minus = rule.a_plus, rule.mu_plus, rule.mu_minus
-    until = step + lag.until
-    last = until - lag.tie_minus
-    since = np.int64(node.previous) + lag.after
-    # the first step that makes a pair
-    least = max(since + lag.tie_plus, 0) if node.value > 0.0 else FAR
-    value, counts = node.value * lag.plus, rule.a_minus * lag.minus
-    for j in range(begin, end):
-        i = np.uint64(j)
-        ahead = np.uint64(targets[i + np.uint64(NEXT)])
-        prefetch(recent, ahead * np.uint64(LINE))
-        prefetch(counted, ahead * np.uint64(LINE))
+    """Let a spike arrive at the synapses of a segment that have any pair rule."""
+    least, until, last, since = window
+    value, counts = node.value * lag.plus, lag.minus
+    for i in range(np.uint64(begin), np.uint64(end)):
         target = np.uint64(targets[i])
-        at = target * np.uint64(LINE)
+        steps, traces = _line(recent, counted, base + target)
+        weight = _changed(
+            weights[i], steps, traces, least, until, last, since, value, counts, rule, plus, minus,
+            fired, pending,
+        )  # fmt: skip
+        weights[i] = weight
+        into[target] += into.dtype.type(weight * rule.scale)
+
+
+@inlined
+def _window(node: Any, step: int, lag: Any) -> Any:
+    """Steps of a target's spikes that make pairs with the source's spikes of before and of now.
+
+    The first and the last that come after those of before; the last that comes before the one of
+    now; and when those of before are seen.
+    """
+    until, since = step + lag.until, np.int64(node.previous) + lag.after
+    least = max(since + lag.tie_plus, 0) if node.value > 0.0 else FAR
+    return least, until, until - lag.tie_minus, since
+
+
+@inlined
+def _pairs(
+    into: Any, targets: Any, weights: Any, begin: int, end: int, node: Any, rule: Any, lag: Any,
+    window: Any, base: Any, recent: Any, counted: Any, fired: Any, pending: Any, plus: Any,
+    minus: Any,
+) -> None:  # fmt: skip
+    """The same for rules whose powers are 0 or 1, with tables of what decays.
+
+    There is nearly no branch in it: what a target has done cannot be foretold.
+    """
+    # numbers, which are looked up once: arrays might be the same
+    scale, lowest, mu_plus, mu_minus = rule.scale, rule.lowest, rule.mu_plus, rule.mu_minus
+    offset = -lowest if mu_minus > 0.0 else 1.0  # what is left to a bound: 1, or a difference
+    least, until, last, since = window
+    none, oldest = since + (plus.size - 1), until - (minus.size - 1)  # steps that count as 0
+    value, counts = rule.a_plus * (node.value * lag.plus), rule.a_minus * lag.minus
+    for i in range(np.uint64(begin), np.uint64(end)):
+        target = np.uint64(targets[i])
         weight = weights[i]
-        s0, s1 = np.int64(recent[at]), np.int64(recent[at + np.uint64(1)])
-        if s1 > until or recent[at + np.uint64(2)] >= least or no_table:
-            own = slice(at, at + np.uint64(LINE))
-            weight = _changed(
-                weight, recent[own], counted[own], least, until, last, since, value, counts, rule,
-                plus, minus, fired, pending,
+        ahead = np.uint64(targets[i + np.uint64(NEXT)])
+        prefetch(recent, base + ahead * np.uint64(LINE))
+        at = base + target * np.uint64(LINE)
+        first = at + np.uint64(recent[at] > until)
+        s0, s1 = np.int64(recent[first]), np.int64(recent[first + np.uint64(1)])
+        if s0 > until or recent[first + np.uint64(2)] >= least:  # more than two pairs
+            weight, is_done = _earlier(
+                weight, at, first, least, until, last, since, value, lag.minus, rule, recent,
+                counted, fired, pending, plus, minus,
             )  # fmt: skip
-        else:  # two pairs at most, as nearly always: without a branch that cannot be foretold
-            earlier = plus[np.uint64(min(max(s1 - since, 0), end_plus))]
-            later = plus[np.uint64(min(max(s0 - since, 0), end_plus))]
-            earlier = value * earlier if s1 >= least else 0.0
-            later = value * later if least <= s0 <= until else 0.0
-            weight = min(weight + a_plus * _power(1.0 - weight, mu_plus) * earlier, 1.0)
-            weight = min(weight + a_plus * _power(1.0 - weight, mu_plus) * later, 1.0)
-            trace = counted[at]
-            if s0 > last:
-                s0, trace = s1, counted[at + np.uint64(1)]
-            if s0 > last:
-                s0, trace = np.int64(recent[at + np.uint64(2)]), counted[at + np.uint64(2)]
-            pairs = counts * trace * minus[np.uint64(min(max(until - s0, 0), end_minus))]
-            pairs = pairs if s0 >= 0 else 0.0
-            weight -= _power(weight - lowest, mu_minus) * pairs
-            weight = max(weight, lowest)
+            if is_done:
+                weights[i] = weight
+                into[target] += into.dtype.type(weight * scale)
+                continue
+        earlier = value * plus[np.uint64((s1 if s1 >= least else none) - since)]
+        later = value * plus[np.uint64((s0 if s0 >= least else none) - since)]
+        # written so that little waits for the weight
+        weight = min(weight * (1.0 - mu_plus * earlier) + earlier, 1.0)
+        weight = min(weight * (1.0 - mu_plus * later) + later, 1.0)
+        number = np.uint64(s0 > last) + first
+        before = np.int64(recent[number])
+        trace = from_bits(word(recent, np.uint64(2) * number - at + np.uint64(2 * COUNTED)))
+        pairs = counts * trace * minus[np.uint64(until - max(before, oldest))]
+        weight = max(weight * (1.0 - mu_minus * pairs) - offset * pairs, lowest)
         weights[i] = weight
         into[target] += into.dtype.type(weight * scale)
+
+
+@compiled
+def _earlier(
+    weight: float, at: Any, first: Any, least: int, until: int, last: int, since: int,
+    value: float, minus_part: float, rule: Any, recent: Any, counted: Any, fired: Any,
+    pending: Any, plus: Any, minus: Any,
+) -> Any:  # fmt: skip
+    """The weight after a target's spikes before the last two; or after all of them, and whether.
+
+    The target's last spike that counts is number `first`.
+    """
+    k: Any = first + np.uint64(2)
+    while k < at + np.uint64(RECENT) and recent[k] >= least:
+        k += np.uint64(1)
+    if recent[first] > until or k == at + np.uint64(RECENT):  # perhaps more than are kept together
+        steps, traces = _line(recent, counted, at // np.uint64(LINE))
+        weight = _changed(
+            weight, steps, traces, least, until, last, since, value / rule.a_plus, minus_part,
+            rule, plus, minus, fired, pending,
+        )  # fmt: skip
+        return weight, True
+    while k > first + np.uint64(2):
+        k -= np.uint64(1)
+        pairs = value * plus[np.uint64(recent[k] - since)]
+        weight = min(weight * (1.0 - rule.mu_plus * pairs) + pairs, 1.0)
+    return weight, False
 
 
 @compiled
@@ -280,10 +336,11 @@ def _settle(
     since = step + lag.after
     least, until = max(since + lag.tie_plus, 0), step + shared.silence + lag.until
     table = shared.tables[rule.plus_table]
+    base = rule.trace * part.n_places
     for i in range(begin, end):
         weight = part.weights[i]
         part.kept[i] = weight
-        steps = part.recent[rule.trace, part.targets[i]]
+        steps, _ = _line(part.recent, part.counted, base + part.targets[i])
         if steps[0] >= least:
             part.weights[i] = _facilitated(
                 weight, steps, least, until, since, value, rule, table, part.fired,
@@ -296,37 +353,59 @@ def _deliver(arrivals: Any, n: int, part: Any, shared: Any) -> None:
     """Let spikes arrive through segments that are far apart in memory: ask for them in time."""
     begins, ends, which, pending = part.waiting
     targets, weights, fired, sent = part.targets, part.weights, part.fired, part.sent
+    recent, counted, tables = part.recent, part.counted, shared.tables
     for j in range(n + AHEAD):
         if j < n:
-            for line in range(LINES):
+            for line in range(LINES + 1):
                 prefetch(targets, begins[j] + 16 * line)
-            for line in range(2 * LINES):
+            for line in range(2 * LINES + 1):
                 prefetch(weights, begins[j] + 8 * line)
+        soon = j - SOON
+        if 0 <= soon < n:
+            rule = shared.rules[which[soon, 3]]
+            if rule.kind == PAIRS:
+                first = np.uint64(rule.trace * part.n_places * LINE)
+                at = np.uint64(begins[soon])
+                for k in range(NEXT):
+                    target = np.uint64(targets[at + np.uint64(k)])
+                    prefetch(recent, first + target * np.uint64(LINE))
         if j < AHEAD:
             continue
         begin, end, step = begins[j - AHEAD], ends[j - AHEAD], which[j - AHEAD, 1]
-        node, column = sent[which[j - AHEAD, 0]], which[j - AHEAD, 2]
-        number = shared.rule_of[node.row]
+        node, column, number = sent[which[j - AHEAD, 0]], which[j - AHEAD, 2], which[j - AHEAD, 3]
         rule = shared.rules[number]
         into = arrivals[rule.receptor]
         if rule.kind == PAIRS:
             part.settled[node.row, column] = 0
             lag = shared.lags[number, column]
-            recent = part.recent[rule.trace].reshape(-1)
-            counted = part.counted[rule.trace].reshape(-1)
-            _pairs(
-                into, targets, weights, begin, end, step, node, rule, lag, recent, counted, fired,
-                pending, shared.tables,
-            )  # fmt: skip
+            window = _window(node, step, lag)
+            plus, minus = tables[rule.plus_table], tables[rule.minus_table]
+            if rule.is_simple:
+                _pairs(
+                    into, targets, weights, begin, end, node, rule, lag, window,
+                    np.uint64(rule.trace * part.n_places * LINE), recent, counted, fired, pending, plus, minus,
+                )  # fmt: skip
+            else:
+                _any_pairs(
+                    into, targets, weights, begin, end, node, rule, lag, window,
+                    np.uint64(rule.trace * part.n_places), recent, counted, fired, pending, plus, minus,
+                )  # fmt: skip
         elif rule.kind == STOCHASTIC:
             for i in range(np.uint64(begin), np.uint64(end)):
-                number = np.int64(node.value)
-                if uniform(part.numbers[i], step, number, rule.key0, rule.key1) < rule.use:
+                drawn = np.int64(node.value)
+                if uniform(part.numbers[i], step, drawn, rule.key0, rule.key1) < rule.use:
                     into[np.uint64(targets[i])] += into.dtype.type(weights[i])
         else:
             value = node.value
             for i in range(np.uint64(begin), np.uint64(end)):
                 into[np.uint64(targets[i])] += into.dtype.type(weights[i] * value)
+
+
+@inlined
+def _segment(offsets: Any, row: Any, column: Any) -> Any:
+    """Where the synapses of a row begin that have a delay, and end."""
+    row, column = np.uint64(row), np.uint64(column)
+    return np.int64(offsets[row, column]), np.int64(offsets[row, column + np.uint64(1)])
 
 
 @compiled
@@ -350,15 +429,20 @@ def deliver(arrivals: Any, step: int, part: Any, shared: Any) -> None:
             continue
         slot = sent % part.sent_ends.shape[0]
         for j in range(part.sent_ends[slot, 0], part.sent_ends[slot, 1]):
-            row = np.int64(part.sent[j].row)
-            begin, end = part.offsets[row, column], part.offsets[row, column + 1]
-            if begin < end and part.sent[j].flags & DELIVERED == 0:
-                begins[n], ends[n] = begin, end
-                which[n, 0], which[n, 1], which[n, 2] = j, sent, column
-                n += 1
-                if n == WAITING:
-                    _deliver(arrivals, n, part, shared)
-                    n = 0
+            row = np.uint64(part.sent[j].row)
+            begin, end = _segment(part.offsets, row, column)
+            begins[n], ends[n] = begin, end
+            which[n, 0], which[n, 1], which[n, 2], which[n, 3] = (
+                j,
+                sent,
+                column,
+                shared.rule_of[row],
+            )
+            # no branch: whether there are any cannot be foretold
+            n += np.int64(begin < end) & np.int64(part.sent[j].flags & DELIVERED == 0)
+            if n == WAITING:
+                _deliver(arrivals, n, part, shared)
+                n = 0
     _deliver(arrivals, n, part, shared)
 
 
@@ -376,7 +460,7 @@ def _settle_all(step: int, part: Any, shared: Any) -> None:
             row = np.int64(node.row)
             number = shared.rule_of[row]
             rule = shared.rules[number]
-            begin, end = part.offsets[row, column], part.offsets[row, column + 1]
+            begin, end = _segment(part.offsets, row, column)
             if begin < end and rule.kind == PAIRS:
                 lag = shared.lags[number, column]
                 _settle(begin, end, sent, node, rule, lag, part, shared)
