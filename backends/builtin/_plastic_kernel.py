@@ -383,12 +383,14 @@ def _deliver(arrivals: Any, n: int, part: Any, shared: Any) -> None:
             if rule.is_simple:
                 _pairs(
                     into, targets, weights, begin, end, node, rule, lag, window,
-                    np.uint64(rule.trace * part.n_places * LINE), recent, counted, fired, pending, plus, minus,
+                    np.uint64(rule.trace * part.n_places * LINE), recent, counted, fired,
+                    pending, plus, minus,
                 )  # fmt: skip
             else:
                 _any_pairs(
                     into, targets, weights, begin, end, node, rule, lag, window,
-                    np.uint64(rule.trace * part.n_places), recent, counted, fired, pending, plus, minus,
+                    np.uint64(rule.trace * part.n_places), recent, counted, fired, pending,
+                    plus, minus,
                 )  # fmt: skip
         elif rule.kind == STOCHASTIC:
             for i in range(np.uint64(begin), np.uint64(end)):

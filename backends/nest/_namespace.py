@@ -13,10 +13,12 @@ are replaced; what they do differently:
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
+import numpy as np
 from pyNN import connectors
-from pyNN.standardmodels import synapses
+from pyNN.standardmodels import build_translations, synapses
 
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
@@ -63,6 +65,37 @@ def _bounded(base: Any) -> type:
 
 for _name in (*EXPONENTS, "GutigWeightDependence"):
     globals()[_name] = _bounded(getattr(pynn_nest, _name))
+
+
+TINY = 1e-20
+"""NEST's lambda where ``A_plus`` is 0: its depression is a multiple of that."""
+
+
+def _potentiation(**rule: Any) -> Any:
+    found = deepcopy(rule["A_plus"])
+    found.apply(lambda values: np.where(np.asarray(values) == 0, TINY, values)[()])
+    return found
+
+
+class SpikePairRule(pynn_nest.SpikePairRule):  # type: ignore[misc]  # PyNN is untyped
+    __doc__ = pynn_nest.SpikePairRule.__doc__
+    # PyNN's have no depression where A_plus is 0, and no values of each synapse
+    translations = build_translations(
+        ("tau_plus", "tau_plus"),
+        ("tau_minus", "tau_minus"),
+        (
+            "A_plus",
+            "lambda",
+            _potentiation,
+            lambda **native: np.where(native["lambda"] <= TINY, 0.0, native["lambda"]),
+        ),
+        (
+            "A_minus",
+            "alpha",
+            lambda **rule: rule["A_minus"] / _potentiation(**rule),
+            lambda **native: native["alpha"] * native["lambda"],
+        ),
+    )
 
 
 def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:

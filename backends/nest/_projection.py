@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyNN import errors
+from pyNN.connectors import Connector
+from pyNN.parameters import ParameterSpace
+from pyNN.standardmodels.synapses import (
+    MultiQuantalSynapse,
+    SimpleStochasticSynapse,
+    STDPMechanism,
+    StochasticTsodyksMarkramSynapse,
+    TsodyksMarkramSynapse,
+)
 
 from portable_cortex.errors import InvalidValueError
 from portable_cortex.host import parallel
 from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.drive import is_one_to_one
+from portable_cortex.pynn.plasticity import check_bounds, check_parameters
 from portable_cortex.pynn.projection import ADDRESS
 from portable_cortex.pynn.synapses import static_synapse
-from portable_cortex.pynn.values import is_number, number
+from portable_cortex.pynn.values import is_number, members, number
 from portable_cortex.support import refusal
 
 from . import _drawn, _lowering, _simulator
@@ -29,6 +40,24 @@ from ._simulator import state
 StaticSynapse = static_synapse(state)
 MOST_ORDERED = 1_000_000
 """Synapses of a list whose order of creation is kept where there are several between two cells."""
+
+CHUNK = 1 << 20
+"""Plastic synapses that are passed to NEST at a time, to bound the memory that this takes."""
+
+DRAWN = (
+    STDPMechanism,
+    TsodyksMarkramSynapse,
+    SimpleStochasticSynapse,
+    StochasticTsodyksMarkramSynapse,
+    MultiQuantalSynapse,
+)
+"""Types of plastic synapses that have nothing but numbers."""
+
+TIME_CONSTANTS = {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"}
+NO_SYNAPSE_HAS = "tau_minus", "dendritic_delay_fraction", "w_min_always_zero_in_NEST"
+"""What is the target's in NEST, or has one value."""
+
+_SIGNED = {"weight", "Wmax"}
 
 PICO = 1e3  # from PyNN's nA and uS to NEST's pA and nS
 
@@ -328,8 +357,17 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             )
         self._check_tau_minus()
         others = self.synapse_type, self.source, self.receptor_type, self.space, self.label
+        begin = partial(pynn_nest.Projection.__init__, self, self.pre, self.post)
         with self._in_words():
-            pynn_nest.Projection.__init__(self, self.pre, self.post, connector, *others)
+            if not self.draws_plastic:
+                begin(connector, *others)  # makes them, too
+                return
+            edges, parameters = self.draw_plastic(connector)
+            check_parameters(type(self.synapse_type).__name__, self.label, parameters)
+            check_bounds(self.label, edges.weights, parameters)
+            edges = self.checked(edges)
+            begin(_Nothing(), *others)
+            self._connect_plastic(edges, parameters)
 
     def _check_tau_minus(self) -> None:
         """Refuse a second ``tau_minus`` of a target: it is the neuron's in NEST."""
@@ -348,6 +386,51 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
                     "Take one of them, or use builtin, brian2 or neuron",
                 )
 
+    @property
+    def draws_plastic(self) -> bool:
+        """PyNN's own types; what models of NEST's own have may be more than numbers."""
+        return not self.is_static and isinstance(self.synapse_type, DRAWN)
+
+    def _connect_plastic(self, edges: Edges, parameters: dict[str, Any]) -> None:
+        """Make plastic synapses, in few calls."""
+        sources, targets = _lowering.numbers(self.pre), _lowering.numbers(self.post)
+        sources, targets = sources[edges.sources], targets[edges.targets]
+        values = {"weight": edges.weights, "delay": edges.delays, **parameters}
+        space = ParameterSpace(values, self.synapse_type.get_schema(), (sources.size,))
+        native = self.synapse_type.translate(space)
+        native.evaluate(simplify=True)
+        of_targets = self._of_targets()
+        columns = {n: v for n, v in native.items() if n not in NO_SYNAPSE_HAS}
+        columns |= {n: v[edges.targets] for n, v in of_targets.items() if n != "sign"}
+        for name in _SIGNED & set(columns):
+            columns[name] = columns[name] * of_targets["sign"][edges.targets]
+        defaults = nest.GetDefaults(self.nest_synapse_model)
+        given = {n: v for n, v in columns.items() if np.ndim(v) or v != defaults.get(n)}
+        given["synapse_label"] = self.nest_synapse_label
+        self._sources = set(np.unique(sources).tolist())
+        for begin in range(0, sources.size, CHUNK):
+            part = slice(begin, begin + CHUNK)
+            spec = {name: np.broadcast_to(v, sources.size)[part] for name, v in given.items()}
+            spec["synapse_model"] = self.nest_synapse_model
+            nest.Connect(sources[part], targets[part], "one_to_one", spec)
+        self._connections, state.stale_connection_cache = None, True
+
+    def _of_targets(self) -> floor.Columns:
+        """What synapses have of each target: sign and unit of weights, port, time constant."""
+        columns: dict[str, list[Any]] = {"sign": [], "receptor_type": [], "tau_psc": []}
+        for part, index in members(self.post):
+            port, sign = _receptor_of(part, self.receptor_type)
+            columns["sign"].append(np.full(index.size, sign))
+            columns["receptor_type"].append(np.full(index.size, port))
+            if isinstance(self.synapse_type, pynn_nest.TsodyksMarkramSynapse) and not port:
+                name = part.celltype.translations[TIME_CONSTANTS[self.receptor_type]]
+                values = np.atleast_1d(part.node_collection.get(name["translated_name"]))
+                columns["tau_psc"].append(values[index])
+        found = {name: np.concatenate(values) for name, values in columns.items() if values}
+        if not np.any(found["receptor_type"]):
+            del found["receptor_type"]
+        return found
+
     def connect_plastic(
         self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
     ) -> None:
@@ -360,7 +443,18 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         connections = self.nest_connections
         if not len(connections):
             return {name: np.empty(0) for name in names}
-        known = {name: np.atleast_1d(values) for name, values in connections.get().items()}
+        # what a computed one needs is not known: then all
+        translations = getattr(self.synapse_type, "translations", {})
+        asked = [translations.get(n, {"type": "computed"}) for n in names if n not in ADDRESS]
+        simple = all(own["type"] != "computed" for own in asked)
+        wanted = [own["translated_name"] for own in asked] if simple else []
+        wanted = [name for name in wanted if name in connections[0].get()]
+        found = connections.get(
+            ["source", "target", "weight", "delay", *wanted] if simple else None
+        )
+        known = {name: np.atleast_1d(values) for name, values in found.items()}
+        if "Wmax" in known:
+            known["Wmax"] = known["Wmax"] / _receptor(self)[1]
         columns = {
             ADDRESS[0]: _positions(self.pre, known["source"]),
             ADDRESS[1]: _positions(self.post, known["target"]),
@@ -385,9 +479,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         if own["type"] == "simple":
             return known[own["translated_name"]]
         values = {native: known[native] for native in natives & set(known)}
-        rows = zip(*values.values(), strict=True)
-        reverse = own["reverse_transform"]
-        return np.array([reverse(**dict(zip(values, row, strict=True))) for row in rows])
+        return np.asarray(own["reverse_transform"](**values))
 
     def write_plastic(self, changed: floor.Columns) -> None:
         """See the floor; some parameters are those of the whole model, or of the targets."""
@@ -398,7 +490,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             self._identify_common_synapse_properties()
         with self._in_words():
             for name, values in changed.items():
-                if name == "weight":
+                if name in _SIGNED:
                     _set(connections, name, values * _receptor(self)[1])
                 elif name != "tau_minus" and name not in self._common_synapse_property_names:
                     _set(connections, name, values)
@@ -412,6 +504,13 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
                 else:
                     nest.SetDefaults(self.nest_synapse_model, {name: float(values[0])})
                     self._common_synapse_properties[name] = float(values[0])
+
+
+class _Nothing(Connector):  # type: ignore[misc]  # PyNN is untyped
+    """A connector that makes no synapses."""
+
+    def connect(self, projection: Any) -> None:
+        pass
 
 
 def _set(connections: Any, name: str, values: Any) -> None:

@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyNN.connectors import FromListConnector
 from pyNN.standardmodels import synapses
 
 from ..errors import InvalidValueError
 from ..support import refusal
-from .draws import Edges, Stream, evaluate
+from .draws import Edges
 from .plasticity import check_bounds, check_fraction, check_parameters, exponents
 from .projection import ADDRESS, Columns
-from .synapses import listed_columns
-from .values import is_number, members, number
+from .values import members
 
 TIME_CONSTANTS = {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"}
 EDGE = {"weight": "weights", "delay": "delays"}
@@ -83,27 +81,10 @@ class PlasticArrays:
         """
         if self.is_short_term:
             self.time_constants(np.empty(0, np.int64))
-        listed: Columns = {}
-        if isinstance(connector, FromListConnector):
-            sources, _, listed = listed_columns(connector, self)
-            order = np.argsort(sources, kind="stable")
-            listed = {name: values[order] for name, values in listed.items()}
-        edges = self.draw(connector)
-        self.parameters = self._with_exponents(
-            {
-                name: listed[name] if name in listed else self._drawn_parameter(name, value, edges)
-                for name, value in self.synapse_type.parameter_space.items()
-                if name not in EDGE
-            }
-        )
+        edges, parameters = self.draw_plastic(connector)
+        self.parameters = self._with_exponents(parameters)
         self._check(edges.weights, self.parameters)
         self.store(self.checked(edges))
-
-    def _drawn_parameter(self: Any, name: str, value: Any, edges: Edges) -> Any:
-        if is_number(value):
-            return number(value)
-        stream = Stream(self.key["seed"], self.key["item"], self._quantity(name))
-        return evaluate(value, edges.sources, edges.targets, self, stream)
 
     def _with_exponents(self: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         if not self.has_pairs:

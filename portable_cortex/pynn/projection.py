@@ -228,6 +228,11 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
     weight_scale = 1.0  # native weight of plastic synapses that is 1 nA or uS
     keeps_plastic = False  # whether plastic synapses are arrays, too (`PlasticArrays`)
 
+    @property
+    def draws_plastic(self) -> bool:
+        """Whether `make_plastic` draws the synapses as arrays, without the connector's help."""
+        return self.keeps_plastic
+
     def __init__(
         self,
         presynaptic_neurons: Any,
@@ -264,8 +269,9 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         if self.is_static:
             self.make(connector)
             self._connector = _to_describe(connector)
-        elif self.keeps_plastic:
+        elif self.draws_plastic:
             self.make_plastic(connector)
+            self._connector = _to_describe(connector)
         else:
             self._check_numbers()
             self.make_plastic(self._drawn(connector))
@@ -356,8 +362,30 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
             )
         except UnsupportedError:
             sources, targets, weights, delays = self.collect(connector)
+            if not self.is_static:
+                weights = weights / self.weight_scale
             steps = delay_steps(delays, state.dt)
             return Edges(sources, targets, weights, np.round(steps * state.dt, 9))
+
+    def draw_plastic(self, connector: Any) -> tuple[Edges, dict[str, Any]]:
+        """Synapses and what they have beside weight and delay: a number for all, or of each."""
+        listed: Columns = {}
+        if isinstance(connector, FromListConnector):
+            sources, _, listed = listed_columns(connector, self)
+            order = np.argsort(sources, kind="stable")
+            listed = {name: values[order] for name, values in listed.items()}
+        edges = self.draw(connector)
+        return edges, {
+            name: listed[name] if name in listed else self._drawn_parameter(name, value, edges)
+            for name, value in self.synapse_type.parameter_space.items()
+            if name not in _QUANTITY
+        }
+
+    def _drawn_parameter(self, name: str, value: Any, edges: Edges) -> Any:
+        if is_number(value):
+            return number(value)
+        stream = Stream(self.key["seed"], self.key["item"], self._quantity(name))
+        return evaluate(value, edges.sources, edges.targets, self, stream)
 
     def _drawn(self, connector: Any) -> Any:
         """A connector for the pairs that the core draws; PyNN's own where the core cannot."""
@@ -422,7 +450,7 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         **parameters: Any,
     ) -> None:
         arguments = presynaptic_indices, postsynaptic_index, location_selector
-        if self.is_static or self.keeps_plastic:
+        if self.is_static or self.draws_plastic:
             super()._convergent_connect(*arguments, **parameters)
             return
         known = {name: parameters[name] for name in _QUANTITY if name in parameters}
