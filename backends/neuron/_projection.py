@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import defaultdict
 from collections.abc import Iterator
@@ -349,7 +350,13 @@ class Projection(projection.Projection):
         self._changes = parallel.rank() << 16  # processes draw new values for their own synapses
         local = np.flatnonzero(self.post._mask_local).tolist()
         self._connections = {target: defaultdict(list) for target in local}
-        super().make_plastic(connector)
+        collects = gc.isenabled()
+        gc.disable()  # it would look at all synapses so far, again and again
+        try:
+            super().make_plastic(connector)
+        finally:
+            if collects:
+                gc.enable()
 
     def connect_plastic(
         self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
@@ -413,8 +420,31 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
     def __init__(self, projection: Projection, pre: int, post: int, *args: Any, **values: Any):
         super().__init__(projection, pre, post, *args, **values)
         self._lead = projection.lead(post)
-        self.delay = self.nc.delay
         self._stated = float(self.nc.weight[0])
+        self.delay = self.nc.delay
+
+    def _setup_plasticity(self, synapse_type: Any, parameters: dict[str, Any]) -> None:
+        """See PyNN, whose own tells NEURON's interpreter in a text: most of the time it took."""
+        has_pairs = synapse_type.postsynaptic_variable == "spikes"
+        adjuster = self.weight_adjuster = getattr(h, synapse_type.model)(0.5)
+        self.ddf = parameters.pop("dendritic_delay_fraction") if has_pairs else 0
+        self.pre2wa = _connected(self.presynaptic_cell, adjuster)
+        self.pre2wa.threshold = self.nc.threshold
+        self.pre2wa.delay = self.nc.delay * (1 - self.ddf)
+        self.pre2wa.weight[0] = 1.0 if has_pairs else self.nc.weight[0]
+        if has_pairs:
+            target = self.postsynaptic_cell._cell
+            self.post2wa = h.NetCon(target.source, adjuster, sec=target.source_section)
+            self.post2wa.threshold = 1
+            self.post2wa.delay = self.nc.delay * self.ddf
+            self.post2wa.weight[0] = -1
+            adjuster.allow_update_on_post = 0
+        for name, value in parameters.items():
+            if name not in ("x", "y"):  # where short-term plasticity begins
+                setattr(adjuster, name, value)
+        if synapse_type.model == SHORT_TERM:
+            adjuster.tau_syn = self.nc.syn().tau
+        h.setpointer(self.nc._ref_weight[0], "wsyn", adjuster)
 
     @property
     def weight(self) -> float:
@@ -514,6 +544,10 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
         later = (1.0 - 2.0 * self.ddf) * self._delay
         dendrite = math.floor(self._delay * self.ddf / state.dt + 1e-6) * state.dt
         return dendrite, dendrite + later
+
+
+def _connected(source: Any, target: Any) -> Any:
+    return simulator.state.parallel_context.gid_connect(int(source), target)
 
 
 def _of_mechanism(name: str) -> property:
