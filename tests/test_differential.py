@@ -9,7 +9,7 @@ from conftest import missing
 from differential.compare import UnclearError, check
 from differential.draw import programs
 from differential.kept import KEPT
-from differential.program import Program, with_static_synapses
+from differential.program import Program
 from differential.worker import Worker
 from hypothesis import HealthCheck, given, settings
 
@@ -17,8 +17,6 @@ BACKENDS = ("builtin", "nest", "neuron", "brian2")
 
 # Brian2 generates code for every network, which takes a second.
 FEWER = {"brian2": 10}
-# Where plastic synapses are arrays; elsewhere PyNN makes them its own way (see `test_plasticity`).
-PLASTIC = ("builtin", "brian2")
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -36,8 +34,6 @@ def test_kept(worker: Worker, name: str) -> None:
 
 
 def compare(worker: Worker, program: Program) -> None:
-    if worker.backend not in PLASTIC:
-        program = with_static_synapses(program)
     try:
         text = check(worker, program)
     except UnclearError:

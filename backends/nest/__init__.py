@@ -79,6 +79,7 @@ class NestBackend(Backend):
         "are one generator, whose past spikes are not told apart",
         "initialize-view: some variables": "NEST does not let them be set",
         "STDPMechanism: lower bounds": "its synapses are bounded by 0",
+        "STDPMechanism: parts of the delay in the axon": "all of it is in the dendrite there",
         "STDPMechanism: several tau_minus of a target": "it is a parameter of the neuron there",
         "trials": "to go back, NEST has to make the network again",
         "reset: plastic synapses": "NEST cannot take back what they have become",

@@ -24,6 +24,7 @@ from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 from portable_cortex.pynn import currents, namespace
 from portable_cortex.pynn.plasticity import EXPONENTS, StatedDelay
+from portable_cortex.pynn.values import is_number, number
 from portable_cortex.support import refusal
 
 from . import _modules
@@ -170,6 +171,35 @@ for _name in (
 
 class STDPMechanism(StatedDelay, globals()["STDPMechanism"]):  # type: ignore[misc]  # made above
     __doc__ = pynn_nest.STDPMechanism.__doc__
+
+    def __init__(
+        self,
+        timing_dependence: Any = None,
+        weight_dependence: Any = None,
+        voltage_dependence: Any = None,
+        dendritic_delay_fraction: Any = 1.0,
+        weight: Any = 0.0,
+        delay: Any = None,
+    ) -> None:
+        if dendritic_delay_fraction != 1:
+            raise refusal(
+                "nest",
+                "STDPMechanism: parts of the delay in the axon",
+                f"have dendritic_delay_fraction={dendritic_delay_fraction!r}",
+                "Leave it out, or use builtin, brian2 or neuron",
+            )
+        dependences = timing_dependence, weight_dependence, voltage_dependence
+        super().__init__(*dependences, dendritic_delay_fraction, weight, delay)
+
+    def _get_nest_synapse_model(self) -> str:
+        # NEST wants both of one sign, also those that a new synapse has before its own are known
+        bound = self.weight_dependence.parameter_space["w_max"]
+        first = number(bound) if is_number(bound) else np.ravel(bound.base_value)[0]
+        sign = float(np.sign(first)) if isinstance(first, int | float) else 1.0
+        models = self.possible_models
+        for model in {models} if isinstance(models, str) else models:
+            nest.SetDefaults(f"{model}_lbl", {"weight": sign, "Wmax": sign})
+        return str(super()._get_nest_synapse_model())
 
     def _set_tau_minus(self, cells: Any) -> None:
         # PyNN's fails where weights or delays are arrays

@@ -26,7 +26,7 @@ from portable_cortex.host import parallel
 from portable_cortex.pynn import projection as floor
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.drive import is_one_to_one
-from portable_cortex.pynn.plasticity import check_bounds, check_parameters
+from portable_cortex.pynn.plasticity import check_bounds, check_parameters, different
 from portable_cortex.pynn.projection import ADDRESS
 from portable_cortex.pynn.synapses import static_synapse
 from portable_cortex.pynn.values import is_number, members, number
@@ -404,6 +404,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         columns |= {n: v[edges.targets] for n, v in of_targets.items() if n != "sign"}
         for name in _SIGNED & set(columns):
             columns[name] = columns[name] * of_targets["sign"][edges.targets]
+        if "tau_psc" in columns:
+            columns["tau_psc"] = different(columns["tau_psc"], columns["tau_rec"])
         defaults = nest.GetDefaults(self.nest_synapse_model)
         given = {n: v for n, v in columns.items() if np.ndim(v) or v != defaults.get(n)}
         given["synapse_label"] = self.nest_synapse_label

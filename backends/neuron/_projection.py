@@ -10,12 +10,23 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from pyNN.parameters import ParameterSpace
+from pyNN.standardmodels.synapses import (
+    SimpleStochasticSynapse,
+    STDPMechanism,
+    TsodyksMarkramSynapse,
+)
 
 from portable_cortex.host import parallel
 from portable_cortex.pynn import projection
 from portable_cortex.pynn.draws import Edges
 from portable_cortex.pynn.drive import is_one_to_one, is_whole
-from portable_cortex.pynn.plasticity import check_fraction
+from portable_cortex.pynn.plasticity import (
+    check_bounds,
+    check_fraction,
+    check_parameters,
+    different,
+)
 from portable_cortex.pynn.projection import ADDRESS, Columns
 from portable_cortex.pynn.values import members
 from portable_cortex.support import refusal
@@ -28,6 +39,9 @@ from ._state import state
 
 SHORT_TERM = "TsodyksMarkramWA"
 TIME_CONSTANTS = {"excitatory": "tau_syn_E", "inhibitory": "tau_syn_I"}
+
+DRAWN = STDPMechanism, TsodyksMarkramSynapse, SimpleStochasticSynapse
+"""Types of plastic synapses that the core draws."""
 
 MARGIN = 1e-6
 """What keeps events in their step in spite of rounding errors, ms."""
@@ -353,10 +367,42 @@ class Projection(projection.Projection):
         collects = gc.isenabled()
         gc.disable()  # it would look at all synapses so far, again and again
         try:
-            super().make_plastic(connector)
+            if self.draws_plastic:
+                self._connect_plastic(*self.draw_plastic(connector))
+            else:
+                super().make_plastic(connector)
         finally:
             if collects:
                 gc.enable()
+
+    @property
+    def draws_plastic(self) -> bool:
+        """PyNN's own types, onto point neurons."""
+        is_located = getattr(self._connector, "location_selector", None) is not None
+        return not self.is_static and not is_located and isinstance(self.synapse_type, DRAWN)
+
+    def _connect_plastic(self, edges: Edges, parameters: dict[str, Any]) -> None:
+        """Make the synapses of each target that is here."""
+        check_parameters(type(self.synapse_type).__name__, self.label, parameters)
+        check_bounds(self.label, edges.weights, parameters)
+        edges = self.checked(edges)
+        values = {"weight": edges.weights, "delay": edges.delays, **parameters}
+        n = edges.sources.size
+        space = ParameterSpace(values, self.synapse_type.get_schema(), (n,))
+        native = self.synapse_type.translate(space)
+        native.evaluate(simplify=False)
+        columns = {name: np.broadcast_to(v, n) for name, v in native.items()}
+        extra = dict(self.synapse_type.extra_parameters)
+        for part in ("timing_dependence", "weight_dependence"):
+            extra |= getattr(getattr(self.synapse_type, part, None), "extra_parameters", {})
+        order = np.argsort(edges.targets, kind="stable")
+        targets, first = np.unique(edges.targets[order], return_index=True)
+        ends = np.append(first[1:], n)
+        for target, begin, end in zip(targets.tolist(), first, ends, strict=False):
+            if target in self._connections:
+                own = order[begin:end]
+                each = {name: v[own].tolist() for name, v in columns.items()}
+                self.connect_plastic(edges.sources[own], target, None, {**each, **extra})
 
     def connect_plastic(
         self, sources: Any, target: int, location_selector: Any, parameters: dict[str, Any]
@@ -443,7 +489,7 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
             if name not in ("x", "y"):  # where short-term plasticity begins
                 setattr(adjuster, name, value)
         if synapse_type.model == SHORT_TERM:
-            adjuster.tau_syn = self.nc.syn().tau
+            adjuster.tau_syn = different(self.nc.syn().tau, adjuster.tau_rec)
         h.setpointer(self.nc._ref_weight[0], "wsyn", adjuster)
 
     @property

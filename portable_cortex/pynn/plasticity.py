@@ -145,6 +145,21 @@ def lost(since: float, tau_syn: float, tau_rec: float) -> float:
     return float(difference / (tau_syn / tau_rec - 1.0))
 
 
+def different(tau_syn: ArrayLike, tau_rec: ArrayLike) -> Any:
+    """Time constants of synaptic currents, ms, so that simulators can divide by the difference.
+
+    Where it is that of recovery they would have no number: it is made longer by 1e-8 of it, which
+    changes what is transmitted as little.
+
+    Examples
+    --------
+    >>> different([2.0, 5.0], 5.0).tolist()
+    [2.0, 5.00000005]
+    """
+    tau_syn, tau_rec = np.broadcast_arrays(np.asarray(tau_syn, float), np.asarray(tau_rec, float))
+    return np.where(np.abs(tau_syn - tau_rec) <= 1e-8 * tau_rec, tau_rec * (1 + 1e-8), tau_syn)[()]
+
+
 def exponents(mechanism: Any) -> Mapping[str, float]:
     """``mu_plus`` and ``mu_minus`` of an ``STDPMechanism``; of Guetig's they are parameters.
 

@@ -9,7 +9,7 @@ Values: numbers; tuples (arrays, of two dimensions where nested); strings of ``d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 Pairs = tuple[tuple[str, Any], ...]
@@ -264,14 +264,6 @@ class Outcome:
         """The statement that was refused or failed."""
         end = self.refused or self.fault
         return end[0] if end else None
-
-
-def with_static_synapses(program: Program) -> Program:
-    """The same, without plastic synapses."""
-    return tuple(
-        replace(s, synapse="StaticSynapse", rule=()) if isinstance(s, Connect) else s
-        for s in program
-    )
 
 
 def random_names(pairs: Pairs) -> list[str]:
