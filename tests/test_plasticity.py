@@ -151,6 +151,37 @@ def test_short_term_plasticity_follows_its_equations(sim, tau_facil):
     assert made[0].get("weight", "list", with_address=False) == [pytest.approx(0.5)]
 
 
+def test_time_constants_may_be_equal(sim):
+    """Of recovery and of the synaptic current: the equations divide by their difference."""
+    (times,) = times_of_sources(1)
+    cells = sim.Population(2, sim.IF_curr_exp(**CELL, v_rest=-65.0, v_thresh=0.0))
+    cells.initialize(v=-65.0)
+    tau = CELL["tau_syn_E"]
+
+    def make(source, target):
+        synapse = sim.TsodyksMarkramSynapse(weight=0.5, delay=1.5, U=0.9, tau_rec=tau)
+        sim.Projection(source, target, sim.AllToAllConnector(), synapse, receptor_type="excitatory")
+
+    weights = plasticity.short_term(0.5, 0.9, tau, 0.0, tau, times)
+    assert np.ptp(weights) > 0.01
+    assert transmitted(sim, cells, times, make, weights) < 1e-6
+
+
+def test_a_rule_may_only_depress(sim):
+    cells = driven(sim)
+    (times,) = times_of_sources(1)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=times))
+    rule = {**rule_of("AdditiveWeightDependence", 0.05, 1.0), "A_plus": 0.0, "A_minus": 0.002}
+    synapse = mechanism(sim, "AdditiveWeightDependence", rule, weight=0.05, delay=1.5)
+    connector = sim.AllToAllConnector()
+    projection = sim.Projection(source, cells, connector, synapse, receptor_type="excitatory")
+    sim.run(times[-1] + 5.0)
+    expected = plasticity.paired(rule, 0.05, 1.5, times, fired(cells)[0])
+    assert expected[-1] < 0.049
+    found = projection.get(["weight", "A_plus"], "list", with_address=False)
+    assert found == [pytest.approx((expected[-1], 0.0), abs=1e-9)]
+
+
 def test_a_spike_keeps_the_weight_with_which_it_was_sent(sim):
     """Though the next one changes it before the first has arrived."""
     times = np.sort(np.concatenate([np.arange(10.0, 300.0, 11.0), np.arange(10.6, 300.0, 11.0)]))
@@ -279,6 +310,8 @@ def test_what_nest_has_not_is_said():
     sim.setup(timestep=STEP)
     with pytest.raises(UnsupportedError, match=r"w_min=0\.01.*bounded by 0"):
         sim.AdditiveWeightDependence(w_min=0.01, w_max=0.1)
+    with pytest.raises(UnsupportedError, match=r"dendritic_delay_fraction=0\.5.*in the dendrite"):
+        mechanism(sim, "AdditiveWeightDependence", rule_of("AdditiveWeightDependence", 0.05, 0.5))
     cells = sim.Population(2, sim.IF_curr_exp())
     for tau_minus in (34.0, 20.0):
         rule = rule_of("AdditiveWeightDependence", 0.05, 1.0, tau_minus=tau_minus)

@@ -441,7 +441,7 @@ def deliver(arrivals: Any, step: int, part: Any, shared: Any) -> None:
                 shared.rule_of[row],
             )
             # no branch: whether there are any cannot be foretold
-            n += np.int64(begin < end) & np.int64(part.sent[j].flags & DELIVERED == 0)
+            n += int(begin < end) & int(part.sent[j].flags & DELIVERED == 0)
             if n == WAITING:
                 _deliver(arrivals, n, part, shared)
                 n = 0
