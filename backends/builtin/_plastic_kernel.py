@@ -276,7 +276,7 @@ def _pairs(
         s0, s1 = np.int64(recent[first]), np.int64(recent[first + np.uint64(1)])
         if s0 > until or recent[first + np.uint64(2)] >= least:  # more than two pairs
             weight, is_done = _earlier(
-                weight, at, first, least, until, last, since, value, lag.minus, rule, recent,
+                weight, at, first, least, until, last, since, value, node, lag, rule, recent,
                 counted, fired, pending, plus, minus,
             )  # fmt: skip
             if is_done:
@@ -300,7 +300,7 @@ def _pairs(
 @compiled
 def _earlier(
     weight: float, at: Any, first: Any, least: int, until: int, last: int, since: int,
-    value: float, minus_part: float, rule: Any, recent: Any, counted: Any, fired: Any,
+    value: float, node: Any, lag: Any, rule: Any, recent: Any, counted: Any, fired: Any,
     pending: Any, plus: Any, minus: Any,
 ) -> Any:  # fmt: skip
     """The weight after a target's spikes before the last two; or after all of them, and whether.
@@ -313,7 +313,7 @@ def _earlier(
     if recent[first] > until or k == at + np.uint64(RECENT):  # perhaps more than are kept together
         steps, traces = _line(recent, counted, at // np.uint64(LINE))
         weight = _changed(
-            weight, steps, traces, least, until, last, since, value / rule.a_plus, minus_part,
+            weight, steps, traces, least, until, last, since, node.value * lag.plus, lag.minus,
             rule, plus, minus, fired, pending,
         )  # fmt: skip
         return weight, True
