@@ -23,11 +23,12 @@ PACKAGES := portable_cortex backends hardware_configs portal validation
 SOURCES := pyproject.toml setup.py $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 TEST_BIN := $(abspath $(TEST_VENV))/bin
 
-.PHONY: help demo validate test lint docs check format clean wheel release
+.PHONY: help demo validate notebooks test lint docs check format clean wheel release
 
 help:
 	@echo "make demo    run the microcircuit at a tenth of its size: rates and a figure"
 	@echo "make validate  run each simulator that can be installed, set them beside one another on a page"
+	@echo "make notebooks  run those of docs/notebooks again, with what they show"
 	@echo "make test    build the wheel, install it into $(TEST_VENV), test it there"
 	@echo "make lint    format, lint and types"
 	@echo "make docs    build the documentation as a site in build/site, its links checked"
@@ -45,6 +46,14 @@ validate: $(VENV)/installed
 	  --out results/validate --report results/validate/compare.html \
 	  --junit results/validate/compare.xml --json results/validate/compare.json \
 	  $(if $(GITHUB_STEP_SUMMARY),--summary '$(GITHUB_STEP_SUMMARY)')
+
+# In a folder that is empty but for them; what is compiled the first time is said in them, so that
+# they are run once more then.
+notebooks: wheel
+	folder=$$(mktemp -d) && cp docs/notebooks/*.ipynb $$folder && cd $$folder && \
+	  for notebook in *.ipynb; do \
+	    PATH="$(TEST_BIN):$$PATH" $(TEST_BIN)/jupyter execute --inplace $$notebook || exit 1; \
+	  done && cp *.ipynb $(HERE)/docs/notebooks
 
 test: wheel
 	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) \

@@ -18,6 +18,7 @@ from portable_cortex import Recording, Signal
 from portable_cortex.cli.progress import ConsoleReporter
 from portable_cortex.cli.run_console import expected_of, show
 from portable_cortex.recording.figure import activity_figure
+from portable_cortex.validation.verdict import examine
 
 SCRIPT = Path(sys.executable).parent / "portable-cortex"
 
@@ -167,6 +168,25 @@ def test_notebooks_show_a_recording(recorded):
     assert "<script>" not in hostile._repr_html_()
     assert "<b>" not in hostile._repr_html_().replace("<b>&lt;script&gt;", "")
     assert recording.plot()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_what_notebooks_keep_beside_it_is_short(recorded, mock_run):
+    """They save the text of all that they show: a page of arrays would be saved with it."""
+    assert len(repr(Recording.load(recorded))) < 100
+    assert len(repr(examine(mock_run))) < 300
+
+
+def test_notebooks_show_a_verdict(mock_run, mock_reference):
+    html = examine(mock_run, against=mock_reference)._repr_html_()
+    for part in ("Agrees: none of", "L4E", "would have been found", "12 seeds"):
+        assert part in html
+    other = examine(mock_run, against="pd14-0.1-poisson")._repr_html_()  # of another size
+    assert "Differs" in other
+    assert "≠" in other
+    for shown in (html, other):
+        assert "http" not in shown
+        assert len(shown) < 10_000
+    assert "<i>" not in examine("<i>")._repr_html_()
 
 
 # --- the first call ---

@@ -38,7 +38,7 @@ class RecordingWarning(UserWarning):
     """Something besides the recording could not be written; the recording is there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recording:
     """Spikes and signals of one run, after its warm-up, with all that is known about the run.
 
@@ -59,6 +59,8 @@ class Recording:
     --------
     >>> from portable_cortex import run
     >>> recording = run(backend="mock", scale=0.02, duration=100.0)
+    >>> recording
+    Recording(pd14 on mock: 8 populations, 1,544 neurons, 100 ms)
     >>> times, neurons = recording.spikes("L4E")
     >>> recording.rates()["L4E"] == 1e3 * times.size / (100.0 * recording.n_neurons["L4E"])
     True
@@ -69,6 +71,12 @@ class Recording:
     metadata: Mapping[str, Any]
     signals: Mapping[tuple[str, str], Signal] = field(default_factory=dict)
     model_source: bytes | None = None
+
+    def __repr__(self) -> str:
+        """What it is of, in a line; notebooks keep this text beside what they show."""
+        from .rich_display import summary
+
+        return f"Recording({summary(self)})"
 
     @property
     def populations(self) -> tuple[str, ...]:

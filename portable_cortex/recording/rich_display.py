@@ -56,6 +56,22 @@ def to_html(recording: Recording) -> str:
     )
 
 
+def summary(recording: Recording) -> str:
+    """Model, backend, sizes and duration in a line.
+
+    Examples
+    --------
+    >>> from portable_cortex import run
+    >>> summary(run(backend="mock", scale=0.02, duration=100.0))
+    'pd14 on mock: 8 populations, 1,544 neurons, 100 ms'
+    """
+    sizes = recording.n_neurons
+    return (
+        f"{printable(_heading(recording.metadata), 100)}: {len(sizes)} populations, "
+        f"{sum(sizes.values()):,} neurons, {recording.t_stop - recording.t_start:g} ms"
+    )
+
+
 def _heading(metadata: Mapping[str, Any]) -> str:
     model = Path(str(metadata.get("model", "recording"))).stem
     return f"{model} on {metadata.get('backend', 'an unknown backend')}"

@@ -34,6 +34,7 @@ from .freezing import (
 from .pairwise import Pairing, compare_recordings, identical, pair
 from .prediction import predicted
 from .reference import Reference, fitting_reference, load_reference, reference_names
+from .rich_display import to_html
 from .settings import (
     Runs,
     differences_from_reference,
@@ -43,12 +44,13 @@ from .settings import (
     not_one_network,
     sound_metadata,
 )
+from .words import clean, headline
 
 LONGEST = 100_000.0  # ms: of more, where no reference says how much to look at
 PLANNED = "planned_duration_ms"  # of a run that was ended before it was over
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Validation:
     """A comparison, and what it was made from.
 
@@ -75,6 +77,11 @@ class Validation:
         Statistics that the INM-6 package took of its own recordings; they decide nothing.
     theory : Prediction or None
         What mean-field theory says of the network; it decides nothing.
+
+    Examples
+    --------
+    >>> examine("nowhere")
+    Validation(nowhere: Could not tell: nowhere holds no run: there is no run.json in it.)
     """
 
     folders: tuple[str, ...]
@@ -96,6 +103,14 @@ class Validation:
         if len(self.folders) == 1:
             return self.folders[0]
         return f"{len(self.folders)} runs, {self.folders[0]} to {self.folders[-1]}"
+
+    def __repr__(self) -> str:
+        """The verdict in a line."""
+        return f"Validation({clean(self.name)}: {headline(self.comparison)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return to_html(self)
 
 
 def validate(

@@ -118,7 +118,7 @@ class Reference:
         covered = [d for d in self.durations if d <= duration + 1e-6]
         return covered[-1] if covered else None
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write one HDF5 file; folders that are missing are made.
 
         Raises
@@ -126,6 +126,7 @@ class Reference:
         OutputError
             If it cannot be written.
         """
+        path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path) as part, h5py.File(part, "w", libver=FORMAT) as file:
