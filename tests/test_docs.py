@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import missing
 
 import portable_cortex
 from portable_cortex.support import table
@@ -114,6 +115,9 @@ def folders(tmp_path_factory):
 @pytest.mark.parametrize("block", [block.parameter for block in RUN])
 def test_blocks_run(block, folders, monkeypatch):
     monkeypatch.chdir(folders[block.page])
+    for backend in re.findall(r"--backend (\w+)", block.code):
+        if obstacle := missing(backend):
+            pytest.skip(obstacle)
     if block.language in SHELL:
         run_in_shell(block.code, int(block.notes.get("status", 0)))
     else:
@@ -126,7 +130,7 @@ def run_in_shell(code, status):
         env={**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"},
         capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout
 

@@ -108,7 +108,7 @@ def build(
     Examples
     --------
     >>> from portable_cortex import run
-    >>> recording = run(backend="mock", model="v1_layer4c", failures="mean", duration=10.0)
+    >>> recording = run(model="v1_layer4c", duration=10.0)
     >>> sum(recording.n_neurons.values()), recording.populations[:3]
     (3886, ('S@0', 'S edge@0', 'S@45'))
     """
