@@ -172,24 +172,14 @@ for _name in (
 class STDPMechanism(StatedDelay, globals()["STDPMechanism"]):  # type: ignore[misc]  # made above
     __doc__ = pynn_nest.STDPMechanism.__doc__
 
-    def __init__(
-        self,
-        timing_dependence: Any = None,
-        weight_dependence: Any = None,
-        voltage_dependence: Any = None,
-        dendritic_delay_fraction: Any = 1.0,
-        weight: Any = 0.0,
-        delay: Any = None,
-    ) -> None:
-        if dendritic_delay_fraction != 1:
+    def check_fraction(self, fraction: Any) -> None:
+        if np.any(fraction != 1):
             raise refusal(
                 "nest",
                 "STDPMechanism: parts of the delay in the axon",
-                f"have dendritic_delay_fraction={dendritic_delay_fraction!r}",
+                f"have dendritic_delay_fraction={fraction!r}",
                 "Leave it out, or use builtin, brian2 or neuron",
             )
-        dependences = timing_dependence, weight_dependence, voltage_dependence
-        super().__init__(*dependences, dendritic_delay_fraction, weight, delay)
 
     def _get_nest_synapse_model(self) -> str:
         # NEST wants both of one sign, also those that a new synapse has before its own are known

@@ -450,7 +450,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         asked = [translations.get(n, {"type": "computed"}) for n in names if n not in ADDRESS]
         simple = all(own["type"] != "computed" for own in asked)
         wanted = [own["translated_name"] for own in asked] if simple else []
-        wanted = [name for name in wanted if name in connections[0].get()]
+        known_there = connections[0].get() if wanted else {}
+        wanted = [name for name in wanted if name in known_there]
         found = connections.get(
             ["source", "target", "weight", "delay", *wanted] if simple else None
         )

@@ -292,10 +292,14 @@ class StatedDelay:
         weight: Any = 0.0,
         delay: Any = None,
     ) -> None:
+        self.check_fraction(dendritic_delay_fraction)
         dependences = timing_dependence, weight_dependence, voltage_dependence
         super().__init__(*dependences, dendritic_delay_fraction, weight)  # type: ignore[call-arg]
         if delay is not None:
             self.delay = delay
+
+    def check_fraction(self, fraction: Any) -> None:
+        """Refuse a part of the delay in the dendrite that a backend does not have."""
 
 
 class _Mechanism(StatedDelay, synapses.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
