@@ -223,6 +223,13 @@ def test_the_support_table_is_that_of_the_backends():
     assert table() in (CHECKOUT / "docs" / "backends.md").read_text("utf-8")
 
 
+def test_the_page_of_options_is_that_of_the_commands():
+    """Made anew by ``python docs/site/options.py > docs/options.md``."""
+    script = CHECKOUT / "docs" / "site" / "options.py"
+    page = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
+    assert page.stdout == (CHECKOUT / "docs" / "options.md").read_text("utf-8")
+
+
 @pytest.fixture(scope="module")
 def own_model(tmp_path_factory):
     """The model of docs/ci.md and its reference, with fewer seeds, and the engine for NEST."""
