@@ -1,6 +1,6 @@
 """Every command with its options, from the commands themselves, as ``--help`` has them.
 
-    python docs/site/options.py > docs/options.md
+python docs/site/options.py > docs/options.md
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from portable_cortex.cli.commands import app
 HEAD = """\
 # Every command and its options
 
-What `portable-cortex COMMAND --help` says, on one page. [The command line](command_line.md) says what the commands have
-in common.
+What `portable-cortex COMMAND --help` says, on one page. [The command line](command_line.md) says
+what the commands have in common.
 """
 
 
