@@ -321,6 +321,21 @@ def test_any_neuron_of_the_catalogue_has_a_table():
     assert 1 < sim.rates()["cells"] < 200
 
 
+def test_a_network_that_can_run_away_is_looked_for_from_silence():
+    """From five spikes a second its excitation would drive it on, to hundreds of them."""
+
+    def build(sim):
+        cells = sim.nestml_cell_type("Adapting", "mat2_curr_exp")()
+        population = sim.Population(200, cells, label="cells")
+        source = sim.Population(200, sim.SpikeSourcePoisson(rate=150.0))
+        outer, inner = (sim.StaticSynapse(weight=w, delay=1.0) for w in (0.5, 0.3))
+        sim.Projection(source, population, sim.OneToOneConnector(), outer)
+        sim.Projection(population, population, sim.FixedNumberPreConnector(100), inner)
+
+    sim, _ = solve(build, point_seconds="10", spacing="1.0", threads="2")
+    assert sim.rates()["cells"] < 1
+
+
 def test_rates_go_by_population_whatever_they_are_called(tmp_path):
     """A model's names, sources, weights of 0, and a neuron that nothing comes to."""
     model = tmp_path / "mine.py"

@@ -89,11 +89,9 @@ class Column:
         groups = []
         for k, (kind, size) in enumerate(zip(self.kinds, self.sizes, strict=True)):
             mean, square, variance = drive[k, : len(kind.receptors)].T.clip(min=0.0)
-            mean = np.where(square > 0, mean, 0.0)  # a corner of a box may be where nothing arrives
-            weight = np.divide(square, mean, out=np.ones_like(mean), where=mean > 0)
-            rates, spreads = mean / weight, np.sqrt(variance) / weight
-            values = (tuple(map(float, v)) for v in (rates, weight, spreads))
-            groups.append(Group(k, size, *values))
+            # a corner of a box may be where nothing arrives
+            weight = np.divide(square, mean, out=np.zeros_like(mean), where=mean > 0)
+            groups.append(Group.receiving(k, size, mean, weight, np.sqrt(variance)))
         return Trial(self.kinds, groups, self.links, 1 + number, duration)
 
 

@@ -14,6 +14,7 @@ from portable_cortex.pynn import description, namespace, recorder
 from portable_cortex.registry import load_backend
 from portable_cortex.support import refusal
 
+from ._approach import approached
 from ._columns import Columns
 from ._inputs import Inputs, inputs_of
 from ._library import Populations, Tables, Theory, Told
@@ -22,7 +23,6 @@ from ._solver import Solution, solved
 F64 = NDArray[np.float64]
 SOME = 5.0  # spikes/s: where nothing better is known, rates are looked for from here
 ROUGH = 1e-2  # difference to which theory says where to begin
-COARSER, LEAST_SECONDS = 4.0, 10.0  # times the spacing of tables for that; least of their points
 OTHERS = 2  # states from where it is looked for again, with each rate up to
 AWAY = 1.25  # times as high or as low: tables are known there
 
@@ -107,41 +107,34 @@ class State(description.State):
         return self.found
 
     def _solved(self, inputs: Inputs, told: Told) -> Found:
-        library, known = self.options["library"], theoretical(inputs)
-        guess = np.full(len(inputs.populations), SOME) if known is None else known
+        library, guess = self.options["library"], theoretical(inputs)
+        if guess is None:
+            guess = self._approached(inputs, told)
         circuit: Populations | Columns
         if library == "theory":
             circuit = Populations(inputs, Theory.of(inputs))
         elif library == "simulated":
             circuit = self._isolated(inputs, guess, told)
-            if known is None and self.before is None:
-                guess = self._roughly(inputs, guess, told)
         else:
-            if known is None:  # then neurons by themselves tell where columns are looked at
-                guess = solved(self._isolated(inputs, guess, told), guess, tolerance=ROUGH).rates
             circuit = self._columns(inputs, guess, told)
         if self.before is not None and self.before.size == guess.size:
             guess = self.before
         return found(inputs, circuit, guess, told)
 
-    def _roughly(self, inputs: Inputs, start: F64, told: Told) -> F64:
-        """Where to begin, from tables that are coarser: fewer of the fine ones are looked at."""
-        rough = self._isolated(inputs, start, told, coarser=COARSER)
-        try:
-            return solved(rough, start, tolerance=ROUGH).rates
-        except SimulationError:
-            return start
+    def _approached(self, inputs: Inputs, told: Told) -> F64:
+        """Where to begin, of neurons that theory does not know."""
+        if self.options["library"] == "theory":
+            return np.full(len(inputs.populations), SOME)  # it says itself why not
+        return approached(inputs, timestep=self.dt, workers=self.options["threads"], told=told)
 
-    def _isolated(
-        self, inputs: Inputs, start: F64, told: Told, coarser: float = 1.0
-    ) -> Populations:
+    def _isolated(self, inputs: Inputs, start: F64, told: Told) -> Populations:
         guess = np.maximum(start, 0.1)
         tables = Tables.of(
             inputs,
             inputs.received(guess, guess**2),
             timestep=self.dt,
-            spacing=coarser * self.options["spacing"],
-            point_seconds=max(self.options["point_seconds"] / coarser**2, LEAST_SECONDS),
+            spacing=self.options["spacing"],
+            point_seconds=self.options["point_seconds"],
             workers=self.options["threads"],
             told=told,
         )

@@ -71,6 +71,18 @@ class Group:
     weights: tuple[float, ...]
     spreads: tuple[float, ...] = ()
 
+    @classmethod
+    def receiving(
+        cls, kind: int, neurons: int, mean: Sequence[float], weight: Any, spread: Any
+    ) -> Group:
+        """Neurons that get these inputs: see `_inputs.Received`, of their receptors only."""
+        each = [
+            (m / w, w, s / w) if m > 0 and w > 0 else (0.0, 1.0, 0.0)
+            for m, w, s in zip(mean, weight, spread, strict=True)
+        ]
+        rates, weights, spreads = (tuple(map(float, column)) for column in zip(*each, strict=True))
+        return cls(kind, neurons, rates, weights, spreads)
+
 
 @dataclass(frozen=True)
 class Link:

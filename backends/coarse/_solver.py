@@ -133,7 +133,7 @@ def solved(
         if worse or size > NEAR:  # what is far from linear is taken step by step
             states, changes = [], []
         states, changes = [*states[-DEPTH:], state], [*changes[-DEPTH:], change]
-        state = _mixed(states, changes, step)
+        state = mixed(states, changes, step)
         n = rates.size
         rates = np.maximum(state[:n], 0.0)
         squares = np.maximum(state[n:], rates**2)
@@ -146,7 +146,7 @@ def solved(
     )
 
 
-def _mixed(states: list[F64], changes: list[F64], step: float) -> F64:
+def mixed(states: list[F64], changes: list[F64], step: float) -> F64:
     """The next state, by Anderson's method; a damped update as long as there is one state."""
     state, change = states[-1], changes[-1]
     if len(states) < 2:

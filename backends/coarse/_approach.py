@@ -1,0 +1,94 @@
+"""Where to begin: neurons are simulated with what they get, which their rates change in turn.
+
+It comes near to a stationary state for any neuron before there is a table. Each update is one short
+simulation, always with the same random numbers, so that chance hardly moves from one to the next.
+It begins in silence: a circuit that can also be caught in firing as fast as it can is not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._inputs import Inputs
+from ._library import Told, kind_of
+from ._simulated import Group, Trial
+from ._solver import mixed
+from ._workers import answers
+
+F64 = NDArray[np.float64]
+
+NEURONS, DURATION = 200, 1000.0  # of a population; ms
+SILENCE = 0.1  # spikes/s: inputs are not 0, whose fluctuation is not known
+UPDATES = 60
+NEAR = 0.03  # difference of the two sides at which chance is most of it
+STEP, WORSE = 0.3, 1.5  # of the first update; it is halved where differences grow by so much
+STRAIGHT, DEPTH = 0.4, 3  # difference from which on so many updates back are looked at
+
+
+def approached(inputs: Inputs, *, timestep: float, workers: int, told: Told) -> F64:
+    """Rates near to a stationary state.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    timestep : float
+        ms.
+    workers : int
+        Processes that simulate.
+    told : callable
+
+    Returns
+    -------
+    array, shape (n,)
+        spikes/s; of all that were tried, those at which the two sides differ least.
+
+    Raises
+    ------
+    SimulationError
+        If neurons could not be simulated.
+    """
+    n = len(inputs.populations)
+    state = np.repeat([SILENCE, SILENCE**2], n)
+    nearest, least, before, step = state, np.inf, np.inf, STEP
+    states: list[F64] = []
+    changes: list[F64] = []
+    for number in range(UPDATES):
+        change = _caused(inputs, state, timestep, workers) - state
+        size = float(np.max(np.abs(change[:n]) / (1.0 + state[:n])))
+        told(None, f"simulating neurons, update {number}: the two sides differ by {size:.1g}")
+        if size < least:
+            nearest, least = state, size
+        if size < NEAR:
+            break
+        if size > WORSE * before:
+            step /= 2
+        if size > min(STRAIGHT, WORSE * before):
+            states, changes = [], []
+        before = size
+        states, changes = [*states[-DEPTH:], state], [*changes[-DEPTH:], change]
+        state = mixed(states, changes, step)
+        state[:n] = np.maximum(state[:n], SILENCE)
+        state[n:] = np.maximum(state[n:], state[:n] ** 2)
+    return nearest[:n]
+
+
+def _caused(inputs: Inputs, state: F64, timestep: float, workers: int) -> F64:
+    """Rates and their mean squares over neurons, of neurons that get what these ones cause."""
+    received = inputs.received(*np.split(state, 2))
+    kinds = [kind_of(p, timestep) for p in inputs.populations]
+    shares = [range(k, len(kinds), workers) for k in range(min(workers, len(kinds)))]
+    trials = []
+    for share in shares:
+        groups = []
+        for number, i in enumerate(share):
+            gets = (v[i, : len(kinds[i].receptors)] for v in vars(received).values())
+            groups.append(Group.receiving(number, NEURONS, *gets))
+        trials.append(Trial([kinds[i] for i in share], groups, [], 1, DURATION))
+    rates, squares = np.zeros(len(kinds)), np.zeros(len(kinds))
+    for number, counts in answers(trials, workers):
+        first, second, both = np.array(counts, float).T
+        own = list(shares[number])
+        rates[own] = (first + second) / (1e-3 * DURATION * NEURONS)
+        squares[own] = both / ((0.5e-3 * DURATION) ** 2 * NEURONS)
+    return np.concatenate([rates, squares])
