@@ -141,6 +141,9 @@ def test_the_command_shows_both_networks(call, isolated, monkeypatch, tmp_path):
         "--param", 'currents={"E": 0.08, "I": 0.07}',
     ]  # fmt: skip
     asked.clear()
+    status, _, said = call("calibrate", "--neuron", "lif_curr_exp", "--duration", "9000")
+    assert status == 2
+    assert "--matched" in said
     status, _, said = call("calibrate", "--neuron", "lif_curr_exp", "--matched", "--duration", "9")
     assert status == 2
     assert "duration must be 1000 ms or more" in said

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pyNN import errors as pynn_errors
-from pyNN.parameters import Sequence
+from pyNN.parameters import LazyArray, Sequence
 from pyNN.space import Line
 
 from portable_cortex.errors import BackendUnavailableError, PortableCortexError
@@ -779,6 +779,24 @@ def test_drawn_and_computed_weights_of_the_wrong_sign_are_refused(sim):
         ):
             with refused():
                 rows_of(connect(sim, pre, post, weight, receptor_type=receptor))
+
+
+@row("computed-draws")
+def test_values_are_computed_from_each_draw(sim):
+    sim.setup(timestep=STEP)
+    pre, post = (sim.Population(20, sim.IF_curr_exp()) for _ in range(2))
+
+    def drawn(low, high):
+        return LazyArray(sim.RandomDistribution("uniform", low=low, high=high), shape=(20, 20))
+
+    weights = rows_of(connect(sim, pre, post, abs(drawn(-2.0, 1.0) * 0.5)))[:, 2]
+    assert weights.min() >= 0
+    assert weights.max() <= 1
+    assert len(set(weights.tolist())) > 300
+    assert 0.35 < weights.mean() < 0.49
+    for value in (drawn(1.0, 2.0) * drawn(1.0, 2.0), drawn(1.0, 2.0) * np.ones((20, 20))):
+        with refused("numbers only"):
+            connect(sim, pre, post, value)
 
 
 @row("weight-signs")

@@ -7,6 +7,8 @@ It begins in silence: a circuit that can also be caught in firing as fast as it 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ F64 = NDArray[np.float64]
 
 NEURONS, DURATION = 200, 1000.0  # of a population; ms
 SILENCE = 0.1  # spikes/s: inputs are not 0, whose fluctuation is not known
-UPDATES = 60
+RISING, UPDATES = 20, 80  # in the first of them what comes from outside rises to all of it
 NEAR = 0.03  # difference of the two sides at which chance is most of it
 STEP, WORSE = 0.3, 1.5  # of the first update; it is halved where differences grow by so much
 STRAIGHT, DEPTH = 0.4, 3  # difference from which on so many updates back are looked at
@@ -54,12 +56,13 @@ def approached(inputs: Inputs, *, timestep: float, workers: int, told: Told) -> 
     states: list[F64] = []
     changes: list[F64] = []
     for number in range(UPDATES):
-        change = _caused(inputs, state, timestep, workers) - state
+        drive = min(1.0, (number + 1) / RISING)
+        change = _caused(_driven(inputs, drive), state, timestep, workers) - state
         size = float(np.max(np.abs(change[:n]) / (1.0 + state[:n])))
         told(None, f"simulating neurons, update {number}: the two sides differ by {size:.1g}")
-        if size < least:
+        if drive == 1 and size < least:
             nearest, least = state, size
-        if size < NEAR:
+        if drive == 1 and size < NEAR:
             break
         if size > WORSE * before:
             step /= 2
@@ -71,6 +74,19 @@ def approached(inputs: Inputs, *, timestep: float, workers: int, told: Told) -> 
         state[:n] = np.maximum(state[:n], SILENCE)
         state[n:] = np.maximum(state[n:], state[:n] ** 2)
     return nearest[:n]
+
+
+def _driven(inputs: Inputs, share: float) -> Inputs:
+    """With this share of the spikes that come from outside."""
+    if share == 1:
+        return inputs
+    mean, square, variance = inputs.outside
+    populations = tuple(
+        replace(p, trains=tuple(replace(t, rate=share * t.rate) for t in p.trains))
+        for p in inputs.populations
+    )
+    outside = np.stack([share * mean, share * square, share**2 * variance])
+    return replace(inputs, populations=populations, outside=outside)
 
 
 def _caused(inputs: Inputs, state: F64, timestep: float, workers: int) -> F64:

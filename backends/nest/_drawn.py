@@ -33,8 +33,6 @@ def is_safe(name: str, value: Any, n: float, projection: Any) -> bool:
     else:
         low = state.least_delay - 0.5 * state.dt
         high = state.max_delay + 0.5 * state.dt
-    if value.operations:
-        return False
     expected = n * _probability_outside(distribution.name, distribution.parameters, low, high)
     if expected > HOPELESS:
         raise errors.ConnectionError(

@@ -110,12 +110,9 @@ def native_value(value: Any) -> Any:
     """
     if isinstance(value.base_value, RandomDistribution):
         draw = DISTRIBUTIONS.get(value.base_value.name)
-        if draw is None:
+        if draw is None or value.operations:
             return None
-        result = draw(**value.base_value.parameters)
-        for function, argument in value.operations:
-            result = function(result) if argument is None else function(result, argument)
-        return result
+        return draw(**value.base_value.parameters)
     if value.is_homogeneous:
         shaped = copy(value)
         shaped.shape = value.shape or (1, 1)

@@ -39,8 +39,11 @@ def calibrate(
         ),
     ] = False,
     duration: Annotated[
-        float, typer.Option(help="Model time of each run of the network, ms (--matched).")
-    ] = DURATION,
+        float | None,
+        typer.Option(
+            help=f"Model time of a run of the network, ms (--matched); {DURATION:g} unless given."
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--json", help="The result; NEURON-calibration.json unless given."),
@@ -52,11 +55,14 @@ def calibrate(
     minutes. With --matched then in the network, at the scale that --param says.
     """
     given = model_parameters(param)
+    if duration is not None and not matched:
+        raise InvalidValueError("--duration is of the runs of --matched: give that, too")
     if "neuron" in given:
         raise InvalidValueError("--neuron says which neuron it is: leave --param neuron out")
     path = to or Path(f"{Path(neuron).stem}-calibration.json")
     if not path.parent.is_dir():  # before minutes are spent
         raise OutputError(f"{path} could not be written: there is no folder {path.parent}")
+    duration = DURATION if duration is None else duration
     if matched:  # and before minutes are spent in vain
         check(model, seed=seed, duration=duration, **given)
     of_isolated = {k: v for k, v in given.items() if not (matched and k in SCALES)}

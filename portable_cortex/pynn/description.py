@@ -32,7 +32,7 @@ from .draws import Edges, itself, quantile_function
 from .plasticity import plastic_types
 from .population import same_names
 from .synapses import check_signs, static_synapse
-from .values import is_number, is_plain, is_random, members, number
+from .values import computed, is_number, is_plain, is_random, members, number
 from .watching import build_network
 
 F64 = NDArray[np.float64]
@@ -644,10 +644,7 @@ def _quantiles(value: Any) -> Values:
         found = Values(quantile_function(drawn)(nodes), weights)
     if not value.operations:
         return found
-    values = found.values
-    for function, argument in value.operations:
-        values = function(values) if argument is None else function(values, argument)
-    return Values(np.asarray(values, float), weights)
+    return Values(computed(value, found.values), weights)
 
 
 @lru_cache(4096)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidValueError, UnsupportedError
 from .checks import check_edges, check_indices
 from .grid import delay_steps
-from .values import at_pairs, distances, is_number, is_random, number, resolved
+from .values import at_pairs, computed, distances, is_number, is_random, number, resolved
 
 FloatArray = NDArray[np.float64]
 
@@ -586,9 +586,7 @@ def evaluate(
     """
     if is_random(value):
         drawn = stream.values(sources.size, quantile_function(value.base_value))
-        for function, argument in value.operations:
-            drawn = function(drawn) if argument is None else function(drawn, argument)
-        return drawn
+        return computed(value, drawn) if value.operations else drawn
     if is_number(value):
         return np.full(sources.size, number(value))
     return at_pairs(resolved(value, between), sources, targets, between.shape)

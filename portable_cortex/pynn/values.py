@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidValueError
+
 ROWS_AT_A_TIME = 1 << 20  # elements of a matrix that is evaluated in pieces
 
 
@@ -40,6 +42,32 @@ def shaped(value: Any, shape: tuple[int, ...]) -> Any:
     changed._shape = None  # it may have got another one
     changed.shape = shape
     return changed
+
+
+def computed(value: Any, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is computed from the draws of a random parameter, such as ``LazyArray(drawn) * 0.5``.
+
+    Raises
+    ------
+    InvalidValueError
+        Where that takes more than one draw for each element, or an array.
+
+    Examples
+    --------
+    >>> from pyNN.parameters import LazyArray
+    >>> from pyNN.random import RandomDistribution
+    >>> value = abs(LazyArray(RandomDistribution("normal", mu=0.0, sigma=1.0)) * 0.5)
+    >>> computed(value, np.array([-1.0, 3.0]))
+    array([0.5, 1.5])
+    """
+    for function, argument in value.operations:
+        if argument is not None and not np.isscalar(argument):
+            raise InvalidValueError(
+                f"{value.base_value} is combined with {type(argument).__name__}, and random values "
+                "can be with numbers only: draw them yourself, and give an array"
+            )
+        drawn = function(drawn) if argument is None else function(drawn, argument)
+    return np.asarray(drawn, float)
 
 
 def number(value: Any) -> float:
