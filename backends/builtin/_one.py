@@ -14,8 +14,10 @@ from portable_cortex.neurons.expressions import names
 from portable_cortex.neurons.lowering import ERROR, PARTS, Straight
 
 from ._plan import Plan
+from ._solver_loops import TOLERANCE
 from ._text import code
-from ._writing import NEAR_EXP2, TOLERANCE, Writer
+from ._work import NEAR_EXP2
+from ._writing import Writer
 
 TEXT = '''"""The neuron {name} for the built-in engine on a GPU, written by portable-cortex."""
 

@@ -1,9 +1,8 @@
 """Writes the loop of a neuron model: Python that numba compiles to vector instructions.
 
-What is written advances the neurons of a piece as `portable_cortex.neurons.form` says. Neurons that
-are refractory are few: all are advanced as if none were, and these once more. Inputs are added,
-after the step, to the variables that they move (`lowering.landings`); where a condition looks at
-those, inputs are there as sums of weights before the step.
+What is written advances the neurons of a piece as `portable_cortex.neurons.form` says. Inputs are
+added, after the step, to the variables that they move (`lowering.landings`); where a condition
+looks at those, inputs are there as sums of weights before the step.
 
 Names of a model have a letter and a line before them in what is written: ``m_v`` is the variable v,
 ``r_v`` its row of memory; ``t1`` and ``c1`` are temporaries and constants.
@@ -11,27 +10,18 @@ Names of a model have a letter and a line before them in what is written: ``m_v`
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
 from portable_cortex.neurons.expressions import (
-    ZERO,
     Binary,
     Call,
-    Choice,
     Expression,
     Name,
     Number,
-    Unary,
-    calls,
-    mapped,
     names,
-    parts,
-    replaced,
 )
 from portable_cortex.neurons.form import (
     STEP,
@@ -41,21 +31,16 @@ from portable_cortex.neurons.form import (
     Spike,
     Statement,
 )
-from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
+from portable_cortex.neurons.lowering import ERROR, PARTS
 
+from . import _solver_loops
 from ._plan import Plan
-from ._text import RUNNING, block, code, firsts, local, numbered, rows, sign
+from ._solver_loops import TOLERANCE
+from ._text import RUNNING, block, code, firsts, local, rows, sign
+from ._work import KEPT, Work
 
 PIECE = 1024  # neurons that are advanced together
-KEPT = 16  # variables of refractory neurons that are kept, at most
-CHUNK = 256  # neurons whose numbers stay in the nearest cache while a solver advances them
 SPACE = 2 * KEPT + 1  # rows of pieces: those, what tells where a solver is rough, its numbers
-NUMBERS = 16  # of a neuron that go from one loop of a solver to the next, at most: 32 kB
-WIDEST = 16  # neurons in a vector, at most
-LONG = 18  # operations that wait for each other in a loop of a solver, about
-TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced again, in parts of a step
-LOG2E = Fraction(1.0 / math.log(2.0))
-NEAR_EXP2 = "near_exp2"  # what stands for exponential functions in solvers
 
 HEADER = '''"""The neuron {name} for the built-in engine, written by portable-cortex."""
 
@@ -99,36 +84,10 @@ def written(plan: Plan) -> Written:
 # --- functions ------------------------------------------------------------------------------------
 
 
-class Writer:
+class Writer(Work):
     """Writes one module."""
 
     left, zero = "left[i]", "0.0"  # steps of refractoriness of a neuron; 0
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.neuron = plan, plan.neuron
-        self.constants = lowering.Constants(lowering.constant_names(plan.neuron))
-        self.currents = [q.name for q in plan.neuron.currents]
-        self.draws = ", index, now, key0, key1" if lowering.is_random(self.neuron) else ""
-        self.timer = plan.refractoriness.timer if plan.refractoriness else None
-        self.rows = "".join(f"r_{name}, " for name in plan.rows)
-        self.over, self.running = self._course(False), self._course(True)
-        self.own = {k for k, run in self.running.items() if run != self.over.get(k)}
-        self.conditions = [
-            self._taken(self._with_timer(condition)) for condition, _ in self.neuron.conditions
-        ]
-        self.changed, self.kept = self._held()
-        if max(len(self.kept), len(plan.rows) if "part" in self.over else 0) > KEPT:
-            raise UnsupportedError(
-                f"{self.neuron.name}: it has {len(plan.rows)} variables, and the built-in engine's "
-                f"loops keep up to {KEPT} of a neuron; run it on another backend"
-            )
-
-    def _refusal(self, what: str) -> UnsupportedError:
-        return UnsupportedError(
-            f"{self.neuron.name}: {what}, which the built-in engine has no loop for; call "
-            "integrate_odes once in the update block, or under an if that asks for a refractory "
-            "timer"
-        )
 
     def module(self) -> str:
         """The text."""
@@ -139,126 +98,21 @@ class Writer:
                 if kind in ("before", "rest")
                 for each in (False, True)
             ),
-            *(self._of_one(kind, False) for kind in ("whole", "part") if kind in self.over),
-            *(self._of_one(kind, True) for kind in ("whole", "part") if kind in self.own),
-            *(self._solver() if "part" in self.over else []),
+            *_solver_loops.written(self),
             *([self._hold(), self._again()] if self.timer else []),
             self._fire(),
             self._step(),
         ]
         return HEADER.format(name=self.neuron.name) + "\n\n\n".join(functions)
 
-    # --- what is to be done -----------------------------------------------------------------------
-
-    def _taken(self, expression: Expression) -> Expression:
-        return self.constants.taken(expression)
-
-    def _with_timer(self, expression: Expression) -> Expression:
-        return lowering.compared(expression, self.timer, RUNNING) if self.timer else expression
-
-    def _course(self, is_running: bool) -> dict[str, Straight]:
-        """A step: the parts that a solver takes, if there are some, and the rest."""
-        statements = self.plan.update(is_running)
-        if any(isinstance(s, Branch) and self._solves((*s.yes, *s.no)) for s in statements):
-            raise self._refusal("equations that need a solver are integrated under a condition")
-        solved = [s for s in statements if isinstance(s, Integrate) and not self._is_exact(s)]
-        if not solved:
-            rest = lowering.straightened(self.neuron, statements, advances=True)
-            return {"rest": self._as_held(self._arrived(rest))}
-        if len(solved) > 1:
-            raise self._refusal("equations that need a solver are integrated twice in a step")
-        at = statements.index(solved[0])
-        before = lowering.straightened(self.neuron, statements[:at], advances=False)
-        rest = lowering.straightened(self.neuron, statements[at + 1 :], advances=False)
-        return {
-            **({"before": self._as_held(before)} if at else {}),
-            "whole": self._as_held(self._near(lowering.whole(self.neuron, solved[0].variables))),
-            "part": self._as_held(self._near(lowering.part(self.neuron, solved[0].variables))),
-            "rest": self._as_held(self._arrived(rest)),
-        }
-
-    def _near(self, run: Straight) -> Straight:
-        """With exponential functions that are as exact as solvers need."""
-
-        def near(part: Expression) -> Expression:
-            match part:
-                case Call("exp", (argument,)) if not names(argument) <= self.constants.known:
-                    return Call(
-                        NEAR_EXP2, (lowering.scaled(argument, LOG2E, self.constants.known),)
-                    )
-            return part
-
-        temporaries = tuple((name, mapped(value, near)) for name, value in run.temporaries)
-        return Straight(temporaries, {n: mapped(value, near) for n, value in run.results.items()})
-
-    def _is_exact(self, statement: Integrate) -> bool:
-        return all(self.neuron.equation(name).is_linear for name in statement.variables)
-
-    def _solves(self, statements: Sequence[Statement]) -> bool:
-        """Whether equations that need a solver are integrated somewhere in statements."""
-        return any(
-            self._solves((*s.yes, *s.no))
-            if isinstance(s, Branch)
-            else isinstance(s, Integrate) and not self._is_exact(s)
-            for s in statements
-        )
-
-    def _arrived(self, run: Straight) -> Straight:
-        """Convolutions get what arrived, and sums of weights begin anew, where these are there."""
-        if self.plan.is_early:
-            return run
-        results = dict(run.results)
-        temporaries = list(run.temporaries)
-        for convolution in self.neuron.convolutions:
-            for name, jump in convolution.jumps:
-                moved = Binary("*", jump, Name(convolution.port))
-                sum_ = Binary("+", results.get(name, Name(name)), moved)
-                temporary = f"{TEMPORARY}{len(temporaries)}"
-                temporaries.append((temporary, sum_))
-                results[name] = Name(temporary)
-        return Straight(tuple(temporaries), {**results, **dict.fromkeys(self.plan.inputs, ZERO)})
-
-    def _as_held(self, run: Straight) -> Straight:
-        """The run with constants, and what is not a variable in memory dropped."""
-        results = {n: v for n, v in run.results.items() if n in (*self.plan.rows, ERROR)}
-        run = Straight(run.temporaries, results).of(set(results))
-        temporaries = tuple((name, self._taken(value)) for name, value in run.temporaries)
-        return Straight(temporaries, {n: self._taken(v) for n, v in run.results.items()})
-
-    def _held(self) -> tuple[frozenset[str], tuple[str, ...]]:
-        """Variables that refractory neurons change otherwise, and those to be kept for that."""
-        if not self.timer:
-            return frozenset(), ()
-        if "part" in self.over or "part" in self.running:
-            runs = (*self.over.values(), *self.running.values())
-            changed = frozenset(n for run in runs for n in run.results if n != ERROR)
-            read = {n for run in self.running.values() for n in run.read}
-            return changed, tuple(n for n in self.plan.rows if n in changed | read)
-        running, over = (
-            {n: _formula(course["rest"], v) for n, v in course["rest"].results.items()}
-            for course in (self.running, self.over)
-        )
-        changed = frozenset(
-            n for n in self.plan.rows if running.get(n, Name(n)) != over.get(n, Name(n))
-        )
-        read = {*self.running["rest"].of(changed).read, *(changed - set(running))}
-        return changed, tuple(n for n in self.plan.rows if n in read)
-
-    # --- functions --------------------------------------------------------------------------------
-
-    def _constants(self, *runs: Straight, also: Iterable[Expression] = ()) -> list[str]:
-        values = [v for run in runs for _, v in run.temporaries]
-        values += [v for run in runs for v in run.results.values()] + list(also)
-        return numbered(n for v in values for n in names(v) if n.startswith(CONSTANT))
-
     def _loop(self, kind: str, each: bool) -> str:
         """Neurons a step further, or a part of it, as if none were refractory."""
-        run, conditions = self._body(kind, each)
+        run, conditions = self.body(kind, each)
         adds = kind == "rest" and self.plan.is_early and not each
         one = f"r_{self.plan.rows[0]}.dtype.type(1)"
         read = run.read | {n for c in conditions for n in names(c)}
         read |= {self.plan.inputs[0]} if adds else set()
-        used = self._constants(run, also=conditions)
+        used = self.constants_of(run, also=conditions)
         body = ["i = U64(number)", *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read)]
         if each:
             body += [f"{name} = a_{name}[i]" for name in used]
@@ -291,242 +145,6 @@ class Writer:
         return (
             f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{block(lines, 1)}"
         )
-
-    def _body(self, kind: str, each: bool) -> tuple[Straight, list[Expression]]:
-        """What a loop computes, and conditions that it looks at; equal neurons get no current."""
-        run = self.over[kind]
-        conditions = [replaced(c, run.results) for c in self._not_running()]
-        if not each:
-            absent = set(self.currents)
-            run = Straight(tuple((n, _dropped(v, absent)) for n, v in run.temporaries), run.results)
-        return run, conditions if kind == "rest" else []
-
-    def _not_running(self) -> list[Expression]:
-        """Conditions where the refractory time is over."""
-        found = []
-        for condition, _ in self.neuron.conditions:
-            known = lowering.compared(condition, self.timer, False) if self.timer else condition
-            found.append(self._taken(known))
-        return found
-
-    # --- solver -----------------------------------------------------------------------------------
-
-    def _solver(self) -> list[str]:
-        """Functions that advance variables which need a solver."""
-        n = len(self._stages(self.over["whole"])[0])
-        return [
-            *([self._alone(each=False)] if n == 1 else map(self._stage, range(n))),
-            self._alone(each=True),
-            self._whole(),
-            self._parts(),
-            self._refine(),
-            self._each_in_parts(),
-        ]
-
-    def _of_one(self, kind: str, is_running: bool) -> str:
-        """A solver's step of one neuron, or a part of it: compiled once, inlined into loops."""
-        run = (self.running if is_running else self.over)[kind]
-        body = [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
-        results = ", ".join(code(run.results[name]) for name in self._results(run))
-        return f"""@inlined
-def {self._called(kind, is_running)}:
-{block([*body, f"return ({results},)"], 1)}"""
-
-    def _called(self, kind: str, is_running: bool = False) -> str:
-        """Such a function, called with what it needs, under the same names."""
-        run = (self.running if is_running else self.over)[kind]
-        read = run.read
-        given = [f"m_{n}" for n in (*self.plan.rows, *self.currents) if n in read]
-        given += [*self._constants(run), *(["i" + self.draws] if self.draws else [])]
-        which = "_refractory" if is_running and kind in self.own else ""
-        return f"{kind}_of_one{which}({', '.join(given)})"
-
-    def _results(self, run: Straight) -> list[str]:
-        """What such a function returns."""
-        return [n for n in (*self.plan.rows, ERROR) if n in run.results]
-
-    def _stages(self, run: Straight) -> tuple[list[list[str]], list[str]]:
-        """Temporaries by the loop that computes them, and those that outlive it.
-
-        A processor has many operations under way, but not those that wait for each other: so each
-        loop has a part of the longest way through them, and neurons that do not wait.
-        """
-        values = dict(run.temporaries)
-        ready: dict[str, int] = {}  # operations until then
-        first = set()
-        for name, value in values.items():
-            before = [ready[n] for n in names(value) if n in ready]
-            ready[name] = max(before, default=0) + _length(value)
-            if not before and not calls(value):
-                first.add(name)
-        last = max(ready.values(), default=0) // LONG
-        stage: dict[str, int] = {}
-        used: dict[str, int] = {n: last for v in run.results.values() for n in names(v)}
-        for name in reversed(values):
-            stage[name] = used[name] if name in first else ready[name] // LONG
-            for n in names(values[name]):
-                used[n] = min(used.get(n, last), stage[name])
-        stages = [[n for n in values if stage[n] == k] for k in range(last + 1)]
-        outlive = {
-            n for name, value in values.items() for n in names(value) & stage.keys()
-            if stage[n] < stage[name]
-        }  # fmt: skip
-        ends = {n for v in run.results.values() for n in names(v) & stage.keys() if stage[n] < last}
-        if len(outlive | ends) > NUMBERS:
-            return [[*values]], []
-        return stages, [n for n in values if n in outlive | ends]
-
-    def _stage(self, number: int) -> str:
-        """One of the loops of a whole step of equal neurons."""
-        run, _ = self._body("whole", each=False)
-        stages, outlive = self._stages(run)
-        is_last = number == len(stages) - 1
-        values, own = dict(run.temporaries), stages[number]
-        part = Straight(tuple((n, values[n]) for n in own), run.results if is_last else {})
-        read = part.read
-        at = {name: f"scratch[at + U64({k * CHUNK})]" for k, name in enumerate(outlive)}
-        body = [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in part.results]
-        body += [f"{local(n)} = {at[n]}" for n in outlive if n in read]
-        body += [f"{local(name)} = {code(values[name])}" for name in own]
-        body += [f"{at[n]} = {local(n)}" for n in own if n in at]
-        results = {n: code(value) for n, value in part.results.items()}
-        return self._judged(
-            f"whole_{number}", "scratch", firsts(self._constants(part)), body, results
-        )
-
-    def _alone(self, each: bool) -> str:
-        """A whole step in one loop."""
-        run = self.over["whole"]
-        used, read, results = self._constants(run), run.read, self._results(run)
-        currents = [name for name in self.currents if name in read]
-        body = [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read or n in run.results]
-        if each:
-            lines = rows(used)
-            body += [f"{name} = a_{name}[i]" for name in used]
-            body += [f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in currents]  # nA
-        else:
-            lines = [*firsts(used), *(f"m_{name} = scratch.dtype.type(0)" for name in currents)]
-        body.append(f"{''.join(f'n_{n}, ' for n in results)} = {self._called('whole')}")
-        name, space = ("whole_of_different", "drive") if each else ("whole_0", "scratch")
-        return self._judged(name, space, lines, body, {n: f"n_{n}" for n in results})
-
-    def _judged(
-        self, name: str, space: str, lines: list[str], body: list[str], results: Mapping[str, str]
-    ) -> str:
-        """A loop; its results, if it has some, are kept of neurons that a step is not rough for."""
-        lines, body = [*lines], ["i, at = U64(number), U64(number - begin)", *body]
-        if results:
-            kind = f"r_{self.plan.rows[0]}.dtype.type"
-            lines += [f"one, most = {kind}(1), {kind}({TOLERANCE})", "below = signs(-one)"]
-            body += [
-                f"rough = not ({results[ERROR]} < most)",
-                "is_rough[at] = one if rough else -one",
-                "below = common(below, signs(one if rough else -one))",
-                *(
-                    f"r_{n}[i] = m_{n} if rough else {results[n]}"
-                    for n in self.plan.rows
-                    if n in results
-                ),
-            ]
-        lines += ["for number in range(begin, end):", *("    " + line for line in body)]
-        lines += ["return below >= 0"] if results else []
-        return f"""@compiled
-def {name}({self.rows}{space}, begin, end, is_rough, c{self.draws}):
-{block(lines, 1)}"""
-
-    def _whole(self) -> str:
-        """A whole step of equal neurons, chunk by chunk."""
-        run, _ = self._body("whole", each=False)
-        last = len(self._stages(run)[0]) - 1
-        given = f"{self.rows}scratch, first, last, own, c{self.draws}"
-        lines = [f"{'is_any |= ' * (k == last)}whole_{k}({given})" for k in range(last + 1)]
-        return f"""@compiled
-def whole_of_equal({self.rows}scratch, begin, end, is_rough, c{self.draws}):
-    is_any = False
-    for first in range(begin, end, {CHUNK}):
-        last = min(first + {CHUNK}, end)
-        own = is_rough[first - begin : last - begin]
-{block(lines, 2)}
-    return is_any"""
-
-    def _parts(self) -> str:
-        """Some equal neurons a step further in parts of it, side by side in scratch memory."""
-        run = self.over["part"]
-        read = run.read
-        moved = [n for n in self.plan.rows if n in run.results or n in read]
-        at = {n: f"scratch[at + U64({k * CHUNK})]" for k, n in enumerate(moved, 1)}
-        used = self._constants(run)
-        body = ["at = U64(k)", *(f"m_{n} = {at[n]}" for n in moved)]
-        if self.draws:
-            body.append("i = U64(scratch[at])")
-        found = self._results(run)
-        body.append(f"{''.join(f'{at[n]}, ' for n in found)} = {self._called('part')}")
-        constants = firsts(used)
-        constants += [f"m_{n} = scratch.dtype.type(0)" for n in self.currents if n in read]
-        fill = [f"{at[n]} = r_{n}[i]" for n in moved]
-        back = [f"r_{n}[i] = {at[n]}" for n in moved if n in run.results]
-        return f"""@compiled
-def parts_of_equal({self.rows}n, scratch, c{self.draws}):
-{block(constants, 1)}
-    full = (n + {WIDEST - 1}) // {WIDEST} * {WIDEST}
-    for k in range(n, full):
-        scratch[U64(k)] = scratch[U64(0)]
-    for k in range(full):
-        at = U64(k)
-        i = U64(scratch[at])
-{block(fill, 2)}
-    for _ in range({PARTS}):
-        for k in range(full):
-{block(body, 3)}
-    for k in range(n):
-        at = U64(k)
-        i = U64(scratch[at])
-{block(back, 2)}"""
-
-    def _refine(self) -> str:
-        """Neurons that a whole step is too rough for, in parts of a step."""
-        call = f"parts_of_equal({self.rows}n, scratch, c{self.draws})"
-        return f"""@compiled
-def refine({self.rows}drive, begin, end, is_rough, scratch, c, each{self.draws}):
-    n = np.int64(0)
-    for first in range(begin, end, PART):
-        last = min(first + PART, end)
-        some = I32(0)
-        for number in range(first, last):
-            some = I32(some + (I32(1) if is_rough[U64(number - begin)] > 0.0 else I32(0)))
-        if some:
-            for number in range(first, last):
-                if is_rough[U64(number - begin)] > 0.0:
-                    if each:
-                        parts_of_one({self.rows}drive, number, c{self.draws})
-                    else:
-                        scratch[n] = number
-                        n += 1
-                        if n == {CHUNK}:
-                            {call}
-                            n = 0
-    if n:
-        {call}"""
-
-    def _each_in_parts(self) -> str:
-        """One neuron a step further in parts of it."""
-        run = self.over["part"]
-        needed = run.read
-        read = [n for n in self.plan.rows if n in needed or n in run.results]
-        lines = ["i = U64(number)", "p = i if c.shape[1] > 1 else U64(0)"]
-        lines += [f"m_{n} = r_{n}[i]" for n in read]
-        lines += [
-            f"m_{name} = drive[i] * drive.dtype.type(1e3)"
-            for name in self.currents
-            if name in needed
-        ]
-        lines += [f"{name} = c[{name[1:]}, p]" for name in self._constants(run)]
-        new = "".join(f"m_{n}, " for n in self._results(run))
-        lines += [f"for _ in range({PARTS}):", f"    {new} = {self._called('part')}"]
-        lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in run.results]
-        return f"""@compiled
-def parts_of_one({self.rows}drive, number, c{self.draws}):
-{block(lines, 1)}"""
 
     def _hold(self) -> str:
         """Note refractory neurons, and some of their variables, and count down."""
@@ -562,7 +180,7 @@ def hold({kept}left, begin, end, numbers, values):
             runs = {k: course[k] for k in ("before", "whole", "part", "rest") if k in course}
         else:
             runs = {"rest": course["rest"].of(self.changed)}
-        used = self._constants(*runs.values(), also=self.conditions)
+        used = self.constants_of(*runs.values(), also=self.conditions)
         still = [n for n in self.changed if not any(n in run.results for run in runs.values())]
         lines = ["i = U64(numbers[k])", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{name} = values[{k}, k]" for k, name in enumerate(self.kept)]
@@ -572,19 +190,19 @@ def hold({kept}left, begin, end, numbers, values):
         ]
         lines += [f"{name} = c[{name[1:]}, p]" for name in used]
         for kind, run in runs.items():
-            found = self._results(run)
+            found = self.results(run)
             if kind == "part":
                 new = "".join(f"m_{n}, " for n in found)
                 lines += [
                     f"if not (n_{ERROR} < {TOLERANCE}):",
                     f"    for _ in range({PARTS}):",
-                    f"        {new} = {self._called(kind, True)}",
+                    f"        {new} = {self.called(kind, True)}",
                     "else:",
                     *(f"    m_{n} = n_{n}" for n in found),
                 ]
             elif kind == "whole":
                 new = "".join(f"n_{n}, " for n in found)
-                lines.append(f"{new} = {self._called(kind, True)}")
+                lines.append(f"{new} = {self.called(kind, True)}")
             else:
                 lines += [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
                 lines += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
@@ -604,7 +222,7 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
         """Carry out what follows where a condition holds."""
         blocks = [self._in_steps(statements) for _, statements in self.neuron.conditions]
         values = [
-            self._taken(self._with_timer(value))
+            self.taken(self.with_timer(value))
             for statements in blocks
             for value in lowering.values_of(statements)
         ]
@@ -615,7 +233,7 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
         running = ["running = left[i] != 0"] if RUNNING.name in read else []
         holds = " | ".join(code(c) for c in self.conditions) or "False"
         count = [
-            *head, *(f"{n} = c[{n[1:]}, p]" for n in self._constants(also=self.conditions)),
+            *head, *(f"{n} = c[{n[1:]}, p]" for n in self.constants_of(also=self.conditions)),
             *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in watched), *running,
             f"n = I32(n + (I32(1) if {holds} else I32(0)))",
         ]  # fmt: skip
@@ -626,7 +244,7 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
         carried: list[str] = []
         for condition, statements in zip(self.conditions, blocks, strict=True):
             carried += [f"if {code(condition)}:", *("    " + s for s in self._block(statements))]
-        used = self._constants(also=[*self.conditions, *values])
+        used = self.constants_of(also=[*self.conditions, *values])
         body += [f"{n} = c[{n[1:]}, p]" for n in used]
         body += ["fired = False", *carried]
         body += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in changed]
@@ -662,7 +280,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
         for statement in statements:
             match statement:
                 case Assign(name, value):
-                    new = code(self._taken(self._with_timer(value)))
+                    new = code(self.taken(self.with_timer(value)))
                     if name == self.timer:
                         lines.append(f"{self.left} = left.dtype.type(max({new}, {self.zero}))")
                         lines.append(f"running = {self.left} != 0")
@@ -671,12 +289,12 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
                 case Spike():
                     lines.append("fired = True")
                 case Branch(condition, yes, no):
-                    lines.append(f"if {code(self._taken(self._with_timer(condition)))}:")
+                    lines.append(f"if {code(self.taken(self.with_timer(condition)))}:")
                     lines += ["    " + line for line in self._block(yes)]
                     if no:
                         lines += ["else:", *("    " + line for line in self._block(no))]
                 case Integrate():
-                    raise self._refusal("equations are integrated in an onCondition block")
+                    raise self.refusal("equations are integrated in an onCondition block")
         return lines or ["pass"]
 
     def _step(self) -> str:
@@ -754,45 +372,3 @@ def _steps(duration: Expression) -> Expression:
     """How many steps a time takes; what rounding adds to a multiple begins no other."""
     steps = Binary("/", duration, Name(STEP))
     return Call("ceil", (Binary("-", steps, Number(Fraction(1, 1_000_000))),))
-
-
-def _formula(run: Straight, value: Expression) -> Expression:
-    """A result written out."""
-    known: dict[str, Expression] = {}
-    for name, formula in run.temporaries:
-        known[name] = replaced(formula, known)
-    return replaced(value, known)
-
-
-def _dropped(value: Expression, absent: set[str]) -> Expression:
-    """An expression where some names are 0, without the terms that vanish."""
-    match value:
-        case Name(name) if name in absent:
-            return ZERO
-        case Binary("+", left, right):
-            left, right = _dropped(left, absent), _dropped(right, absent)
-            return right if left == ZERO else left if right == ZERO else Binary("+", left, right)
-        case Binary("*", left, right):
-            left, right = _dropped(left, absent), _dropped(right, absent)
-            return ZERO if ZERO in (left, right) else Binary("*", left, right)
-        case Binary(operator, left, right):
-            return Binary(operator, _dropped(left, absent), _dropped(right, absent))
-        case Unary(operator, operand):
-            return Unary(operator, _dropped(operand, absent))
-        case Call(function, arguments):
-            return Call(function, tuple(_dropped(a, absent) for a in arguments))
-        case Choice(condition, yes, no):
-            return Choice(*(_dropped(part, absent) for part in (condition, yes, no)))
-    return value
-
-
-def _length(value: Expression) -> int:
-    """Operations that wait for each other, about."""
-    own = {"min": 1, "max": 1, "abs": 1, NEAR_EXP2: 10}
-    longest = max(map(_length, parts(value)), default=0)
-    match value:
-        case Call(function):
-            return longest + own.get(function, 20)
-        case Name() | Number():
-            return 0
-    return longest + 1
