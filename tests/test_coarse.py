@@ -59,6 +59,25 @@ def test_inputs_are_those_of_theory():
     np.testing.assert_allclose(spread, network.spread(rates, 2 * rates**2), rtol=1e-9)
 
 
+def test_in_degrees_that_go_together_are_taken_together():
+    """Each neuron has 40 synapses, some from one population and the others from a second."""
+    sim = portable_cortex.simulator("coarse")
+    sim.setup(timestep=0.1)
+    first, second, target = (
+        sim.Population(100, sim.IF_curr_exp(), label=name) for name in ("first", "second", "target")
+    )
+    n_first = np.random.default_rng(3).binomial(40, 0.4, target.size)
+    for source, numbers in ((first, n_first), (second, 40 - n_first)):
+        rows = [(i, j, 0.1, 1.0) for j, n in enumerate(numbers) for i in range(n)]
+        sim.Projection(source, target, sim.FromListConnector(rows), sim.StaticSynapse())
+    sim.state.prepare()
+    for rates in ([5.0, 5.0, 0.0], [5.0, 10.0, 0.0]):
+        of_each = 0.1 * (rates[0] * n_first + rates[1] * (40 - n_first))
+        found = sim.state.inputs.received(np.array(rates), np.array(rates) ** 2)
+        assert found.mean[2, 0] == pytest.approx(of_each.mean())
+        assert found.spread[2, 0] == pytest.approx(of_each.std(), abs=1e-6)
+
+
 def test_a_network_of_millions_takes_no_array_of_its_neurons():
     def build(sim):
         cells = sim.Population(50_000_000, sim.IF_curr_exp(), label="many")

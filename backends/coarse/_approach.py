@@ -2,7 +2,8 @@
 
 It comes near to a stationary state for any neuron before there is a table. Each update is one short
 simulation, always with the same random numbers, so that chance hardly moves from one to the next.
-It begins in silence: a circuit that can also be caught in firing as fast as it can is not.
+Of several states it finds the one to which a network comes from silence, as what arrives from
+outside rises slowly to all of it: excitation that runs ahead of inhibition would lead to others.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from ._inputs import Inputs
 from ._library import Told, kind_of
 from ._simulated import Group, Trial
 from ._solver import mixed
-from ._workers import answers
+from ._workers import Workers
 
 F64 = NDArray[np.float64]
 
 NEURONS, DURATION = 200, 1000.0  # of a population; ms
 SILENCE = 0.1  # spikes/s: inputs are not 0, whose fluctuation is not known
-RISING, UPDATES = 20, 80  # in the first of them what comes from outside rises to all of it
-NEAR = 0.03  # difference of the two sides at which chance is most of it
+RISING, UPDATES = 30, 50  # while what comes from outside rises to all of it, and then at most
+NEAR = 0.05  # difference of the two sides at which chance is most of it
 STEP, WORSE = 0.3, 1.5  # of the first update; it is halved where differences grow by so much
 STRAIGHT, DEPTH = 0.4, 3  # difference from which on so many updates back are looked at
 
@@ -55,25 +56,34 @@ def approached(inputs: Inputs, *, timestep: float, workers: int, told: Told) -> 
     nearest, least, before, step = state, np.inf, np.inf, STEP
     states: list[F64] = []
     changes: list[F64] = []
-    for number in range(UPDATES):
-        drive = min(1.0, (number + 1) / RISING)
-        change = _caused(_driven(inputs, drive), state, timestep, workers) - state
-        size = float(np.max(np.abs(change[:n]) / (1.0 + state[:n])))
-        told(None, f"simulating neurons, update {number}: the two sides differ by {size:.1g}")
-        if drive == 1 and size < least:
-            nearest, least = state, size
-        if drive == 1 and size < NEAR:
-            break
-        if size > WORSE * before:
-            step /= 2
-        if size > min(STRAIGHT, WORSE * before):
-            states, changes = [], []
-        before = size
-        states, changes = [*states[-DEPTH:], state], [*changes[-DEPTH:], change]
-        state = mixed(states, changes, step)
-        state[:n] = np.maximum(state[:n], SILENCE)
-        state[n:] = np.maximum(state[n:], state[:n] ** 2)
+    with Workers(workers) as own:
+        for number in range(1, RISING):
+            driven = _driven(inputs, number / RISING)
+            told(None, f"simulating neurons with {number / RISING:.0%} of what comes from outside")
+            state = _possible(state + STEP * (_caused(driven, state, timestep, own) - state))
+        for number in range(UPDATES):
+            change = _caused(inputs, state, timestep, own) - state
+            size = float(np.max(np.abs(change[:n]) / (1.0 + state[:n])))
+            told(None, f"simulating neurons, update {number}: the two sides differ by {size:.1g}")
+            if size < least:
+                nearest, least = state, size
+            if size < NEAR:
+                break
+            if size > WORSE * before:
+                step /= 2
+            if size > min(STRAIGHT, WORSE * before):
+                states, changes = [], []
+            before = size
+            states, changes = [*states[-DEPTH:], state], [*changes[-DEPTH:], change]
+            state = _possible(mixed(states, changes, step))
     return nearest[:n]
+
+
+def _possible(state: F64) -> F64:
+    """Rates above 0, and mean squares that are no less than their squares."""
+    rates, squares = np.split(state, 2)
+    rates = np.maximum(rates, SILENCE)
+    return np.concatenate([rates, np.maximum(squares, rates**2)])
 
 
 def _driven(inputs: Inputs, share: float) -> Inputs:
@@ -89,11 +99,12 @@ def _driven(inputs: Inputs, share: float) -> Inputs:
     return replace(inputs, populations=populations, outside=outside)
 
 
-def _caused(inputs: Inputs, state: F64, timestep: float, workers: int) -> F64:
+def _caused(inputs: Inputs, state: F64, timestep: float, workers: Workers) -> F64:
     """Rates and their mean squares over neurons, of neurons that get what these ones cause."""
     received = inputs.received(*np.split(state, 2))
     kinds = [kind_of(p, timestep) for p in inputs.populations]
-    shares = [range(k, len(kinds), workers) for k in range(min(workers, len(kinds)))]
+    n = min(workers.number, len(kinds))
+    shares = [range(k, len(kinds), n) for k in range(n)]
     trials = []
     for share in shares:
         groups = []
@@ -102,7 +113,7 @@ def _caused(inputs: Inputs, state: F64, timestep: float, workers: int) -> F64:
             groups.append(Group.receiving(number, NEURONS, *gets))
         trials.append(Trial([kinds[i] for i in share], groups, [], 1, DURATION))
     rates, squares = np.zeros(len(kinds)), np.zeros(len(kinds))
-    for number, counts in answers(trials, workers):
+    for number, counts in workers.answers(trials):
         first, second, both = np.array(counts, float).T
         own = list(shares[number])
         rates[own] = (first + second) / (1e-3 * DURATION * NEURONS)

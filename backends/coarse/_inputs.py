@@ -9,7 +9,7 @@ input: that spread over the neurons of a population is the third thing that is k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -91,13 +91,31 @@ class Population:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """How in-degrees from several populations go together: many from one may be few from another.
+
+    Attributes
+    ----------
+    target, receptor : int
+    sources : array, shape (m,)
+    covariances : array, shape (m, m)
+        Over the neurons of the target, of in-degree times mean weight; 0 on the diagonal.
+    """
+
+    target: int
+    receptor: int
+    sources: NDArray[np.int64]
+    covariances: F64
+
+
+@dataclass(frozen=True)
 class Inputs:
     r"""The inputs of all populations as functions of their rates.
 
     With in-degrees K, weights J and presynaptic rates :math:`\nu`: the mean is
     :math:`\sum K\langle J\rangle\nu`, the square :math:`\sum K\langle J^2\rangle\nu`, and the
     variance over neurons :math:`\sum K(\langle J^2\rangle\langle\nu^2\rangle - \langle J\rangle^2
-    \nu^2) + \mathrm{var}(K)\langle J\rangle^2\nu^2`.
+    \nu^2) + \mathrm{var}(K)\langle J\rangle^2\nu^2`, and what in-degrees have in common.
 
     Attributes
     ----------
@@ -106,6 +124,7 @@ class Inputs:
         Coefficients of rates, of mean squares of rates, and of squares of mean rates.
     outside : array, shape (3, n, 2)
         Mean, square and variance of what comes from sources.
+    shared : tuple of Shared
     """
 
     populations: tuple[Population, ...]
@@ -113,6 +132,7 @@ class Inputs:
     squares: tuple[sparse.csr_array, ...]
     losses: tuple[sparse.csr_array, ...]
     outside: F64
+    shared: tuple[Shared, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -137,6 +157,9 @@ class Inputs:
             mean[:, k] += self.means[k] @ rates
             square[:, k] += self.squares[k] @ rates
             variance[:, k] += self.squares[k] @ squares + self.losses[k] @ rates**2
+        for one in self.shared:
+            own = rates[one.sources]
+            variance[one.target, one.receptor] += own @ one.covariances @ own
         weight = np.divide(square, mean, out=np.zeros_like(mean), where=mean > 0)
         return Received(mean, weight, np.sqrt(np.maximum(variance, 0.0)))
 
@@ -158,7 +181,12 @@ class Inputs:
         means, squares, losses = (
             tuple(map(far, m)) for m in (self.means, self.squares, self.losses)
         )
-        return Inputs(self.populations, means, squares, losses, self.outside)
+        shared = []
+        for one in self.shared:
+            own = groups[one.sources] != groups[one.target]
+            kept = one.covariances[np.ix_(own, own)]
+            shared.append(replace(one, sources=one.sources[own], covariances=kept))
+        return Inputs(self.populations, means, squares, losses, self.outside, tuple(shared))
 
 
 def inputs_of(description: Description) -> Inputs:
@@ -203,7 +231,30 @@ def inputs_of(description: Description) -> Inputs:
     means, squares, losses = (
         tuple(_matrix(rows, column, n) for rows in entries) for column in (2, 3, 4)
     )
-    return Inputs(tuple(populations), means, squares, losses, outside)
+    shared = []
+    for k, label in enumerate(neurons):
+        shared += _shared(k, arriving[label], populations[k].receptors, place)
+    return Inputs(tuple(populations), means, squares, losses, outside, tuple(shared))
+
+
+def _shared(
+    target: int, synapses: Sequence[Synapses], receptors: Sequence[str], place: Mapping[int, int]
+) -> list[Shared]:
+    """Of in-degrees that were counted."""
+    found = []
+    for k, receptor in enumerate(receptors):
+        own = [
+            s
+            for s in synapses
+            if s.receptor == receptor and s.counts is not None and s.source in place
+        ]
+        if len(own) > 1:
+            means = np.stack([_moments(s)[0] * s.counts for s in own if s.counts is not None])
+            covariances = np.asarray(np.cov(means, bias=True), float)
+            np.fill_diagonal(covariances, 0.0)
+            sources = np.array([place[s.source] for s in own])
+            found.append(Shared(target, k, sources, covariances))
+    return found
 
 
 def _matrix(

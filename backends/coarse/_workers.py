@@ -17,30 +17,46 @@ from ._simulated import Counts, Trial
 COMMAND = (sys.executable, "-P", "-m", "portable_cortex.backends.coarse._simulated")
 
 
-def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[Counts]]]:
-    """Number of a trial, and the counts of its groups, as each ends.
+class Workers:
+    """Processes that wait for trials; they are started when there are some.
 
     Parameters
     ----------
-    trials : sequence of Trial
-    workers : int
-        Processes at once.
-
-    Raises
-    ------
-    SimulationError
-        If one fails.
+    number : int
+        Of processes at most.
     """
-    waiting: SimpleQueue[int | None] = SimpleQueue()
-    done: SimpleQueue[tuple[int, list[Counts] | str]] = SimpleQueue()
-    n = min(workers, len(trials))
-    for number in [*range(len(trials)), *[None] * n]:
-        waiting.put(number)
-    processes: list[subprocess.Popen[str]] = []
-    try:
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+
+    def answers(self, trials: Sequence[Trial]) -> Iterator[tuple[int, list[Counts]]]:
+        """Number of a trial, and the counts of its groups, as each ends.
+
+        Raises
+        ------
+        SimulationError
+            If one fails; after that there are no more answers.
+        """
+        waiting: SimpleQueue[int | None] = SimpleQueue()
+        done: SimpleQueue[tuple[int, list[Counts] | str]] = SimpleQueue()
+        n = min(self.number, len(trials))
+        for number in [*range(len(trials)), *[None] * n]:
+            waiting.put(number)
         with shielded():
-            processes += [_started() for _ in range(n)]
-        for process in processes:
+            self._processes += [_started() for _ in range(n - len(self._processes))]
+        for process in self._processes[:n]:
             threading.Thread(
                 target=_serve, args=(process, trials, waiting.get, done.put), daemon=True
             ).start()
@@ -49,13 +65,12 @@ def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[C
             if isinstance(answer, str):
                 raise SimulationError(f"what a library needs could not be simulated: {answer}")
             yield number, answer
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
+
+
+def answers(trials: Sequence[Trial], workers: int) -> Iterator[tuple[int, list[Counts]]]:
+    """What so many `Workers` answer, who then go."""
+    with Workers(workers) as own:
+        yield from own.answers(trials)
 
 
 def _started() -> subprocess.Popen[str]:

@@ -117,6 +117,8 @@ class Synapses:
         nA, uS or mV; ms.
     to_all : bool
         Whether they go to the whole population, and not to a view of it.
+    counts : array of int, optional
+        Synapses of each target neuron, where they had to be drawn.
     """
 
     label: str
@@ -127,6 +129,7 @@ class Synapses:
     weights: Values
     delays: Values
     to_all: bool
+    counts: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -300,9 +303,10 @@ def _synapses(made: Any, places: Mapping[int, int]) -> list[Synapses]:
     found = []
     for pre, pre_index in members(made.pre):
         for post, post_index in members(made.post):
-            degree = made.degree(pre_index.size, post_index.size)
+            degree, counts = made.degree(pre_index.size, post_index.size), None
             if degree is None:
-                degree = made.counted(pre, post)
+                counts = made.counted(pre, post)
+                degree = Degree(float(counts.mean()), float(counts.var()))
             found.append(
                 Synapses(
                     str(made.label),
@@ -313,6 +317,7 @@ def _synapses(made: Any, places: Mapping[int, int]) -> list[Synapses]:
                     made.values("weight"),
                     made.values("delay"),
                     post_index.size == post.size,
+                    counts,
                 )
             )
     return [s for s in found if s.in_degree.mean > 0]
@@ -528,15 +533,14 @@ class _Projection(projection.Projection):
             share * all_of.mean, share**2 * all_of.variance + share * (1 - share) * all_of.mean
         )
 
-    def counted(self, pre: Any, post: Any) -> Degree:
-        """In-degree of the synapses that are drawn."""
+    def counted(self, pre: Any, post: Any) -> NDArray[np.int64]:
+        """Synapses of each target neuron, which are drawn for that."""
         edges = self._synapses
         sources, targets = (
             _within(cells, whole) for cells, whole in ((self.pre, pre), (self.post, post))
         )
         kept = targets[edges.targets[np.isin(edges.sources, np.flatnonzero(sources >= 0))]]
-        numbers = np.bincount(kept[kept >= 0], minlength=post.size)
-        return Degree(float(numbers.mean()), float(numbers.var()))
+        return np.bincount(kept[kept >= 0], minlength=post.size)
 
     def recipe(self) -> Recipe:
         """How the synapses are drawn.
