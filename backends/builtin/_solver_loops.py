@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from portable_cortex.neurons.expressions import (
-    Call,
-    Expression,
-    Name,
-    Number,
-    calls,
-    names,
-    parts,
-)
+from portable_cortex.neurons.expressions import Call, Expression, Name, Number, calls, names, parts
 from portable_cortex.neurons.lowering import ERROR, PARTS, Straight
 
 from ._text import block, code, firsts, local, rows

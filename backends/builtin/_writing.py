@@ -15,22 +15,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from portable_cortex.neurons import lowering
-from portable_cortex.neurons.expressions import (
-    Binary,
-    Call,
-    Expression,
-    Name,
-    Number,
-    names,
-)
-from portable_cortex.neurons.form import (
-    STEP,
-    Assign,
-    Branch,
-    Integrate,
-    Spike,
-    Statement,
-)
+from portable_cortex.neurons.expressions import Binary, Call, Expression, Name, Number, names
+from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Spike, Statement
 from portable_cortex.neurons.lowering import ERROR, PARTS
 
 from . import _solver_loops
