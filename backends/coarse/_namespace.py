@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portable_cortex.errors import ModelError, SimulationError, UnsupportedError
-from portable_cortex.pynn import description, namespace, recorder
+from portable_cortex.pynn import namespace, recorder, undrawn
+from portable_cortex.pynn.description import taken
 from portable_cortex.registry import load_backend
 from portable_cortex.support import refusal
 
@@ -61,7 +62,7 @@ class Recorder(recorder.Recorder):
         )
 
 
-class State(description.State):
+class State(undrawn.State):
     """One network, and what was found of it."""
 
     backend = "coarse"
@@ -87,7 +88,7 @@ class State(description.State):
         """Look at the network."""
         if self.inputs is None:
             labelled = {str(p.label): p for p in self.populations}
-            self.inputs = inputs_of(description.taken(self, labelled))
+            self.inputs = inputs_of(taken(self, labelled))
 
     def advance(self, steps: int) -> None:
         """Time goes on, in which nothing changes."""
@@ -190,7 +191,7 @@ def namespace_with(options: Mapping[str, Any]) -> Any:
         ``library``, ``spacing``, ``point_seconds``, ``column_seconds``, ``threads``.
     """
     state = State(options)
-    sim = description.namespace_of(state, 0.1, 1, recording=Recorder)
+    sim = undrawn.namespace_of(state, 0.1, 1, recording=Recorder)
 
     def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         """Start a new network; see PyNN's ``setup``.

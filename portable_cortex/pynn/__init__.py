@@ -17,6 +17,8 @@
 `namespace`       the names of a PyNN namespace
 `drive`           Poisson sources that are nothing but their targets' background
 `watching`        what a model builds, and how long that takes
+`expected`        numbers of synapses, weights and delays, as they are expected
+`undrawn`         a namespace that draws no synapse where such numbers do
 `description`     what a model builds, in expected numbers, without a simulator
 ================  ====================================================================
 """

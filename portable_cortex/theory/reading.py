@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..pynn.description import Cells as Described
-from ..pynn.description import Description, Synapses, Values
+from ..pynn.description import Description, Synapses
+from ..pynn.expected import Values
 from ..pynn.population import is_modelled
 from .network import Connection, Distribution, Drive, Network
 from .neuron import F64, Cells
