@@ -102,20 +102,14 @@ def _driven(inputs: Inputs, share: float) -> Inputs:
 def _caused(inputs: Inputs, state: F64, timestep: float, workers: Workers) -> F64:
     """Rates and their mean squares over neurons, of neurons that get what these ones cause."""
     received = inputs.received(*np.split(state, 2))
-    kinds = [kind_of(p, timestep) for p in inputs.populations]
-    n = min(workers.number, len(kinds))
-    shares = [range(k, len(kinds), n) for k in range(n)]
     trials = []
-    for share in shares:
-        groups = []
-        for number, i in enumerate(share):
-            gets = (v[i, : len(kinds[i].receptors)] for v in vars(received).values())
-            groups.append(Group.receiving(number, NEURONS, *gets))
-        trials.append(Trial([kinds[i] for i in share], groups, [], 1, DURATION))
-    rates, squares = np.zeros(len(kinds)), np.zeros(len(kinds))
-    for number, counts in workers.answers(trials):
-        first, second, both = np.array(counts, float).T
-        own = list(shares[number])
-        rates[own] = (first + second) / (1e-3 * DURATION * NEURONS)
-        squares[own] = both / ((0.5e-3 * DURATION) ** 2 * NEURONS)
-    return np.concatenate([rates, squares])
+    for i, population in enumerate(inputs.populations):
+        kind = kind_of(population, timestep)
+        gets = (v[i, : len(kind.receptors)] for v in vars(received).values())
+        trials.append(Trial([kind], [Group.receiving(0, NEURONS, *gets)], [], 1 + i, DURATION))
+    counts = np.zeros((len(trials), 3))
+    for i, (own,) in workers.answers(trials):
+        counts[i] = own
+    first, second, both = counts.T
+    rates = (first + second) / (1e-3 * DURATION * NEURONS)
+    return np.concatenate([rates, both / ((0.5e-3 * DURATION) ** 2 * NEURONS)])
