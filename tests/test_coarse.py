@@ -388,9 +388,11 @@ def build(sim):
         sim.rates()
 
 
-def test_a_neuron_that_nothing_comes_to_fires_by_its_current():
+@pytest.mark.parametrize("celltype", ["IF_curr_exp", "IF_cond_exp"])  # theory knows the first
+def test_a_neuron_that_nothing_comes_to_fires_by_its_current(celltype):
     def build(sim):
-        return sim.Population(10, sim.IF_curr_exp(**{**LIF, "i_offset": 0.5}), label="cells")
+        cells = getattr(sim, celltype)(**{**LIF, "i_offset": 0.5})
+        return sim.Population(10, cells, label="cells")
 
     sim, _ = solve(build, point_seconds="100", threads="1")
     interval = 2.0 + 10.0 * np.log(20.0 / 5.0)  # 20 mV above rest, threshold at 15 mV

@@ -108,9 +108,12 @@ class State(undrawn.State):
         return self.found
 
     def _solved(self, inputs: Inputs, told: Told) -> Found:
-        library, guess = self.options["library"], theoretical(inputs)
+        library, before = self.options["library"], self.before
+        if before is not None and before.size != len(inputs.populations):
+            before = None
+        guess = theoretical(inputs)
         if guess is None:
-            guess = self._approached(inputs, told)
+            guess = self._approached(inputs, told) if before is None else before
         circuit: Populations | Columns
         if library == "theory":
             circuit = Populations(inputs, Theory.of(inputs))
@@ -118,9 +121,7 @@ class State(undrawn.State):
             circuit = self._isolated(inputs, guess, told)
         else:
             circuit = self._columns(inputs, guess, told)
-        if self.before is not None and self.before.size == guess.size:
-            guess = self.before
-        return found(inputs, circuit, guess, told)
+        return found(inputs, circuit, guess if before is None else before, told)
 
     def _approached(self, inputs: Inputs, told: Told) -> F64:
         """Where to begin, of neurons that theory does not know."""

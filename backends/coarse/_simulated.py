@@ -80,7 +80,8 @@ class Group:
             (m / w, w, s / w) if m > 0 and w > 0 else (0.0, 1.0, 0.0)
             for m, w, s in zip(mean, weight, spread, strict=True)
         ]
-        rates, weights, spreads = (tuple(map(float, column)) for column in zip(*each, strict=True))
+        # of no receptor, too
+        rates, weights, spreads = map(tuple, np.reshape(np.array(each, float), (-1, 3)).T.tolist())
         return cls(kind, neurons, rates, weights, spreads)
 
 
