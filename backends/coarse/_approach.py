@@ -88,8 +88,6 @@ def _possible(state: F64) -> F64:
 
 def _driven(inputs: Inputs, share: float) -> Inputs:
     """With this share of the spikes that come from outside."""
-    if share == 1:
-        return inputs
     mean, square, variance = inputs.outside
     populations = tuple(
         replace(p, trains=tuple(replace(t, rate=share * t.rate) for t in p.trains))
