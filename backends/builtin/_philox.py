@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ._llvm import from_bits
+from ._llvm import from_bits, wide
 
 U64 = np.uint64
 M0, M1 = (U64(0xD2E7470E), U64(0xE14C6C93)), (U64(0xCA5A8263), U64(0x95121157))
@@ -77,6 +77,7 @@ def two_uniforms(
     a, b : arrays of float64
         Of ``4 * UNIT // 2`` numbers, or a multiple of that.
     """
+    wide()
     # numpy's generator counts before it draws: block 0 has counter 1
     first_a, first_b = U64(block_a + 1), U64(block_b + 1)
     for block in range(a.size >> 2):

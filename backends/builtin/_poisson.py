@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pyNN import errors
 
-from ._llvm import compiled
+from ._llvm import compiled, wide
 from ._threefry import threefry
 
 assert sys.byteorder == "little"  # which quarter of a word is which neuron's
@@ -31,6 +31,7 @@ COMPARED = 12  # limits that are compared at a time
 @compiled
 def _draw(words: Any, first: int, last: int, piece: int, step: int, key0: Any, key1: Any) -> None:
     """Draws of the groups `first` to `last` (exclusive) of a piece."""
+    wide()
     for group in range(first, last):
         at = U64(32 * group)
         block = U64(piece * (PIECE // 16) + 8 * group)
@@ -57,6 +58,7 @@ def _count(draws: Any, begin: int, end: int, limits: Any, row: int, codes: Any) 
     minimum and an addition for 32 draws at once. Everything is of 16 bits: one wider number in the
     loop, even a boolean that is counted, and LLVM takes vectors of that width for all of it.
     """
+    wide()
     t0, t1, t2, t3 = limits[row, 0], limits[row, 1], limits[row, 2], limits[row, 3]
     t4, t5, t6, t7 = limits[row, 4], limits[row, 5], limits[row, 6], limits[row, 7]
     t8, t9, t10, t11 = limits[row, 8], limits[row, 9], limits[row, 10], limits[row, 11]

@@ -137,7 +137,7 @@ def _judged(
             ),
         ]
     lines += ["for number in range(begin, end):", *("    " + line for line in body)]
-    lines += ["return below >= 0"] if results else []
+    lines = ["wide()", *lines, *(["return below >= 0"] if results else [])]
     return f"""@compiled
 def {name}({work.rows}{space}, begin, end, is_rough, c{work.draws}):
 {block(lines, 1)}"""
@@ -171,7 +171,7 @@ def _parts(work: Work) -> str:
         body.append("i = U64(scratch[at])")
     found = work.results(run)
     body.append(f"{''.join(f'{at[n]}, ' for n in found)} = {work.called('part')}")
-    constants = firsts(used)
+    constants = ["wide()", *firsts(used)]
     constants += [f"m_{n} = scratch.dtype.type(0)" for n in work.currents if n in read]
     fill = [f"{at[n]} = r_{n}[i]" for n in moved]
     back = [f"r_{n}[i] = {at[n]}" for n in moved if n in run.results]

@@ -37,7 +37,7 @@ from numba import carray, cfunc
 
 from portable_cortex.backends.builtin._functions import exp, near_exp2, normal, uniform
 from portable_cortex.backends.builtin._generated import SIGNATURES
-from portable_cortex.backends.builtin._llvm import common, compiled, inlined, signs, word
+from portable_cortex.backends.builtin._llvm import common, compiled, inlined, signs, wide, word
 
 U16, U64, I32 = np.uint16, np.uint64, np.int32
 PART = 64  # neurons that are searched together
@@ -122,7 +122,7 @@ class Writer(Work):
                 body.append(f"r_{name}[i] = {code(value)}")
         real = one.removesuffix("(1)")  # what is drawn is in double precision
         body += [f"below = common(below, signs({real}({sign(c, one)})))" for c in conditions]
-        lines = [f"below = signs(-{one})"]
+        lines = ["wide()", f"below = signs(-{one})"]
         lines += rows(used) if each else firsts(used)
         lines += ["for number in range(begin, end):", *("    " + line for line in body)]
         lines.append("return below >= 0")
