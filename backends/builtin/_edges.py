@@ -222,7 +222,7 @@ def drawn(
     key = {q: np.uint64(item * 16 + q) for q in (SOURCE, TARGET, WEIGHT, DELAY)}
     counts = in_parallel(workers, _out_degrees, workers, key0, key[SOURCE], connector.n, pre.size)
     starts = np.zeros(pre.size + 1, np.int64)
-    np.cumsum(np.sum(counts, axis=0), out=starts[1:])
+    np.cumsum(np.sum(counts, axis=0, dtype=np.int64), out=starts[1:])
     mean, sd, *others = weight
     if sd == 0:
         mean = float(in_format(float(np.float32(mean)) if rounded else mean, weight_format))
@@ -300,20 +300,22 @@ def _index(u: float, size: float) -> Any:
 
 @njit(cache=True, nogil=True)
 def _out_degrees(worker: int, workers: int, key0: Any, key1: Any, n: int, n_pre: int) -> Any:
-    counts, u = np.zeros(n_pre, np.int64), np.empty(BATCH)
+    # of 4 bytes: more of them are in the cache, and a source has fewer than 2^31 synapses
+    counts, u, sources = np.zeros(n_pre, np.int32), np.empty(BATCH), np.empty(BATCH, np.int32)
     for begin in range(worker * BATCH, n, workers * BATCH):
         uniform(key0, key1, begin >> 2, u)
+        _to_indices(u, n_pre, sources)
         for i in range(min(BATCH, n - begin)):
-            counts[_index(u[U64(i)], np.float64(n_pre))] += 1
+            counts[U64(sources[U64(i)])] += np.int32(1)
     return counts
 
 
 @njit(cache=True, nogil=True)
-def _to_targets(u: Any, n: int, targets: Any) -> None:
+def _to_indices(u: Any, n: int, indices: Any) -> None:
     """Uniform numbers become indices below `n`."""
     for k in range(u.size):
         i = U64(k)
-        targets[i] = np.int32(u[i] * np.float64(n))
+        indices[i] = np.int32(u[i] * np.float64(n))
 
 
 @njit(cache=True, nogil=True)
@@ -355,7 +357,7 @@ def _draw(begin: int, end: int, recipe: Any, space: Any) -> Any:
     size, block = -(-(end - begin) // (4 * UNIT)) * (4 * UNIT), begin >> 2
     a, b, targets, delays = space[0][:size], space[1][:size], space[2][:size], space[3][:size]
     two_uniforms(key0, of_target, block, a, of_delay, block, b)
-    _to_targets(a, n, targets)
+    _to_indices(a, n, targets)
     _to_delays(b, limits, guide, delays)
     if weight[1] == 0.0:
         b[:] = weight[0]

@@ -8,6 +8,7 @@ __all__ = [
     "children",  # programs that are started, and end with this one
     "clock",  # wall-clock and processor time of phases
     "compiling",  # said, since it takes long
+    "garbage",  # when Python searches for it
     "interruption",  # Ctrl-C and SIGTERM
     "output",  # files that are whole or not there; streams that nobody reads
     "parallel",  # the processes that mpirun started

@@ -12,6 +12,7 @@ from pyNN.parameters import ParameterSpace, Sequence, simplify
 from pyNN.standardmodels import build_translations
 
 from ..errors import UnsupportedError
+from ..host.garbage import without_collection
 from ..registry import load_backend
 from ..support import missing_type
 from .grid import whole_steps
@@ -382,7 +383,8 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         # a type of their own has the population for all; an attribute of each takes 184 bytes
         cell = type("ID", (ID,), {"parent": self})
         self.all_cells = np.empty(self.size, dtype=object)
-        self.all_cells[:] = [cell(first + index) for index in range(self.size)]
+        with without_collection():
+            self.all_cells[:] = [cell(first + index) for index in range(self.size)]
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
         defaults = self.celltype.default_initial_values
