@@ -1,8 +1,9 @@
 """Versions and options of the built-in engine beside each other, in slices of one network each.
 
-Every contestant is a process of its own, which builds the microcircuit once; then they take turns,
-a slice of model time each, so that what else the machine does slows all of them. Beside the wall
-clock stands the processor time of a thread: where they differ, the cores were not free.
+Every contestant is a process of its own, which builds the microcircuit; then they take turns, a
+slice of model time each, so that what else the machine does slows all of them. With ``--builds 5``
+there are as many processes one after the other, in turn too, and the last one simulates. Beside the
+wall clock stands the processor time of a thread: where they differ, the cores were not free.
 
     python benchmarks/builtin_slices.py --scale 1 double=python single=python:precision=single
 """
@@ -35,6 +36,8 @@ class Contestant:
     ----------
     memory : float
         GB, once it is built.
+    built : clock.Stopwatch
+        Creating, connecting and the first step.
     """
 
     def __init__(self, text: str, network: argparse.Namespace) -> None:
@@ -47,14 +50,16 @@ class Contestant:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.memory: float = self._answer()["memory"]
+        answer = self._answer()
+        self.memory = answer.pop("memory")
+        self.built = clock.Stopwatch(**answer)
 
     def simulate(self, milliseconds: float) -> clock.Stopwatch:
         """Time of a slice, divided by its model time."""
         assert self._process.stdin is not None
         print(milliseconds, file=self._process.stdin, flush=True)
-        times, seconds = self._answer(), milliseconds * 1e-3
-        return clock.Stopwatch(times["wall"] / seconds, times["cpu"] / seconds, times["waits"])
+        times, seconds = clock.Stopwatch(**self._answer()), milliseconds * 1e-3
+        return clock.Stopwatch(times.wall / seconds, times.cpu / seconds, times.waits)
 
     def end(self) -> None:
         """Let the process go."""
@@ -87,20 +92,26 @@ def serve(network: argparse.Namespace, options: list[str]) -> None:
     settings = {"threads": str(network.threads), **dict(option.split("=") for option in options)}
     sim = portable_cortex.simulator("builtin", options=settings)
     sim.setup(timestep=0.1, rng_seed=1)
-    pd14.build(sim, scale=network.scale, drive=network.drive, seed=1)
+    with clock.Stopwatch() as watch:
+        pd14.build(sim, scale=network.scale, drive=network.drive, seed=1)
+        sim.run(0.1)
     sim.run(100.0)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"memory": memory}), flush=True)
+    print(json.dumps({"memory": memory, **_said(watch)}), flush=True)
     for line in sys.stdin:
         with clock.Stopwatch() as watch:
             sim.run(float(line))
-        times = {"wall": watch.wall, "cpu": watch.cpu, "waits": watch.waits}
-        print(json.dumps(times), flush=True)
+        print(json.dumps(_said(watch)), flush=True)
+
+
+def _said(watch: clock.Stopwatch) -> dict[str, float]:
+    return {"wall": watch.wall, "cpu": watch.cpu, "waits": watch.waits}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add_network(parser)
+    parser.add_argument("--builds", type=int, default=1, help="times that each is built")
     parser.add_argument("--serve", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is not None:
@@ -114,7 +125,16 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Let the contestants take turns."""
-    contestants = [Contestant(text, arguments) for text in arguments.contestants]
+    built: dict[str, list[clock.Stopwatch]] = {}
+    for number in range(arguments.builds):
+        contestants = []
+        for text in arguments.contestants:
+            one = Contestant(text, arguments)
+            built.setdefault(one.name, []).append(one.built)
+            if number == arguments.builds - 1:
+                contestants.append(one)
+            else:
+                one.end()
     slices: dict[str, list[clock.Stopwatch]] = {one.name: [] for one in contestants}
     for _ in range(arguments.slices):
         for one in contestants:
@@ -124,16 +144,22 @@ def compare(arguments: argparse.Namespace) -> None:
         f"scale {arguments.scale:g}, {arguments.drive}, {threads} threads, "
         f"{arguments.slices} slices of {arguments.ms:g} ms in turn\n\n"
         "| | real-time factor, median [min, max] | a thread's processor time, s/s | ratio "
-        "| memory |\n"
-        "|---|---|---|---|---|"
+        "| memory | build, s | its processor time, s | ratio |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
+    first_build = statistics.median(b.cpu for b in built[contestants[0].name])
     first = statistics.median(s.cpu for s in slices[contestants[0].name])
     for one in contestants:
         times = slices[one.name]
         wall = clock.cell([s.wall for s in times], waits=[s.waits for s in times])
         cpu = statistics.median(s.cpu for s in times)
-        memory = f"{one.memory:.2f} GB"
-        print(f"| {one.name} | {wall} | {cpu / threads:.2f} | {cpu / first:.2f} | {memory} |")
+        builds = built[one.name]
+        build = clock.cell([b.wall for b in builds], waits=[b.waits for b in builds])
+        build_cpu = statistics.median(b.cpu for b in builds)
+        print(
+            f"| {one.name} | {wall} | {cpu / threads:.2f} | {cpu / first:.2f} "
+            f"| {one.memory:.2f} GB | {build} | {build_cpu:.2f} | {build_cpu / first_build:.2f} |"
+        )
         one.end()
 
 

@@ -32,7 +32,7 @@ ABSENT = -1  # in `TAKEN`: the part's own thread has not come yet
 
 FUTEX = (202 if X86 else 98) if sys.platform == "linux" and (X86 or ARM) else 0
 WAIT, WAKE = 128, 129  # of this process's threads only
-TURN, PAUSE = 2_500_000, 1_000_000  # ns: less than a scheduler's tick of 4 ms; and than its slice
+TURN, PAUSE = 3_500_000, 1_000_000  # ns: less than a scheduler's tick of 4 ms; and than its slice
 WARY = 100_000_000  # ns that cores count as shared after a sleep
 WORD = ir.IntType(64)
 
