@@ -283,6 +283,34 @@ def test_in_degrees_are_those_of_networks_that_are_drawn(name):
     )
 
 
+def test_in_degrees_that_go_together_are_taken_together():
+    """Each neuron has 40 synapses, some excitatory, the others inhibitory or of Poisson sources."""
+    n_first = np.random.default_rng(3).binomial(40, 0.4, 100)
+
+    def build(sim, poisson=False):
+        target, first, second = (sim.Population(100, sim.IF_curr_exp()) for _ in range(3))
+        if poisson:
+            second = sim.Population(100, sim.SpikeSourcePoisson(rate=10.0))
+        for source, numbers, sign in ((first, n_first, 1), (second, 40 - n_first, -1)):
+            rows = [(i, j, 0.1 * sign, 1.0) for j, n in enumerate(numbers) for i in range(n)]
+            sim.Projection(
+                source,
+                target,
+                sim.FromListConnector(rows),
+                sim.StaticSynapse(),
+                receptor_type="excitatory" if sign > 0 else "inhibitory",
+            )
+        return {"target": target, "first": first} | ({} if poisson else {"second": second})
+
+    for poisson in (False, True):
+        network = theory.read(described(build, poisson=poisson))
+        rates = np.array([0.0, 5.0, 10.0])[: network.n]
+        to_mv = 0.02 * 0.1 * 5.0 / 1.0  # s nA ms/nF
+        of_each = to_mv * (5.0 * n_first - 10.0 * (40 - n_first))
+        assert network.input(rates).mean[0] + 65 == pytest.approx(of_each.mean() + 65)
+        assert network.spread(rates, rates**2)[0] == pytest.approx(of_each.std(), rel=1e-9)
+
+
 def test_values_have_the_moments_of_their_distributions():
     def build(sim):
         cells = sim.Population(20, sim.IF_curr_exp())

@@ -93,6 +93,24 @@ class Drive:
 
 
 @dataclass(frozen=True)
+class Common:
+    """How in-degrees from several sources go together: many from one may be few from another.
+
+    Attributes
+    ----------
+    target : int
+    inputs : tuple of Connection or Drive
+        Those whose in-degrees are known, n of them.
+    covariances : array, shape (n, n)
+        Over the neurons of the target, of in-degree times mean jump, mV^2; 0 on the diagonal.
+    """
+
+    target: int
+    inputs: tuple[Connection | Drive, ...]
+    covariances: F64
+
+
+@dataclass(frozen=True)
 class Network:
     r"""What mean-field theory asks of a network.
 
@@ -105,6 +123,8 @@ class Network:
     drives : tuple of Drive
     current, current_variance : array
         What constant currents shift the mean by, mV, and the variance of that over neurons.
+    common : tuple of Common
+        In-degrees that depend on each other; others are taken as independent.
     """
 
     populations: tuple[str, ...]
@@ -114,6 +134,7 @@ class Network:
     drives: tuple[Drive, ...]
     current: F64
     current_variance: F64
+    common: tuple[Common, ...] = ()
 
     @property
     def n(self) -> int:
@@ -139,7 +160,7 @@ class Network:
             matrix[c.target, c.source] += self._tau(c) * c.in_degree * _square(c.jump)
         return matrix
 
-    def _tau(self, c: Connection | Drive) -> float:
+    def _tau(self, c: Connection | Drive | Common) -> float:
         return float(self.cells.tau_m[c.target]) * 1e-3
 
     def input(self, rates: F64) -> Input:
@@ -163,7 +184,8 @@ class Network:
         r"""Standard deviation of the mean input over the neurons of a population, mV.
 
         A neuron has in-degrees, weights and presynaptic rates of its own. Of a sum of K terms
-        :math:`J\nu`, the variance is :math:`K\,\mathrm{var}(J\nu)+\mathrm{var}(K)(J\nu)^2`.
+        :math:`J\nu`, the variance is :math:`K\,\mathrm{var}(J\nu)+\mathrm{var}(K)(J\nu)^2`, and
+        what in-degrees have in common.
 
         Parameters
         ----------
@@ -180,7 +202,11 @@ class Network:
             each = _square(c.jump) * square - term
             sums = c.in_degree * each + c.in_degree_variance * term
             variance[c.target] += self._tau(c) ** 2 * max(sums, 0.0)
-        return np.sqrt(variance)
+        for one in self.common:
+            own = [rates[c.source] if isinstance(c, Connection) else c.rate for c in one.inputs]
+            nu = self._tau(one) * np.array(own)
+            variance[one.target] += nu @ one.covariances @ nu
+        return np.sqrt(np.maximum(variance, 0.0))
 
 
 def _square(distribution: Distribution) -> float:

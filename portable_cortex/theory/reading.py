@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..pynn.description import Cells as Described
 from ..pynn.description import Description, Synapses
 from ..pynn.expected import Values
 from ..pynn.population import is_modelled
-from .network import Connection, Distribution, Drive, Network
+from .network import Common, Connection, Distribution, Drive, Network
 from .neuron import F64, Cells
 
 
@@ -53,18 +53,24 @@ def read(description: Description) -> Network:
     offsets = [np.asarray(p.parameters["i_offset"], float) for p in populations]
     connections: list[Connection] = []
     drives: list[Drive] = []
+    counted: dict[int, list[tuple[Connection | Drive, F64]]] = {}
     delays: dict[Values, Distribution] = {}  # one object for those that are one
     for synapses in description.synapses:
         target = places[synapses.target]
         jump, tau_syn = _jump(synapses, populations[target], tables[target])
         degree = synapses.in_degree
+        one: Connection | Drive
         if synapses.source in places:
             delay = delays.setdefault(synapses.delays, Distribution(*synapses.delays))
             source = places[synapses.source]
-            connections.append(Connection(source, target, *degree, jump, delay, tau_syn))
+            one = Connection(source, target, *degree, jump, delay, tau_syn)
+            connections.append(one)
         else:
             rate = description.populations[synapses.source].parameters["rate"]
-            drives.append(Drive(target, rate.mean(), rate.var(), *degree, jump, tau_syn))
+            one = Drive(target, rate.mean(), rate.var(), *degree, jump, tau_syn)
+            drives.append(one)
+        if synapses.counts is not None:
+            counted.setdefault(target, []).append((one, synapses.counts * jump.mean))
     return Network(
         tuple(labels),
         np.array([c.size for c in populations], float),
@@ -73,7 +79,15 @@ def read(description: Description) -> Network:
         tuple(drives),
         resistance * np.array([o.mean() for o in offsets]),
         resistance**2 * np.array([o.var() for o in offsets]),
+        tuple(_common(target, own) for target, own in counted.items() if len(own) > 1),
     )
+
+
+def _common(target: int, inputs: Sequence[tuple[Connection | Drive, F64]]) -> Common:
+    """Of in-degrees that were counted, times mean jumps."""
+    covariances = np.asarray(np.cov(np.stack([sums for _, sums in inputs]), bias=True), float)
+    np.fill_diagonal(covariances, 0.0)
+    return Common(target, tuple(one for one, _ in inputs), covariances)
 
 
 def _numbers(cells: Described, label: str) -> dict[str, float]:
