@@ -206,7 +206,7 @@ class Network:
             own = [rates[c.source] if isinstance(c, Connection) else c.rate for c in one.inputs]
             nu = self._tau(one) * np.array(own)
             variance[one.target] += nu @ one.covariances @ nu
-        return np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _square(distribution: Distribution) -> float:

@@ -70,7 +70,7 @@ def read(description: Description) -> Network:
             one = Drive(target, rate.mean(), rate.var(), *degree, jump, tau_syn)
             drives.append(one)
         if synapses.counts is not None:
-            counted.setdefault(target, []).append((one, synapses.counts * jump.mean))
+            counted.setdefault(target, []).append((one, jump.mean * synapses.counts.astype(float)))
     return Network(
         tuple(labels),
         np.array([c.size for c in populations], float),
