@@ -22,7 +22,6 @@ from ..neurons.celltype import cell_type
 from ..pynn import currents, namespace, population, projection, recorder, state
 from ..pynn.draws import Edges
 from ..pynn.population import is_modelled
-from ..pynn.synapses import static_synapse
 from ..pynn.values import members
 from ..recording.sonata import packing_of
 
@@ -100,17 +99,8 @@ def namespace_of(own_state: State, timestep: float, seed: int) -> Any:
     """
     simulator: Any = SimpleNamespace(state=own_state, name=own_state.backend)
     own_state.begin(timestep, seed=seed)
-    assembly, view = population.views(simulator)
-    own = {"_simulator": simulator}
-    record = type("Recorder", (recorder.Recorder,), own)
-    cells = {"_recorder_class": record, "_assembly_class": assembly, "_view_class": view}
-    static = static_synapse(own_state)
     classes = {
-        "Assembly": assembly,
-        "PopulationView": view,
-        "Population": type("Population", (_Population,), {**own, **cells}),
-        "Projection": type("Projection", (_Projection,), {**own, "_static_synapse_class": static}),
-        "StaticSynapse": static,
+        **namespace.bound(simulator, _Population, _Projection, recorder.Recorder),
         **{kind.__name__: population.cell_type(kind) for kind in CELL_TYPES},
         **currents.classes(own_state),
     }

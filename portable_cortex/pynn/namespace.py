@@ -14,7 +14,9 @@ from pyNN.standardmodels import StandardCellType
 from ..errors import InvalidValueError
 from ..registry import load_backend
 from ..support import MissingNameError, check_weight_format, missing_name, refusal
+from . import population as populations
 from .grid import nearest_steps
+from .synapses import static_synapse
 
 
 def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +53,33 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
         "recording": recording,
         "set": common.set,
         "space": space,
+    }
+
+
+def bound(simulator: Any, population: type, projection: type, recorder: type) -> dict[str, Any]:
+    """What such classes are in a network of their own, with views, assemblies and static synapses.
+
+    Parameters
+    ----------
+    simulator : module or namespace
+        See `names`.
+    population, projection, recorder : type
+        Which may derive from those of this folder.
+    """
+    own = {"_simulator": simulator}
+    assembly, view = populations.views(simulator)
+    static = static_synapse(simulator.state)
+    cells = {
+        "_recorder_class": type("Recorder", (recorder,), own),
+        "_assembly_class": assembly,
+        "_view_class": view,
+    }
+    return {
+        "Assembly": assembly,
+        "PopulationView": view,
+        "Population": type("Population", (population,), {**own, **cells}),
+        "Projection": type("Projection", (projection,), {**own, "_static_synapse_class": static}),
+        "StaticSynapse": static,
     }
 
 

@@ -28,7 +28,7 @@ from .draws import Edges, itself
 from .expected import DEGREES, Degree, Values, constant, quantiles, thinned
 from .plasticity import plastic_types
 from .population import same_names
-from .synapses import check_signs, static_synapse
+from .synapses import check_signs
 from .values import is_number, is_plain, is_random, members, number
 
 SOURCES = (standard.SpikeSourcePoisson, standard.SpikeSourceArray)
@@ -91,19 +91,9 @@ def namespace_of(
     """
     simulator: Any = SimpleNamespace(state=own_state, name=own_state.backend)
     simulator.state.begin(timestep, seed=seed)
-    assembly, view = population.views(simulator)
-    own = {"_simulator": simulator}
-    record = type("Recorder", (recording,), own)
-    cells = {"_recorder_class": record, "_assembly_class": assembly, "_view_class": view}
-    static = static_synapse(simulator.state)
-    stochastic = plastic_types(simulator.state)["SimpleStochasticSynapse"]
     classes = {
-        "Assembly": assembly,
-        "PopulationView": view,
-        "Population": type("Population", (_Population,), {**own, **cells}),
-        "Projection": type("Projection", (_Projection,), {**own, "_static_synapse_class": static}),
-        "StaticSynapse": static,
-        "SimpleStochasticSynapse": stochastic,
+        **namespace.bound(simulator, _Population, _Projection, recording),
+        "SimpleStochasticSynapse": plastic_types(simulator.state)["SimpleStochasticSynapse"],
         **{n: standard_type(getattr(standard, n)) for n in STANDARD},
         **{s.__name__: type(s.__name__, (s,), {"translations": same_names(s)}) for s in SOURCES},
         **currents.classes(simulator.state),
