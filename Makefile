@@ -47,13 +47,8 @@ validate: $(VENV)/installed
 	  --junit results/validate/compare.xml --json results/validate/compare.json \
 	  $(if $(GITHUB_STEP_SUMMARY),--summary '$(GITHUB_STEP_SUMMARY)')
 
-# In a folder that is empty but for them; what is compiled the first time is said in them, so that
-# they are run once more then.
 notebooks: wheel
-	folder=$$(mktemp -d) && cp docs/notebooks/*.ipynb $$folder && cd $$folder && \
-	  for notebook in *.ipynb; do \
-	    PATH="$(TEST_BIN):$$PATH" $(TEST_BIN)/jupyter execute --inplace $$notebook || exit 1; \
-	  done && cp *.ipynb $(HERE)/docs/notebooks
+	PATH="$(TEST_BIN):$$PATH" $(TEST_BIN)/python docs/site/notebooks.py
 
 test: wheel
 	cd $$(mktemp -d) && $(TEST_BIN)/python -m pytest -c $(HERE)/pyproject.toml --rootdir $(HERE) \

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from docutils import nodes
 from pygments.lexers.shell import BashLexer
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -45,6 +46,7 @@ templates_path = [str(Path(__file__).parent)]
 myst_heading_anchors = 4  # as GitHub makes them
 nb_execution_mode = "off"  # notebooks are shown with the outputs that they hold
 suppress_warnings = ["misc.highlighting_failure"]  # cells have commands of the shell among Python
+smartquotes_action = "q"  # two hyphens begin an option, three dots stay as they were written
 default_role = "py:obj"  # names between backticks in docstrings
 add_module_names = False  # the page of a module begins with it
 autodoc_typehints = "none"  # the docstrings have them, with shapes and units
@@ -52,10 +54,13 @@ autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = f"{project} {release}"
 html_show_sphinx = False
 html_copy_source = False
 
+SHORT, LONG = 16, 60  # characters of a cell of a table
 log = logging.getLogger(__name__)
 
 
@@ -75,6 +80,18 @@ def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
             listed.add(link)
         contents.append("```\n")
     source[0] += "\n" + "\n".join(contents)
+
+
+def name_pages(app: Sphinx, page: str, source: list[str]) -> None:
+    """Links that have the name of a file, which is for GitHub, get the title of its page."""
+    source[0] = re.sub(r"\[[\w./-]+\.md\]\(([\w./-]+\.md(?:#[\w-]+)?)\)", r"[](\1)", source[0])
+
+
+def measure_cells(app: Sphinx, document: nodes.document) -> None:
+    """Short cells of tables are not broken, and long ones get room; ``site.css`` says how."""
+    for cell in document.findall(nodes.entry):
+        length = len(cell.astext())
+        cell["classes"] += ["short"] * (length <= SHORT) + ["long"] * (length >= LONG)
 
 
 def is_left_out(
@@ -106,5 +123,7 @@ def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     app.add_lexer("console", BashLexer)  # blocks of commands without prompt and output
     app.connect("source-read", add_contents)
+    app.connect("source-read", name_pages)
+    app.connect("doctree-read", measure_cells)
     app.connect("autodoc-skip-member", is_left_out)
     app.connect("build-finished", lead_to_index)

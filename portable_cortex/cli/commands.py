@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +25,7 @@ from .impact_commands import impact
 from .listing_commands import backends, hardware, models
 from .looking_commands import plot, show
 from .neuron_commands import neurons
-from .options import examples
+from .options import examples, paragraphs
 from .portal_commands import jobs, submit
 from .run_commands import rerun, run, run_experiment
 from .sweep_commands import benchmark, sweep
@@ -89,54 +89,49 @@ def _root(
         )
 
 
-app.command(
-    epilog=examples(
-        "run",
-        "run -m brunel2000 -p g=6 -d 5000 -o results/brunel",
-        "run --model my_model.py --backend nest --record v:E:3",
-    )
-)(run)
-app.command(hidden=True)(run_experiment)
-app.command()(rerun)
-app.command(
-    epilog=examples(
-        "validate results/mine --report mine.html",
-        "validate results/mine --against results/other",
-        "validate results/sweep --against reference.h5 --junit junit.xml",
-    )
-)(validate)
-app.command()(reference)
-app.command(
-    epilog=examples(
-        "benchmark --backends builtin,nest --scale 0.1",
-        "benchmark --backends builtin --threads 1,2,4",
-    )
-)(benchmark)
-app.command(epilog=examples("show results/mine"))(show)
-app.command(epilog=examples("plot results/mine", "plot results/mine -o mine.pdf"))(plot)
-app.command()(submit)
+def _add(function: Callable[..., None], *lines: str, hidden: bool = False) -> None:
+    """A command, with examples of it."""
+    app.command(
+        help=paragraphs(function.__doc__ or ""),
+        epilog=examples(*lines) if lines else None,
+        hidden=hidden,
+    )(function)
+
+
+_add(
+    run,
+    "run",
+    "run -m brunel2000 -p g=6 -d 5000 -o results/brunel",
+    "run --model my_model.py --backend nest --record v:E:3",
+)
+_add(run_experiment, hidden=True)
+_add(rerun)
+_add(
+    validate,
+    "validate results/mine --report mine.html",
+    "validate results/mine --against results/other",
+    "validate results/sweep --against reference.h5 --junit junit.xml",
+)
+_add(reference)
+_add(
+    benchmark,
+    "benchmark --backends builtin,nest --scale 0.1",
+    "benchmark --backends builtin --threads 1,2,4",
+)
+_add(show, "show results/mine")
+_add(plot, "plot results/mine", "plot results/mine -o mine.pdf")
+_add(submit)
 app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")
-app.command()(predict)
-app.command()(calibrate)
-app.command()(impact)
-app.command()(task)
-app.command()(compare)
-app.command()(export)
-
-
-app.command(
-    epilog=examples(
-        "sweep --seeds 1-10 --backend nest --out results/nest",
-        "sweep -m brunel2000 -p g=4 -p g=5 -p g=6 --seeds 1-3",
-    )
-)(sweep)
-
-
-app.command()(backends)
-app.command()(hardware)
-app.command()(models)
-app.command()(emulate)
+for simple in (predict, calibrate, impact, task, compare, export):
+    _add(simple)
+_add(
+    sweep,
+    "sweep --seeds 1-10 --backend nest --out results/nest",
+    "sweep -m brunel2000 -p g=4 -p g=5 -p g=6 --seeds 1-3",
+)
+for simple in (backends, hardware, models, emulate):
+    _add(simple)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:

@@ -39,7 +39,7 @@ def compare(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[DIR...]",
+            metavar="DIR",
             help="Runs that exist, or folders of runs, of any backends: then nothing is run.",
         ),
     ] = None,
@@ -67,7 +67,7 @@ def compare(
     ] = None,
     no_shared: Annotated[
         bool,
-        typer.Option("--no-shared", help="No run of a network that is the same for all backends."),
+        typer.Option("--no-shared", help="Leave out the runs of one network for all backends."),
     ] = False,
     jobs: Annotated[
         int,

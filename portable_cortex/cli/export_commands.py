@@ -34,7 +34,7 @@ err = Console(stderr=True)
 def export(
     model: ModelName = "pd14",
     format_name: Annotated[
-        str, typer.Option("--format", help=f"Of the files: {' or '.join(FORMATS)}.")
+        str, typer.Option("--format", help=f"Format of the files: {' or '.join(FORMATS)}.")
     ] = FORMATS[0],
     scale: Scale = None,
     drive: Drive = None,

@@ -28,7 +28,7 @@ def backends(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[BACKEND]", help="Show all of one.", autocompletion=backend_completion
+            metavar="BACKEND", help="Show all of one.", autocompletion=backend_completion
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON, of all or of one.")] = False,

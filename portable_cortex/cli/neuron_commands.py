@@ -21,7 +21,7 @@ out = Console()
 neurons = typer.Typer(help="Neuron models, written once in NESTML.", no_args_is_help=True)
 
 Description = Annotated[
-    str, typer.Argument(metavar="NAME", help="Of the catalogue, or a file in NESTML.")
+    str, typer.Argument(metavar="NAME", help="Name of the catalogue, or a file in NESTML.")
 ]
 
 

@@ -91,6 +91,17 @@ Quiet = Annotated[
 ]
 
 
+def paragraphs(text: str) -> str:
+    r"""Help with a line for each paragraph: a terminal breaks them, each by its width.
+
+    Examples
+    --------
+    >>> paragraphs("First,\n    and more.\n\n    Last.")
+    'First, and more.\n\nLast.'
+    """
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
 def examples(*lines: str) -> str:
     r"""What stands at the end of a command's help.
 

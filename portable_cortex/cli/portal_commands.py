@@ -278,7 +278,9 @@ def fetch(
     ],
     folder: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder; results/job-ID, or results/FILE, unless given."),
+        typer.Option(
+            "--out", help="Folder for the results; results/job-ID, or results/FILE, unless given."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has finished.")] = False,

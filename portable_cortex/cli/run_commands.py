@@ -57,10 +57,10 @@ def run(
     machine: MachineName = DEFAULT_MACHINE,
     scale: Scale = None,
     n_scale: Annotated[
-        float | None, typer.Option(help="Fraction of the neurons, where it differs.")
+        float | None, typer.Option(help="Fraction of the neurons, where it is not --scale.")
     ] = None,
     k_scale: Annotated[
-        float | None, typer.Option(help="Fraction of the in-degrees, where it differs.")
+        float | None, typer.Option(help="Fraction of the in-degrees, where it is not --scale.")
     ] = None,
     drive: Drive = None,
     param: Param = None,
@@ -79,7 +79,7 @@ def run(
     trials: Annotated[
         int | None,
         typer.Option(
-            help="So many runs of one network, which is built once, each with Poisson spikes and "
+            help="Number of runs of one network, which is built once; each has Poisson spikes and "
             "noise of its own."
         ),
     ] = None,

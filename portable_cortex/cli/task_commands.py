@@ -59,7 +59,10 @@ def task(
     param: Param = None,
     option: Option = None,
     seeds: Annotated[
-        str, typer.Option(help="Networks, each with all trials: 1-3, say; the spread is shown.")
+        str,
+        typer.Option(
+            help="Seeds, e.g. 1-3: each is a network with all trials; the spread is shown."
+        ),
     ] = "1",
     trials: Annotated[
         int | None,
@@ -83,7 +86,10 @@ def task(
     ] = None,
     overwrite: Overwrite = False,
     folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder. results/TASK-MODEL-BACKEND unless given.")
+        Path | None,
+        typer.Option(
+            "--out", help="Folder for the results. results/TASK-MODEL-BACKEND unless given."
+        ),
     ] = None,
 ) -> None:
     """Run many trials in one network, and say what it does with its input.

@@ -13,14 +13,13 @@ from ..host import interruption
 from ..host.untrusted import printable
 from . import writing
 from .console import err, out
-from .options import Overwrite
 
 
 def validate(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DIR...",
+            metavar="DIR",
             help="Folders of runs, or of folders of runs, of other programs too; or Neo files.",
         ),
     ],
@@ -71,7 +70,7 @@ def reference(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DIR...",
+            metavar="DIR",
             help="Folders of runs, or of folders of runs: five or more of one network, each with "
             "another seed.",
         ),
@@ -84,7 +83,9 @@ def reference(
             "the runs last, and all of them, unless given."
         ),
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file, if there is one.")
+    ] = False,
 ) -> None:
     """Freeze runs into a reference: a small file without spikes, for validate --against."""
     from ..validation.verdict import freeze
