@@ -119,16 +119,17 @@ def test_blocks_run(block, folders, monkeypatch):
         if obstacle := missing(backend):
             pytest.skip(obstacle)
     if block.language in SHELL:
-        run_in_shell(block.code, int(block.notes.get("status", 0)))
+        limit = 3000 if "slow" in block.notes else 500
+        run_in_shell(block.code, int(block.notes.get("status", 0)), limit)
     else:
         exec(compile(block.code, str(block), "exec"), {"__name__": "example"})
 
 
-def run_in_shell(code, status):
+def run_in_shell(code, status, limit):
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", code],
         env={**os.environ, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"},
-        capture_output=True, text=True, timeout=500, check=False,
+        capture_output=True, text=True, timeout=limit, check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ that shows what it showed before, but for the time that it took, stays as it is.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
@@ -42,7 +43,7 @@ def run_anew(path: Path) -> None:
 
 
 def _without_time(outputs: list[Any]) -> str:
-    return re.sub(TIMED, "", repr(outputs))
+    return re.sub(TIMED, "", json.dumps(outputs, sort_keys=True))
 
 
 if __name__ == "__main__":

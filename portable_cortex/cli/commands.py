@@ -123,15 +123,21 @@ _add(plot, "plot results/mine", "plot results/mine -o mine.pdf")
 _add(submit)
 app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")
-for simple in (predict, calibrate, impact, task, compare, export):
-    _add(simple)
+_add(predict)
+_add(calibrate)
+_add(impact)
+_add(task)
+_add(compare)
+_add(export)
 _add(
     sweep,
     "sweep --seeds 1-10 --backend nest --out results/nest",
     "sweep -m brunel2000 -p g=4 -p g=5 -p g=6 --seeds 1-3",
 )
-for simple in (backends, hardware, models, emulate):
-    _add(simple)
+_add(backends)
+_add(hardware)
+_add(models)
+_add(emulate)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:
