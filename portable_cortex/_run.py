@@ -577,6 +577,17 @@ class _Notes(list[str]):
         for label in unknown:
             del published[label]
 
+    def add_not_kept(self, populations: Mapping[str, Any]) -> None:
+        """Say what the model itself records besides spikes, which a run does not keep."""
+        for label, population in populations.items():
+            recorded = getattr(getattr(population, "recorder", None), "recorded", {})
+            for variable in sorted({key.name for key, cells in recorded.items() if cells}):
+                if variable != "spikes":
+                    self.add(
+                        f"the model records {variable} of {label}, which is not kept: ask for it "
+                        f"with --record {variable}:{label}:10"
+                    )
+
     def tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
         """What `read` gives, or, if it fails or cannot be written to a file, a note."""
         if parallel.processes() > 1:  # they read together: who fails must fail for all
@@ -625,6 +636,7 @@ class _Running:
             on_progress=lambda label: reporter.phase("build", label),
             check_projection=partial(check_projection, backend),
         )
+        self._notes.add_not_kept(network.populations)
         _start_recording(experiment, network, backend)
         return network
 

@@ -33,7 +33,7 @@ class UnknownNameError(PortableCortexError):
     Parameters
     ----------
     kind : str
-        What was looked up, e.g. ``"backend"``.
+        What was looked up, e.g. ``"backend"``, or ``"parameter of model 'pd14'"``.
     name : str
         The name as received.
     valid : iterable of str
@@ -44,7 +44,8 @@ class UnknownNameError(PortableCortexError):
 
     def __init__(self, kind: str, name: str, valid: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.valid = kind, name, tuple(valid)
-        message = f"unknown {kind} {name!r}: valid are {', '.join(self.valid) or '(none)'}"
+        what, of, whole = kind.partition(" of ")
+        message = f"unknown {what} {name!r}{of}{whole}: valid are {', '.join(self.valid) or '(none)'}"
         close = difflib.get_close_matches(name, self.valid, n=1)
         if close:
             message += f" (did you mean {close[0]!r}?)"

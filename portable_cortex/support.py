@@ -7,6 +7,7 @@ prints the table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,13 @@ SYNAPSE_TYPES = (
 ).split()
 
 NEURONS = "nestml_cell_type"
+# Other names of the namespace that a model uses, to be found when one is misspelt
+PYNN_CLASSES = (
+    "Population PopulationView Assembly Projection NumpyRNG RandomDistribution "
+    "OneToOneConnector AllToAllConnector FixedProbabilityConnector FixedNumberPreConnector "
+    "FixedNumberPostConnector FixedTotalNumberConnector DistanceDependentProbabilityConnector "
+    "FromListConnector"
+).split()
 
 _DRAWN = "draw its spike times, and give them to a SpikeSourceArray"
 CELL_TYPES_BEYOND_MODELS = {
@@ -119,10 +127,12 @@ coarse"
     if name == NEURONS:
         others = ", ".join(b.name for b in _backends() if b.takes_neurons)
         return f"backend {backend.name!r} takes no neuron models in NESTML: {others} do"
-    types = "; ".join(
-        f"{kind}s: {', '.join(of(backend.capabilities))}" for kind, (_, of) in KINDS.items()
-    )
-    return f"backend {backend.name!r} has no {name!r}. It has these {types}"
+    names = {kind: of(backend.capabilities) for kind, (_, of) in KINDS.items()}
+    every = [*(cell for of in names.values() for cell in of), *PYNN_CLASSES]
+    close = get_close_matches(name, every, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    types = "; ".join(f"{kind}s: {', '.join(of)}" for kind, of in names.items())
+    return f"backend {backend.name!r} has no {name!r}{hint}. It has these {types}"
 
 
 def refusal(backend: str, what: str, request: str, remedy: str = "") -> UnsupportedError:

@@ -25,7 +25,7 @@ from .impact_commands import impact
 from .listing_commands import backends, hardware, models
 from .looking_commands import plot, show
 from .neuron_commands import neurons
-from .options import examples, paragraphs
+from .options import examples, flow
 from .portal_commands import jobs, submit
 from .run_commands import rerun, run, run_experiment
 from .sweep_commands import benchmark, sweep
@@ -91,11 +91,7 @@ def _root(
 
 def _add(function: Callable[..., None], *lines: str, hidden: bool = False) -> None:
     """A command, with examples of it."""
-    app.command(
-        help=paragraphs(function.__doc__ or ""),
-        epilog=examples(*lines) if lines else None,
-        hidden=hidden,
-    )(function)
+    app.command(epilog=examples(*lines) if lines else None, hidden=hidden)(function)
 
 
 _add(
@@ -105,14 +101,14 @@ _add(
     "run --model my_model.py --backend nest --record v:E:3",
 )
 _add(run_experiment, hidden=True)
-_add(rerun)
+_add(rerun, "rerun results/mine")
 _add(
     validate,
     "validate results/mine --report mine.html",
     "validate results/mine --against results/other",
     "validate results/sweep --against reference.h5 --junit junit.xml",
 )
-_add(reference)
+_add(reference, "reference results/sweep --out reference.h5")
 _add(
     benchmark,
     "benchmark --backends builtin,nest --scale 0.1",
@@ -120,24 +116,38 @@ _add(
 )
 _add(show, "show results/mine")
 _add(plot, "plot results/mine", "plot results/mine -o mine.pdf")
-_add(submit)
+_add(submit, "submit --collab my-collab --scale 0.1 --duration 2000 --wait --out results/there")
 app.add_typer(jobs, name="jobs")
 app.add_typer(neurons, name="neurons")
-_add(predict)
-_add(calibrate)
-_add(impact)
-_add(task)
-_add(compare)
-_add(export)
+_add(
+    predict,
+    "predict --scale 1",
+    "predict --model brunel2000 --scale 1 --param g=6 --to brunel.png",
+)
+_add(calibrate, "calibrate --neuron adex_curr_exp")
+_add(
+    impact,
+    "impact --neurons lif_escape_curr_exp,mat2_curr_exp --scale 0.1",
+    "impact --vary k_scale=0.3 --seeds 11-20",
+)
+_add(task, "task pulses --scale 0.1", "task templates --scale 0.1 --trials 300")
+_add(
+    compare,
+    "compare",
+    "compare -m my_model.py --backends builtin,nest --against reference.h5",
+    "compare results/nest results/mine",
+)
+_add(export, "export --model pd14 --scale 0.01 --drive dc --out network")
 _add(
     sweep,
     "sweep --seeds 1-10 --backend nest --out results/nest",
     "sweep -m brunel2000 -p g=4 -p g=5 -p g=6 --seeds 1-3",
 )
-_add(backends)
-_add(hardware)
-_add(models)
-_add(emulate)
+_add(backends, "backends", "backends nest")
+_add(hardware, "hardware")
+_add(models, "models")
+_add(emulate, "emulate --version 5")
+flow(app)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: Any, **_: Any) -> None:

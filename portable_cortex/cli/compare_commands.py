@@ -56,7 +56,9 @@ def compare(
     param: Param = None,
     machine: MachineName = "local",
     seeds: Annotated[str, typer.Option(help=SEEDS_HELP)] = "3",
-    duration: Annotated[float, typer.Option(help="Model time of each run, ms.")] = 2000.0,
+    duration: Annotated[
+        float, typer.Option("--duration", "-d", help="Model time of each run, ms.")
+    ] = 2000.0,
     warmup: Warmup = 500.0,
     against: Annotated[
         str | None,
@@ -81,7 +83,7 @@ def compare(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished runs again.")] = False,
     folder: Annotated[
-        Path, typer.Option("--out", help="Folder for the runs, and for the page.")
+        Path, typer.Option("--out", "-o", help="Folder for the runs, and for the page.")
     ] = Path("results/compare"),
     report: Annotated[
         Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -100,6 +101,15 @@ def paragraphs(text: str) -> str:
     'First, and more.\n\nLast.'
     """
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def flow(app: typer.Typer) -> None:
+    """Let the help of an application's commands flow, so that no line ends early."""
+    for command in app.registered_commands:
+        command.help = paragraphs(command.help or inspect.getdoc(command.callback) or "")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            flow(group.typer_instance)
 
 
 def examples(*lines: str) -> str:

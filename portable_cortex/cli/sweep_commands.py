@@ -171,13 +171,18 @@ def benchmark(
     ],
     scale: Scale = None,
     repeats: Annotated[int, typer.Option(help="Runs of each backend.")] = 3,
-    duration: Annotated[float, typer.Option(help="Model time to measure, ms.")] = 10_000.0,
+    duration: Annotated[
+        float, typer.Option("--duration", "-d", help="Model time to measure, ms.")
+    ] = 10_000.0,
     warmup: Annotated[float, typer.Option(help="Model time before it, ms.")] = 500.0,
     drive: Drive = None,
     machine: Annotated[
         str, typer.Option(help="Machine by name, or a .toml file; it says what measures energy.")
     ] = DEFAULT_MACHINE,
     model: ModelName = "pd14",
+    option: Annotated[
+        list[str] | None, typer.Option(help=f"{OPTION_HELP}; of each backend; repeatable.")
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the first run of each; repeats take the next ones.")
     ] = 1,
@@ -196,7 +201,11 @@ def benchmark(
         "results/benchmark"
     ),
 ) -> None:
-    """Run backends in turn, without recording, and compare their time, memory and energy."""
+    """Run backends in turn, without recording, and compare their time, memory and energy.
+
+    A table, benchmark.json with all of it and, of the microcircuit, a picture beside published
+    machines. `portable-cortex compare` makes a page of any model, with verdicts.
+    """
     from ..validation import cost as measuring
 
     plan = measuring.Plan(
@@ -209,6 +218,7 @@ def benchmark(
         duration=duration,
         seed=seed,
         threads=numbers(threads, "--threads"),
+        options=pairs(option, "--option"),
     )
     with ConsoleReporter(progress_on(quiet)) as reporter:
         found = measuring.benchmark(

@@ -103,7 +103,8 @@ class Model:
             For one that it does not take.
         InvalidValueError
             For one that it requires and did not get, for one that is no finite number where its
-            default is a number, and for the seed, which is the run's.
+            default is a number, for a scale or a drive that no model of the package has, and for
+            the seed, which is the run's.
         """
         valid = self.parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in self._signature)
@@ -128,6 +129,8 @@ class Model:
                 raise InvalidValueError(
                     f"parameter {p.name!r} must be {what}, like {p.default!r}, not {shown(given)}"
                 )
+        if self.file is None:  # what such a parameter of a user's model may be, only that knows
+            _check_shorthands({name: v for name, v in parameters.items() if name in valid})
 
     def expected_rates(self, parameters: Mapping[str, Any]) -> tuple[dict[str, float], str]:
         """The rates that the model publishes for these parameters.
@@ -205,6 +208,21 @@ class Model:
         return list(returned)
 
 
+def _check_shorthands(parameters: Mapping[str, Any]) -> None:
+    """Refuse a scale and a drive that no model of the package has, before a simulator is there."""
+    from .scaling import DRIVES
+
+    for name in ("scale", "n_scale", "k_scale"):
+        value = parameters.get(name)
+        if value is not None and not (_is_number(value) and value > 0):
+            raise InvalidValueError(
+                f"{name} must be above 0, a fraction of the published network, not {shown(value)}"
+            )
+    drive = parameters.get("drive", DRIVES[0])
+    if drive not in DRIVES:
+        raise InvalidValueError(f"drive must be one of {', '.join(DRIVES)}, not {shown(drive)}")
+
+
 def _is_number(value: Any) -> bool:
     try:
         return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
@@ -271,7 +289,23 @@ def load_model(name: str | Path) -> Model:
         raise ModelError(
             place.tell(what) if place else f"{text} could not be imported: {what}"
         ) from error
-    return _model(path.stem, module, text, content)
+    model = _model(path.stem, module, text, content)
+    for name in sorted({v.__name__ for v in vars(module).values() if _is_simulator(v)}):
+        warn_model(
+            f"{text} imports {name}: what it makes there is in no run; what build() makes with its "
+            "own argument, sim, is"
+        )
+    return model
+
+
+def _is_simulator(value: Any) -> bool:
+    """Whether a value is a module of PyNN that sets up and runs a simulator."""
+    return (
+        isinstance(value, ModuleType)
+        and value.__name__.startswith("pyNN.")
+        and hasattr(value, "Population")
+        and hasattr(value, "setup")
+    )
 
 
 def _model(
@@ -281,8 +315,10 @@ def _model(
     statements = getattr(module, "statements", None)
     if build is None or not _takes_a_simulator(build):
         raise ModelError(
-            f"{module.__file__} has no function build(sim, ...) that returns its populations by "
-            "label"
+            f"{file or name} has no function build(sim, ...) that returns its populations by label. "
+            "Put what makes them there, in the place of `import pyNN.nest as sim`, sim.setup() and "
+            "sim.run(), which are the run's; or run the script as it is, with python, and "
+            "portable_cortex.simulator(NAME) as its sim"
         )
     if published is not None and not callable(published):
         raise ModelError(

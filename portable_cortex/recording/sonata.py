@@ -483,6 +483,8 @@ def _block(path: Path, name: str, size: int, begin: int, end: int) -> NDArray[np
 @contextmanager
 def _readable(path: Path, what: str) -> Iterator[h5py.File]:
     """An open file; whatever is wrong with it is an `OutputError`."""
+    if not path.exists():
+        raise OutputError(f"there is no {path}, which a run has: a {what}")
     try:
         with h5py.File(path, "r") as file:
             yield file

@@ -85,6 +85,8 @@ class Plan:
         Of the first run of each; every repeat takes the next one.
     threads : tuple of int
         Each backend runs with each of these numbers; as the machine has it if there are none.
+    options : dict of str to str
+        Of every backend, in place of those of the machine file.
 
     Raises
     ------
@@ -106,6 +108,7 @@ class Plan:
     duration: float = 10_000.0
     seed: int = 1
     threads: tuple[int, ...] = ()
+    options: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -119,11 +122,17 @@ class Plan:
             check_backend(name)
         self._check_threads()
         load_model(self.model).check(dict(self.parameters or {}))
-        load_machine(self.machine)
+        machine = load_machine(self.machine)
+        for name in self.backends if self.options else ():
+            machine.options_for(load_backend(name), self.options)
         for seed in (self.seed, self.seed + self.repeats - 1):
             Experiment(seed=seed, warmup=self.warmup, duration=self.duration)
 
     def _check_threads(self) -> None:
+        if self.threads and "threads" in (self.options or {}):
+            raise InvalidValueError(
+                "numbers of threads are given twice: leave out --threads or the option threads"
+            )
         if len(set(self.threads)) < len(self.threads) or any(n < 1 for n in self.threads):
             raise InvalidValueError(
                 f"threads must be different numbers, 1 or more, not {list(self.threads)}"
@@ -153,6 +162,8 @@ class Plan:
         ]  # fmt: skip
         for name, value in (self.parameters or {}).items():
             arguments += ["--param", f"{name}={json.dumps(value)}"]
+        for name, text in (self.options or {}).items():
+            arguments += ["--option", f"{name}={text}"]
         if entry.threads is not None:
             arguments += ["--option", f"threads={entry.threads}"]
         return [str(part) for part in arguments]
