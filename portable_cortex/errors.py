@@ -45,7 +45,9 @@ class UnknownNameError(PortableCortexError):
     def __init__(self, kind: str, name: str, valid: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.valid = kind, name, tuple(valid)
         what, of, whole = kind.partition(" of ")
-        message = f"unknown {what} {name!r}{of}{whole}: valid are {', '.join(self.valid) or '(none)'}"
+        message = (
+            f"unknown {what} {name!r}{of}{whole}: valid are {', '.join(self.valid) or '(none)'}"
+        )
         close = difflib.get_close_matches(name, self.valid, n=1)
         if close:
             message += f" (did you mean {close[0]!r}?)"

@@ -5,7 +5,7 @@ python docs/site/options.py > docs/options.md
 
 from __future__ import annotations
 
-import inspect
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +31,8 @@ def _command(command: Any, name: str) -> Iterator[str]:
     inner = [c for c in getattr(command, "commands", {}).values() if not c.hidden]
     if name != "portable-cortex":
         yield f"## `{name}`\n"
-        yield inspect.cleandoc(command.help or "") + "\n"
+        for paragraph in (command.help or "").split("\n\n"):
+            yield textwrap.fill(paragraph, 100, break_on_hyphens=False) + "\n"
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     rows = [(f"`{_cell(p.metavar or p.name.upper())}`", p) for p in arguments]

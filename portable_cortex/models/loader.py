@@ -315,10 +315,10 @@ def _model(
     statements = getattr(module, "statements", None)
     if build is None or not _takes_a_simulator(build):
         raise ModelError(
-            f"{file or name} has no function build(sim, ...) that returns its populations by label. "
-            "Put what makes them there, in the place of `import pyNN.nest as sim`, sim.setup() and "
-            "sim.run(), which are the run's; or run the script as it is, with python, and "
-            "portable_cortex.simulator(NAME) as its sim"
+            f"{file or name} has no function build(sim, ...) that returns its populations by "
+            "label: put what makes them there, without the import of a simulator, sim.setup() and "
+            "sim.run(). A PyNN script runs as it is, with python, on the sim that "
+            "portable_cortex.simulator(NAME) returns"
         )
     if published is not None and not callable(published):
         raise ModelError(

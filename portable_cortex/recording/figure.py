@@ -26,6 +26,7 @@ MAX_ROWS = 2000  # neurons in the raster
 INHIBITORY_TYPES = ("I", "PV", "SOM", "VIP")  # ends of labels
 MAX_DOTS = 60_000
 MOST_LABELS = 60  # beside rows
+MOST_PARAMETERS = 4  # in a title
 RASTER_MS = 500.0  # the end of the recording
 DPI = 120
 PLAIN: Any = {
@@ -143,17 +144,37 @@ def _fill(figure: Figure, recording: Recording) -> None:
 def _title(recording: Recording) -> str:
     about = recording.metadata
     name = printable(Path(str(about.get("model", "recording"))).stem)
-    parameters = _mapping(about.get("parameters"))
-    scale = parameters.get("scale")
-    shown = [f"scale {scale:g}"] if isinstance(scale, int | float) else []
-    if isinstance(parameters.get("drive"), str):
-        shown.append(f"{parameters['drive']} drive")
+    shown = shown_parameters(about)
     shown.append(f"seed {about.get('seed')}")
     title = f"{name} on {about.get('backend')}   ({', '.join(shown)})"
     doubts = about.get("warnings")
     if isinstance(doubts, list) and doubts:
         title += f"\nWarning: {printable(doubts[0], 120)}"
     return title
+
+
+def shown_parameters(about: Mapping[str, Any]) -> list[str]:
+    """What a title says of a run's parameters: scale, drive, and each that was asked for.
+
+    Examples
+    --------
+    >>> parameters = {"scale": 0.1, "g": 5, "w": 1}
+    >>> shown_parameters({"parameters": parameters, "experiment": {"parameters": {"g": 5}}})
+    ['scale 0.1', 'g 5']
+    """
+    parameters = _mapping(about.get("parameters"))
+    shown = []
+    if isinstance(scale := parameters.get("scale"), int | float):
+        shown.append(f"scale {scale:g}")
+    if isinstance(drive := parameters.get("drive"), str):
+        shown.append(f"{printable(drive)} drive")
+    asked = _mapping(_mapping(about.get("experiment")).get("parameters"))
+    others = [
+        f"{printable(name)} {printable(value, 40)}"
+        for name, value in asked.items()
+        if name not in ("scale", "drive", "seed")
+    ]
+    return [*shown, *others[:MOST_PARAMETERS]]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

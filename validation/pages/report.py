@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from portable_cortex import __version__
+from portable_cortex.recording.figure import shown_parameters
 
 from ..activity import STATISTICS
 from ..cost import CHART_HEIGHT, CHART_WIDTH, FAMILIES, MARKERS
@@ -147,8 +148,7 @@ def _title(metadata: Mapping[str, Any]) -> str:
 
 
 def _subtitle(validation: Validation, metadata: Mapping[str, Any]) -> str:
-    parameters = _mapping(metadata.get("parameters"))
-    shown = [f"{k} {v}" for k, v in parameters.items() if k in ("scale", "drive")]
+    shown = shown_parameters(metadata)
     if "seed" in metadata and len(validation.folders) == 1:
         shown.append(f"seed {metadata['seed']}")
     if validation.comparison.duration:
@@ -210,10 +210,6 @@ def _row(test: Test) -> dict[str, Any]:
             number(test.effect_size),
         ),
     }
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
