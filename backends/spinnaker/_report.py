@@ -115,7 +115,23 @@ def phases() -> dict[str, float]:
 def messages() -> list[str]:
     """What sPyNNaker has to say about the run, one of each kind."""
     with ProvenanceReader() as reader, GlobalProvenance() as log:
-        return one_of_each([*reader.messages(), *log.retreive_log_messages(logging.WARNING)])
+        told = one_of_each([*reader.messages(), *log.retreive_log_messages(logging.WARNING)])
+        return [in_our_terms(text) for text in told]
+
+
+def in_our_terms(text: str) -> str:
+    """A message that names the option of this backend, and no file that it does not read.
+
+    Examples
+    --------
+    >>> in_our_terms("Try increasing the time scale factor, or fewer neurons")
+    'Try increasing the time scale factor (--option time_scale_factor=N), or fewer neurons'
+    """
+    nowhere = r" located within the \.spynnaker\.cfg file or in the pynn\.setup\(\) method"
+    text = re.sub(nowhere, "", text)
+    return re.sub(
+        r"(increasing the time[ _]scale[ _]factor)", r"\1 (--option time_scale_factor=N)", text
+    )
 
 
 def one_of_each(texts: Iterable[str]) -> list[str]:
