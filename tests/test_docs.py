@@ -35,6 +35,7 @@ SCRIPTS = Path(sys.executable).parent
 SHELL = ("sh", "console")
 PARSERS = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
 PROSE = ("text", "{eval-rst}")
+SLOW = [pytest.mark.slow, pytest.mark.timeout(3100)]
 NAMES = ("not-run", "slow", "file", "status")
 """What may follow the language of a block, with text in quotes: why it is not run, or only with
 ``--slow``; the file that it is; the exit status with which it ends."""
@@ -57,7 +58,7 @@ class Block:
     @property
     def parameter(self):
         """The block for a test, with what it needs."""
-        marks = [*needs(self.code), *([pytest.mark.slow] if "slow" in self.notes else [])]
+        marks = [*needs(self.code), *(SLOW if "slow" in self.notes else [])]
         return pytest.param(self, marks=marks, id=str(self))
 
 
