@@ -267,7 +267,7 @@ def test_the_network_s_own_neurons_have_no_conductance(monkeypatch):
         (("--vary", "drive=dc", "--seeds", "1"), "two seeds at least"),
         (("--vary", "drive=dc", "--pulses", "-1"), "pulses must be 0 or more"),
         (("--vary", "drive=poisson", "--drive", "poisson"), "changes nothing"),
-        (("--vary", "k_scale=-1"), "k_scale must be a number above 0"),  # the model itself tells
+        (("--vary", "k_scale=-1"), "k_scale must be above 0"),
         (("--vary", "drive=dc", "--matched", "--uncalibrated"), "take one of them"),
     ],
 )
