@@ -120,12 +120,12 @@ def test_a_file_that_is_no_python(write):
 def test_unknown_parameter_lists_the_valid_ones(write):
     with pytest.raises(
         UnknownNameError,
-        match="unknown parameter 'wieght' of model 'mine': valid are n, weight, seed",
+        match=r"'wieght'.*'mine'.*n, weight, seed.*'weight'",
     ):
         short(write(MINE), wieght=1)
     with pytest.raises(
         UnknownNameError,
-        match="unknown parameter 'wieght' of model 'mine': valid are n, weight, seed",
+        match=r"'size'.*'pd14'.*scale, n_scale, k_scale, drive",
     ):
         run(backend="mock", size=3)
 
