@@ -224,13 +224,19 @@ class Backend(ABC):
         """Do what the simulator leaves to do between the network and its first step."""
         sim.run(0)
 
+    def interval(self, sim: Any) -> int:
+        """Time steps at whose multiples a run may be cut, and gives what it gives in one piece."""
+        return 1
+
     def simulate(self, sim: Any, duration: float, progress: Progress) -> None:
         """Advance by `duration` ms, reporting progress about twice a second."""
-        step = sim.get_time_step()
+        step, interval = sim.get_time_step(), self.interval(sim)
         start = sim.get_current_time()
         n_steps, done, slice_ = round(duration / step), 0, 10
+        before = round(start / step)
         while done < n_steps:
-            done = min(done + slice_, n_steps)
+            done += slice_
+            done = min(done + -(before + done) % interval, n_steps)
             began = time.perf_counter()
             sim.run_until(round(start + done * step, 9))
             wall = max(time.perf_counter() - began, 1e-6)

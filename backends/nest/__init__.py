@@ -124,6 +124,12 @@ class NestBackend(Backend):
         """What NEST would otherwise do in its first step."""
         sim.prepare()
 
+    def interval(self, sim: Any) -> int:
+        """Threads meet after the smallest delay; a cut between changes who draws when."""
+        from ._pynn import nest
+
+        return max(1, round(float(nest.min_delay) / float(nest.resolution)))
+
     def spikes(self, population: Any) -> Spikes:
         """Straight from NEST's recorder, without a Python object a neuron."""
         from portable_cortex.pynn.recorder import spikes_of

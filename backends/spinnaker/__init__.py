@@ -103,7 +103,6 @@ class SpinnakerBackend(Backend):
         weights="16 bit, scaled for each population",
         cell_types=(
             "IF_curr_exp",
-            "IF_curr_alpha",
             "IF_curr_delta",
             "IF_cond_exp",
             "Izhikevich",
@@ -129,6 +128,8 @@ class SpinnakerBackend(Backend):
         "weight-format": "boards draw weights, or scale them, on their own",
         "long_rows": "a source has at most 256 synapses onto a core",
         "run-length: callbacks": "boards run without the host",
+        "IF_curr_alpha": "sPyNNaker's has currents of 1/(e tau_syn) of PyNN's, with tau_syn in ms, "
+        "and those of spikes that follow each other do not add up",
     }
 
     def __init__(self) -> None:

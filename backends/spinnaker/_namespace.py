@@ -194,7 +194,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
 
 def _limit_cores(settings: Mapping[str, Any]) -> None:
     n = settings["neurons_per_core"]
-    for name in ("IF_curr_exp", "IF_cond_exp", "IF_curr_alpha", "IF_curr_delta", "Izhikevich"):
+    for name in ("IF_curr_exp", "IF_cond_exp", "IF_curr_delta", "Izhikevich"):
         model = getattr(spynnaker, name)
         spynnaker.set_number_of_neurons_per_core(model, n)
         spynnaker.set_number_of_synapse_cores(model, settings["synapse_cores"])

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from functools import partial
+from itertools import count, pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -637,6 +639,30 @@ def test_same_seed_same_run_other_seed_other_run(backend):
         np.testing.assert_array_equal(first.spikes(label).times, again.spikes(label).times)
         np.testing.assert_array_equal(first.spikes(label).neurons, again.spikes(label).neurons)
     assert not np.array_equal(first.spikes("L4E").times, other.spikes("L4E").times)
+
+
+@pytest.mark.needs("spikes")
+def test_the_same_run_on_a_slow_computer(backend, monkeypatch):
+    """A run is made in pieces, to say how far it is: as long as they take, by the clock."""
+    found = []
+    for seconds in (1e-9, 10.0):
+        clock = SimpleNamespace(perf_counter=partial(next, count(0.0, seconds)))
+        monkeypatch.setattr("portable_cortex.backend.time", clock)
+        found.append(
+            portable_cortex.run(
+                backend=backend.name,
+                machine="single-thread",
+                model="brunel2000",
+                scale=0.04,
+                duration=50.0,
+                warmup=0.0,
+            )
+        )
+    fast, slow = found
+    assert fast.metadata["n_spikes"] > 0
+    for label in fast.populations:
+        np.testing.assert_array_equal(fast.spikes(label).times, slow.spikes(label).times)
+        np.testing.assert_array_equal(fast.spikes(label).neurons, slow.spikes(label).neurons)
 
 
 @pytest.mark.needs("spikes", "trials")
