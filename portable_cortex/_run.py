@@ -11,7 +11,8 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -22,6 +23,7 @@ import numpy as np
 from .backend import Backend
 from .errors import (
     InvalidValueError,
+    ModelWarning,
     OutputError,
     PortableCortexError,
     SimulationError,
@@ -569,6 +571,20 @@ class _Notes(list[str]):
         self.append(note)
         warnings.warn(note, RunWarning, stacklevel=3)
 
+    @contextmanager
+    def of_the_model(self) -> Iterator[None]:
+        """Within it, keep what is warned of about a model."""
+        with warnings.catch_warnings():
+            show = warnings.showwarning
+
+            def keep(message: Any, category: type[Warning], *about: Any, **more: Any) -> None:
+                if issubclass(category, ModelWarning):
+                    self.append(str(message))
+                show(message, category, *about, **more)
+
+            warnings.showwarning = keep
+            yield
+
     def add_unknown_rates(self, published: dict[str, float], populations: Iterable[str]) -> None:
         """Say which published rates belong to no population, and forget them."""
         unknown = [label for label in published if label not in populations]
@@ -625,17 +641,18 @@ class _Running:
         reporter.phase("setup")
         with clock("setup"):
             backend.setup(sim, timestep=experiment.timestep, seed=experiment.seed)
-        network = build_network(
-            self._model,
-            dict(resolved.parameters),
-            Namespace(sim, backend),
-            backend_name=backend.name,
-            clock=clock,
-            shared_seed=experiment.seed if experiment.realisation == "shared" else None,
-            weight_format=_format_of_lists(resolved),
-            on_progress=lambda label: reporter.phase("build", label),
-            check_projection=partial(check_projection, backend),
-        )
+        with self._notes.of_the_model():
+            network = build_network(
+                self._model,
+                dict(resolved.parameters),
+                Namespace(sim, backend),
+                backend_name=backend.name,
+                clock=clock,
+                shared_seed=experiment.seed if experiment.realisation == "shared" else None,
+                weight_format=_format_of_lists(resolved),
+                on_progress=lambda label: reporter.phase("build", label),
+                check_projection=partial(check_projection, backend),
+            )
         self._notes.add_not_kept(network.populations)
         _start_recording(experiment, network, backend)
         return network

@@ -487,7 +487,8 @@ def test_pd14_drives(drive):
 
 def test_pd14_warns_of_populations_that_constant_drive_may_silence():
     with pytest.warns(ModelWarning, match=r"L23E.*threshold.*drive='poisson'"):
-        run(backend="mock", scale=0.005, drive="dc", warmup=0.0, duration=1.0)
+        recording = run(backend="mock", scale=0.005, drive="dc", warmup=0.0, duration=1.0)
+    assert any("threshold" in text for text in recording.metadata["notes"])
 
 
 def test_pd14_initial_potentials():
@@ -553,9 +554,11 @@ def test_brunel2000_has_the_numbers_of_the_paper():
     assert about["n_synapses"] == 1250 * (100 + 25)
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, 0.001])
-def test_brunel2000_scale(value):
-    with pytest.raises(InvalidValueError, match=r"at least 0\.004"):
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.0, "above 0"), (-1.0, "above 0"), (0.001, r"at least 0\.004")]
+)
+def test_brunel2000_scale(value, said):
+    with pytest.raises(InvalidValueError, match=said):
         brunel(scale=value)
 
 

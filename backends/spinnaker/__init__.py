@@ -280,10 +280,11 @@ class SpinnakerBackend(Backend):
         }
 
     def doubts(self) -> list[str]:
-        """Saturated weights, lost and late packets, overruns."""
+        """Other models of neurons, saturated weights, lost and late packets, overruns."""
         from . import _report
+        from ._namespace import state
 
-        doubts = _report.doubts(self._said())
+        doubts = [*state.differences, *_report.doubts(self._said())]
         if self._board is not None and (warning := self._board.report()["load"]["warning"]):
             doubts = [*doubts, warning]
         return doubts

@@ -20,6 +20,7 @@ import math
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ from spinn_utilities.data.utils_data_writer import UtilsDataWriter
 from spinn_utilities.log import FormatAdapter
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
+from portable_cortex.errors import ModelWarning
 from portable_cortex.registry import load_backend
 from portable_cortex.support import check_weight_format, refusal
 
@@ -58,6 +60,10 @@ if TYPE_CHECKING:  # a submitted job does not have it
     from portable_cortex.backend import Progress
 
 LOG = "spynnaker.log"
+IZHIKEVICH = (
+    "Izhikevich is another model on spinnaker: a spike makes a current, which decays with "
+    "tau_syn_E or tau_syn_I (5 ms), where elsewhere it moves the potential at once"
+)
 
 
 @dataclass
@@ -74,6 +80,8 @@ class State:
         For configuration, log, reports and databases.
     emulate : callable or None
         Starts an emulated machine (`Mapper`).
+    differences : list of str
+        What is not as elsewhere, a sentence each.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +92,7 @@ class State:
     created: int = 0
     drawn: int = 0
     prepared: bool = False
+    differences: list[str] = field(default_factory=list)
 
 
 state = State()
@@ -175,6 +184,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     settings = state.settings
     state.seed = int(extra.pop("seed", extra.pop("rng_seed", 1)))
     state.created, state.drawn, state.prepared = 0, 0, False
+    state.differences.clear()
     text = configuration(settings, state.target, state.folder)
     (state.folder / FILE).write_text(text, encoding="utf-8")
     Mapper.emulate = state.emulate
@@ -281,6 +291,9 @@ class Population(spynnaker.Population):  # type: ignore[misc]  # sPyNNaker's typ
             size, cellclass, cellparams, structure, initial_values, label, **additional
         )
         self._Population__recorder = Recorder(population=self, vertex=self._vertex)
+        if isinstance(super().celltype, spynnaker.Izhikevich):
+            state.differences.append(f"population {self.label}: {IZHIKEVICH}")
+            warnings.warn(state.differences[-1], ModelWarning, stacklevel=2)
 
     def initialize(self, **initial_values: Any) -> None:
         """Set initial values of state variables; see PyNN's ``initialize``."""
