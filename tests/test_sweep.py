@@ -254,7 +254,7 @@ def test_a_damaged_run_is_said_to_be_one(finished, tmp_path):
 def test_mistakes_are_told_before_anything_runs(tmp_path):
     with pytest.raises(InvalidValueError, match="seed=2 is asked for twice"):
         sweep(grid({"seed": [2, 1, 2]}, **FIXED), tmp_path)
-    with pytest.raises(UnknownNameError, match="parameter of model 'brunel2000' 'gg'"):
+    with pytest.raises(UnknownNameError, match="parameter 'gg' of model 'brunel2000'"):
         sweep(grid({"gg": [1]}, **FIXED), tmp_path)
     with pytest.raises(InvalidValueError, match="at least one run"):
         sweep([], tmp_path)
