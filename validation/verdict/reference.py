@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -199,7 +199,7 @@ def reference_names() -> tuple[str, ...]:
 
 
 def load_reference(name: str | Path) -> Reference:
-    """A reference by name, or from a file: then it has the name that is given.
+    """A reference by name, or from a file.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def load_reference(name: str | Path) -> Reference:
         return _shipped(text)
     if not Path(text).is_file():
         raise UnknownNameError("reference", text, reference_names(), "Or name an .h5 file")
-    return replace(Reference.load(Path(text)), name=printable(text))
+    return Reference.load(Path(text))
 
 
 @cache
