@@ -18,6 +18,7 @@ from scipy import sparse
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.pynn.description import Cells, Description, Synapses
+from portable_cortex.pynn.expected import in_common
 
 F64 = NDArray[np.float64]
 RECEPTORS = 2  # of a neuron that get spikes which depend on rates, at most: axes of a table
@@ -249,11 +250,9 @@ def _shared(
             if s.receptor == receptor and s.counts is not None and s.source in place
         ]
         if len(own) > 1:
-            means = np.stack([_moments(s)[0] * s.counts for s in own if s.counts is not None])
-            covariances = np.asarray(np.cov(means, bias=True), float)
-            np.fill_diagonal(covariances, 0.0)
+            sums = [_moments(s)[0] * s.counts for s in own if s.counts is not None]
             sources = np.array([place[s.source] for s in own])
-            found.append(Shared(target, k, sources, covariances))
+            found.append(Shared(target, k, sources, in_common(sums)))
     return found
 
 

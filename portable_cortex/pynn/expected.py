@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -136,3 +136,16 @@ DEGREES: Mapping[str, Callable[[Any, int, int], Degree | None]] = {
     "FixedTotalNumberConnector": _total,
 }
 """In-degree by connector, from the numbers of sources and targets; None where it is drawn."""
+
+
+def in_common(sums: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Covariances over neurons of what they get from several sources, 0 on the diagonal.
+
+    Parameters
+    ----------
+    sums : sequence of array, shape (n_neurons,)
+        Of each source: in-degrees times a mean weight.
+    """
+    covariances = np.asarray(np.cov(np.stack(sums), bias=True), float)
+    np.fill_diagonal(covariances, 0.0)
+    return covariances

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..pynn.description import Cells as Described
 from ..pynn.description import Description, Synapses
-from ..pynn.expected import Values
+from ..pynn.expected import Values, in_common
 from ..pynn.population import is_modelled
 from .network import Common, Connection, Distribution, Drive, Network
 from .neuron import F64, Cells
@@ -85,9 +85,7 @@ def read(description: Description) -> Network:
 
 def _common(target: int, inputs: Sequence[tuple[Connection | Drive, F64]]) -> Common:
     """Of in-degrees that were counted, times mean jumps."""
-    covariances = np.asarray(np.cov(np.stack([sums for _, sums in inputs]), bias=True), float)
-    np.fill_diagonal(covariances, 0.0)
-    return Common(target, tuple(one for one, _ in inputs), covariances)
+    return Common(target, tuple(one for one, _ in inputs), in_common([sums for _, sums in inputs]))
 
 
 def _numbers(cells: Described, label: str) -> dict[str, float]:
