@@ -10,6 +10,7 @@ from portable_cortex import run
 from portable_cortex.errors import (
     InvalidValueError,
     ModelError,
+    ModelWarning,
     UnknownNameError,
     UnsupportedError,
 )
@@ -105,6 +106,39 @@ def test_a_file_that_cannot_be_used(write, code, said):
         load_model(write(code))
     assert "mine.py" in str(raised.value)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("top", "inside"),
+    [
+        ("import pyNN.mock as other", ""),
+        ("from pyNN import mock", ""),
+        ("", "import pyNN.mock"),
+        ("", "import pyNN.mock as other"),
+        ("", "from pyNN import random, mock"),
+        ("", "from pyNN.mock import setup"),
+    ],
+)
+def test_another_simulator_than_the_one_that_runs(write, top, inside):
+    code = top + textwrap.dedent(MINE.replace("cells =", f"{inside}\n        cells =", 1))
+    with pytest.warns(ModelWarning, match=r"imports pyNN\.mock: what it makes there is in no run"):
+        load_model(write(code))
+
+
+def test_imports_that_are_no_other_simulator(write, recwarn):
+    code = """
+        import pyNN
+        from pyNN.random import RandomDistribution
+
+        def build(sim):
+            from pyNN import space
+            return {"cells": sim.Population(3, sim.IF_curr_exp(), structure=space.Line())}
+
+        if __name__ == "__main__":
+            import pyNN.mock as sim
+    """
+    load_model(write(code))
+    assert not [w for w in recwarn if issubclass(w.category, ModelWarning)]
 
 
 def test_a_missing_file(tmp_path):

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -209,6 +210,23 @@ def test_names_stay_apart_where_files_cannot_be_called_so(tmp_path):
     assert [run.state for run in found.runs] == [FINISHED] * 2
     assert len({run.name for run in found.runs}) == 2
     assert [run.metadata["parameters"]["what"] for run in found.runs] == texts
+
+
+def test_names_say_no_more_than_tells_runs_apart(tmp_path):
+    code = "def build(sim, times=(), what=None): return {'a': sim.Population(2, sim.IF_curr_exp())}"
+    (tmp_path / "own.py").write_text(code)
+    lists = [[], [1.0, 2.0, 3.0, 4.0], [1.0, 2.5, 3.0, 4.0]]
+    fixed = {"backend": "mock", "model": tmp_path / "own.py", "duration": 1.0, "warmup": 0.0}
+    runs = sweep(grid({"times": lists, "what": [None, "b"]}, **fixed), tmp_path / "out").runs
+    names = {run.name.rpartition("-seed")[0] for run in runs}
+    assert len(names) == 6
+    plain = {re.sub("-warmup.*", "", name) for name in names}
+    assert plain == {
+        "own-mock",
+        "own-mock-times=1..4",
+        "own-mock-what=b",
+        "own-mock-times=1..4-what=b",
+    }
 
 
 # --- what is not taken for finished ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -290,7 +291,8 @@ def load_model(name: str | Path) -> Model:
             place.tell(what) if place else f"{text} could not be imported: {what}"
         ) from error
     model = _model(path.stem, module, text, content)
-    for name in sorted({v.__name__ for v in vars(module).values() if _is_simulator(v)}):
+    at_the_top = {v.__name__ for v in vars(module).values() if _is_simulator(v)}
+    for name in sorted(at_the_top | _simulators_in_build(content)):
         warn_model(
             f"{text} imports {name}: what it makes there is in no run; what build() makes with its "
             "own argument, sim, is"
@@ -306,6 +308,22 @@ def _is_simulator(value: Any) -> bool:
         and hasattr(value, "Population")
         and hasattr(value, "setup")
     )
+
+
+def _simulators_in_build(source: bytes) -> set[str]:
+    """Which of PyNN's simulators ``build`` itself imports."""
+    functions = (f for f in ast.parse(source).body if isinstance(f, ast.FunctionDef))
+    lines = [line for f in functions if f.name == "build" for line in ast.walk(f)]
+    names = {
+        *(name.name for line in lines if isinstance(line, ast.Import) for name in line.names),
+        *(
+            text
+            for line in lines
+            if isinstance(line, ast.ImportFrom)
+            for text in (line.module or "", *(f"{line.module}.{n.name}" for n in line.names))
+        ),
+    }
+    return names & {f"pyNN.{simulator}" for simulator in ("brian2", "mock", "nest", "neuron")}
 
 
 def _model(

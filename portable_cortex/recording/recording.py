@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 import warnings
@@ -539,9 +538,15 @@ def check_output(folder: str | Path, *, overwrite: bool) -> Path:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{folder} cannot be used for the results: {error.strerror}") from error
-    if not os.access(part, os.W_OK):
-        raise OutputError(f"no permission to write into {part}: choose another folder")
-    return folder
+    try:
+        with tempfile.TemporaryFile(
+            dir=part
+        ):  # who may do all cannot, in /proc or on a read-only disk
+            return folder
+    except OSError as error:
+        raise OutputError(
+            f"nothing can be written into {part} ({error.strerror}): choose another folder"
+        ) from error
 
 
 @contextmanager

@@ -332,12 +332,13 @@ def _planned(
     runs = []
     for experiment, one, known, part in zip(experiments, placed, settings, parts, strict=True):
         usual = _usual(experiment)
-        words = tuple(
-            _word(name, value)
+        told = {
+            name: value
             for name, value in part.items()
             if name in ("model", "backend", *varied) or value != usual.get(name)
-        )
-        place = folder / f"{_file_name('-'.join(words))}-seed={experiment.seed}"
+        }
+        words = tuple(_word(name, value) for name, value in told.items())
+        place = folder / f"{_file_name(told)}-seed={experiment.seed}"
         own = {name: value for name, value in part.items() if name in varied}
         runs.append(SweepRun(place, one, known, words, own))
     if all((run.folder / RUN).exists() for run in runs):
@@ -417,12 +418,27 @@ def _defaults(experiment: Experiment) -> dict[str, Any]:
     return found
 
 
-def _file_name(text: str) -> str:
-    """The text itself, or where a file cannot be called so, what is left of it and a digest."""
-    plain = re.sub(r"[^\w.=+-]", "_", text)
+def _file_name(told: Mapping[str, Any]) -> str:
+    """All that is told of a run, or where no file can be called so, most of it and a digest."""
+    text = "-".join(_word(name, value) for name, value in told.items())
+    short = "-".join(_word(name, _ends(value)) for name, value in told.items() if _says(value))
+    plain = re.sub(r"[^\w.=+-]", "_", short)
     if plain == text and len(plain) <= 120:
         return plain
     return f"{plain[:100]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _says(value: Any) -> bool:
+    return value is not None and value != [] and value != {}
+
+
+def _ends(value: Any) -> Any:
+    """The first and the last of many."""
+    return (
+        f"{_short(value[0])}..{_short(value[-1])}"
+        if isinstance(value, list) and len(value) > 3
+        else value
+    )
 
 
 def _short(value: Any) -> str:

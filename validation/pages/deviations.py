@@ -96,7 +96,9 @@ def deviations(board: Scoreboard, statistic: str) -> Deviations:
         for p in populations
     }
     distances = [abs(t.value - t.expected) / t.spread for of in tests for t in of.values()]
-    widest = max([*unseen.values(), 1.0])
+    seen = sorted(unseen.values()) or [1.0]
+    # A population that hardly fires has a spread of next to nothing: it does not scale the others.
+    widest = max(min(seen[-1], FARTHEST * seen[len(seen) // 2]), 1.0)
     end = 1.1 * max(widest, min(max(distances, default=1.0), FARTHEST * widest))
     axis = Axis(-end, end, ACROSS)
     points = tuple(
