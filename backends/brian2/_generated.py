@@ -14,12 +14,11 @@ import numpy as np
 from portable_cortex.neurons import celltype
 from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.numbers import numbers
-from portable_cortex.neurons.propagation import factor_name, rows
 from portable_cortex.neurons.reference import evaluate
 
 from ._cells import check_mode, of_model
 from ._functions import FUNCTIONS
-from ._groups import Cells, common
+from ._groups import Cells
 from ._handover import initial_values
 from ._neurons import Model, driven
 from ._poisson import events
@@ -80,17 +79,3 @@ def neurons(
 
 def _parameters(cells: Cells) -> list[str]:
     return list(cells.populations[0].celltype.default_parameters)
-
-
-# --- what cells have in common --------------------------------------------------------------------
-
-
-def coefficients(population: Any, step: float) -> tuple[float | None, ...]:
-    """What variables are multiplied with in a step, where all cells have the same."""
-    neuron = population.celltype.neuron
-    known = numbers(neuron, population.parameters, step)
-    return tuple(
-        common(np.atleast_1d(known[factor_name(row.variable, source)]))
-        for row in rows(neuron)
-        for source in (row.variable, *row.sources, *row.inputs)
-    )

@@ -1,8 +1,9 @@
 """From the description to Brian2: as few groups and synapse objects as hold the network.
 
-Populations of one cell type and equal time constants share a ``NeuronGroup``; projections between
-two groups onto one receptor share a ``Synapses``, filled by one ``connect`` with arrays. Values
-that all cells have in common are single numbers, so that Brian2 computes with them once a step.
+Populations of one cell type share a ``NeuronGroup``; projections between two groups onto one
+receptor share a ``Synapses``, filled by one ``connect`` with arrays. So there is little to compile,
+however many populations there are. Values that all cells have in common are single numbers, so that
+Brian2 computes with them once a step.
 
 Times follow NEST's grid: what Brian2 does in the step that begins at t happens, for neurons, at
 its end. Their spikes, and those of Poisson sources, are stamped ``t + dt`` therefore, and the
@@ -47,7 +48,7 @@ def lower(state: State, network_class: Any = brian2.Network) -> Lowered:
     families: dict[Any, list[Any]] = {}
     for population in state.populations:
         if id(population) not in driven:
-            families.setdefault(_family(population, state.dt), []).append(population)
+            families.setdefault(type(population.celltype), []).append(population)
     cells = [_cells(family) for family in families.values()]
     injection = Injection(state.current_sources, cells)
     network = network_class(name="network")
@@ -75,16 +76,6 @@ def _cells(family: list[Any]) -> Cells:
     celltype = family[0].celltype
     is_array = isinstance(celltype, SpikeSourceArray)
     return Cells(family, int(not is_array), is_array or isinstance(celltype, NeuronType))
-
-
-def _family(population: Any, step: float) -> Any:
-    """Populations for which this is equal share a group."""
-    if not population.injectable:
-        return type(population.celltype)
-    if isinstance(population.celltype, NeuronType):
-        return type(population.celltype), *_generated.coefficients(population, step)
-    taus = sorted(name for name in population.parameters if name.startswith("tau"))
-    return type(population.celltype), *(common(population.parameters[name]) for name in taus)
 
 
 def _poisson(cells: Cells, dt: float, name: str, clock: Any) -> Any:
