@@ -254,6 +254,26 @@ def test_all_that_a_synapse_has_can_be_read(sim):
         assert found == [pytest.approx(value)] * 4, name
 
 
+@pytest.mark.parametrize("is_short_term", [False, True])
+def test_all_can_be_read_after_the_end(sim, is_short_term):
+    sources = sim.Population(3, sim.SpikeSourceArray(spike_times=[5.0, 15.0, 45.0]))
+    cells = sim.Population(2, sim.IF_curr_exp(i_offset=1.0))
+    values = {"weight": 0.05, "delay": 1.0}
+    rule = {**TAUS, **AMPLITUDES, "w_max": 0.1, "dendritic_delay_fraction": 1.0}
+    synapses = sim.TsodyksMarkramSynapse(U=0.3, tau_rec=200.0, tau_facil=10.0, **values)
+    if not is_short_term:
+        synapses = mechanism(sim, "AdditiveWeightDependence", rule, **values)
+    projection = sim.Projection(sources, cells, sim.AllToAllConnector(), synapses)
+    sim.run(60.0)
+    names = projection.synapse_type.get_parameter_names()
+    before, n = projection.get(names, "list"), len(projection)
+    sim.end()
+    assert len(projection) == n == 6
+    assert projection.get(names, "list") == before
+    if not is_short_term:
+        assert before[0][2 + names.index("weight")] != 0.05
+
+
 def test_delays_are_those_that_are_stated(sim):
     """One for each, and none that is 0: PyNN takes that for none at all."""
     cells = sim.Population(2, sim.IF_curr_exp())

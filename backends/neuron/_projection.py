@@ -98,6 +98,7 @@ class Projection(projection.Projection):
     _static_synapse_class = pynn_neuron.StaticSynapse
     _list: Any = None  # of NEURON's connections, once there are any
     _connections: dict[int, Any]  # PyNN's, of plastic synapses
+    _last: Columns | None = None  # what plastic synapses were when the network ended
 
     # --- making -------------------------------------------------------------------------------
 
@@ -314,7 +315,9 @@ class Projection(projection.Projection):
     # --- reading and changing synapses --------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self._edges.sources.size) if self.is_static else len(list(self.connections))
+        if self.is_static:
+            return int(self._edges.sources.size)
+        return len(list(self.connections)) if self._last is None else self._last[ADDRESS[0]].size
 
     def size(self, gather: bool = True) -> int:
         """See PyNN: the number of synapses, of all processes or of this one."""
@@ -340,7 +343,10 @@ class Projection(projection.Projection):
         self._change(self._edges._replace(**{f"{name}s": changed[name]}))
 
     def release(self) -> None:
-        """Free the connections in NEURON."""
+        """Free the connections in NEURON; what they were can still be read."""
+        if not self.is_static:
+            names = self.synapse_type.get_parameter_names()
+            self._last = self.plastic_columns([*ADDRESS, *names])
         self._list, self._connections = None, {}
 
     # --- plastic synapses, and those at locations on a cell: PyNN's own way -------------------
@@ -441,6 +447,8 @@ class Projection(projection.Projection):
 
     def plastic_columns(self, names: list[str]) -> Columns:
         """See the floor."""
+        if self._last is not None:
+            return {name: self._last[name] for name in names}
         synapses, parameters = list(self.connections), self.synapse_type.get_parameter_names()
         native = [self.synapse_type.get_native_names(n)[0] if n in parameters else n for n in names]
         return {
