@@ -1,6 +1,6 @@
 """One run: a model, a backend, a machine, a seed, a warm-up and a duration -> a `Recording`.
 
-What a run is, is here; how it is done, in `_run`. A submitted job has this module too, and not
+What a run is, is here; how it is done, in `running`. A submitted job has this module too, and not
 those that read machine files: it brings its options along.
 """
 
@@ -14,17 +14,17 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._run import Change as Change
-from ._run import Reporter as Reporter
-from ._run import Resolved as Resolved
-from ._run import RunWarning, execute, run_into
-from ._run import execute_trials as execute_trials
 from .errors import InvalidValueError, OutputError, UnknownNameError, UnsupportedError
 from .host import parallel
 from .models.loader import load_model
 from .models.user_code import shown
 from .recording import check_output, to_json
 from .registry import DEFAULT_BACKEND, DEFAULT_MACHINE, load_backend
+from .running import Change as Change
+from .running import Reporter as Reporter
+from .running import Resolved as Resolved
+from .running import RunWarning, execute, run_into
+from .running import execute_trials as execute_trials
 from .support import Namespace, check_trials, check_weight_format
 
 if TYPE_CHECKING:

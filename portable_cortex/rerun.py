@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ._run import Reporter, Resolved, execute, run_into
 from .errors import OutputError, PortableCortexError, UnsupportedError
 from .experiment import Experiment, check_here
 from .host import parallel, provenance
@@ -19,6 +18,7 @@ from .models.loader import MODELS, load_model
 from .recording import MODEL, RUN, UNFINISHED, Recording, Spikes
 from .recording.unfinished import Journal, Unfinished
 from .registry import load_backend
+from .running import Reporter, Resolved, execute, run_into
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A submitted job: an experiment that is run as everywhere, and one archive that is written.
 
-Part of every submitted script; see `portable_cortex._run` for what it needs.
+Part of every submitted script; see `portable_cortex.running` for what it needs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from portable_cortex._run import execute
 from portable_cortex.experiment import Experiment
 from portable_cortex.recording import to_json
 from portable_cortex.registry import load_backend
+from portable_cortex.running import execute
 
 SYSTEMS = ("spiNNaker", "nest")
 """What a job can be started on, as it is called there."""
@@ -37,7 +37,7 @@ MISSING = {
 
 
 class _Lines:
-    """Tells the log of a job which phase has begun; see `portable_cortex._run.Reporter`.
+    """Tells the log of a job which phase has begun; see `portable_cortex.running.Reporter`.
 
     Parameters
     ----------

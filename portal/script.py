@@ -27,10 +27,10 @@ BACKENDS = ("spinnaker",)
 # Modules and folders of the core that a job needs; none of them needs more than PyNN and numpy to
 # be imported.
 _CORE = (
-    "_lazy _run backend errors experiment options power/energy power/metering recording/__init__ "
+    "_lazy backend errors experiment options power/energy power/metering recording/__init__ "
     "recording/recording recording/spikes recording/stored registry support"
 ).split()
-_ROOMS = ("host", "models", "neurons", "neurons/lowering", "pynn")
+_ROOMS = ("host", "models", "neurons", "neurons/lowering", "pynn", "running")
 # Backends that a job takes along.
 _BACKENDS = ("nest", "spinnaker")
 # The name of a user's own model among the files; the user's name for it may be anything.

@@ -21,14 +21,14 @@ from portable_cortex.portal import make_script
 CORE = "portable_cortex"
 BESIDE = tuple(f"{CORE}.{name}" for name in ("backends", "portal", "validation"))
 DATA = f"{CORE}.hardware_configs"  # beside the core in the checkout, within it in the wheel
-ROOMS = ("cli", "host", "models", "networks", "power", "pynn", "recording", "sweep", "theory")
+ROOMS = tuple("cli host models networks power pynn recording running sweep theory".split())
 LAYERS = (
     {"errors", "hdf5", "host", "_lazy", "_moved"},
     {"models", "neurons"},
     {"recording", "power"},
     {"backend", "machine", "options", "registry", "support"},
     {"pynn"},
-    {"experiment", "_run", "theory"},
+    {"experiment", "running", "theory"},
     {"calibration", "networks"},
     {"matching"},
     {"rerun", "sweep", "cli", "testing"},
@@ -253,8 +253,7 @@ def test_rooms_are_entered_through_what_they_list():
         words = arrow.full.split(".")
         if words[0] != CORE or part(arrow.full) in ("", part(source)):
             continue
-        inside = home(source) == CORE or words[1] == "_run"  # which jobs are there for
-        for word in words[2:] if inside else words[1:]:
+        for word in words[2:] if home(source) == CORE else words[1:]:
             assert not re.match("_[a-z]", word), f"{source}: {arrow.full} is private"
         if part(arrow.full) in ROOMS and len(words) > 2:
             listed = files()[f"{CORE}.{words[1]}.__init__"].read_text(encoding="utf-8")

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from recordings import as_simulated
 
-from portable_cortex import Experiment, Recording, RecordRequest, Spikes, _run
+from portable_cortex import Experiment, Recording, RecordRequest, Spikes
 from portable_cortex.backends.builtin import BuiltinBackend
 from portable_cortex.errors import OutputError, PortableCortexError
 from portable_cortex.recording import by_time, sonata, stored
 from portable_cortex.rerun import resume
+from portable_cortex.running import writing
 from portable_cortex.validation.activity import measure, statistics
 from portable_cortex.validation.formats import load_sound
 from portable_cortex.validation.verdict import examine
@@ -48,7 +49,7 @@ MODEL = """
         return {"cells": cells, "others": others, "noise": noise, "clock": clock}
 """
 RUN = (
-    "import portable_cortex._run as run; run.PART_MS, run.PART_S = 50.0, 0.0; "
+    "import portable_cortex.running.writing as run; run.PART_MS, run.PART_S = 50.0, 0.0; "
     "from portable_cortex.cli.entry import main; "
 )
 # the disk is told to write three times a part: the signals, the spikes, the state
@@ -61,8 +62,8 @@ KILLED = (
 @pytest.fixture
 def parts(monkeypatch):
     """Parts of some ten milliseconds."""
-    monkeypatch.setattr(_run, "PART_MS", 50.0)
-    monkeypatch.setattr(_run, "PART_S", 0.0)
+    monkeypatch.setattr(writing, "PART_MS", 50.0)
+    monkeypatch.setattr(writing, "PART_S", 0.0)
 
 
 @pytest.fixture
@@ -333,7 +334,7 @@ def test_a_run_that_is_over(experiment, tmp_path):
 
 
 def test_a_part_that_is_missing(experiment, parts, tmp_path, monkeypatch):
-    monkeypatch.setattr(_run._Writer, "all", lambda *_: 1 / 0)
+    monkeypatch.setattr(writing.Writer, "all", lambda *_: 1 / 0)
     with pytest.raises(PortableCortexError):
         experiment.run(output=tmp_path / "run")
     sorted((tmp_path / "run" / "unfinished").glob("spikes-*"))[1].unlink()
@@ -420,9 +421,10 @@ def test_a_neuron_that_fires_twice_is_seen_across_pieces(tmp_path, small_pieces)
 
 MEMORY = """
     import resource, sys
-    from portable_cortex import _run, run
+    from portable_cortex import run
     from portable_cortex.backends.builtin import BuiltinBackend
     from portable_cortex.recording import sonata, stored
+    from portable_cortex.running import writing
     from portable_cortex.validation.activity import measurement
     from portable_cortex.validation.formats import load_sound
 
@@ -433,7 +435,7 @@ MEMORY = """
             simulate(self, sim, 200.0, progress)
 
     BuiltinBackend.simulate = in_slices
-    _run.PART_BYTES = 2**21
+    writing.PART_BYTES = 2**21
     sonata.IN_MEMORY, sonata.PIECE, stored.PIECE = 2**18, 2**17, 2**17
     written = run(model="sources.py", duration=float(sys.argv[1]), warmup=0.0,
                   options={"threads": "1"}, output=sys.argv[1])

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from portable_cortex import Recording, run
-from portable_cortex._run import RunWarning
 from portable_cortex.backend import Energy
 from portable_cortex.backends.mock import MockBackend
 from portable_cortex.errors import OutputError, SimulationError
 from portable_cortex.recording import FIGURE, RecordingWarning
+from portable_cortex.running import RunWarning
 
 SHORT = {"backend": "mock", "model": "brunel2000", "scale": 0.01, "warmup": 0.0, "duration": 40.0}
 COMMAND = (
@@ -59,7 +59,7 @@ def test_what_a_backend_cannot_tell_costs_that_alone(
     assert (Recording.load(tmp_path).spikes("E").times == expected.times).all()
 
 
-@pytest.mark.filterwarnings("default::portable_cortex._run.RunWarning")
+@pytest.mark.filterwarnings("default::portable_cortex.running.RunWarning")
 def test_a_signal_that_cannot_be_read(monkeypatch, call, tmp_path, expected):
     monkeypatch.setattr(MockBackend, "signal", fails)
     status, out, err = call(*COMMAND, "--record", "v:E:3", "--out", "here")
@@ -84,7 +84,7 @@ def test_spikes_of_one_population_that_cannot_be_read(monkeypatch, expected):
     assert (recording.spikes("E").times == expected.times).all()
 
 
-@pytest.mark.filterwarnings("ignore::portable_cortex._run.RunWarning")
+@pytest.mark.filterwarnings("ignore::portable_cortex.running.RunWarning")
 def test_no_spikes_at_all_is_a_failure_of_the_backend(monkeypatch):
     monkeypatch.setattr(MockBackend, "spikes", fails)
     with pytest.raises(SimulationError, match=r"backend 'mock' failed: spikes of E .*no such luck"):

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portable_cortex import run
-from portable_cortex._run import RunWarning
 from portable_cortex.errors import (
     InvalidValueError,
     ModelError,
@@ -18,6 +17,7 @@ from portable_cortex.errors import (
     SimulationError,
     UnsupportedError,
 )
+from portable_cortex.running import RunWarning
 
 CELLS = 'cells = sim.Population(5, sim.IF_curr_exp(), label="A")'
 MODEL = f"""
@@ -142,6 +142,7 @@ def test_a_function_of_the_model_that_is_called_later(write, tmp_path, monkeypat
         run(model=path, **SHORT)
 
 
+@pytest.mark.filterwarnings("ignore::portable_cortex.ModelWarning")  # it says so, too
 @pytest.mark.parametrize("line", ["portable.run(10)", "portable.setup(timestep=1.0)"])
 def test_the_simulator_under_another_name_is_noticed(write, line):
     code = MODEL.replace("HERE", "import pyNN.mock as portable; HERE")
@@ -331,7 +332,7 @@ def test_published_rates_may_not_end_the_program(write):
         run(model=write("", RATES.replace("RETURNED", "sys.exit(0)")), **SHORT)
 
 
-@pytest.mark.filterwarnings("default::portable_cortex._run.RunWarning")
+@pytest.mark.filterwarnings("default::portable_cortex.running.RunWarning")
 def test_on_the_command_line(write, call):
     arguments = ("run", "--backend", "mock", "--duration", "20", "--warmup", "0", "--out", "out")
     status, _, err = call(*arguments, "--model", write("sys.exit(0)"))

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
-from .._run import RunWarning
 from ..errors import ModelWarning, UnsupportedError
 from ..host import interruption, parallel
 from ..recording import RecordingWarning
+from ..running import RunWarning
 from .calibration_commands import calibrate
 from .compare_commands import compare
 from .console import complain, out

@@ -11,11 +11,11 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from .._run import Change, Reporter, execute_trials
 from ..errors import InvalidValueError, UnsupportedError
 from ..experiment import Experiment
 from ..host import parallel
 from ..recording import RUN, Recording, check_output
+from ..running import Change, Reporter, execute_trials
 from .runs import FINISHED, SweepRun, alone, as_found
 
 
