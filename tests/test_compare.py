@@ -23,6 +23,7 @@ from portable_cortex.cli import commands as cli
 from portable_cortex.errors import InvalidValueError, UnknownNameError, UnsupportedError
 from portable_cortex.recording import by_time
 from portable_cortex.validation.pages import scoreboard_page, scoreboard_words
+from portable_cortex.validation.pages.deviations import ACROSS, deviations
 from portable_cortex.validation.scoreboard import (
     Absent,
     Contestant,
@@ -311,6 +312,23 @@ def test_who_is_not_installed_is_named_with_what_installs_it(place, tmp_path):
     named = replace(board, absent=(replace(absent, is_fault=True),))
     assert named.verdict is Verdict.UNDECIDED
     assert "nest is not installed" in scoreboard_words.reason(named)
+
+
+def test_a_population_that_is_all_but_silent_does_not_scale_the_picture(place):
+    runs = tuple(sorted((place / "seeds").iterdir()))[:1]
+    (row,) = judge([Contestant("builtin", runs)], (), str(place / "balanced.h5")).rows
+
+    def ends(row):
+        picture = deviations(Scoreboard((row,)), "rate")
+        assert len(picture.points) == 2
+        assert all(0 <= point.x <= ACROSS for point in picture.points)
+        return max(float(tick.label) for tick in picture.ticks)
+
+    comparison = row.validation.comparison
+    tests = [replace(t, spread=1e-9) if t.population == "I" else t for t in comparison.tests]
+    silent = replace(comparison, tests=tuple(tests))
+    row_of_silence = replace(row, validation=replace(row.validation, comparison=silent))
+    assert ends(row_of_silence) <= 10 * ends(row)
 
 
 def test_made_up_spikes_prove_nothing(place, tmp_path):

@@ -98,7 +98,7 @@ def deviations(board: Scoreboard, statistic: str) -> Deviations:
     distances = [abs(t.value - t.expected) / t.spread for of in tests for t in of.values()]
     seen = sorted(unseen.values()) or [1.0]
     # A population that hardly fires has a spread of next to nothing: it does not scale the others.
-    widest = max(min(seen[-1], FARTHEST * seen[len(seen) // 2]), 1.0)
+    widest = max(min(seen[-1], FARTHEST * seen[(len(seen) - 1) // 2]), 1.0)
     end = 1.1 * max(widest, min(max(distances, default=1.0), FARTHEST * widest))
     axis = Axis(-end, end, ACROSS)
     points = tuple(
