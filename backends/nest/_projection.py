@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN import errors
 from pyNN.connectors import Connector
-from pyNN.parameters import ParameterSpace
 from pyNN.standardmodels.synapses import (
     MultiQuantalSynapse,
     SimpleStochasticSynapse,
@@ -396,7 +395,7 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         sources, targets = _lowering.numbers(self.pre), _lowering.numbers(self.post)
         sources, targets = sources[edges.sources], targets[edges.targets]
         values = {"weight": edges.weights, "delay": edges.delays, **parameters}
-        space = ParameterSpace(values, self.synapse_type.get_schema(), (sources.size,))
+        space = self.native_space(values, sources.size)
         native = self.synapse_type.translate(space)
         native.evaluate(simplify=True)
         of_targets = self._of_targets()
@@ -404,6 +403,9 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         columns |= {n: v[edges.targets] for n, v in of_targets.items() if n != "sign"}
         for name in _SIGNED & set(columns):
             columns[name] = columns[name] * of_targets["sign"][edges.targets]
+        if isinstance(self.synapse_type, MultiQuantalSynapse):  # all n sites are full
+            columns |= {"weight": columns["weight"] / columns["n"], "a": columns["n"]}
+            columns["u"] = columns["U"]
         if "tau_psc" in columns:
             columns["tau_psc"] = different(columns["tau_psc"], columns["tau_rec"])
         defaults = nest.GetDefaults(self.nest_synapse_model)
@@ -448,7 +450,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
         # what a computed one needs is not known: then all
         translations = getattr(self.synapse_type, "translations", {})
         asked = [translations.get(n, {"type": "computed"}) for n in names if n not in ADDRESS]
-        simple = all(own["type"] != "computed" for own in asked)
+        has_quanta = isinstance(self.synapse_type, MultiQuantalSynapse)
+        simple = not has_quanta and all(own["type"] != "computed" for own in asked)
         wanted = [own["translated_name"] for own in asked] if simple else []
         known_there = connections[0].get() if wanted else {}
         wanted = [name for name in wanted if name in known_there]
@@ -456,6 +459,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             ["source", "target", "weight", "delay", *wanted] if simple else None
         )
         known = {name: np.atleast_1d(values) for name, values in found.items()}
+        if has_quanta:
+            known["weight"] = known["weight"] * known["n"]
         if "Wmax" in known:
             known["Wmax"] = known["Wmax"] / _receptor(self)[1]
         columns = {
@@ -491,6 +496,8 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
             return
         if self._common_synapse_property_names is None:
             self._identify_common_synapse_properties()
+        if isinstance(self.synapse_type, MultiQuantalSynapse):
+            changed = self._by_quanta(changed)
         with self._in_words():
             for name, values in changed.items():
                 if name in _SIGNED:
@@ -507,6 +514,13 @@ class Projection(floor.Projection, pynn_nest.Projection):  # type: ignore[misc]
                 else:
                     nest.SetDefaults(self.nest_synapse_model, {name: float(values[0])})
                     self._common_synapse_properties[name] = float(values[0])
+
+    def _by_quanta(self, changed: floor.Columns) -> floor.Columns:
+        """A weight is that of all release sites together; NEST's is that of one."""
+        stated = self.plastic_columns(["weight", "n"])
+        n = changed.get("n", stated["n"])
+        weights = changed.get("weight", stated["weight"] * PICO) / n
+        return {**changed, "weight": weights, **({"a": n} if "n" in changed else {})}
 
 
 class _Nothing(Connector):  # type: ignore[misc]  # PyNN is untyped

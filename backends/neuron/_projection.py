@@ -10,7 +10,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from pyNN.parameters import ParameterSpace
 from pyNN.standardmodels.synapses import (
     SimpleStochasticSynapse,
     STDPMechanism,
@@ -394,7 +393,7 @@ class Projection(projection.Projection):
         edges = self.checked(edges)
         values = {"weight": edges.weights, "delay": edges.delays, **parameters}
         n = edges.sources.size
-        space = ParameterSpace(values, self.synapse_type.get_schema(), (n,))
+        space = self.native_space(values, n)
         native = self.synapse_type.translate(space)
         native.evaluate(simplify=False)
         columns = {name: np.broadcast_to(v, n) for name, v in native.items()}
@@ -612,7 +611,7 @@ def _of_mechanism(name: str) -> property:
     )
 
 
-for _name in (*_plasticity.NATIVE, "p"):  # what PyNN lets nobody read
+for _name in (*_plasticity.NATIVE, "p", "n", "tau_fac"):  # what PyNN lets nobody read
     setattr(PlasticSynapse, _name, _of_mechanism(_name))
 
 

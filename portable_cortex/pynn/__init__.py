@@ -3,6 +3,7 @@
 ================  ====================================================================
 `values`          PyNN's lazy values as arrays, and cells of views and assemblies
 `grid`            times on the time grid
+`lists`           lists of synapses, in memory and in files
 `draws`           random networks from one key: the core's realisation
 `weights`         formats of weights: full, or rounded to bfloat16
 `checks`          what a description must be everywhere

@@ -11,6 +11,7 @@ delays to the time grid, so that backends of different precision can hold exactl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,9 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidValueError, UnsupportedError
+from ..errors import InvalidValueError, ModelWarning, UnsupportedError
+from ..host import parallel
 from .checks import check_edges, check_indices
 from .grid import delay_steps
+from .lists import listed_synapses
 from .values import at_pairs, computed, distances, is_number, is_random, number, resolved
 
 FloatArray = NDArray[np.float64]
@@ -275,6 +278,13 @@ def draw_pairs(
     target_draws = Stream(seed, item, TARGET)
 
     if kind == "OneToOneConnector":
+        if pre.size != post.size:
+            warnings.warn(
+                f"OneToOneConnector between {pre.size} cells of {pre.label!r} and {post.size} of "
+                f"{post.label!r}: only the first {min(pre.size, post.size)} of each are connected",
+                ModelWarning,
+                stacklevel=2,
+            )
         index = np.arange(min(pre.size, post.size))
         return index, index
     if kind == "ArrayConnector":
@@ -480,7 +490,7 @@ def different_pairs(
     InvalidValueError
         If there are not so many.
     """
-    n = int(connector.n if isinstance(connector.n, int | np.integer) else connector.n.next())
+    n = _total_number(connector)
     own = itself(connector, pre, post)
     places = np.full(pre.size, -1) if own is None else own
     starts = np.concatenate([[0], np.cumsum(post.size - (places >= 0))])
@@ -529,34 +539,24 @@ def itself(connector: Any, pre: Any, post: Any) -> NDArray[np.int64] | None:
 
 def _number(connector: Any, n_partners: int) -> int:
     kind = type(connector).__name__
-    if not isinstance(connector.n, int | np.integer):
+    if kind == "FixedTotalNumberConnector":
+        n = _total_number(connector)
+    elif not isinstance(connector.n, int | np.integer):
         raise UnsupportedError(
             f"the core cannot draw {kind} with a random number of connections: "
             f"n must be an integer, not {connector.n}"
         )
-    if connector.n and not n_partners:
+    else:
+        n = int(connector.n)
+    if n and not n_partners:
         raise InvalidValueError(f"{kind}: a single neuron has no other to connect to")
-    return int(connector.n)
+    return n
 
 
-def listed_synapses(connector: Any) -> tuple[FloatArray, tuple[str, ...]]:
-    """Rows of a FromList or FromFile connector, and the names of their columns after two indices.
-
-    Parameters
-    ----------
-    connector : pyNN.connectors.FromListConnector
-
-    Returns
-    -------
-    array, shape (synapses, 2 + columns)
-    tuple of str
-    """
-    if hasattr(connector, "file") and not hasattr(connector, "conn_list"):  # it is read once
-        names = connector.file.get_metadata().get("columns", ("weight", "delay"))
-        connector.column_names = tuple(name for name in names if name not in ("i", "j"))
-        connector.conn_list = connector.file.read()
-    columns, rows = tuple(connector.column_names), connector.conn_list
-    return np.asarray(rows, dtype=float).reshape(-1, 2 + len(columns)), columns
+def _total_number(connector: Any) -> int:
+    """The number of synapses in all, which may be drawn, once."""
+    n = connector.n
+    return int(n if isinstance(n, int | np.integer) else parallel.of_first(int(n.next())))
 
 
 def _by_source(

@@ -185,7 +185,8 @@ def check_parameters(kind: str, label: str, parameters: Mapping[str, Any]) -> No
     ------
     InvalidValueError
         For a time constant that is not above 0 (``tau_facil``: below 0), a ``U`` or ``p`` that is
-        no part of 1, a ``w_max`` of 0, or bounds in the wrong order.
+        no part of 1, an ``n`` that is no whole number from 1, a ``w_max`` of 0, or bounds in the
+        wrong order.
     """
 
     def refuse(what: str, must: str, wrong: Any) -> None:
@@ -201,6 +202,8 @@ def check_parameters(kind: str, label: str, parameters: Mapping[str, Any]) -> No
             refuse(name, "0 ms or more", values[~(values >= 0)])
         if name in _PARTS and not np.all((values >= 0) & (values <= 1)):
             refuse(name, "from 0 to 1", values[~((values >= 0) & (values <= 1))])
+        if name == "n" and not np.all((values >= 1) & (values % 1 == 0)):
+            refuse(name, "a whole number from 1", values[~((values >= 1) & (values % 1 == 0))])
         if not np.all(np.isfinite(values)):
             refuse(name, "a number", values[~np.isfinite(values)])
     if "w_max" in parameters:
@@ -292,6 +295,7 @@ class StatedDelay:
         weight: Any = 0.0,
         delay: Any = None,
     ) -> None:
+        check_parts(timing_dependence, weight_dependence, voltage_dependence)
         self.check_fraction(dendritic_delay_fraction)
         dependences = timing_dependence, weight_dependence, voltage_dependence
         super().__init__(*dependences, dendritic_delay_fraction, weight)  # type: ignore[call-arg]
@@ -302,34 +306,32 @@ class StatedDelay:
         """Refuse a part of the delay in the dendrite that a backend does not have."""
 
 
+def check_parts(timing_dependence: Any, weight_dependence: Any, voltage_dependence: Any) -> None:
+    """Refuse parts that an ``STDPMechanism`` cannot be made of, which PyNN asserts.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    for name, part, kind in (
+        ("timing_dependence", timing_dependence, STDPTimingDependence),
+        ("weight_dependence", weight_dependence, STDPWeightDependence),
+    ):
+        if not isinstance(part, kind):
+            raise InvalidValueError(
+                f"{name} of an STDPMechanism must be one of PyNN's, such as "
+                f"{'SpikePairRule' if 'timing' in name else 'AdditiveWeightDependence'}(), "
+                f"not {part!r}"
+            )
+    if voltage_dependence is not None:
+        raise InvalidValueError("PyNN has no voltage_dependence of an STDPMechanism")
+
+
 class _Mechanism(StatedDelay, synapses.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
     """With sentences for what PyNN asserts."""
 
-    def __init__(
-        self,
-        timing_dependence: Any = None,
-        weight_dependence: Any = None,
-        voltage_dependence: Any = None,
-        dendritic_delay_fraction: Any = 1.0,
-        weight: Any = 0.0,
-        delay: Any = None,
-    ) -> None:
-        for name, part, kind in (
-            ("timing_dependence", timing_dependence, STDPTimingDependence),
-            ("weight_dependence", weight_dependence, STDPWeightDependence),
-        ):
-            if not isinstance(part, kind):
-                raise InvalidValueError(
-                    f"{name} of an STDPMechanism must be one of PyNN's, such as "
-                    f"{'SpikePairRule' if 'timing' in name else 'AdditiveWeightDependence'}(), "
-                    f"not {part!r}"
-                )
-        if voltage_dependence is not None:
-            raise InvalidValueError("PyNN has no voltage_dependence of an STDPMechanism")
-        check_fraction(dendritic_delay_fraction)
-        super().__init__(
-            timing_dependence, weight_dependence, None, dendritic_delay_fraction, weight, delay
-        )
+    def check_fraction(self, fraction: Any) -> None:
+        check_fraction(fraction)
 
 
 def check_fraction(fraction: Any) -> None:

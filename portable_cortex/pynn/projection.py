@@ -12,10 +12,13 @@ from pyNN import common, errors
 from pyNN.connectors import FromListConnector, MapConnector
 from pyNN.models import BaseSynapseType
 from pyNN.parameters import ParameterSpace
+from pyNN.recording.files import StandardTextFile
 from pyNN.space import Space
 from pyNN.standardmodels.synapses import (
+    MultiQuantalSynapse,
     SimpleStochasticSynapse,
     STDPMechanism,
+    StochasticTsodyksMarkramSynapse,
     TsodyksMarkramSynapse,
 )
 
@@ -23,6 +26,7 @@ from ..errors import InvalidValueError, UnsupportedError
 from ..host import parallel
 from ..registry import load_backend
 from ..support import missing_type
+from . import lists
 from .checks import check_edges
 from .draws import (
     DELAY,
@@ -36,9 +40,9 @@ from .draws import (
     evaluate,
     is_without_replacement,
     item_of_projection,
-    listed_synapses,
 )
 from .grid import delay_steps
+from .lists import listed_synapses
 from .plasticity import check_bounds, check_parameters
 from .synapses import (
     Connection,
@@ -71,6 +75,7 @@ class Readable:
     receptor_type: Any
     pre: Any
     post: Any
+    _simulator: Any
 
     def columns(self, names: list[str]) -> Columns:
         """Indices (``presynaptic_index``, ``postsynaptic_index``) and parameters, by name.
@@ -123,6 +128,31 @@ class Readable:
         elif single:
             return values[0].tolist()
         return list(zip(*(v.tolist() for v in values), strict=True))
+
+    def save(
+        self,
+        attribute_names: Any,
+        file: Any,
+        format: str = "list",  # noqa: A002  # PyNN's name
+        gather: bool = True,
+        with_address: bool = True,
+    ) -> None:
+        """Write values of the synapses into a file that FromFileConnector reads; see PyNN.
+
+        Raises
+        ------
+        InvalidValueError
+            For several matrices in one file.
+        """
+        if attribute_names in ("all", "connections"):
+            attribute_names = self.synapse_type.get_parameter_names()
+        names = [attribute_names] if isinstance(attribute_names, str) else list(attribute_names)
+        if isinstance(file, str):
+            file = StandardTextFile(file, mode="w")
+        values = self.get(names, format, gather, with_address)
+        if self._simulator.state.mpi_rank == 0:
+            is_matrix = format == "array"
+            lists.save(file, values, names, matrix=is_matrix, with_address=with_address)
 
     def _attribute(self, name: str) -> str:
         """The name of an attribute, of which PyNN also takes the plural."""
@@ -405,7 +435,13 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
 
     def _plastic_numbers(self) -> dict[str, float]:
         """What all synapses of a plastic type of PyNN's have, beside weight and delay."""
-        known = STDPMechanism | TsodyksMarkramSynapse | SimpleStochasticSynapse
+        known = (
+            STDPMechanism,
+            TsodyksMarkramSynapse,
+            SimpleStochasticSynapse,
+            StochasticTsodyksMarkramSynapse,
+            MultiQuantalSynapse,
+        )
         if not isinstance(self.synapse_type, known):
             return {}
         space = self.synapse_type.parameter_space
@@ -478,7 +514,9 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         """Values of all synapses."""
         return self.columns([name])[name]
 
-    def __getitem__(self, i: int) -> Connection:
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[n] for n in range(*i.indices(len(self)))]
         return Connection(self, i)
 
     @property
@@ -548,10 +586,16 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         check_parameters(type(self.synapse_type).__name__, self.label, numbers)
         if "weight" in changed:
             check_bounds(self.label, changed["weight"], numbers)
-        space = ParameterSpace(changed, self.synapse_type.get_schema(), (edges.sources.size,))
+        space = self.native_space(changed, edges.sources.size)
         native = self.synapse_type.translate(space)
         native.evaluate(simplify=False)
         self.write_plastic(dict(native.items()))
+
+    def native_space(self, values: dict[str, Any], size: int) -> Any:
+        """Values of so many synapses as a space of PyNN's, which wants whole numbers as such."""
+        schema = self.synapse_type.get_schema()
+        typed = {n: np.asarray(v).astype(schema.get(n, float))[()] for n, v in values.items()}
+        return ParameterSpace(typed, schema, (size,))
 
     def checked_values(self, changed: Columns) -> Columns:
         """New values of synapses, after a look at them; delays are those of the grid.
@@ -567,6 +611,15 @@ class Projection(Collecting, Readable, common.Projection):  # type: ignore[misc]
         return changed
 
     def _set_initial_value_array(self, variable: str, initial_values: Any) -> None:
+        parameter = {"a": "n", "u": "U"}.get(variable, "")
+        if isinstance(self.synapse_type, MultiQuantalSynapse) and parameter:
+            both = self.synapse_type.parameter_space[parameter], initial_values
+            if all(map(is_number, both)) and number(both[0]) == number(both[1]):
+                return  # so they begin anyway
+            raise InvalidValueError(
+                f"synapses of a MultiQuantalSynapse begin with {variable} = {parameter}, and with "
+                "nothing else"
+            )
         raise errors.NonExistentParameterError(variable, type(self.synapse_type).__name__, [])
 
 
@@ -580,4 +633,4 @@ def _to_describe(connector: Any) -> Any:
 
 
 def _is_list(value: Any) -> bool:
-    return isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)

@@ -11,7 +11,7 @@ from pyNN.standardmodels import build_translations, synapses
 from pyNN.standardmodels.base import excitatory_receptor_types, inhibitory_receptor_types
 
 from .checks import check_edges, check_indices
-from .draws import listed_synapses
+from .lists import listed_synapses
 from .values import is_number, is_random, number, resolved
 
 COMBINE = {"sum": (np.add, 0.0), "min": (np.minimum, np.inf), "max": (np.maximum, -np.inf)}

@@ -110,6 +110,11 @@ def at_pairs(
     shape : tuple of int
         Of the matrix. It is evaluated in pieces: functions can be far larger than their use.
 
+    Raises
+    ------
+    InvalidValueError
+        For an array of another shape.
+
     Examples
     --------
     >>> from pyNN.parameters import LazyArray
@@ -117,6 +122,12 @@ def at_pairs(
     >>> at_pairs(table, np.array([1, 0]), np.array([0, 1]), (2, 2)).tolist()
     [3.0, 2.0]
     """
+    actual = np.shape(value.base_value)
+    if actual not in ((), shape):
+        raise InvalidValueError(
+            f"an array of values of synapses must have the shape {shape} (sources, targets), not "
+            f"{actual}: values of a list of synapses are given in the list"
+        )
     matrix = shaped(value, shape)
     values = np.empty(sources.size)
     rows = max(1, ROWS_AT_A_TIME // max(shape[1], 1))
