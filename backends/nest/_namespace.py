@@ -20,6 +20,7 @@ import numpy as np
 from pyNN import connectors
 from pyNN.standardmodels import build_translations, synapses
 
+from portable_cortex.errors import InvalidValueError
 from portable_cortex.host import parallel
 from portable_cortex.host.quiet import quiet
 from portable_cortex.pynn import currents, namespace
@@ -37,14 +38,16 @@ from ._projection import Projection
 from ._projection import StaticSynapse as StaticSynapse
 from ._pynn import nest, pynn_nest
 from ._sources import SpikeSourceArray as SpikeSourceArray
+from ._sources import SpikeSourceGamma as SpikeSourceGamma
 from ._sources import SpikeSourcePoisson as SpikeSourcePoisson
+from ._sources import SpikeSourcePoissonRefractory as SpikeSourcePoissonRefractory
 
 default_threads = 1
 default_weights = "full"
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(pynn_nest, name)
+    return getattr(pynn_nest, name) if hasattr(pynn_nest, name) else namespace.missing("nest")(name)
 
 
 def _bounded(base: Any) -> type:
@@ -126,6 +129,10 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         )
     namespace.check_setup("nest", timestep, min_delay, {**extra, "spike_precision": "on_grid"})
     extra = {"threads": default_threads, "spike_precision": "on_grid", **extra}
+    if not 0 < extra.get("rng_seed", 1) < 2**32 - 1:
+        raise InvalidValueError(
+            f"rng_seed must be from 1 to 2**32 - 2 on nest, not {extra['rng_seed']!r}"
+        )
     max_delay, weights = extra.pop("max_delay", "auto"), extra.pop("weights", default_weights)
     limits = {}  # NEST finds its own
     if max_delay != "auto":  # they hold for what comes after a run, too

@@ -20,17 +20,30 @@ connected    Repeated sources can still become separate; of a generator without 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyNN import errors
 from pyNN.parameters import LazyArray, ParameterSpace, Sequence, simplify
-from pyNN.random import RandomDistribution
+from pyNN.random import NativeRNG, RandomDistribution
 from pyNN.standardmodels import StandardCellType
 
-from portable_cortex.pynn.population import Indexed, Joined, Stateful, check_names, each_value
-from portable_cortex.pynn.values import lazy
+from portable_cortex.pynn.population import (
+    Indexed,
+    Joined,
+    Selected,
+    Stateful,
+    as_trains,
+    check_initial,
+    check_names,
+    check_parameter,
+    check_shapes,
+    each_value,
+    is_modelled,
+)
+from portable_cortex.pynn.values import is_random, lazy, shaped
 from portable_cortex.support import refusal
 
 from . import _simulator
@@ -39,7 +52,7 @@ from ._pynn import nest, pynn_nest, pynn_populations
 from ._recorder import Recorder, native_variable
 from ._reset import Nodes
 from ._simulator import ID, in_words, state
-from ._sources import SpikeSourcePoisson, on_grid
+from ._sources import POISSON_LIKE, SpikeSourcePoisson, on_grid
 
 build_params = pynn_populations._build_params
 
@@ -88,7 +101,12 @@ class _Settable:
         for name, value in parameters.items():
             if isinstance(value, RandomDistribution):
                 parameters[name] = np.atleast_1d(value.next(cells.size))
+        parameters = as_trains(parameters)
         if isinstance(cells.celltype, StandardCellType):
+            new: dict[str, Any] = {}
+            with suppress(TypeError, ValueError):  # of another shape or kind: PyNN says so
+                new = {n: LazyArray(v, (cells.size,)) for n, v in parameters.items()}
+            _check_values(cells.celltype, new, cells.size)
             for name in set(cells.celltype.computed_parameters()) - set(parameters):
                 if getattr(cells, "_generator", None) is not None:
                     parameters[name] = cells.get(name)
@@ -99,7 +117,7 @@ class _Settable:
         base.set(**parameters)
 
 
-class PopulationView(_Settable, pynn_nest.PopulationView):  # type: ignore[misc]
+class PopulationView(_Settable, Selected, pynn_nest.PopulationView):  # type: ignore[misc]
     __doc__ = pynn_nest.PopulationView.__doc__
     _simulator = _simulator
     _assembly_class = Assembly
@@ -179,9 +197,11 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
         self._direct: Projection | None = None  # its only projection, onto one target each
         self._connected = False
         self._trains: Any = None  # of array sources, as they were set
+        self._is_new = True  # its initial values are those that it starts from
         self.network = state.network
         with in_words(f"population {kwargs.get('label') or ''}".strip()):
             super().__init__(*args, **kwargs)
+        self._is_new = False
         self.celltype.always_local = False  # processes share what repeats the spikes of sources
         if self._generator is not None:
             for name in self._LATE:
@@ -189,6 +209,9 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _create_cells(self) -> None:
         celltype = self.celltype
+        check_shapes(self)
+        if isinstance(celltype, StandardCellType):
+            _check_values(celltype, celltype.parameter_space, self.size)
         if isinstance(celltype, SpikeSourcePoisson):
             celltype.parameter_space.shape = (self.size,)
             if celltype.native_parameters.is_homogeneous:
@@ -231,7 +254,7 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
 
     def _let_repeat(self, sources: Any, rule: str, delay: float) -> None:
         """Connect sources to the neurons that repeat their spikes, in the time that was set."""
-        if isinstance(self.celltype, SpikeSourcePoisson):
+        if isinstance(self.celltype, POISSON_LIKE):
             _let_be_early(sources, delay)
         nest.Connect(sources, self.node_collection, rule, {"delay": delay})
 
@@ -264,10 +287,11 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
             values: Any = float(copy(value).evaluate(simplify=True)) / scale
         else:
             values = _all_values(value, len(cells)) / scale
-        if not np.all(np.isfinite(values)):
-            raise errors.InvalidParameterValueError(f"{variable} must be finite")
+        check_initial(variable, values)
         start = np.broadcast_to(celltype.default_initial_values[variable], self.size)[cells]
-        is_start = state.t == 0 and (not np.any(values) or np.all(values * scale == start))
+        is_start = (self._is_new or state.t == 0) and (
+            not np.any(values) or np.all(values * scale == start)
+        )
         if is_start and native not in nest.GetDefaults(self._model):
             return
         local = self._mask_local[cells]
@@ -442,6 +466,23 @@ class Population(_Settable, Indexed, Stateful, pynn_nest.Population):  # type: i
             self._connect_sources()
         for variable, value in self.initial_values.items():
             self._set_initial_value_array(variable, value)
+
+
+def _check_values(celltype: Any, space: Any, size: int) -> None:
+    """Raise PyNN's ``InvalidParameterValueError`` for values that NEST would take, or divide by."""
+    for name in list(space.keys()):
+        value = space[name]
+        if name == "spike_times" or not isinstance(value, LazyArray):
+            continue
+        if is_random(value) and isinstance(value.base_value.rng, NativeRNG):
+            continue
+        values = np.atleast_1d(shaped(value, (size,)).evaluate(simplify=True))
+        if values.dtype.kind in "fiu":
+            # such as a bound that is none; and not-a-number for cells of other processes
+            kept = ~np.isinf(values) if is_modelled(celltype) else np.ones(values.size, bool)
+            check_parameter(name, values[kept])
+        if is_random(value) or callable(value.base_value):  # drawn once; a text is a function
+            space[name] = values if values.size == size else values[0]
 
 
 def _let_be_early(devices: Any, delay: float) -> None:

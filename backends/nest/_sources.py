@@ -10,7 +10,7 @@ from pyNN.parameters import Sequence
 from pyNN.standardmodels import build_translations
 
 from portable_cortex.pynn.grid import nearest_steps, whole_steps
-from portable_cortex.pynn.population import check_parameter, times_of
+from portable_cortex.pynn.population import Trains, check_parameter, times_of
 from portable_cortex.support import refusal
 
 from ._pynn import pynn_nest
@@ -52,7 +52,7 @@ def _check(times: Any) -> None:
         )
 
 
-class SpikeSourceArray(pynn_nest.SpikeSourceArray):  # type: ignore[misc]  # PyNN is untyped
+class SpikeSourceArray(Trains, pynn_nest.SpikeSourceArray):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = pynn_nest.SpikeSourceArray.__doc__
 
     nest_name: ClassVar[dict[str, str]] = dict.fromkeys(
@@ -76,17 +76,44 @@ def _at_nearest_point(times: Any) -> Any:
     return rounded
 
 
+_TIMES = (
+    ("start", "start", lambda **p: _at_nearest_point(p["start"]), lambda **p: p["start"]),
+    (
+        "duration",
+        "stop",
+        lambda **p: _at_nearest_point(p["start"] + p["duration"]),
+        lambda **p: p["stop"] - p["start"],
+    ),
+)
+"""When devices of NEST's begin and stop."""
+
+
 class SpikeSourcePoisson(pynn_nest.SpikeSourcePoisson):  # type: ignore[misc]  # PyNN is untyped
     __doc__ = pynn_nest.SpikeSourcePoisson.__doc__
 
-    translations = build_translations(
-        ("rate", "rate"),
-        ("start", "start", lambda **p: _at_nearest_point(p["start"]), lambda **p: p["start"]),
-        (
-            "duration",
-            "stop",
-            lambda **p: _at_nearest_point(p["start"] + p["duration"]),
-            lambda **p: p["stop"] - p["start"],
-        ),
-    )
+    translations = build_translations(("rate", "rate"), *_TIMES)
     extra_parameters: ClassVar[dict[str, Any]] = {}  # PyNN's has everything a millisecond late
+
+
+class SpikeSourcePoissonRefractory(pynn_nest.SpikeSourcePoissonRefractory):  # type: ignore[misc]
+    __doc__ = pynn_nest.SpikeSourcePoissonRefractory.__doc__
+
+    translations = build_translations(("rate", "rate"), ("tau_refrac", "dead_time"), *_TIMES)
+
+
+class SpikeSourceGamma(pynn_nest.SpikeSourceGamma):  # type: ignore[misc]
+    __doc__ = pynn_nest.SpikeSourceGamma.__doc__
+
+    translations = build_translations(
+        ("alpha", "gamma_shape"),
+        (
+            "beta",
+            "rate",
+            lambda **p: p["beta"] / p["alpha"],
+            lambda **p: p["gamma_shape"] * p["rate"],
+        ),
+        *_TIMES,
+    )
+
+
+POISSON_LIKE = SpikeSourcePoisson, SpikeSourcePoissonRefractory, SpikeSourceGamma

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from portable_cortex.pynn.grid import whole_steps
-from portable_cortex.pynn.population import times_of
+from portable_cortex.pynn.population import Trains, times_of
 from portable_cortex.support import refusal
 
 from ._pynn import h, pynn_neuron, simulator
@@ -146,7 +146,7 @@ def forget_sections() -> None:
     _free = 0
 
 
-class _Source:
+class Source:
     """A source of spikes: it has no section, and hears between runs that its parameters changed.
 
     It holds NEURON's object rather than being one, as PyNN's sources are: an object that refers to
@@ -158,15 +158,21 @@ class _Source:
     def __init__(self, source: Any) -> None:
         self.source = source
         self._line: Any = None
+        self._is_new = bool(simulator.state.running)  # NEURON has no thread for it yet
+
+    def begin(self) -> None:
+        """Take part in a run that has begun, once NEURON has seen the source."""
+        self._is_new = False
+        self._announce()
 
     def _announce(self) -> None:
-        if simulator.state.running:
+        if simulator.state.running and not self._is_new:
             self._line = self._line or h.NetCon(None, self.source)
             # its last event may be later than the present, by what floats add
             self._line.event(h.t + 1e-9)
 
 
-class GridPoisson(_Source):
+class GridPoisson(Source):
     """Independent Poisson source on the time grid; see ``mod/grid_poisson.mod``."""
 
     def __init__(self, start: float, _interval: float, duration: float) -> None:
@@ -205,7 +211,7 @@ class GridPoisson(_Source):
         self._announce()
 
 
-class GridSpikes(_Source):
+class GridSpikes(Source):
     """Source of spikes at listed times, each at the next point of the time grid."""
 
     def __init__(self, spike_times: Any) -> None:
@@ -264,6 +270,6 @@ class SpikeSourcePoisson(pynn_neuron.SpikeSourcePoisson):  # type: ignore[misc]
     model = GridPoisson
 
 
-class SpikeSourceArray(pynn_neuron.SpikeSourceArray):  # type: ignore[misc]
+class SpikeSourceArray(Trains, pynn_neuron.SpikeSourceArray):  # type: ignore[misc]
     __doc__ = pynn_neuron.SpikeSourceArray.__doc__
     model = GridSpikes

@@ -30,7 +30,7 @@ class _Clamps:
 
     def inject_into(self, cells: Any, location: Any = None) -> None:
         """Inject into cells, once into each; see PyNN."""
-        cells = list(cells)
+        cells = currents.cells_of(cells)
         for kind in {type(cell.celltype) for cell in cells}:
             if not getattr(kind.model, "takes_current", True):
                 raise refusal(

@@ -17,7 +17,7 @@ from typing import Any
 
 from pyNN.space import Space as Space  # pyNN.neuron has forgotten it
 
-from portable_cortex.pynn.namespace import check_setup, functions
+from portable_cortex.pynn.namespace import check_setup, functions, missing
 from portable_cortex.pynn.plasticity import StatedDelay, check_fraction
 from portable_cortex.support import refusal
 
@@ -35,6 +35,8 @@ from ._population import Population
 from ._population import PopulationView as PopulationView
 from ._projection import Projection
 from ._pynn import pynn_neuron
+from ._renewal import SpikeSourceGamma as SpikeSourceGamma
+from ._renewal import SpikeSourcePoissonRefractory as SpikeSourcePoissonRefractory
 from ._state import state
 
 default_weights = "full"
@@ -45,7 +47,7 @@ globals().update(PAIR_RULES)
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(pynn_neuron, name)
+    return getattr(pynn_neuron, name) if hasattr(pynn_neuron, name) else missing("neuron")(name)
 
 
 class STDPMechanism(StatedDelay, pynn_neuron.STDPMechanism):  # type: ignore[misc]  # PyNN is untyped
@@ -97,4 +99,5 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
         )
     seed, weights = extra.pop("rng_seed", 1), extra.pop("weights", default_weights)
     state.begin(timestep, min_delay, extra.get("max_delay", "auto"), seed, weights=weights)
-    return int(pynn_neuron.setup(timestep, min_delay, native_rng_baseseed=seed, **extra))
+    extra = {"native_rng_baseseed": seed, **extra}
+    return int(pynn_neuron.setup(timestep, min_delay, **extra))

@@ -14,9 +14,13 @@ from portable_cortex.neurons.celltype import NeuronType
 from portable_cortex.pynn.population import (
     Indexed,
     Joined,
+    Selected,
     Stateful,
+    as_trains,
+    check_initial,
     check_names,
     check_parameter,
+    check_shapes,
     each_value,
     is_modelled,
 )
@@ -24,10 +28,11 @@ from portable_cortex.pynn.values import lazy
 from portable_cortex.support import refusal
 
 from . import _state
-from ._cells import MECHANISMS, GridCell, GridIFCurrExp, SpikeSourcePoisson, on_grid
+from ._cells import MECHANISMS, GridCell, GridIFCurrExp, Source, SpikeSourcePoisson, on_grid
 from ._generated import set_parameters
 from ._pynn import h, pynn_neuron, simulator
 from ._recorder import Recorder
+from ._renewal import Renewal
 from ._state import state
 from ._writing import local
 
@@ -75,7 +80,7 @@ class _Cells:
     def set(self, **parameters: Any) -> None:
         """See PyNN."""
         state.check_alive(self)
-        super().set(**parameters)  # type: ignore[misc]
+        super().set(**as_trains(parameters))  # type: ignore[misc]
 
     def inject(self, current_source: Any) -> None:
         """See PyNN."""
@@ -144,10 +149,11 @@ class _Cells:
                     kind = type(self.celltype).__name__
                     raise errors.NonExistentParameterError(name, kind, sorted(valid))
             values = LazyArray(value, shape=(self.size,), dtype=float).evaluate(simplify=False)
+            check_initial(name, values)
             population.take_initial(name, indices, values)
 
 
-class PopulationView(_Cells, pynn_neuron.PopulationView):  # type: ignore[misc]
+class PopulationView(_Cells, Selected, pynn_neuron.PopulationView):  # type: ignore[misc]
     __doc__ = pynn_neuron.PopulationView.__doc__
     _simulator = _state
     _assembly_class = Assembly
@@ -214,6 +220,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
 
     def _create_cells(self) -> None:
         pynn, celltype = simulator.state, self.celltype
+        check_shapes(self)
         self.network = state.network
         state.touch("a population", structure=True)
         if pynn.running and self.has_sections:
@@ -271,6 +278,18 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
                 cell._build_cell(model, {**values, **more}, receptors)
                 if self.has_drive:
                     self._seed(cell._cell.source.drive, cell, DRIVE)
+                elif isinstance(cell._cell, Renewal):
+                    self._seed(cell._cell.source.stream, cell, SOURCE)
+        self._begin_sources()
+
+    def _begin_sources(self) -> None:
+        """Let sources that are made between runs take part in the next."""
+        if not simulator.state.running or self.celltype.injectable:
+            return
+        h.fcurrent()  # NEURON gives them their threads; nothing else changes
+        for cell in self.all_cells[self._mask_local]:
+            if isinstance(cell._cell, Source):
+                cell._cell.begin()
 
     def _build_generated(self, parameters: Any) -> None:
         for cell in self.all_cells[self._mask_local]:
@@ -335,7 +354,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
         """Give each Poisson source a cell of its own, if they have none."""
         if self._unbuilt is None:
             return
-        if simulator.state.running:
+        if simulator.state.running and self._drives is not None:
             raise refusal(
                 "neuron",
                 "poisson-shared: other uses after a run",
@@ -349,6 +368,7 @@ class Population(_Cells, Indexed, Stateful, pynn_neuron.Population):  # type: ig
             if is_local:
                 cell._build_cell(self.celltype.model, values)
                 self._seed(cell._cell.source.stream, cell, SOURCE)
+        self._begin_sources()
         if self._drives is not None:
             self._drives.build_synapses()
             self._drives = None

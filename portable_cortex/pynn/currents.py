@@ -13,15 +13,17 @@ import numpy as np
 import quantities as pq
 from numpy.typing import NDArray
 from pyNN import errors
+from pyNN.common import IDMixin
 from pyNN.parameters import ParameterSpace, Sequence
 from pyNN.standardmodels import electrodes
 
-from ..errors import ModelError, UnsupportedError
+from ..errors import InvalidValueError, ModelError, UnsupportedError
 from .draws import Stream
 from .grid import nearest_steps
 from .population import is_modelled, same_names
 
 F64 = NDArray[np.float64]
+NOT_NEGATIVE = {"stdev", "dt"}
 NOISE = 15  # the quantity that is drawn, after those of `draws` and of the built-in engine
 
 
@@ -45,6 +47,11 @@ def check_injectable(celltype: Any) -> None:
             f"{celltype.neuron.name} cannot take an injected current: it needs a continuous input "
             f"in ampere, and has {has}; add one to the model (input: i_inject pA <- continuous)"
         )
+
+
+def cells_of(cells: Any) -> list[Any]:
+    """Cells of a population, view, assembly or list, or the one that is given."""
+    return [cells] if isinstance(cells, IDMixin) else list(cells)
 
 
 class CurrentSource:
@@ -96,8 +103,13 @@ class CurrentSource:
             for name, value in parameters.items()
         }
         for name, value in values.items():
+            kind = type(self).__name__
             if np.any(np.isnan(value)):
-                raise errors.InvalidParameterValueError(f"{name} of a current must be a number")
+                raise errors.InvalidParameterValueError(f"{name} of a {kind} must be a number")
+            if name in NOT_NEGATIVE and np.any(value < 0):
+                raise errors.InvalidParameterValueError(
+                    f"{name} of a {kind} must be 0 or more, not {np.min(value):g}"
+                )
         self._values = self.checked({**self._values, **values})
 
     def checked(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +127,7 @@ class CurrentSource:
     def inject_into(self, cells: Any) -> None:
         """Inject into cells of a population, view or assembly; also ``cells.inject(source)``."""
         self._check_alive()
-        cells = list(cells)
+        cells = cells_of(cells)
         if not all(cell.celltype.injectable for cell in cells):
             raise TypeError("Can't inject current into a spike source.")
         for kind in {type(cell.celltype) for cell in cells}:
@@ -154,7 +166,9 @@ class CurrentSource:
     def get_data(self) -> Any:
         """The recorded current, a sample a step, as a Neo ``AnalogSignal``."""
         if self._recorded is None:
-            raise errors.RecordingError("i", type(self).__name__)
+            raise InvalidValueError(
+                f"this {type(self).__name__} is not recorded: call its record() before the run"
+            )
         amplitudes = np.concatenate([*self._recorded, np.empty(0)])
         end = round((self._recorded_from + self._interval * amplitudes.size) / self._interval)
         return neo.AnalogSignal(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from numbers import Real
 from types import ModuleType
 from typing import Any
 
-from pyNN import common, connectors, core, errors, network, random, recording, space
+import numpy as np
+from pyNN import common, connectors, core, errors, network, parameters, random, recording, space
 from pyNN.connectors import FixedProbabilityConnector
 from pyNN.standardmodels import StandardCellType
 
@@ -16,6 +18,7 @@ from ..registry import load_backend
 from ..support import MissingNameError, check_weight_format, missing_name, refusal
 from . import population as populations
 from .grid import nearest_steps
+from .state import check_seed
 from .synapses import static_synapse
 
 
@@ -41,7 +44,6 @@ def names(simulator: ModuleType, *, classes: Mapping[str, Any]) -> dict[str, Any
         **classes,
         **functions(simulator, classes["Population"], classes["Projection"]),
         "GSLRNG": random.GSLRNG,
-        "IndexBasedExpression": core.IndexBasedExpression,
         "Network": network.Network,
         "NumpyRNG": random.NumpyRNG,
         "RandomDistribution": random.RandomDistribution,
@@ -122,6 +124,8 @@ def functions(simulator: ModuleType, population: Any, projection: Any) -> dict[s
     )
     return {
         **dict(zip(query_names, queries, strict=True)),
+        "IndexBasedExpression": core.IndexBasedExpression,
+        "Sequence": parameters.Sequence,
         "connect": common.build_connect(projection, FixedProbabilityConnector, synapse),
         "create": common.build_create(population),
         "end": end,
@@ -132,6 +136,7 @@ def functions(simulator: ModuleType, population: Any, projection: Any) -> dict[s
         "run": run,
         "run_for": run,
         "run_until": run_until,
+        "simulator": simulator,
         "state": state,
     }
 
@@ -175,6 +180,10 @@ def check_setup(backend: str, timestep: Any, min_delay: Any, extra: Mapping[str,
     """
     if not isinstance(timestep, int | float) or not timestep > 0:
         raise InvalidValueError(f"timestep must be a number above 0 (ms), not {timestep!r}")
+    for name, value in (("min_delay", min_delay), ("max_delay", extra.get("max_delay", "auto"))):
+        if value != "auto" and not isinstance(value, int | float):
+            raise InvalidValueError(f"{name} must be a number (ms) or 'auto', not {value!r}")
+    check_seed(extra.get("rng_seed", 1))
     if extra.get("spike_precision", "on_grid") != "on_grid":
         raise refusal(
             backend,
@@ -203,6 +212,8 @@ def running(state: Any) -> tuple[Callable[..., float], Callable[..., float]]:
         InvalidValueError
             For a time that has passed.
         """
+        if not isinstance(time_point, Real) or not np.isfinite(time_point):
+            raise InvalidValueError(f"a time must be a finite number (ms), not {time_point!r}")
         if time_point < state.t - 0.5 * state.dt:
             raise InvalidValueError(
                 f"run_until({time_point:g}) is in the past: it is {state.t:g} ms; reset() goes to 0"
@@ -223,6 +234,8 @@ def running(state: Any) -> tuple[Callable[..., float], Callable[..., float]]:
 
     def run(simtime: float, callbacks: Any = None) -> float:
         """Advance by `simtime`, ms; see PyNN's ``run``."""
+        if not isinstance(simtime, Real):
+            raise InvalidValueError(f"a time must be a finite number (ms), not {simtime!r}")
         return run_until(state.t + simtime, callbacks)
 
     return run, run_until

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pyNN import common, errors
 from pyNN.parameters import ParameterSpace, Sequence, simplify
+from pyNN.recording.files import StandardTextFile
 from pyNN.standardmodels import build_translations
 
-from ..errors import UnsupportedError
+from ..errors import InvalidValueError, UnsupportedError
 from ..host.garbage import without_collection
 from ..registry import load_backend
 from ..support import missing_type
+from .checks import check_size
 from .grid import whole_steps
 from .state import ID
 from .synapses import common_receptor_types
@@ -81,6 +83,57 @@ def check_parameter(name: str, values: Any) -> None:
         )
 
 
+def check_shapes(population: Any) -> None:
+    """Raise an error for no cells, and for parameters of another number of cells.
+
+    Raises
+    ------
+    InvalidValueError
+    pyNN.errors.InvalidDimensionsError
+    """
+    space, size = population.celltype.parameter_space, population.size
+    check_size(size)
+    for name in space.keys():  # noqa: SIM118  # no dict
+        value = getattr(space[name], "base_value", None)
+        if isinstance(value, np.ndarray) and value.shape not in ((), (size,)):
+            raise errors.InvalidDimensionsError(
+                f"{name} of population {population.label!r} must be one value, or one for each of "
+                f"its {size} cells, not an array of shape {value.shape}"
+            )
+
+
+def check_initial(variable: str, values: Any) -> None:
+    """Raise PyNN's ``InvalidParameterValueError`` for initial values that are not finite."""
+    numbers = np.asarray(values, float)
+    wrong = numbers[~np.isfinite(numbers)]
+    if wrong.size:
+        raise errors.InvalidParameterValueError(
+            f"an initial value of {variable} must be finite, not {wrong[0]:g}"
+        )
+
+
+def as_trains(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters in which spike times are no matrix, of which PyNN's spaces make nothing.
+
+    Examples
+    --------
+    >>> trains = as_trains({"spike_times": np.array([[1.0, 2.0], [3.0, 4.0]])})["spike_times"]
+    >>> [times_of(train).tolist() for train in trains]
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+    times = parameters.get("spike_times")
+    if not isinstance(times, np.ndarray) or times.ndim != 2:
+        return dict(parameters)
+    return {**parameters, "spike_times": [Sequence(train) for train in times]}
+
+
+class Trains:
+    """Mix it into ``SpikeSourceArray``: a matrix of spike times has a row for each cell."""
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**as_trains(parameters))
+
+
 def check_names(celltype: Any, names: Iterable[str]) -> None:
     """Raise PyNN's ``NonExistentParameterError`` for parameters that cells do not have."""
     # those of a cell that is put together are in its space only
@@ -90,7 +143,21 @@ def check_names(celltype: Any, names: Iterable[str]) -> None:
             raise errors.NonExistentParameterError(name, type(celltype).__name__, sorted(valid))
 
 
-class Stateful:
+class Settable:
+    """A population or view of which nobody sets a parameter in vain: mix it into PyNN's."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = self.__dict__
+        known = "celltype" in own and not hasattr(type(self), name) and name not in own
+        if known and name in own["celltype"].default_parameters:
+            raise errors.InvalidModelError(
+                f"{name} is a parameter of cells: call set({name}=...) of the population or view, "
+                "or set it of single cells"
+            )
+        super().__setattr__(name, value)
+
+
+class Stateful(Settable):
     """Initial values cell by cell: mix it into PyNN's ``Population``, which only notes them."""
 
     initial_values: Any  # PyNN's, as those that follow
@@ -117,6 +184,11 @@ class Cells:
     def _indices(self) -> tuple[Any, Any]:
         """The population that has the cells, and which of them they are."""
         raise NotImplementedError
+
+    def set(self, **parameters: Any) -> None:
+        """See PyNN."""
+        base: Any = super()
+        base.set(**as_trains(parameters))
 
     def _get_parameters(self, *names: str) -> Any:
         population, own = self._indices()
@@ -151,8 +223,10 @@ class Cells:
             raise errors.NonExistentParameterError(
                 variable, type(self.celltype).__name__, sorted(population.initial)
             )
+        values = initial_values.evaluate(simplify=False)
+        check_initial(variable, values)
         state.touch("initial values")
-        population.take_initial(variable, own, initial_values.evaluate(simplify=False))
+        population.take_initial(variable, own, values)
 
     def initialize(self, **initial_values: Any) -> None:
         """Set state variables, which hold at once and after a reset; see PyNN."""
@@ -219,7 +293,10 @@ class Joined:
 
     positions: Any  # PyNN's, as those that follow
     populations: Any
+    size: int
+    label: str
     get_spike_counts: Any
+    _simulator: Any
 
     @property
     def receptor_types(self) -> list[str]:
@@ -231,6 +308,15 @@ class Joined:
         """Positions of cells by their indices; PyNN's has coordinates and cells interchanged."""
         positions = np.asarray(self.positions, float).T
         return lambda index: positions[index]
+
+    def save_positions(self, file: Any) -> None:
+        """Write index and position of each cell into a file; PyNN's fails."""
+        if isinstance(file, str):
+            file = StandardTextFile(file, mode="w")
+        if self._simulator.state.mpi_rank == 0:
+            rows = np.column_stack([np.arange(self.size), np.asarray(self.positions, float).T])
+            file.write(rows, {"assembly": self.label})
+            file.close()
 
     def mean_spike_count(self, gather: bool = True) -> float:
         """See PyNN, which divides by 0 where nothing is recorded."""
@@ -263,7 +349,25 @@ class Assembly(Joined, common.Assembly):  # type: ignore[misc]  # PyNN is untype
     """An assembly whose receptors are in one order."""
 
 
-class PopulationView(Cells, common.PopulationView):  # type: ignore[misc]
+class Selected(Settable):
+    """A view of some of the cells, at least one: mix it into PyNN's ``PopulationView``."""
+
+    def __init__(self, parent: Any, selector: Any, label: str | None = None) -> None:
+        size = len(parent)
+        if isinstance(selector, list | tuple | np.ndarray):  # a copy: PyNN sorts it
+            selector = np.array(selector, dtype=None if len(selector) else int)
+        if isinstance(selector, np.ndarray) and selector.dtype == bool and selector.size != size:
+            raise InvalidValueError(
+                f"a mask has a value for each of the {size} cells of {parent.label!r}, not "
+                f"{selector.size}"
+            )
+        chosen = np.arange(size)[selector]  # an index that is none is an IndexError
+        if not np.size(chosen):
+            raise InvalidValueError(f"a view has one cell of {parent.label!r} or more, not none")
+        super().__init__(parent, selector, label)  # type: ignore[call-arg]
+
+
+class PopulationView(Selected, Cells, common.PopulationView):  # type: ignore[misc]
     """A view: which cells of a population they are."""
 
     def _indices(self) -> tuple[Any, Any]:
@@ -373,6 +477,7 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         if not self.can_have(self.celltype):
             kind = type(self.celltype).__name__
             raise UnsupportedError(missing_type(load_backend(state.backend), "cell type", kind))
+        check_shapes(self)
         parameters = self.celltype.native_parameters
         parameters.shape = (self.size,)
         parameters.evaluate(simplify=False)

@@ -41,6 +41,12 @@ def check_finite(population: Any, variable: str, values: Any, t: float, first: i
         )
 
 
+def check_seed(seed: Any) -> None:
+    """Raise `InvalidValueError` for a seed that is no whole number from 0."""
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise InvalidValueError(f"rng_seed must be a whole number from 0, not {seed!r}")
+
+
 class State(common.control.BaseState):  # type: ignore[misc]
     """One network and its clock; times in ms, and in steps of the grid.
 
@@ -88,8 +94,7 @@ class State(common.control.BaseState):  # type: ignore[misc]
         InvalidValueError
             For a seed that is no whole number from 0.
         """
-        if not isinstance(seed, int) or not 0 <= seed < 2**63:
-            raise InvalidValueError(f"rng_seed must be a whole number from 0, not {seed!r}")
+        check_seed(seed)
         self.network += 1
         self.dt, self.seed = float(dt), seed
         self.trial = 1
