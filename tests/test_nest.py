@@ -391,11 +391,11 @@ def test_nests_own_words_reach_the_user(tmp_path):
     script = tmp_path / "longdelay.py"
     script.write_text(
         "def build(sim):\n"
-        "    cells = sim.Population(2, sim.IF_curr_exp(tau_m=-1.0))\n"
+        "    cells = sim.Population(2, sim.IF_curr_exp(v_reset=-40.0))\n"
         "    return {'cells': cells}\n"
     )
     with pytest.raises(
-        ModelError, match=r"line 2, in build\(\).*NEST refuses population.*time constants"
+        ModelError, match=r"line 2, in build\(\).*NEST refuses population.*Reset potential"
     ):
         portable_cortex.run(backend="nest", model=script, duration=10.0)
 

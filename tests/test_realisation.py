@@ -246,6 +246,7 @@ KINDS = (
 )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:OneToOneConnector")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_connector_keeps_the_promises_of_edges(sim, cells, others, draw, kind):
     connector, n = connectors(sim)[kind]
@@ -262,6 +263,7 @@ def test_every_connector_keeps_the_promises_of_edges(sim, cells, others, draw, k
     assert edges.delays.min() >= STEP
 
 
+@pytest.mark.filterwarnings("ignore:OneToOneConnector")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_connector_repeats_itself(sim, cells, others, draw, kind):
     connector, _ = connectors(sim)[kind]
@@ -405,6 +407,7 @@ def test_fixed_probability(sim, draw, p):
     assert np.all(np.diff(edges.sources) >= 0)
 
 
+@pytest.mark.filterwarnings("ignore:OneToOneConnector")
 def test_all_to_all_and_one_to_one(sim, cells, others, draw):
     everything = draw(sim.AllToAllConnector(), cells, others)
     assert pairs(everything) == [(i, j) for i in range(20) for j in range(30)]

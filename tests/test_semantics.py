@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from pyNN import errors as pynn_errors
 from pyNN.parameters import LazyArray, Sequence
 from pyNN.space import Line
 
-from portable_cortex.errors import BackendUnavailableError, PortableCortexError
+from portable_cortex.errors import BackendUnavailableError, ModelWarning, PortableCortexError
 from portable_cortex.machine import load_machine
 
 # Where spikes are made up nothing of this can be asked.
@@ -715,6 +716,44 @@ def test_noise_changes_at_multiples_of_its_interval(sim):
         assert changes.tolist() == list(range(n, 60, n)), dt
 
 
+@row("renewal-sources")
+@pytest.mark.parametrize(
+    ("kind", "parameters", "rate", "shortest"),
+    [
+        ("SpikeSourcePoissonRefractory", {"rate": 100.0, "tau_refrac": 5.0}, 100.0, 5.0),
+        ("SpikeSourceGamma", {"alpha": 2, "beta": 100.0}, 50.0, 0.0),
+    ],
+)
+def test_renewal_sources_keep_to_their_rate_and_times(
+    sim, backend, kind, parameters, rate, shortest
+):
+    if kind not in backend.capabilities.cell_types:
+        pytest.skip(f"no {kind}")
+    sim.setup(timestep=STEP)
+    sources = sim.Population(400, getattr(sim, kind)(start=20.0, duration=100.0, **parameters))
+    sources.record("spikes")
+    assert sources.get("start") == 20.0
+    sim.run(150.0)
+    trains = spikes(sources)
+    times = np.concatenate(trains)
+    assert times.min() > 20.0
+    assert times.max() <= 120.0 + STEP / 2
+    assert np.concatenate([np.diff(train) for train in trains]).min() >= shortest - 1e-6
+    for begin in (20.0, 45.0, 70.0, 95.0):  # in equilibrium from the start on
+        n = np.sum((times > begin) & (times <= begin + 25.0))
+        expected = 400 * rate * 0.025
+        assert abs(n - expected) < 5 * np.sqrt(expected)
+
+
+@row("renewal-sources")
+def test_a_rate_that_the_dead_time_does_not_allow_is_refused(sim, backend):
+    if "SpikeSourcePoissonRefractory" not in backend.capabilities.cell_types:
+        pytest.skip("no SpikeSourcePoissonRefractory")
+    sim.setup(timestep=STEP)
+    with refused():
+        sim.Population(1, sim.SpikeSourcePoissonRefractory(rate=300.0, tau_refrac=5.0))
+
+
 @row("off-grid")
 def test_spikes_off_the_grid(sim):
     sim.setup(timestep=STEP, spike_precision="on_grid")
@@ -1004,6 +1043,7 @@ def test_synapses_are_listed_by_source_target_and_creation(sim, backend_name):
 
 
 @row("get-order")
+@pytest.mark.filterwarnings("ignore:OneToOneConnector")
 def test_every_connector_is_listed_in_order(sim, backend_name):
     for threads in threads_of(backend_name):
         sim.setup(timestep=STEP, threads=threads)
@@ -1344,6 +1384,139 @@ def test_lists_are_taken_by_their_columns(sim):
         close(rows_of(sim.Projection(pre, post, connector, synapse)), expected)
 
 
+@row("list-file")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 1 0.5 1.0\n2 0 0.25 2.0\n", [(0, 1, 0.5, 1.0), (2, 0, 0.25, 2.0)]),
+        ("0 1\n2 0\n", [(0, 1, 3.0, 1.5), (2, 0, 3.0, 1.5)]),
+        ("2 0 0.25 2.0\n", [(2, 0, 0.25, 2.0)]),
+        ("# columns = ['j', 'i', 'delay']\n1 0 2.0\n0 2 1.0\n", [(0, 1, 3, 2), (2, 0, 3, 1)]),
+        ("# columns = i j weight\n0 1 0.5\n", [(0, 1, 0.5, 1.5)]),
+        ("# columns = ['i', 'j', 'w', 'e', 'i', 'g', 'h', 't']\n0 1 0.5\n", [(0, 1, 0.5, 1.5)]),
+        ("", []),
+    ],
+)
+def test_columns_of_a_file_are_those_that_it_names(sim, tmp_path, text, expected):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(3, sim.IF_curr_exp())
+    (tmp_path / "list.txt").write_text(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # numpy's, of an empty file
+        connector = sim.FromFileConnector(str(tmp_path / "list.txt"))
+        close(
+            rows_of(connect(sim, cells, cells, 3.0, 1.5, connector=connector)),
+            expected or np.empty((0, 4)),
+        )
+
+
+@row("list-file")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 1 0.5\n",
+        "0 1 0.5 1.0 7.0\n",
+        "# columns = ['i', 'j', 'weight']\n0 1 0.5 1.0\n",
+        "# columns = ['i', 'weight']\n0 0.5\n",
+        "0,1,0.5,1.0\n",
+        "# columns = print('executed')\n0 1 0.5 1.0\n",
+    ],
+)
+def test_files_of_other_columns_are_refused(sim, tmp_path, capsys, text):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(3, sim.IF_curr_exp())
+    (tmp_path / "list.txt").write_text(text)
+    with refused():
+        connect(sim, cells, cells, 3.0, connector=sim.FromFileConnector(str(tmp_path / "list.txt")))
+    assert "executed" not in capsys.readouterr().out
+
+
+@row("list-file")
+def test_saved_synapses_are_read_again(sim, tmp_path):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(3, sim.IF_curr_exp())
+    rows = [(0, 1, 0.5, 1.0), (2, 0, 0.25, 2.0)]
+    projection = connect(sim, cells, cells, 0.0, connector=sim.FromListConnector(rows))
+    path = str(tmp_path / "saved.txt")
+    for names, expected in (("all", rows), ("weight", [(*r[:3], 1.5) for r in rows])):
+        projection.save(names, path)
+        copy = connect(sim, cells, cells, 9.0, 1.5, connector=sim.FromFileConnector(path))
+        close(rows_of(copy), expected)
+    projection.save("weight", path, format="array")
+    with refused("matrix"):
+        connect(sim, cells, cells, 9.0, 1.5, connector=sim.FromFileConnector(path))
+    with refused("one by one"):
+        projection.save("all", path, format="array")
+
+
+@row("values-shape")
+def test_arrays_of_another_shape_are_refused(sim):
+    sim.setup(timestep=STEP)
+    pre, post = sim.Population(4, sim.IF_curr_exp()), sim.Population(3, sim.IF_curr_exp())
+    for values in (np.ones((3, 4)), np.ones(12), [1.0, 2.0, 3.0]):
+        with refused("shape"):
+            connect(sim, pre, post, values)
+    with refused("3 cells"):
+        sim.Population(3, sim.IF_curr_exp(tau_m=[10.0, 20.0]))
+
+
+@row("values-shape")
+def test_a_matrix_of_spike_times_has_a_row_for_each_cell(sim):
+    sim.setup(timestep=STEP)
+    times = np.array([[1.0, 2.0], [1.5, 3.0]])
+    sources = sim.Population(2, sim.SpikeSourceArray(spike_times=times))
+    later = sim.Population(2, sim.SpikeSourceArray())
+    later.set(spike_times=times + 1.0)
+    for population in (sources, later):
+        population.record("spikes")
+    sim.run(5.0)
+    close(spikes(sources), times)
+    close(spikes(later), times + 1.0)
+
+
+@row("one-to-one")
+def test_different_numbers_of_cells_one_to_one_are_said(sim):
+    sim.setup(timestep=STEP)
+    pre, post = sim.Population(4, sim.IF_curr_exp()), sim.Population(3, sim.IF_curr_exp())
+    with pytest.warns(ModelWarning, match="only the first 3"):
+        projection = connect(sim, pre, post, 1.0, connector=sim.OneToOneConnector())
+    close(rows_of(projection)[:, :2], [(k, k) for k in range(3)])
+
+
+@row("quanta")
+def test_release_sites_share_the_weight(sim, backend):
+    if "MultiQuantalSynapse" not in backend.capabilities.synapse_types:
+        pytest.skip("no MultiQuantalSynapse")
+    sim.setup(timestep=STEP)
+    source = sim.Population(1, sim.SpikeSourceArray(spike_times=[5.0, 105.0]))
+    cells = resting(sim, 3)
+    sites = np.array([[1, 2, 5]])
+    synapse = sim.MultiQuantalSynapse(weight=1.0, delay=1.0, n=sites, U=1.0, tau_rec=1.0)
+    projection = sim.Projection(source, cells, sim.AllToAllConnector(), synapse)
+    projection.initialize(u=1.0)  # as it is
+    with refused("begin with"):
+        projection.initialize(u=0.5)
+    sim.run(50.0)
+    projection.set(weight=2.0)
+    projection.set(n=4)
+    assert projection.get(["n", "weight"], "list", with_address=False) == [(4, 2.0)] * 3
+    sim.run(100.0)
+    first, second = potential(cells)[:500].max(axis=0), potential(cells)[1000:].max(axis=0)
+    static = resting_peak(1.0)
+    np.testing.assert_allclose(first + 65.0, static, rtol=1e-3)
+    np.testing.assert_allclose(second + 65.0, 2 * static, rtol=2e-2)  # some of the first is left
+    with refused("whole number"):
+        projection.set(n=0)
+
+
+def resting_peak(weight: float) -> float:
+    """How far a synaptic current of IF_curr_exp moves the potential at most, mV."""
+    tau, tau_syn, capacitance = 20.0, 5.0, 1.0
+    t = np.log(tau / tau_syn) * tau * tau_syn / (tau - tau_syn)
+    course = np.exp(-t / tau) - np.exp(-t / tau_syn)
+    return float(weight / capacitance * tau * tau_syn / (tau - tau_syn) * course)
+
+
 @row("small-world")
 def test_a_small_world_without_rewiring_is_a_neighbourhood(sim):
     sim.setup(timestep=STEP)
@@ -1545,6 +1718,64 @@ def signal_of(population, name="v"):
     """Times (ms) and samples of a signal in the present segment."""
     signal = population.get_data(name).segments[-1].filter(name=name)[0]
     return np.asarray(signal.times.rescale("ms").magnitude), np.asarray(signal.magnitude)
+
+
+@row("parameters-wrong")
+@pytest.mark.parametrize(
+    "wrong", [{"tau_m": np.nan}, {"tau_m": -1.0}, {"i_offset": np.inf}, {"tau_refrac": -1.0}]
+)
+def test_parameters_that_cannot_be_are_refused(sim, wrong):
+    sim.setup(timestep=STEP)
+    for kind in (sim.IF_curr_exp, sim.IF_cond_exp):
+        with refused():
+            sim.Population(2, kind(**wrong))
+        cells = sim.Population(2, kind())
+        for part in (cells, cells[:1]):
+            with refused():
+                part.set(**wrong)
+        (name,) = wrong
+        assert np.all(cells.get(name) == kind.default_parameters[name])
+
+
+@row("parameters-wrong")
+def test_values_that_are_not_finite_are_refused(sim):
+    sim.setup(timestep=STEP)
+    with refused():
+        sim.Population(2, sim.SpikeSourcePoisson(rate=np.nan))
+    cells = sim.Population(2, sim.IF_curr_exp())
+    with refused("finite"):
+        cells.initialize(v=np.inf)
+    with refused("one neuron or more"):
+        sim.Population(0, sim.IF_curr_exp())
+    for time in (np.nan, np.inf, "10"):
+        with refused("finite"):
+            sim.run(time)
+
+
+@row("parameters-wrong")
+def test_what_would_set_nothing_is_refused(sim):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(2, sim.IF_curr_exp())
+    for part in (cells, cells[:1]):
+        with refused("call set"):
+            part.tau_m = 10.0
+    cells.remark = "kept"
+    assert cells.remark == "kept"
+
+
+@row("view-order")
+def test_the_cells_of_a_view_are_in_the_order_of_the_population(sim):
+    sim.setup(timestep=STEP)
+    cells = sim.Population(4, sim.IF_curr_exp())
+    chosen = np.array([3, 1])
+    view = cells[chosen]
+    assert [cells.id_to_index(cell) for cell in view] == [1, 3]
+    assert chosen.tolist() == [3, 1]
+    for none in ([], np.zeros(4, bool), slice(2, 2)):
+        with refused("one cell"):
+            cells[none]
+    with refused("mask"):
+        cells[np.array([True, False])]
 
 
 @row("sample-times")
@@ -2096,6 +2327,30 @@ def arrivals_with_delays_set_between_runs(sim: Any) -> None:
 def test_delays_within_the_limits_of_setup_hold_from_the_present_on(sim):
     sim.setup(timestep=STEP, max_delay=5.0)
     arrivals_with_delays_set_between_runs(sim)
+
+
+@row("parameters-between-runs", everywhere=True)  # in the modes that the tests run
+def test_what_is_made_between_runs_takes_part_from_then_on(sim):
+    sim.setup(timestep=STEP, min_delay=STEP, max_delay=10.0)
+    first = resting(sim, 1)
+    sim.run(5.0)
+    array = sim.Population(1, sim.SpikeSourceArray(spike_times=[3.0, 7.0]))
+    poisson = sim.Population(50, sim.SpikeSourcePoisson(rate=500.0))
+    for sources in (array, poisson):
+        sources.record("spikes")
+    later = sim.Population(1, sim.IF_curr_exp(v_thresh=1000.0), initial_values={"v": -60.0})
+    later.record("v")
+    for target in (first, later):
+        connect(sim, array, target, 1.0, 1.0)
+    sim.run(10.0)
+    close(spikes(array), [[7.0]])
+    times = np.concatenate(spikes(poisson))
+    assert times.min() > 5.0
+    assert abs(times.size - 250) < 80
+    v, w = potential(first)[:, 0], potential(later)[:, 0]
+    assert np.all(v[:80] == -65.0)
+    np.testing.assert_allclose(v[-1] + 65.0, w[-1] + 65.0 - 5.0 * np.exp(-10.0 / 20.0), rtol=1e-4)
+    assert v[-1] > -65.0
 
 
 @row("delays-between-runs")

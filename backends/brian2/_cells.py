@@ -13,6 +13,7 @@ from pyNN.standardmodels import synapses as synapse_types
 
 from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.standard import STANDARD, standard_type
+from portable_cortex.pynn.population import Trains
 from portable_cortex.support import refusal
 
 from ._simulator import state
@@ -123,7 +124,7 @@ class SpikeSourcePoisson(cells.SpikeSourcePoisson):  # type: ignore[misc]
     translations = _unchanged(cells.SpikeSourcePoisson.default_parameters)
 
 
-class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
+class SpikeSourceArray(Trains, cells.SpikeSourceArray):  # type: ignore[misc]
     __doc__ = cells.SpikeSourceArray.__doc__
     translations = _unchanged(cells.SpikeSourceArray.default_parameters)
 

@@ -10,7 +10,7 @@ from pyNN.standardmodels import cells
 from portable_cortex.neurons.celltype import cell_type, from_nestml
 from portable_cortex.neurons.form import Neuron
 from portable_cortex.neurons.standard import STANDARD, standard_type
-from portable_cortex.pynn.population import same_names
+from portable_cortex.pynn.population import Trains, same_names
 
 from . import _generated
 
@@ -32,7 +32,7 @@ class SpikeSourcePoisson(cells.SpikeSourcePoisson):  # type: ignore[misc]
     translations = same_names(cells.SpikeSourcePoisson)
 
 
-class SpikeSourceArray(cells.SpikeSourceArray):  # type: ignore[misc]
+class SpikeSourceArray(Trains, cells.SpikeSourceArray):  # type: ignore[misc]
     __doc__ = cells.SpikeSourceArray.__doc__
     translations = same_names(cells.SpikeSourceArray)
 
