@@ -188,7 +188,7 @@ def test_poisson_sources_reach_ports(sim):
 
 def test_mistakes_are_said(sim):
     kind = sim.nestml_cell_type("Three", MODEL)
-    with pytest.raises(InvalidParameterValueError, match="no solution that is finite"):
+    with pytest.raises(InvalidParameterValueError, match="tau_m must be a number above 0"):
         sim.Population(2, kind(tau_m=0.0))
     cells = sim.Population(2, kind())
     with pytest.raises(
