@@ -65,7 +65,9 @@ class Plan:
 
 def plan(neuron: Neuron) -> Plan:
     """Decide how a model is held in memory."""
-    neuron = lowering.noted(lowering.numbered(neuron))
+    neuron = lowering.noted(lowering.numbered(lowering.counted(neuron)))
+    if not neuron.is_exact:
+        neuron = lowering.kicked(neuron)
     landings = lowering.landings(neuron)
     factors: dict[str, Expression] = {}
     inputs = tuple(port.name for port in neuron.ports)

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from portable_cortex.neurons import lowering
-from portable_cortex.neurons.expressions import Binary, Call, Expression, Name, Number, names
-from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Spike, Statement
+from portable_cortex.neurons.expressions import Expression, Name, names
+from portable_cortex.neurons.form import Assign, Branch, Integrate, Spike, Statement, n_steps
 from portable_cortex.neurons.lowering import ERROR, PARTS
 
 from . import _solver_loops
@@ -35,7 +34,7 @@ import math
 import numpy as np
 from numba import carray, cfunc
 
-from portable_cortex.backends.builtin._functions import exp, near_exp2, normal, uniform
+from portable_cortex.backends.builtin._functions import exp, near_exp2, nearest, normal, uniform
 from portable_cortex.backends.builtin._generated import SIGNATURES
 from portable_cortex.backends.builtin._llvm import common, compiled, inlined, signs, wide, word
 
@@ -254,7 +253,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
         def changed(statement: Statement) -> Statement:
             match statement:
                 case Assign(name, value) if name == self.timer:
-                    return Assign(name, _steps(value))
+                    return Assign(name, n_steps(value))
                 case Branch(condition, yes, no):
                     return Branch(condition, self._in_steps(yes), self._in_steps(no))
             return statement
@@ -352,9 +351,3 @@ def compiled_step(kind):
     \"\"\"The address of the step for some types of numbers.\"\"\"
     return cfunc(SIGNATURES[kind], cache=True, nopython=True, error_model="numpy")(step)
 """
-
-
-def _steps(duration: Expression) -> Expression:
-    """How many steps a time takes; what rounding adds to a multiple begins no other."""
-    steps = Binary("/", duration, Name(STEP))
-    return Call("ceil", (Binary("-", steps, Number(Fraction(1, 1_000_000))),))

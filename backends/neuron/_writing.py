@@ -49,9 +49,9 @@ FUNCTIONS = {
     "floor_divide": ("x, y", "floor(_lx / _ly)"),
     "max": ("x, y", "_lx > _ly ? _lx : _ly"),
     "min": ("x, y", "_lx < _ly ? _lx : _ly"),
-    "mod": ("x, y", "_lx - floor(_lx / _ly) * _ly"),
+    "mod": ("x, y", "fmod(_lx, _ly)"),
     "pow": ("x, y", "pow(_lx, _ly)"),
-    "round": ("x", "rint(_lx)"),
+    "round": ("x", "round(_lx)"),
 }
 """What is not written as C++ has it: arguments and value. Others are C++'s, of one argument."""
 LINE = 100

@@ -388,8 +388,9 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
         defaults = self.celltype.default_initial_values
-        if is_modelled(self.celltype):
+        if is_modelled(self.celltype):  # PyNN, which initialises, knows those of default parameters
             defaults = self.celltype.initial_values(self.parameters, state.dt)
+            self.celltype.default_initial_values = defaults
         self.initial: dict[str, NDArray[np.float64]] = {
             name: np.array(np.broadcast_to(np.asarray(defaults.get(name, 0.0), float), self.size))
             for name in self.state_variables()
