@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from fractions import Fraction
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
@@ -29,9 +28,8 @@ from portable_cortex.neurons.expressions import (
     names,
     replaced,
 )
-from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Statement
+from portable_cortex.neurons.form import Assign, Branch, Integrate, Neuron, Statement
 from portable_cortex.neurons.lowering import CONSTANT, FIRED, N_DONE, PARTS, TEMPORARY
-from portable_cortex.neurons.reference import ALMOST
 
 NAMES = {
     "min": "least",
@@ -124,7 +122,7 @@ def statements(neuron: Neuron, inlines: Sequence[str] = ()) -> tuple[Statement, 
         For chance in an equation, or in what is computed once.
     """
     _check(neuron)
-    neuron = lowering.counted(neuron)
+    neuron = lowering.ended(lowering.counted(neuron), neuron.timers)
     convolved = sorted(neuron.convolved)
     is_certain = lowering.landings(neuron) is not None  # nothing happens where nothing arrives
     jumps: dict[str, Expression] = {name: Name(f"{_OWN}_{name}") for name in convolved}
@@ -178,7 +176,7 @@ class _Solver:
         self._neuron, self._number = neuron, 0
 
     def block(self, block: Sequence[Statement]) -> Iterator[Statement]:
-        """Statements of which none needs a solver, and in which timers end in time."""
+        """Statements of which none needs a solver."""
         for statement in block:
             match statement:
                 case Branch(condition, yes, no):
@@ -188,7 +186,6 @@ class _Solver:
                         yield statement
                     else:
                         yield from self._parts(variables)
-                    yield from map(_ended, sorted(self._neuron.timers & set(variables)))
                 case _:
                     yield statement
 
@@ -217,13 +214,6 @@ class _Solver:
             yield Assign(new[name], value)
         for name, local in new.items():
             yield Assign(name, Name(local))
-
-
-def _ended(timer: str) -> Statement:
-    """A timer that is almost 0 is 0."""
-    almost = Binary("*", Number(Fraction(ALMOST)), Name(STEP))
-    is_over = Binary("<", Call("abs", (Name(timer),)), almost)
-    return Assign(timer, Choice(is_over, ZERO, Name(timer)))
 
 
 def _without(value: Expression, absent: Set[str]) -> Expression:

@@ -194,6 +194,7 @@ class Work:
         if not each:
             absent = set(self.currents)
             run = Straight(tuple((n, _dropped(v, absent)) for n, v in run.temporaries), run.results)
+            conditions = [_dropped(c, absent) for c in conditions]
         return run, conditions if kind == "rest" else []
 
     def _not_running(self) -> list[Expression]:

@@ -26,6 +26,7 @@ from portable_cortex.neurons.expressions import (
     replaced,
 )
 from portable_cortex.neurons.form import (
+    ALMOST,
     STEP,
     Assign,
     Branch,
@@ -37,7 +38,7 @@ from portable_cortex.neurons.form import (
 )
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 from portable_cortex.neurons.propagation import factor_name
-from portable_cortex.neurons.reference import ALMOST, resolved
+from portable_cortex.neurons.reference import resolved
 
 TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced in parts of a step
 TIME = "t"  # NESTML's name of the time

@@ -33,10 +33,19 @@ from portable_cortex.neurons.expressions import (
     Number,
     Unary,
 )
-from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
+from portable_cortex.neurons.form import (
+    ALMOST,
+    STEP,
+    Assign,
+    Branch,
+    Integrate,
+    Neuron,
+    Spike,
+    Statement,
+)
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 from portable_cortex.neurons.numbers import numbers
-from portable_cortex.neurons.reference import ALMOST, evaluate
+from portable_cortex.neurons.reference import evaluate
 
 F64 = NDArray[np.float64]
 STIMULUS = "i_stim"  # of electrodes, for one step, nA

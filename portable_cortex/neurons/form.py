@@ -27,6 +27,7 @@ from .expressions import ONE, Binary, Call, Expression, Name, Number, Unary, tex
 
 STEP = "__h"  # length of a time step, ms
 PRIME = "__d"  # stands for a derivative in the name of a variable
+ALMOST = 1e-6  # of a step: where a timer has ended
 CLOCK = "__now"  # a variable: the time within a step, for equations that have it
 
 

@@ -27,12 +27,11 @@ from .expressions import (
     calls,
     names,
 )
-from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
+from .form import ALMOST, STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
 from .propagation import factor_name, factors, rows
 
 Values = NDArray[np.float64]
 PART = 0.1 / 32  # ms
-ALMOST = 1e-6  # of a step: where a timer has ended
 
 
 def _erf(x: Any) -> Any:

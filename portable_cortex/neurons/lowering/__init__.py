@@ -18,7 +18,7 @@ from .statements import FIRED, assigned, assigned_values, noted, statements_valu
 from .straight import TEMPORARY, Straight, straightened, total
 from .sums import scaled
 from .systems import PARTS, half, parted, prefix, solved
-from .timing import N_DONE, counted, is_timed
+from .timing import N_DONE, counted, ended, is_timed
 from .units import centred, changed, rescaled
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "compared",
     "constant_names",
     "counted",
+    "ended",
     "half",
     "is_random",
     "is_timed",
