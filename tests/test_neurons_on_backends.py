@@ -290,7 +290,7 @@ def test_what_people_write_is_the_same_everywhere(backend):
     sim.setup(timestep=STEP)
     kind = sim.nestml_cell_type("Variety", VARIETY)
     own = on_backend(sim, kind, given, DURATION, STEP, record)
-    assert min(map(len, reference.spikes)) > 5
+    assert sum(map(len, reference.spikes)) > 50
     for spikes, wanted in zip(own.spikes, reference.spikes, strict=True):
         assert spikes.tolist() == wanted.tolist()
     for name, values in reference.variables.items():
