@@ -55,6 +55,13 @@ class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
         }
 
     @classmethod
+    def check(cls, parameters: Mapping[str, F64], step: float) -> None:
+        """Raise an `InvalidValueError` for values that a guard of the model forbids."""
+        neuron = cls.neuron
+        if any(q.guard is not None for q in (*neuron.parameters, *neuron.internals, *neuron.state)):
+            resolved(neuron, step, in_form(neuron, parameters))
+
+    @classmethod
     def sources(cls, variable: str) -> tuple[str, ...]:
         """State variables that a recordable variable is computed from: itself, or an inline's."""
         if variable in {q.name for q in cls.neuron.state}:

@@ -27,7 +27,7 @@ from .expressions import (
     calls,
     names,
 )
-from .form import ALMOST, STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
+from .form import ALMOST, STEP, Assign, Branch, Integrate, Neuron, Quantity, Spike, Statement
 from .propagation import factor_name, factors, rows
 
 Values = NDArray[np.float64]
@@ -123,13 +123,20 @@ def resolved(
     for quantity in wanted:
         resolve(quantity.name, (quantity.name + " ",))
     for quantity in wanted:
-        if quantity.guard is not None and not np.all(evaluate(quantity.guard, values)):
-            value = np.unique(np.ravel(values[quantity.name]) / float(quantity.factor))
-            raise InvalidValueError(
-                f"{neuron.name}: {quantity.name} has to be such that {quantity.guard}, and is "
-                f"{' or '.join(f'{v:g}' for v in value[:3])} {quantity.unit}".rstrip()
-            )
+        if quantity.guard is not None:
+            _check_guard(neuron, quantity, values)
     return {STEP: step} | {q.name: values[q.name] for q in wanted}
+
+
+def _check_guard(neuron: Neuron, quantity: Quantity, values: Mapping[str, Any]) -> None:
+    assert quantity.guard is not None
+    value, holds = np.broadcast_arrays(values[quantity.name], evaluate(quantity.guard, values))
+    wrong = value[~holds.astype(bool)]
+    if wrong.size:
+        raise InvalidValueError(
+            f"{neuron.name}: {quantity.name} has to be such that {quantity.guard}, and is "
+            f"{wrong.flat[0] / float(quantity.factor):g} {quantity.unit}".rstrip()
+        )
 
 
 def function(*expressions: Expression) -> Callable[..., tuple[Any, ...]]:
