@@ -255,5 +255,5 @@ def test_networks_of_models_that_have_ended_leave_nothing(sim):
 
 def test_what_cannot_be_is_said(sim):
     cells = sim.nestml_cell_type("MAT", "mat2_curr_exp")
-    with pytest.raises(InvalidParameterValueError, match="no solution with these parameters"):
+    with pytest.raises(InvalidParameterValueError, match="mat2_curr_exp_neuron has no solution"):
         sim.Population(2, cells(tau_1=[1.0, 0.0]))

@@ -227,3 +227,76 @@ def test_spikes_may_be_sent_anywhere_in_a_step(backend, rise, late):
         assert spikes.tolist() == wanted.tolist()
     assert np.abs(own.variables["count"] - reference.variables["count"]).max() == 0
     assert np.abs(own.variables["v"] - reference.variables["v"]).max() < 1e-3
+
+
+VARIETY = """
+model variety_neuron:
+    state:
+        v V = v_rest
+        s real = 0
+        n integer = 0
+        beats real = 0
+        flips boolean = false
+        busy ms = 0 ms
+        refractory ms = 0 ms
+    equations:
+        kernel double = exp(-t / tau_s)
+        recordable inline g_max uS = cm / tau_m
+        v' = (v_rest - v) * (1 + s) / tau_m + (i_stim + convolve(double, dend) * (1 pA)) / cm \\
+            + 0.2 * (v_e - v) * soma
+        s' = (0.3 * (1 + cos(t / tau_s)) - s) / tau_s
+        busy' = -1
+        refractory' = -1
+    parameters:
+        tau_m ms = 10 ms
+        tau_s ms = 3 ms
+        cm nF = 0.25 nF
+        v_rest mV = -65 mV
+        v_e mV = 0 mV
+        tau_refrac ms = 2 ms
+    input:
+        dend <- spike
+        soma <- spike
+        i_stim nA <- continuous
+    output:
+        spike
+    update:
+        if refractory > 0 ms:
+            integrate_odes(s, busy, refractory)
+        else:
+            integrate_odes(v, s, busy)
+        n = (n - 1) / 2 + n % 3 - 7
+        beats = round(sin(t / tau_m) * 2.5) + ceil(s) * floor(v / (1 mV))
+        flips = busy > 0 ms and not flips
+    onReceive(dend):
+        busy = max(busy, 0 ms) + 0.3 ms
+    onCondition(refractory <= 0 ms and v + i_stim * (1 kOhm) > -0.055 V and t > 5 ms):
+        v = v_rest
+        refractory = tau_refrac
+        emit_spike()
+"""
+
+
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=pytest.mark.slow) if b in ("nest", "neuron") else b
+                for b in BACKENDS]
+)  # fmt: skip
+def test_what_people_write_is_the_same_everywhere(backend):
+    """Pulses in equations, the time, integers, timers, units, currents in conditions."""
+    given = Input((300.0, 0.1), 0.2, {"v_rest": (-65.0, -66.0, -64.0, -65.0, -63.0)})
+    record = ["v", "s", "n", "beats", "flips", "g_max"]
+    reference = in_reference(VARIETY, given, DURATION, STEP, record)
+    sim = simulator(backend)
+    sim.setup(timestep=STEP)
+    kind = sim.nestml_cell_type("Variety", VARIETY)
+    own = on_backend(sim, kind, given, DURATION, STEP, record)
+    assert sum(map(len, reference.spikes)) > 50
+    for spikes, wanted in zip(own.spikes, reference.spikes, strict=True):
+        assert spikes.tolist() == wanted.tolist()
+    for name, values in reference.variables.items():
+        tolerance = 1e-4 * np.ptp(values) if name in ("v", "s") else 1e-12
+        assert np.abs(own.variables[name] - values).max() <= tolerance, name
+    assert kind.default_parameters["tau_m"] == 10.0
+    cells = sim.Population(2, kind(v_rest=[-65.0, -70.0]))
+    assert np.allclose(cells.initial_values["v"].evaluate(), [-0.065, -0.070])
+    sim.end()

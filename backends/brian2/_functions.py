@@ -8,6 +8,8 @@ import numpy as np
 from brian2.core.functions import Function
 from scipy import special
 
+from portable_cortex.neurons.reference import FUNCTIONS as FUNCTIONS_OF_REFERENCE
+
 # arguments, value in C++, value in Cython, NumPy's function; a condition is a truth value
 _WRITTEN: dict[str, tuple[str, str, str, Any]] = {
     "choice": ("condition yes no", "condition ? yes : no", "yes if condition else no", np.where),
@@ -15,11 +17,21 @@ _WRITTEN: dict[str, tuple[str, str, str, Any]] = {
     "greatest": ("x y", "x > y ? x : y", "x if x > y else y", np.maximum),
     "below": ("x", "std::floor(x)", "_below(x)", np.floor),
     "above": ("x", "std::ceil(x)", "_above(x)", np.ceil),
-    "nearest": ("x", "std::rint(x)", "_nearest(x)", np.round),
+    "nearest": ("x", "std::round(x)", "_nearest(x)", FUNCTIONS_OF_REFERENCE["round"]),
+    "whole": ("x", "std::trunc(x)", "_whole(x)", np.trunc),
+    "rest": ("x y", "std::fmod(x, y)", "_rest(x, y)", np.fmod),
     "erf": ("x", "std::erf(x)", "_erf(x)", special.erf),
     "erfc": ("x", "std::erfc(x)", "_erfc(x)", special.erfc),
 }
-_IN_C = {"below": "floor", "above": "ceil", "nearest": "rint", "erf": "erf", "erfc": "erfc"}
+_IN_C = {
+    "below": "floor",
+    "above": "ceil",
+    "nearest": "round",
+    "whole": "trunc",
+    "rest": "fmod",
+    "erf": "erf",
+    "erfc": "erfc",
+}
 
 
 def _function(name: str) -> Function:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from fractions import Fraction
 
 from portable_cortex.errors import UnsupportedError
 from portable_cortex.neurons import lowering
@@ -29,11 +28,17 @@ from portable_cortex.neurons.expressions import (
     names,
     replaced,
 )
-from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Statement
-from portable_cortex.neurons.lowering import CONSTANT, FIRED, PARTS, TEMPORARY
-from portable_cortex.neurons.reference import ALMOST
+from portable_cortex.neurons.form import Assign, Branch, Integrate, Neuron, Statement
+from portable_cortex.neurons.lowering import CONSTANT, FIRED, N_DONE, PARTS, TEMPORARY
 
-NAMES = {"min": "least", "max": "greatest", "floor": "below", "ceil": "above", "round": "nearest"}
+NAMES = {
+    "min": "least",
+    "max": "greatest",
+    "floor": "below",
+    "ceil": "above",
+    "round": "nearest",
+    "trunc": "whole",
+}
 """What functions of `portable_cortex.neurons.expressions` are called here (see `_functions`)."""
 PREFIX = "m_"
 INJECTED, SPIKES = "i_injected", "fired"  # variables of every group
@@ -117,6 +122,7 @@ def statements(neuron: Neuron, inlines: Sequence[str] = ()) -> tuple[Statement, 
         For chance in an equation, or in what is computed once.
     """
     _check(neuron)
+    neuron = lowering.ended(lowering.counted(neuron), neuron.timers)
     convolved = sorted(neuron.convolved)
     is_certain = lowering.landings(neuron) is not None  # nothing happens where nothing arrives
     jumps: dict[str, Expression] = {name: Name(f"{_OWN}_{name}") for name in convolved}
@@ -124,16 +130,21 @@ def statements(neuron: Neuron, inlines: Sequence[str] = ()) -> tuple[Statement, 
         for name, jump in convolution.jumps:
             jumps[name] = Binary("+", jumps[name], Binary("*", jump, Name(convolution.port)))
     values = {q.name: q.value for q in neuron.inlines}
+    solver = _Solver(neuron)
     return (
         *(Assign(f"{_OWN}_{name}", lowering.total(neuron, name, {})) for name in convolved),
-        *_Solver(neuron).block(neuron.update),
+        *solver.block(neuron.update),
         *(
             statement
             for port, block in neuron.receive
-            for statement in (block if is_certain else (Branch(_some(port), block, ()),))
+            for statement in (
+                solver.block(block)
+                if is_certain
+                else (Branch(_some(port), tuple(solver.block(block)), ()),)
+            )
         ),
         *(Assign(name, value) for name, value in jumps.items()),
-        *(Branch(condition, block, ()) for condition, block in neuron.conditions),
+        *(Branch(c, tuple(solver.block(block)), ()) for c, block in neuron.conditions),
         *(Assign(name, value) for name in inlines if (value := values[name]) is not None),
         *(Assign(port.name, ZERO) for port in neuron.ports),
     )
@@ -165,7 +176,7 @@ class _Solver:
         self._neuron, self._number = neuron, 0
 
     def block(self, block: Sequence[Statement]) -> Iterator[Statement]:
-        """Statements of which none needs a solver, and in which timers end in time."""
+        """Statements of which none needs a solver."""
         for statement in block:
             match statement:
                 case Branch(condition, yes, no):
@@ -175,7 +186,6 @@ class _Solver:
                         yield statement
                     else:
                         yield from self._parts(variables)
-                    yield from map(_ended, sorted(self._neuron.timers & set(variables)))
                 case _:
                     yield statement
 
@@ -204,13 +214,6 @@ class _Solver:
             yield Assign(new[name], value)
         for name, local in new.items():
             yield Assign(name, Name(local))
-
-
-def _ended(timer: str) -> Statement:
-    """A timer that is almost 0 is 0."""
-    almost = Binary("*", Number(Fraction(ALMOST)), Name(STEP))
-    is_over = Binary("<", Call("abs", (Name(timer),)), almost)
-    return Assign(timer, Choice(is_over, ZERO, Name(timer)))
 
 
 def _without(value: Expression, absent: Set[str]) -> Expression:
@@ -293,6 +296,8 @@ class _Writer:
                 return f"({self.truth(left)} {operator} {self.truth(right)})", True
             case Binary("**", left, Number(number)) if number in (2, 3, 4):
                 return "(" + " * ".join([self.number(left)] * int(number)) + ")", False
+            case Binary("%", left, right):
+                return f"rest({self.number(left)}, {self.number(right)})", False
             case Binary(operator, left, right):
                 said = f"({self.number(left)} {operator} {self.number(right)})"
                 return said, operator in _COMPARISONS
@@ -305,8 +310,8 @@ class _Writer:
             return self._truths[name], True
         if name.startswith((TEMPORARY, CONSTANT)):
             return _own(name), False
-        if name == "t":  # of the end of the step
-            return "(t + dt)/ms", False
+        if name == N_DONE:
+            return "nearest(t/dt + 1.0)", False
         if name in self._currents:
             return f"({INJECTED}/pamp)", False
         return PREFIX + name, False

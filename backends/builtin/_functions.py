@@ -128,3 +128,16 @@ def normal(neuron: Any, step: Any, number: Any, key0: Any, key1: Any) -> Any:
     x0, x1, _, _ = threefry(U64(neuron), U64(step), U64(number), U64(key0), U64(key1))
     radius = np.sqrt(-2.0 * np.log(np.float64(x0 >> U64(12)) * 2.0**-52 + 2.0**-53))
     return radius * np.cos(2.0 * np.pi * np.float64(x1 >> U64(12)) * 2.0**-52)
+
+
+def nearest(x: Any) -> Any:
+    """The nearest whole number; halves go away from 0."""
+    raise NotImplementedError("it is for compiled code")
+
+
+@extending.overload(nearest, jit_options=INLINED)
+def _nearest(x: Any) -> Any:
+    def whole(x: Any) -> Any:
+        return np.trunc(x + math.copysign(0.5, x))
+
+    return whole

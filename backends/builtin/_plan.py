@@ -65,7 +65,9 @@ class Plan:
 
 def plan(neuron: Neuron) -> Plan:
     """Decide how a model is held in memory."""
-    neuron = lowering.noted(lowering.numbered(neuron))
+    neuron = lowering.noted(lowering.numbered(lowering.counted(neuron)))
+    if not neuron.is_exact:
+        neuron = lowering.kicked(neuron)
     landings = lowering.landings(neuron)
     factors: dict[str, Expression] = {}
     inputs = tuple(port.name for port in neuron.ports)
@@ -77,6 +79,9 @@ def plan(neuron: Neuron) -> Plan:
     neuron = lowering.centred(neuron, centres)
     refractoriness = lowering.refractoriness(neuron)
     timer = refractoriness.timer if refractoriness else None
+    if neuron.timers - {timer}:
+        neuron = lowering.ended(neuron, neuron.timers - {timer})
+        refractoriness = lowering.refractoriness(neuron)
     others = [q.name for q in neuron.state if q.name not in (*inputs, timer)]
     if not neuron.is_exact:  # what statements note before a solver is needed behind it
         own = lowering.assigned(neuron.update)

@@ -78,7 +78,8 @@ class Population(floor.Population):
 
     def sources(self, variable: str) -> tuple[str, ...]:
         """State variables that one which can be recorded is computed from."""
-        return tuple(self.celltype.sources(variable))
+        # what comes from parameters alone is sampled with some variable, as often as all are
+        return tuple(self.celltype.sources(variable)) or tuple(self.state)[:1]
 
     def computed(self, variable: str, own: Any, state: dict[str, F64]) -> F64:
         """Such a variable of some cells, from those."""

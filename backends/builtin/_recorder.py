@@ -64,7 +64,8 @@ class Probe:
         for number, samples in zip(self.sources, values.transpose(1, 0, 2), strict=True):
             scale, centre = self.population.scale(number), self.population.centre(number)
             state[names[number]] = samples * scale[self.indices] + centre[self.indices]
-        self.chunks.append(self.population.computed(self.variable, self.indices, state))
+        computed = self.population.computed(self.variable, self.indices, state)
+        self.chunks.append(np.broadcast_to(computed, (values.shape[0], self.indices.size)))
 
     def drop(self, step: int) -> None:
         """Forget the samples until a step, which have been read."""

@@ -17,7 +17,7 @@ from portable_cortex.neurons.expressions import (
     Number,
     Unary,
 )
-from portable_cortex.neurons.lowering import CONSTANT, TEMPORARY
+from portable_cortex.neurons.lowering import CONSTANT, N_DONE, TEMPORARY
 
 RUNNING = Name("__running")  # whether the refractory time is
 
@@ -27,6 +27,8 @@ def code(expression: Expression) -> str:
     match expression:
         case Number(value):
             return repr(float(value))
+        case Name(name) if name == N_DONE:
+            return "now"
         case Name(name):
             return local(name)
         case Call("random_uniform" | "random_normal" as function, (first, second, Number(number))):
@@ -34,6 +36,10 @@ def code(expression: Expression) -> str:
             return f"({code(first)} + {code(second)} * {draw})"
         case Call("max" | "min" | "abs" | "exp" | "near_exp2" as function, arguments):
             return f"{function}({', '.join(map(code, arguments))})"
+        case Call("floor" | "ceil" | "trunc" as function, (argument,)):
+            return f"np.{function}({code(argument)})"  # math's make integers, which overflow
+        case Call("round", (argument,)):
+            return f"nearest({code(argument)})"
         case Call(function, arguments):
             return f"math.{function}({', '.join(map(code, arguments))})"
         case Unary("-", operand):
@@ -44,6 +50,8 @@ def code(expression: Expression) -> str:
             return f"({truth(left)} {'&' if operator == 'and' else '|'} {truth(right)})"
         case Binary("**", left, Number(value)) if float(value).is_integer() and 1 < value < 5:
             return "(" + " * ".join([code(left)] * int(value)) + ")"
+        case Binary("%", left, right):
+            return f"np.fmod({code(left)}, {code(right)})"
         case Binary(operator, left, right):
             return f"({code(left)} {operator} {code(right)})"
         case Choice(condition, yes, no):

@@ -45,7 +45,7 @@ class Work:
         Of parameters, internals and factors, as far as they have been asked for.
     currents : list of str
     draws : str
-        What functions are given for random numbers, where the model draws some.
+        What functions are given for random numbers and the time, where the model has some.
     timer : str or None
         Of refractoriness.
     rows : str
@@ -65,7 +65,8 @@ class Work:
         self.plan, self.neuron = plan, plan.neuron
         self.constants = lowering.Constants(lowering.constant_names(plan.neuron))
         self.currents = [q.name for q in plan.neuron.currents]
-        self.draws = ", index, now, key0, key1" if lowering.is_random(self.neuron) else ""
+        needs = lowering.is_random(self.neuron) or lowering.is_timed(self.neuron)
+        self.draws = ", index, now, key0, key1" if needs else ""
         self.timer = plan.refractoriness.timer if plan.refractoriness else None
         self.rows = "".join(f"r_{name}, " for name in plan.rows)
         self.over, self.running = self._course(False), self._course(True)
@@ -193,6 +194,7 @@ class Work:
         if not each:
             absent = set(self.currents)
             run = Straight(tuple((n, _dropped(v, absent)) for n, v in run.temporaries), run.results)
+            conditions = [_dropped(c, absent) for c in conditions]
         return run, conditions if kind == "rest" else []
 
     def _not_running(self) -> list[Expression]:

@@ -10,13 +10,12 @@ Names of a model have a letter and a line before them in what is written: ``m_v`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from fractions import Fraction
 
 from portable_cortex.neurons import lowering
-from portable_cortex.neurons.expressions import Binary, Call, Expression, Name, Number, names
-from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Spike, Statement
+from portable_cortex.neurons.expressions import Expression, Name, names
+from portable_cortex.neurons.form import Assign, Branch, Integrate, Spike, Statement, n_steps
 from portable_cortex.neurons.lowering import ERROR, PARTS
 
 from . import _solver_loops
@@ -35,7 +34,7 @@ import math
 import numpy as np
 from numba import carray, cfunc
 
-from portable_cortex.backends.builtin._functions import exp, near_exp2, normal, uniform
+from portable_cortex.backends.builtin._functions import exp, near_exp2, nearest, normal, uniform
 from portable_cortex.backends.builtin._generated import SIGNATURES
 from portable_cortex.backends.builtin._llvm import common, compiled, inlined, signs, wide, word
 
@@ -102,11 +101,7 @@ class Writer(Work):
         body = ["i = U64(number)", *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read)]
         if each:
             body += [f"{name} = a_{name}[i]" for name in used]
-            body += [
-                f"m_{name} = drive[i] * drive.dtype.type(1e3)"
-                for name in self.currents
-                if name in read
-            ]  # nA
+            body += self._currents(read)
         body += [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
         for name in self.plan.rows:
             value = run.results.get(name)
@@ -131,6 +126,12 @@ class Writer(Work):
         return (
             f"@compiled\ndef {name}({self.rows}{', '.join(given)}{self.draws}):\n{block(lines, 1)}"
         )
+
+    def _currents(self, read: Set[str]) -> list[str]:
+        """Currents among what is read; they come in nA."""
+        return [
+            f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in self.currents if name in read
+        ]
 
     def _hold(self) -> str:
         """Note refractory neurons, and some of their variables, and count down."""
@@ -170,10 +171,8 @@ def hold({kept}left, begin, end, numbers, values):
         still = [n for n in self.changed if not any(n in run.results for run in runs.values())]
         lines = ["i = U64(numbers[k])", "p = i if c.shape[1] > 1 else U64(0)"]
         lines += [f"m_{name} = values[{k}, k]" for k, name in enumerate(self.kept)]
-        read = {n for run in runs.values() for n in run.read}
-        lines += [
-            f"m_{name} = drive[i] * drive.dtype.type(1e3)" for name in self.currents if name in read
-        ]
+        watched = {n for c in self.conditions for n in names(c)}
+        lines += self._currents({n for run in runs.values() for n in run.read} | watched)
         lines += [f"{name} = c[{name[1:]}, p]" for name in used]
         for kind, run in runs.items():
             found = self.results(run)
@@ -193,7 +192,6 @@ def hold({kept}left, begin, end, numbers, values):
                 lines += [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
                 lines += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in self.changed or n in still]
-        watched = {n for c in self.conditions for n in names(c)}
         lines += [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in watched]
         lines.append("running = left[i] != 0")
         lines += [f"reached |= {code(condition)}" for condition in self.conditions]
@@ -221,11 +219,13 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
         count = [
             *head, *(f"{n} = c[{n[1:]}, p]" for n in self.constants_of(also=self.conditions)),
             *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in watched), *running,
+            *self._currents(watched),
             f"n = I32(n + (I32(1) if {holds} else I32(0)))",
         ]  # fmt: skip
         body = [
             *head,
             *(f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in read), *running,
+            *self._currents(read),
         ]  # fmt: skip
         carried: list[str] = []
         for condition, statements in zip(self.conditions, blocks, strict=True):
@@ -236,7 +236,7 @@ def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
         body += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in changed]
         body += ["if fired:", "    log[total] = i", "    total += 1"]
         return f"""@compiled
-def fire({self.rows}left, c, begin, end, log, total{self.draws}):
+def fire({self.rows}left, drive, c, begin, end, log, total{self.draws}):
     each = c.shape[1] > 1
     for first in range(begin, end, PART):
         last = min(first + PART, end)
@@ -254,7 +254,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
         def changed(statement: Statement) -> Statement:
             match statement:
                 case Assign(name, value) if name == self.timer:
-                    return Assign(name, _steps(value))
+                    return Assign(name, n_steps(value))
                 case Branch(condition, yes, no):
                     return Branch(condition, self._in_steps(yes), self._in_steps(no))
             return statement
@@ -338,7 +338,7 @@ def fire({self.rows}left, c, begin, end, log, total{self.draws}):
             )
         lines += [
             "if reached:",
-            f"    total = fire({self.rows}left, c, begin, end, log, total{self.draws})",
+            f"    total = fire({self.rows}left, drive, c, begin, end, log, total{self.draws})",
             "return total",
         ]
         return f"""def step(
@@ -352,9 +352,3 @@ def compiled_step(kind):
     \"\"\"The address of the step for some types of numbers.\"\"\"
     return cfunc(SIGNATURES[kind], cache=True, nopython=True, error_model="numpy")(step)
 """
-
-
-def _steps(duration: Expression) -> Expression:
-    """How many steps a time takes; what rounding adds to a multiple begins no other."""
-    steps = Binary("/", duration, Name(STEP))
-    return Call("ceil", (Binary("-", steps, Number(Fraction(1, 1_000_000))),))

@@ -115,6 +115,10 @@ class _Settable:
                 values[cells._mask_local] = cells.get(name, simplify=False)
                 parameters[name] = values
         base.set(**parameters)
+        if isinstance(cells.celltype, ModelledType):
+            names = list(cells.celltype.default_parameters)
+            found = cells.get(names, simplify=False)
+            cells.celltype.check(dict(zip(names, found, strict=True)), state.dt)
 
 
 class PopulationView(_Settable, Selected, pynn_nest.PopulationView):  # type: ignore[misc]

@@ -26,6 +26,7 @@ from portable_cortex.neurons.expressions import (
     replaced,
 )
 from portable_cortex.neurons.form import (
+    ALMOST,
     STEP,
     Assign,
     Branch,
@@ -37,12 +38,11 @@ from portable_cortex.neurons.form import (
 )
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 from portable_cortex.neurons.propagation import factor_name
-from portable_cortex.neurons.reference import ALMOST, resolved
+from portable_cortex.neurons.reference import resolved
 
 TOLERANCE = 1e-3  # of `ERROR`; above it a neuron is advanced in parts of a step
 TIME = "t"  # NESTML's name of the time
 INCLUDE = "neuron.h"
-FUNCTIONS = {"abs": "std::abs", "round": "std::nearbyint"}  # others have C++'s names
 
 
 def native(name: str) -> str:
@@ -85,8 +85,7 @@ def code(expression: Expression) -> str:
         case Call("min" | "max" as function, arguments):
             return f"std::{function}< double >({', '.join(map(code, arguments))})"
         case Call(function, arguments):
-            said = FUNCTIONS.get(function, f"std::{function}")
-            return f"{said}( double({', '.join(map(code, arguments))}) )"
+            return f"std::{function}( double({', '.join(map(code, arguments))}) )"
         case Unary("-", operand):
             return f"(-{code(operand)})"
         case Unary(_, operand):
@@ -98,8 +97,7 @@ def code(expression: Expression) -> str:
         case Binary("//", left, right):
             return f"std::floor( double({code(left)}) / {code(right)} )"
         case Binary("%", left, right):
-            a, b = code(left), code(right)
-            return f"({a} - {b} * std::floor( double({a}) / {b} ))"
+            return f"std::fmod( double({code(left)}), double({code(right)}) )"
         case Binary("/", left, right):
             return f"(double({code(left)}) / {code(right)})"
         case Binary(operator, left, right):

@@ -81,7 +81,7 @@ def set_parameters(neurons: list[GeneratedCell], parameters: Mapping[str, F64]) 
     Raises
     ------
     pyNN.errors.InvalidParameterValueError
-        Where its equations have no solution with these parameters.
+        Where its equations have no solution with these parameters, or a guard forbids them.
     """
     if not neurons:
         return
@@ -89,9 +89,7 @@ def set_parameters(neurons: list[GeneratedCell], parameters: Mapping[str, F64]) 
     try:
         values = own.values(parameters, step)
     except ValueError as error:
-        raise errors.InvalidParameterValueError(
-            f"{own.neuron.name}: the equations have no solution with these parameters"
-        ) from error
+        raise errors.InvalidParameterValueError(str(error)) from error
     for name, column in values.items():
         each = np.broadcast_to(column, len(neurons)).tolist()
         for cell, value in zip(neurons, each, strict=True):

@@ -33,10 +33,19 @@ from portable_cortex.neurons.expressions import (
     Number,
     Unary,
 )
-from portable_cortex.neurons.form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
+from portable_cortex.neurons.form import (
+    ALMOST,
+    STEP,
+    Assign,
+    Branch,
+    Integrate,
+    Neuron,
+    Spike,
+    Statement,
+)
 from portable_cortex.neurons.lowering import CONSTANT, ERROR, PARTS, TEMPORARY, Straight
 from portable_cortex.neurons.numbers import numbers
-from portable_cortex.neurons.reference import ALMOST, evaluate
+from portable_cortex.neurons.reference import evaluate
 
 F64 = NDArray[np.float64]
 STIMULUS = "i_stim"  # of electrodes, for one step, nA
@@ -49,9 +58,9 @@ FUNCTIONS = {
     "floor_divide": ("x, y", "floor(_lx / _ly)"),
     "max": ("x, y", "_lx > _ly ? _lx : _ly"),
     "min": ("x, y", "_lx < _ly ? _lx : _ly"),
-    "mod": ("x, y", "_lx - floor(_lx / _ly) * _ly"),
+    "mod": ("x, y", "fmod(_lx, _ly)"),
     "pow": ("x, y", "pow(_lx, _ly)"),
-    "round": ("x", "rint(_lx)"),
+    "round": ("x", "round(_lx)"),
 }
 """What is not written as C++ has it: arguments and value. Others are C++'s, of one argument."""
 LINE = 100

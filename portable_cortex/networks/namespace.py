@@ -108,7 +108,7 @@ def namespace_of(own_state: State, timestep: float, seed: int) -> Any:
     def nestml_cell_type(name: str, nestml_description: Any) -> Any:
         """A cell type for a neuron model in NESTML, whose text goes with the network."""
         text = library.source(nestml_description)
-        return cell_type(name, library.load(nestml_description), nestml=text)
+        return cell_type(name, library.load(nestml_description, name), nestml=text)
 
     def draw_shared(shared_seed: int) -> None:
         """Draw connections with this seed."""

@@ -7,6 +7,7 @@ where there is one of each; an inhibitory one gets the magnitude.
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from pyNN.standardmodels import StandardCellType, build_translations
 
 from ..errors import UnsupportedError
 from .expressions import Expression, Name, Unary, names, replaced
-from .form import Neuron, Quantity
+from .form import CLOCK, Neuron, Quantity
 from .library import load
 from .lowering import changed
 from .numbers import in_form
@@ -52,6 +53,13 @@ class NeuronType(StandardCellType):  # type: ignore[misc]  # PyNN is untyped
             for q in cls.neuron.state
             if q.name in visible
         }
+
+    @classmethod
+    def check(cls, parameters: Mapping[str, F64], step: float) -> None:
+        """Raise an `InvalidValueError` for values that a guard of the model forbids."""
+        neuron = cls.neuron
+        if any(q.guard is not None for q in (*neuron.parameters, *neuron.internals, *neuron.state)):
+            resolved(neuron, step, in_form(neuron, parameters))
 
     @classmethod
     def sources(cls, variable: str) -> tuple[str, ...]:
@@ -93,13 +101,18 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
     Raises
     ------
     UnsupportedError
-        For a model with several continuous inputs.
+        For a model with several continuous inputs, or with a name that PyNN cannot take.
     """
     if len(neuron.currents) > 1:
         raise UnsupportedError(
             f"{neuron.name} has several continuous inputs, "
             f"{', '.join(q.name for q in neuron.currents)}: PyNN's current sources know one; make "
             "the others parameters"
+        )
+    if "self" in (q.name for q in (*neuron.parameters, *neuron.state)):
+        raise UnsupportedError(
+            f"{neuron.name} has something called self, which PyNN's functions have, too; give it "
+            "another name"
         )
     is_conductance_based = any("S" in q.unit for q in (*neuron.state, *neuron.inlines))
     values = resolved(neuron, USUAL_STEP, {})
@@ -112,7 +125,7 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
         "as_read": neuron,  # of which another backend makes the same type
         "default_parameters": defaults,
         "default_initial_values": {q.name: float(values[q.name] / float(q.factor)) for q in state},
-        "translations": build_translations(*((name, name) for name in defaults)),
+        "translations": build_translations(*map(_translation, defaults)),
         "recordable": ["spikes", *(q.name for q in recordable)],
         "units": {q.name: q.unit or "dimensionless" for q in recordable},
         "receptor_types": receptors(neuron),
@@ -121,6 +134,13 @@ def cell_type(name: str, neuron: Neuron, **attributes: Any) -> Any:
         **attributes,
     }
     return type(name, (NeuronType,), own)
+
+
+def _translation(name: str) -> tuple[Any, ...]:
+    """A parameter that keeps its name; PyNN takes names as Python, of which some are words."""
+    if not keyword.iskeyword(name):
+        return name, name
+    return name, name, lambda **own: own[name], lambda **own: own[name]
 
 
 def from_nestml(make: Callable[[str, Neuron], Any]) -> Callable[[str, Any], Any]:
@@ -132,7 +152,7 @@ def from_nestml(make: Callable[[str, Neuron], Any]) -> Callable[[str, Any], Any]
         Parameters
         ----------
         name : str
-            Of the class.
+            Of the class; and of the model, where a description has several.
         nestml_description : str or Path
             A file, a text in NESTML, or a name of the catalogue.
 
@@ -150,7 +170,7 @@ def from_nestml(make: Callable[[str, Neuron], Any]) -> Callable[[str, Any], Any]
         >>> sim.nestml_cell_type("MAT2", "mat2_curr_exp").default_parameters["omega"]
         -51.0
         """
-        return make(name, load(nestml_description))
+        return make(name, load(nestml_description, name))
 
     return nestml_cell_type
 
@@ -173,7 +193,7 @@ def receptors(neuron: Neuron) -> tuple[str, ...]:
 
 def state_names(neuron: Neuron) -> tuple[str, ...]:
     """State variables that can be initialised and recorded: all but timers and convolutions."""
-    hidden = neuron.timers | neuron.convolved
+    hidden = neuron.timers | neuron.convolved | {CLOCK}
     return tuple(q.name for q in neuron.state if q.name not in hidden)
 
 

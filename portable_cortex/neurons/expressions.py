@@ -8,6 +8,7 @@ walk over the tree; `text` writes Python.
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, fields
@@ -37,7 +38,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Call:
-    """A function of numbers: see `FUNCTIONS`."""
+    """A function of numbers: see `FUNCTIONS`. `round` takes halves away from 0."""
 
     function: str
     arguments: tuple[Expression, ...]
@@ -59,7 +60,7 @@ class Unary:
 
 @dataclass(frozen=True)
 class Binary:
-    """Of `PRECEDENCE`'s operators one with two sides."""
+    """Of `PRECEDENCE`'s operators one with two sides; the rest, ``%``, has the sign of the left."""
 
     operator: str
     left: Expression
@@ -86,7 +87,8 @@ Expression: TypeAlias = Number | Name | Call | Unary | Binary | Choice
 ZERO, ONE = Number(Fraction(0)), Number(Fraction(1))
 FUNCTIONS = (
     "exp", "expm1", "log", "log10", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc",
-    "abs", "ceil", "floor", "round", "min", "max", "sqrt", "random_uniform", "random_normal",
+    "abs", "ceil", "floor", "round", "trunc", "min", "max", "sqrt",
+    "random_uniform", "random_normal",
 )  # fmt: skip
 RANDOM = ("random_uniform", "random_normal")
 PRECEDENCE = {
@@ -99,6 +101,8 @@ ATOM, CHOICE = 9, 0
 
 def text(expression: Expression) -> str:
     """An expression in Python, with as few brackets as it needs.
+
+    Python's own words have two underscores behind them where they are names.
 
     Examples
     --------
@@ -114,7 +118,7 @@ def _written(expression: Expression) -> tuple[str, int]:
         case Number(value):
             return _number(value)
         case Name(name):
-            return name, ATOM
+            return f"{name}__" if keyword.iskeyword(name) else name, ATOM
         case Call(function, arguments):
             return f"{function}({', '.join(map(text, arguments))})", ATOM
         case Unary(operator, operand):
@@ -171,7 +175,8 @@ def _from_python(node: ast.expr) -> Expression:
         case ast.Name(id="inf"):
             return Number(math.inf)
         case ast.Name(id=name):
-            return Name(name)
+            word = name.removesuffix("__")
+            return Name(word if keyword.iskeyword(word) else name)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return _from_python(operand)
         case ast.UnaryOp(op=operator, operand=operand):

@@ -11,6 +11,8 @@ Numbers are in ms, mV, pA, pF, nS and what these make (`units`). A step goes lik
 6. ``conditions``, one after the other, as each of them finds the variables;
 7. variables can be read.
 
+`CLOCK` is a variable that moves with the time, and is set to it before equations that need it.
+
 A timer is a variable whose derivative is -1. It is 0 where it comes within a millionth of a step
 of 0, lest rounding add a step to a refractory time: 1 ms is ten steps of 0.1 ms.
 """
@@ -21,10 +23,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from .expressions import ONE, Expression, Number, Unary, text
+from .expressions import ONE, Binary, Call, Expression, Name, Number, Unary, text
 
 STEP = "__h"  # length of a time step, ms
 PRIME = "__d"  # stands for a derivative in the name of a variable
+ALMOST = 1e-6  # of a step: where a timer has ended
+CLOCK = "__now"  # a variable: the time within a step, for equations that have it
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Quantity:
     value : Expression or None
         Default, initial value, or definition.
     comment : str
+    guard : Expression or None
+        What holds where the value is possible.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Quantity:
     factor: Fraction
     value: Expression | None
     comment: str = ""
+    guard: Expression | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,12 @@ class Neuron:
             if equation.variable == variable:
                 return equation
         raise KeyError(variable)
+
+
+def n_steps(duration: Expression) -> Expression:
+    """How many steps a time takes; what rounding adds to a multiple begins no other."""
+    steps = Binary("/", duration, Name(STEP))
+    return Call("ceil", (Binary("-", steps, Number(Fraction(1, 1_000_000))),))
 
 
 def _lines(neuron: Neuron) -> list[str]:

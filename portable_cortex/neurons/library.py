@@ -15,7 +15,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnknownNameError, UnsupportedError
+from ..errors import InvalidValueError, UnknownNameError, UnsupportedError
 from ..host.cache import writable_cache
 from .form import Neuron
 from .storage import restored, stored
@@ -57,6 +57,8 @@ def source(description: str | Path) -> str:
     ------
     UnknownNameError
         For what is no such thing.
+    InvalidValueError
+        For a file that is no text.
 
     Examples
     --------
@@ -72,7 +74,14 @@ def source(description: str | Path) -> str:
         raise UnknownNameError(
             "neuron model", said, catalogue(), "A model of your own is a file in NESTML"
         )
-    return Path(said).read_text("utf-8")
+    try:
+        return Path(said).read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = Path(said).read_bytes()[: error.start].count(b"\n") + 1
+        raise InvalidValueError(
+            f"{said}, line {line}: a model in NESTML is text in UTF-8, and this is not; save it as "
+            "UTF-8, or leave out letters beyond a to z"
+        ) from error
 
 
 def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
@@ -98,7 +107,9 @@ def load(description: str | Path | Neuron, name: str | None = None) -> Neuron:
     text = source(description)
     if said in catalogue():
         return _kept(said) or _read(text, said, None)
-    return _read(text, "the description" if "\n" in said else said, name)
+    models = [line for line in text.splitlines() if line.startswith("model ")]
+    origin = "the description" if "\n" in said else said
+    return _read(text, origin, name if len(models) > 1 else None)
 
 
 @functools.cache

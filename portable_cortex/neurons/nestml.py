@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import math
 import traceback
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,14 @@ from .expressions import (
     ONE,
     ZERO,
     Binary,
-    Call,
-    Choice,
     Expression,
     Name,
     Number,
-    Unary,
-    folded,
+    names,
     replaced,
 )
 from .form import (
+    CLOCK,
     PRIME,
     STEP,
     Assign,
@@ -37,21 +37,13 @@ from .form import (
     Spike,
     Statement,
 )
-from .lowering import changed
-from .splitting import Given, Kernel, bare, convolved, split_equations
-from .units import factor
+from .lowering import changed, statements_values
+from .mistakes import with_remedy, wrong_indentation
+from .splitting import Given, Kernel, bare, split_equations
+from .terms import DOLLAR, Terms, factor_of, name_of, place, plain, type_of
 
-UNREAD = (
-    "pynestml cannot read this ({}: {}); often it has to convert a unit where it cannot: write "
-    "both sides in the same one, such as 0.1 mV for 100 uV"
-)
-FUNCTIONS = {"ln": "log", "pow": "**", "exp": "exp"} | {
-    name: name
-    for name in (
-        "expm1", "log10", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc", "abs", "ceil",
-        "floor", "round", "min", "max", "random_uniform", "random_normal",
-    )
-}  # fmt: skip
+UNREAD = "pynestml cannot read this ({}: {})"
+MOST = 1000  # statements that a loop may come to
 
 
 def read(path: str | Path, name: str | None = None, origin: str = "") -> Neuron:
@@ -75,11 +67,13 @@ def read(path: str | Path, name: str | None = None, origin: str = "") -> Neuron:
     """
     origin = origin or str(path)
     models = {model.get_name(): model for model in _parse(Path(path), origin)}
-    if name is None and len(models) == 1:
+    if len(models) == 1:
         (name,) = models
     if name not in models:
-        wanted = "" if name is None else f", and none of them is {name!r}"
-        raise InvalidValueError(f"{origin} has the models {', '.join(models)}{wanted}")
+        raise InvalidValueError(
+            f"{origin} has the models {', '.join(models)}: call the cell type like one of them, or "
+            "give each a file of its own"
+        )
     return _Reader(origin, models[name]).neuron()
 
 
@@ -107,7 +101,13 @@ def _parse(path: Path, origin: str) -> list[Any]:
     errors = [entry[4:] for entry in Logger.get_log().values() if entry[2] == LoggingLevel.ERROR]
     if errors or not models:
         position, message = errors[0] if errors else fault
-        raise InvalidValueError(f"{origin}{_place(position)}: {message}")
+        where = wrong_indentation(path.read_text("utf-8"))
+        if where is not None and "parsing" in message:
+            raise InvalidValueError(
+                f"{origin}, {where}; lines of a block begin at the same place, below a line that "
+                "ends with a colon"
+            )
+        raise InvalidValueError(f"{origin}{place(position)}: {with_remedy(message)}")
     return models
 
 
@@ -120,20 +120,6 @@ def _last_position(error: Exception) -> Any:
     return next((place for place in reversed(places) if place.get_start_line() > 0), None)
 
 
-def _place(position: Any) -> str:
-    if position is None:
-        return ""
-    return f", line {position.get_start_line()}, column {position.get_start_column()}"
-
-
-@dataclass(frozen=True)
-class _Function:
-    """A function of the model, as one expression."""
-
-    parameters: tuple[str, ...]
-    value: Expression
-
-
 class _Reader:
     """Makes the neutral form of one parsed model."""
 
@@ -144,9 +130,7 @@ class _Reader:
             for block in model.get_input_blocks()
             for port in block.get_input_ports()
         }
-        self._convolutions: dict[tuple[str, str], None] = {}  # kernels and ports, in order
-        self._functions: dict[str, _Function] = {}
-        self._declared = {function.get_name(): function for function in model.get_functions()}
+        self._terms = Terms(path, model, self._ports)
 
     def neuron(self) -> Neuron:
         """The whole model."""
@@ -157,19 +141,44 @@ class _Reader:
                 "network needs one (input: spikes <- spike)"
             )
         inlines = self._inlines()
-        blocks = {
-            kind: tuple(self._quantities(getattr(model, f"get_{kind}_blocks")()))
+        parameters, internals, state = (
+            tuple(self._quantities(getattr(model, f"get_{kind}_blocks")()))
             for kind in ("parameters", "internals", "state")
-        }
-        kernels = self._kernels()
-        spikes = [name for name, port in self._ports.items() if port.is_spike()]
+        )
         known = {q.name: q.value for q in inlines if q.value is not None}
+        kernels = self._kernels(known)
+        spikes = [name for name, port in self._ports.items() if port.is_spike()]
         given = self._derivatives(known)
-        split = split_equations(blocks["state"], given, tuple(self._convolutions), kernels, spikes)
+        if any("t" in names(g.value) for g in given):
+            now = {"t": Name(CLOCK)}
+            given = [replace(g, value=replaced(g.value, now)) for g in given]
+            given.append(Given(CLOCK, 1, ONE, given[0].refuse))
+            state = (*state, Quantity(CLOCK, "ms", Fraction(1), ZERO))
+        self._integrated = tuple(g.variable + PRIME * n for g in given for n in range(g.order))
+        self._timed = {g.variable + PRIME * (g.order - 1) for g in given if CLOCK in names(g.value)}
+        update = tuple(
+            statement
+            for block in model.get_update_blocks()
+            for statement in self._statements(block.get_stmts_body())
+        )
+        receive = tuple(
+            (block.get_port_name(), self._statements(block.get_stmts_body()))
+            for block in self._on_receive()
+        )
+        conditions = tuple(
+            (
+                self._terms.expression(block.get_cond_expr()),
+                self._statements(block.get_stmts_body()),
+            )
+            for block in self._on_condition()
+        )
+        # all convolutions have been met
+        split = split_equations(state, given, self._terms.convolutions, kernels, spikes)
+        of_step = _of_step(parameters)
         neuron = Neuron(
             name=model.get_name(),
-            parameters=blocks["parameters"],
-            internals=blocks["internals"],
+            parameters=tuple(q for q in parameters if q.name not in of_step),
+            internals=(*(q for q in parameters if q.name in of_step), *internals),
             state=split.state,
             inlines=inlines,
             ports=tuple(
@@ -183,345 +192,222 @@ class _Reader:
             ),
             convolutions=split.convolutions,
             equations=split.equations,
-            update=tuple(
-                statement
-                for block in model.get_update_blocks()
-                for statement in self._statements(block.get_stmts_body(), split.integrated)
-            ),
-            receive=tuple(
-                (block.get_port_name(), self._statements(block.get_stmts_body(), split.integrated))
-                for block in model.get_on_receive_blocks()
-            ),
-            conditions=tuple(
-                (
-                    self._expression(block.get_cond_expr()),
-                    self._statements(block.get_stmts_body(), split.integrated),
-                )
-                for block in model.get_on_condition_blocks()
-            ),
+            update=update,
+            receive=receive,
+            conditions=conditions,
         )
-        return changed(neuron, lambda value: replaced(value, known))
+        neuron = changed(neuron, lambda value: replaced(value, known))
+        self._check_pulses(neuron, split.pulses)
+        return neuron
 
-    def _refuse(self, node: Any, what: str, remedy: str) -> UnsupportedError:
-        place = _place(node.get_source_position())
-        return UnsupportedError(f"{self._path}{place}: {what}; {remedy}")
+    def _on_receive(self) -> list[Any]:
+        """Blocks in their order: high priorities first."""
+        blocks = [b for b in self._model.get_body().get_body_elements() if _is_on_receive(b)]
+        priorities: dict[int, Any] = {}
+        for block in blocks:
+            priority = block.get_const_parameters().get("priority")
+            if priority is not None and priorities.setdefault(int(priority), block) is not block:
+                raise self._terms.refusal(
+                    block, f"a second block has priority {priority}", "give each one of its own"
+                )
+        first = [priorities[k] for k in sorted(priorities, reverse=True)]
+        return [*first, *(block for block in blocks if block not in first)]
+
+    def _on_condition(self) -> list[Any]:
+        """Blocks in their order, which is that of the file."""
+        blocks = list(self._model.get_on_condition_blocks())
+        for block in blocks:
+            if block.get_const_parameters():
+                raise self._terms.refusal(
+                    block, "an onCondition block has a priority",
+                    "leave it out: they are carried out in the order of the file",
+                )  # fmt: skip
+        return blocks
+
+    def _check_pulses(self, neuron: Neuron, pulses: Mapping[str, Any]) -> None:
+        """Refuse pulses where they would have to be numbers."""
+        for value in statements_values(neuron):
+            for name in sorted(names(value) & set(pulses)):
+                raise self._terms.refusal(
+                    pulses[name],
+                    "a convolution with a delta function is no number, outside of an equation",
+                    "use the port in an onReceive block",
+                )
 
     # --- declarations -----------------------------------------------------------------------------
 
     def _quantities(self, blocks: list[Any]) -> Iterator[Quantity]:
         for block in blocks:
             for declaration in block.get_declarations():
-                value = declaration.get_expression()
+                value, guard = declaration.get_expression(), declaration.get_invariant()
+                kind = declaration.get_data_type()
                 for variable in declaration.get_variables():
-                    self._check(variable)
+                    self._terms.check(variable)
                     yield Quantity(
-                        _name(variable),
-                        _unit(declaration.get_data_type()),
-                        self._factor(variable),
-                        None if value is None else self._expression(value),
+                        name_of(variable),
+                        _unit(kind),
+                        factor_of(type_of(variable)),
+                        None if value is None else self._terms.given(value, kind.is_integer),
                         _comment(declaration),
+                        None if guard is None else self._terms.expression(guard),
                     )
-
-    def _factor(self, node: Any) -> Fraction:
-        symbol = node.get_scope().resolve_to_symbol(_complete(node), _variable_kind())
-        return _factor_of(symbol.type_symbol)
-
-    def _check(self, variable: Any) -> None:
-        if variable.has_vector_parameter():
-            raise self._refuse(
-                variable,
-                f"{variable.get_name()} is an array of variables",
-                "give each of them a name of its own",
-            )
-        if variable.is_delay_variable() or variable.get_delay_parameter():
-            raise self._refuse(
-                variable,
-                f"{variable.get_name()} is read with a delay",
-                "no backend but NEST keeps the past of a variable",
-            )
 
     def _port(self, port: Any) -> Port:
         if port.has_size_parameter():
-            raise self._refuse(
+            raise self._terms.refusal(
                 port, f"{port.get_name()} is an array of ports", "give each port a name of its own"
             )
-        only = port.is_excitatory() - port.is_inhibitory()
-        return Port(port.get_name(), int(only))
+        self._terms.check_name(port, port.get_name())
+        return Port(port.get_name(), int(port.is_excitatory() - port.is_inhibitory()))
 
     def _input(self, port: Any) -> Quantity:
-        symbol = port.get_scope().resolve_to_symbol(port.get_name(), _variable_kind())
-        unit = _unit(port.get_datatype())
-        return Quantity(port.get_name(), unit, _factor_of(symbol.type_symbol), None)
+        self._terms.check_name(port, port.get_name())
+        kind = port.get_datatype()
+        return Quantity(port.get_name(), _unit(kind), factor_of(kind.get_type_symbol()), None)
 
     def _inlines(self) -> tuple[Quantity, ...]:
         found: dict[str, Quantity] = {}
         for block in self._model.get_equations_blocks():
             for inline in block.get_inline_expressions():
                 value = replaced(
-                    self._expression(inline.get_expression()),
+                    self._terms.expression(inline.get_expression()),
                     {name: q.value for name, q in found.items() if q.value is not None},
                 )
                 name = inline.get_variable_name()
+                self._terms.check_name(inline, name)
                 kind = inline.get_data_type()
                 found[name] = Quantity(
-                    name, _unit(kind), _factor_of(kind.get_type_symbol()), value, _comment(inline)
+                    name, _unit(kind), factor_of(kind.get_type_symbol()), value, _comment(inline)
                 )
         return tuple(found.values())
 
-    def _kernels(self) -> dict[str, Kernel]:
+    def _kernels(self, inlines: Mapping[str, Expression]) -> dict[str, Kernel]:
         """All kernels: functions of time, or equations."""
         found: dict[str, Kernel] = {}
         for block in self._model.get_equations_blocks():
             for kernel in block.get_kernels():
                 variables = kernel.get_variables()
-                own = Kernel(
-                    tuple(
-                        Given(_plain(v), v.get_differential_order(), self._expression(e))
-                        for v, e in zip(variables, kernel.get_expressions(), strict=True)
-                    )
-                )
-                found |= {_plain(variable): own for variable in variables}
+                for variable in variables:
+                    self._terms.check(variable)
+                own = Kernel(tuple(self._given(v, e, inlines) for v, e in zip(
+                    variables, kernel.get_expressions(), strict=True
+                )))  # fmt: skip
+                found |= {plain(variable): own for variable in variables}
         return found
 
     def _derivatives(self, inlines: Mapping[str, Expression]) -> list[Given]:
         return [
-            Given(
-                _plain(equation.get_lhs()),
-                equation.get_lhs().get_differential_order(),
-                replaced(self._expression(equation.get_rhs()), inlines),
-            )
+            self._given(equation.get_lhs(), equation.get_rhs(), inlines)
             for block in self._model.get_equations_blocks()
             for equation in block.get_ode_equations()
         ]
 
-    def _function(self, name: str) -> _Function:
-        """A function becomes one expression: its variables are put into what it returns."""
-        if name not in self._functions:
-            function = self._declared[name]
-            value = self._returned(function, function.get_stmts_body().get_stmts(), {})
-            parameters = tuple(p.get_name() for p in function.get_parameters())
-            self._functions[name] = _Function(parameters, value)
-        return self._functions[name]
-
-    def _returned(
-        self, function: Any, statements: list[Any], known: Mapping[str, Expression]
-    ) -> Expression:
-        known = dict(known)
-        for number, statement in enumerate(statements):
-            small, compound = statement.small_stmt, statement.compound_stmt
-            if compound is not None and compound.is_if_stmt():
-                rest = statements[number + 1 :]
-                branch = compound.get_if_stmt()
-                clauses = [branch.get_if_clause(), *branch.get_elif_clauses()]
-                last = branch.get_else_clause()
-                no = [] if last is None else last.get_stmts_body().get_stmts()
-                value = self._returned(function, no + rest, known)
-                for clause in reversed(clauses):
-                    condition = replaced(self._expression(clause.get_condition()), known)
-                    yes = clause.get_stmts_body().get_stmts() + rest
-                    value = Choice(condition, self._returned(function, yes, known), value)
-                return value
-            if small is not None and small.is_return_stmt():
-                return replaced(self._expression(small.get_return_stmt().get_expression()), known)
-            if small is not None and small.is_declaration():
-                declaration = small.get_declaration()
-                value = replaced(self._expression(declaration.get_expression()), known)
-                known |= {v.get_name(): value for v in declaration.get_variables()}
-            elif small is not None and small.is_assignment():
-                assignment = small.get_assignment()
-                known[assignment.get_variable().get_name()] = replaced(
-                    self._assigned(assignment), known
-                )
-            else:
-                raise self._refuse(
-                    statement, f"function {function.get_name()} has a loop or a call",
-                    "write it as expressions",
-                )  # fmt: skip
-        raise self._refuse(
-            function, f"function {function.get_name()} may end without a value", "let it return one"
+    def _given(self, variable: Any, value: Any, inlines: Mapping[str, Expression]) -> Given:
+        return Given(
+            plain(variable),
+            variable.get_differential_order(),
+            replaced(self._terms.expression(value), inlines),
+            functools.partial(self._terms.refusal, value),
         )
 
     # --- statements -------------------------------------------------------------------------------
 
-    def _statements(self, body: Any, integrated: tuple[str, ...]) -> tuple[Statement, ...]:
+    def _statements(self, body: Any) -> tuple[Statement, ...]:
         found: list[Statement] = []
-        local: dict[str, Expression] = {}
         for statement in body.get_stmts():
             small, compound = statement.small_stmt, statement.compound_stmt
             if small is not None:
-                found += self._small(small, integrated, local)
+                found += self._small(small)
             elif compound.is_if_stmt():
-                found.append(self._branch(compound.get_if_stmt(), integrated))
+                found.append(self._branch(compound.get_if_stmt()))
+            elif compound.is_for_stmt():
+                found += self._repeated(compound.get_for_stmt())
             else:
-                raise self._refuse(statement, "a loop in a step", "write the statements out")
+                raise self._terms.refusal(
+                    statement, "a while loop in a step", "write the statements out, or use for"
+                )
         return tuple(found)
 
-    def _branch(self, statement: Any, integrated: tuple[str, ...]) -> Branch:
+    def _repeated(self, loop: Any) -> list[Statement]:
+        """A loop, written out."""
+        variable = str(loop.get_variable()).replace("$", DOLLAR)
+        bounds = map(self._terms.expression, (loop.get_start_from(), loop.get_end_at()))
+        first, end = (b.value if isinstance(b, Number) else None for b in bounds)
+        step = Fraction(str(loop.get_step()))
+        body = self._statements(loop.get_stmts_body())
+        if not (isinstance(first, Fraction) and isinstance(end, Fraction) and step > 0):
+            raise self._terms.refusal(
+                loop, "a loop whose length is not known beforehand",
+                "let it go from a number to a larger one, in steps above 0",
+            )  # fmt: skip
+        n = max(math.ceil((end - first) / step), 0)
+        if n * len(body) > MOST:
+            raise self._terms.refusal(
+                loop, f"a loop of {n} times {len(body)} statements", f"{MOST} in all are the most"
+            )
+        found: list[Statement] = []
+        for k in range(n):
+            found += [Assign(variable, Number(first + k * step)), *body]
+        return [*found, Assign(variable, Number(first + n * step))]
+
+    def _branch(self, statement: Any) -> Branch:
         clauses = [statement.get_if_clause(), *statement.get_elif_clauses()]
         last = statement.get_else_clause()
-        no = () if last is None else self._statements(last.get_stmts_body(), integrated)
+        no = () if last is None else self._statements(last.get_stmts_body())
         for clause in reversed(clauses):
-            condition = self._expression(clause.get_condition())
-            yes = self._statements(clause.get_stmts_body(), integrated)
+            condition = self._terms.expression(clause.get_condition())
+            yes = self._statements(clause.get_stmts_body())
             branch = Branch(condition, yes, no)
             no = (branch,)
         return branch
 
-    def _small(
-        self, statement: Any, integrated: tuple[str, ...], local: dict[str, Expression]
-    ) -> list[Statement]:
+    def _small(self, statement: Any) -> list[Statement]:
         if statement.is_assignment():
             assignment = statement.get_assignment()
-            self._check(assignment.get_variable())
-            return [Assign(_name(assignment.get_variable()), self._assigned(assignment))]
+            self._terms.check(assignment.get_variable())
+            return [Assign(name_of(assignment.get_variable()), self._terms.assigned(assignment))]
         if statement.is_declaration():
-            declaration = statement.get_declaration()
-            value = declaration.get_expression()
-            return [
-                Assign(_name(variable), ZERO if value is None else self._expression(value))
-                for variable in declaration.get_variables()
-            ]
+            declared = self._terms.declared(statement.get_declaration())
+            return [Assign(name, value) for name, value in declared]
         call = statement.get_function_call() if statement.is_function_call() else None
         name = None if call is None else call.get_name()
         if call is not None and name == "integrate_odes":
-            arguments = [_name(a.get_variable()) for a in call.get_args()]
-            chosen = [v for v in integrated if not arguments or bare(v) in map(bare, arguments)]
-            return [Integrate(tuple(chosen))]
-        if name == "emit_spike":
+            return self._advanced([name_of(a.get_variable()) for a in call.get_args()])
+        if call is not None and name == "emit_spike":
+            if call.get_args():
+                raise self._terms.refusal(
+                    statement, "a spike with a weight of its own",
+                    "write emit_spike(): synapses have weights",
+                )  # fmt: skip
             return [Spike()]
         if name in ("print", "println", "info", "warning"):
             return []
-        raise self._refuse(statement, f"{name or 'return'} in a step", "leave it out")
+        raise self._terms.refusal(statement, f"{name or 'return'} in a step", "leave it out")
 
-    def _assigned(self, assignment: Any) -> Expression:
-        value = self._expression(assignment.get_expression())
-        old = Name(_name(assignment.get_variable()))
-        for flag, operator in (
-            ("sum", "+"), ("minus", "-"), ("product", "*"), ("quotient", "/"),
-        ):  # fmt: skip
-            if getattr(assignment, f"is_compound_{flag}"):
-                return folded(Binary(operator, old, value))
-        return value
-
-    # --- expressions ------------------------------------------------------------------------------
-
-    def _expression(self, node: Any) -> Expression:
-        return folded(self._raw(node))
-
-    def _raw(self, node: Any) -> Expression:
-        from pynestml.meta_model.ast_simple_expression import ASTSimpleExpression
-
-        if isinstance(node, ASTSimpleExpression):
-            return self._simple(node)
-        if node.is_logical_not:
-            return Unary("not", self._raw(node.get_expression()))
-        if node.get_unary_operator() is not None:
-            operator = node.get_unary_operator()
-            value = self._raw(node.get_expression())
-            if operator.is_unary_plus:
-                return value
-            if operator.is_unary_minus:
-                return Unary("-", value)
-            raise self._refuse(node, "an operation on bits", "use arithmetic")
-        if node.is_encapsulated:
-            return self._raw(node.get_expression())
-        if node.get_condition() is not None:
-            return Choice(
-                self._raw(node.get_condition()), self._raw(node.if_true), self._raw(node.if_not)
-            )
-        operator = str(node.get_binary_operator()).strip()
-        operator = {"<>": "!="}.get(operator, operator)
-        return Binary(operator, self._raw(node.get_lhs()), self._raw(node.get_rhs()))
-
-    def _simple(self, node: Any) -> Expression:
-        if node.is_function_call():
-            return self._call(node.get_function_call())
-        if node.is_numeric_literal():
-            number = Fraction(str(node.get_numeric_literal()))
-            if node.is_numeric_literal_with_unit():
-                number *= _factor_of(node.unitType.type_symbol)
-            return Number(number)
-        if node.is_boolean_true or node.is_boolean_false:
-            return ONE if node.is_boolean_true else ZERO
-        if node.is_inf_literal:
-            return Number(float("inf"))
-        if node.is_variable():
-            return self._variable(node.get_variable())
-        raise self._refuse(node, "a text", "use numbers")
-
-    def _variable(self, variable: Any) -> Expression:
-        self._check(variable)
-        name = variable.get_name()
-        if name != "t" and not self._is_declared(variable) and variable.is_unit_variable():
-            return Number(self._unit_factor(variable))
-        if name == "e":
-            return Call("exp", (ONE,))
-        if name == "pi":
-            return Number(3.141592653589793)
-        port = self._ports.get(name)
-        if port is not None and port.is_spike():
-            # a spike is a pulse of 1/s times weight
-            return Binary("*", Number(1 / factor(_second())), Name(name))
-        return Name(_name(variable))
-
-    def _is_declared(self, variable: Any) -> bool:
-        """Whether a name is one of the model's: h may be a variable, or hours."""
-        scope = variable.get_scope()
-        return scope.resolve_to_symbol(_complete(variable), _variable_kind()) is not None
-
-    def _unit_factor(self, variable: Any) -> Fraction:
-        from pynestml.symbols.predefined_units import PredefinedUnits
-
-        return factor(PredefinedUnits.get_unit(variable.get_complete_name()).get_unit())
-
-    def _call(self, call: Any) -> Expression:
-        name = call.get_name()
-        if name in ("resolution", "timestep"):
-            return Name(STEP)
-        if name == "convolve":
-            kernel, port = (a.get_variable() for a in call.get_args())
-            self._convolutions[_plain(kernel), port.get_name()] = None
-            variable = convolved(_plain(kernel), port.get_name())
-            return Name(variable + PRIME * kernel.get_differential_order())
-        arguments = tuple(self._raw(argument) for argument in call.get_args())
-        if name in self._declared:
-            own = self._function(name)
-            return replaced(own.value, dict(zip(own.parameters, arguments, strict=True)))
-        if name == "steps":
-            return Call("round", (Binary("/", arguments[0], Name(STEP)),))
-        if name == "clip":
-            x, low, high = arguments
-            return Call("min", (Call("max", (x, low)), high))
-        if name == "pow":
-            return Binary("**", *arguments)
-        if name == "delta":
-            return Call("delta", arguments)
-        if name not in FUNCTIONS:
-            raise self._refuse(call, f"the function {name}", "use another")
-        return Call(FUNCTIONS[name], arguments)
+    def _advanced(self, arguments: list[str]) -> list[Statement]:
+        """Integrate the variables named, or all; the time of equations is that within the step."""
+        wanted = set(map(bare, arguments))
+        chosen = [v for v in self._integrated if v != CLOCK and (not wanted or bare(v) in wanted)]
+        if not self._timed & set(chosen):
+            return [Integrate(tuple(chosen))]
+        begin = Binary("-", Name("t"), Name(STEP))
+        return [Assign(CLOCK, begin), Integrate((*chosen, CLOCK))]
 
 
-def _plain(variable: Any) -> str:
-    return str(variable.get_name()).replace("$", "__S")  # a dollar is no letter elsewhere
+def _of_step(parameters: Sequence[Quantity]) -> frozenset[str]:
+    """Parameters whose defaults come from the length of a step, which a cell type has not yet."""
+    found = {STEP}
+    while True:
+        more = {q.name for q in parameters if q.value is not None and names(q.value) & found}
+        if more <= found:
+            return frozenset(found)
+        found |= more
 
 
-def _name(variable: Any) -> str:
-    return _plain(variable) + PRIME * int(variable.get_differential_order())
+def _is_on_receive(block: Any) -> bool:
+    from pynestml.meta_model.ast_on_receive_block import ASTOnReceiveBlock
 
-
-def _complete(variable: Any) -> str:
-    return str(variable.get_complete_name())
-
-
-def _variable_kind() -> Any:
-    from pynestml.symbols.symbol import SymbolKind
-
-    return SymbolKind.VARIABLE
-
-
-def _factor_of(kind: Any) -> Fraction:
-    """Of a type of pynestml."""
-    return factor(kind.unit.get_unit()) if hasattr(kind, "unit") else Fraction(1)
+    return isinstance(block, ASTOnReceiveBlock)
 
 
 def _unit(data_type: Any) -> str:
@@ -532,9 +418,3 @@ def _comment(node: Any) -> str:
     """The comment behind a declaration, or before it."""
     lines = [*getattr(node, "pre_comments", ()), getattr(node, "in_comment", None)]
     return " ".join(line.strip() for line in lines[-1:] if line)
-
-
-def _second() -> Any:
-    from astropy import units
-
-    return units.s

@@ -27,12 +27,11 @@ from .expressions import (
     calls,
     names,
 )
-from .form import STEP, Assign, Branch, Integrate, Neuron, Spike, Statement
+from .form import ALMOST, STEP, Assign, Branch, Integrate, Neuron, Quantity, Spike, Statement
 from .propagation import factor_name, factors, rows
 
 Values = NDArray[np.float64]
 PART = 0.1 / 32  # ms
-ALMOST = 1e-6  # of a step: where a timer has ended
 
 
 def _erf(x: Any) -> Any:
@@ -47,17 +46,22 @@ def _erfc(x: Any) -> Any:
     return special.erfc(x)
 
 
+def _round(x: Any) -> Any:
+    """The nearest whole number; halves go away from 0."""
+    return np.copysign(np.floor(np.abs(x) + 0.5), x)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "log10": np.log10, "sin": np.sin,
     "cos": np.cos, "tan": np.tan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
     "erf": _erf, "erfc": _erfc, "abs": np.abs, "ceil": np.ceil, "floor": np.floor,
-    "round": np.round, "min": np.minimum, "max": np.maximum, "sqrt": np.sqrt,
+    "round": _round, "trunc": np.trunc, "min": np.minimum, "max": np.maximum, "sqrt": np.sqrt,
 }  # fmt: skip
 DIVISIONS = {"/": "divide", "//": "floor_divide", "%": "mod", "**": "power"}
 FUNCTIONS |= {
     "where": np.where, "logical_and": np.logical_and, "logical_or": np.logical_or,
     "logical_not": np.logical_not, "divide": np.divide, "floor_divide": np.floor_divide,
-    "mod": np.mod, "power": np.power, "len_of": lambda values: next(iter(values.values())).shape,
+    "mod": np.fmod, "power": np.power, "len_of": lambda values: next(iter(values.values())).shape,
 }  # fmt: skip
 
 
@@ -118,7 +122,21 @@ def resolved(
     wanted = (*neuron.parameters, *neuron.internals, *neuron.state)
     for quantity in wanted:
         resolve(quantity.name, (quantity.name + " ",))
+    for quantity in wanted:
+        if quantity.guard is not None:
+            _check_guard(neuron, quantity, values)
     return {STEP: step} | {q.name: values[q.name] for q in wanted}
+
+
+def _check_guard(neuron: Neuron, quantity: Quantity, values: Mapping[str, Any]) -> None:
+    assert quantity.guard is not None
+    value, holds = np.broadcast_arrays(values[quantity.name], evaluate(quantity.guard, values))
+    wrong = value[~holds.astype(bool)]
+    if wrong.size:
+        raise InvalidValueError(
+            f"{neuron.name}: {quantity.name} has to be such that {quantity.guard}, and is "
+            f"{wrong.flat[0] / float(quantity.factor):g} {quantity.unit}".rstrip()
+        )
 
 
 def function(*expressions: Expression) -> Callable[..., tuple[Any, ...]]:
@@ -208,7 +226,7 @@ class Reference:
             self.values[current.name] = self._each(0.0)
         self._factors = factors(neuron, step, constants)
         self._rows = {row.variable: row for row in rows(neuron)}
-        self._t = 0.0
+        self._n_done = 0
         self._functions: dict[tuple[int, ...], Callable[..., tuple[Any, ...]]] = {}
         self._solvers: dict[tuple[str, ...], tuple[Callable[..., None], list[str]]] = {}
         self._convolved, self._timers = neuron.convolved, neuron.timers
@@ -263,8 +281,8 @@ class Reference:
     def _advance(self) -> NDArray[np.bool_]:
         neuron, everyone = self._neuron, np.ones(self._n, bool)
         fired = np.zeros(self._n, bool)
-        self._t += float(self.values[STEP][0])
-        self.values["t"] = self._each(self._t)
+        self._n_done += 1
+        self.values["t"] = self._each(self._n_done * float(self.values[STEP][0]))
         convolved = {name: self._stepped(name) for name in self._convolved}
         self._carry_out(neuron.update, everyone, fired)
         for port, statements in neuron.receive:
@@ -349,7 +367,7 @@ def _solver(
 
     made: dict[str, Any] = {**FUNCTIONS, "erf": math.erf, "erfc": math.erfc}
     made["where"] = numba.njit(lambda holds, yes, no: float(yes) if holds else float(no))
-    made["inf"] = math.inf
+    made |= {"inf": math.inf, "round": numba.njit(_round)}
     called = {name: f"x{k}" for k, name in enumerate((*variables, *others))}
     if any(calls(derivative) & set(RANDOM) for derivative in derivatives):
         raise UnsupportedError(

@@ -8,8 +8,8 @@ solver. ODE-toolbox makes equations of kernels that are functions of time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,7 @@ from .expressions import (
     Choice,
     Expression,
     Name,
+    Number,
     Unary,
     calls,
     folded,
@@ -34,6 +35,7 @@ from .expressions import (
 from .form import PRIME, Convolution, Equation, Quantity
 
 NOT_LINEAR = 2
+Refusal = Callable[[str, str], Exception]  # of what is wrong, and a remedy
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Given:
     variable: str
     order: int
     value: Expression
+    refuse: Refusal = field(compare=False)  # makes an error that says where it is
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Split:
     state: tuple[Quantity, ...]
     convolutions: tuple[Convolution, ...]
     equations: tuple[Equation, ...]
+    pulses: Mapping[str, Any]  # convolutions with a delta function, and where they are
 
     @property
     def integrated(self) -> tuple[str, ...]:
@@ -75,7 +79,7 @@ class Split:
 def split_equations(
     state: Sequence[Quantity],
     given: Sequence[Given],
-    convolutions: Sequence[tuple[str, str]],
+    convolutions: Mapping[tuple[str, str], Any],
     kernels: Mapping[str, Kernel],
     ports: Sequence[str],
 ) -> Split:
@@ -86,7 +90,8 @@ def split_equations(
     state : sequence of Quantity
         As declared.
     given : sequence of Given
-    convolutions : sequence of (kernel, port)
+    convolutions : dict
+        By (kernel, port) where they are.
     kernels : dict
         By each of their variables.
     ports : sequence of str
@@ -94,38 +99,35 @@ def split_equations(
     """
     initial = {q.name: q.value or ZERO for q in state}
     pulses = {convolved(k, port): port for k, port in convolutions if kernels[k].is_pulse}
-    lasting = {(kernels[k], port): k for k, port in convolutions if not kernels[k].is_pulse}
+    lasting = {(kernels[k], port): None for k, port in convolutions if not kernels[k].is_pulse}
     moving: dict[str, Expression] = {}
     jumps: dict[str, tuple[tuple[str, Expression], ...]] = {}
     for e in given:
         for n in range(e.order - 1):
             moving[e.variable + PRIME * n] = Name(e.variable + PRIME * (n + 1))
         last = e.variable + PRIME * (e.order - 1)
-        moving[last], jumps[last] = _without_pulses(e.value, pulses, ports)
-    solved = _solved([entry for k, port in lasting for entry in _entries(k, port, initial)])
-    moving |= {
-        n: folded(parsed(value)) for n, value in solved.get("update_expressions", {}).items()
-    }
-    others = {q.name for q in state} - set(moving)
-    linear = _linear(moving, others)
-    begin = {n: parsed(str(value)) for n, value in solved.get("initial_values", {}).items()}
-    begin = {n: folded(replaced(value, {"e": Call("exp", (ONE,))})) for n, value in begin.items()}
+        moving[last], jumps[last] = _without_pulses(e, pulses, ports)
+    solved = [_solved(kernel, port, initial) for kernel, port in lasting]
+    moving |= {name: value for one in solved for name, value in one.moving.items()}
+    begin = {name: value for one in solved for name, value in one.begin.items()}
+    linear = _linear(moving, {q.name for q in state} - set(moving))
     return Split(
         state=_state(state, {g.variable for k, _ in lasting for g in k.given}, begin),
-        convolutions=tuple(_convolution(k, port, begin) for k, port in lasting),
+        convolutions=tuple(
+            Convolution(
+                port,
+                tuple(one.begin),
+                tuple((name, value) for name, value in one.begin.items() if value != ZERO),
+            )
+            for (_, port), one in zip(lasting, solved, strict=True)
+        ),
         equations=tuple(
             Equation(name, value, name in linear, jumps.get(name, ()))
             for name, value in moving.items()
         ),
-    )
-
-
-def _convolution(kernel: Kernel, port: str, begin: Mapping[str, Expression]) -> Convolution:
-    own = {convolved(given.variable, port) for given in kernel.given}
-    variables = tuple(name for name in begin if bare(name) in own)
-    return Convolution(
-        port, variables, tuple((name, begin[name]) for name in variables if begin[name] != ZERO)
-    )
+        pulses={convolved(*pair): where for pair, where in convolutions.items()
+                if kernels[pair[0]].is_pulse},
+    )  # fmt: skip
 
 
 def convolved(kernel: str, port: str) -> str:
@@ -135,70 +137,168 @@ def convolved(kernel: str, port: str) -> str:
 
 def bare(name: str) -> str:
     """The variable that a name is a derivative of."""
-    return name.replace(PRIME, "")
+    while name.endswith(PRIME):
+        name = name.removesuffix(PRIME)
+    return name
 
 
 def _without_pulses(
-    value: Expression, pulses: Mapping[str, str], ports: Sequence[str]
+    given: Given, pulses: Mapping[str, str], ports: Sequence[str]
 ) -> tuple[Expression, tuple[tuple[str, Expression], ...]]:
     """A derivative without the spikes in it, and how far these make the variable jump."""
-    if not names(value) & {*pulses, *ports}:
-        return value, ()
-    import sympy
-
-    symbols = {name: sympy.Symbol(name) for name in names(value)}
-    whole = sympy.parse_expr(text(value), local_dict=symbols)
+    if calls(given.value) & {*RANDOM}:
+        raise given.refuse(
+            "a random function in an equation, which a solver would draw at each of its points",
+            "draw in the update block",
+        )
+    pulsed = {*pulses, *ports}
+    if not names(given.value) & pulsed:
+        return given.value, ()
     jumps = []
     for name, port in [*pulses.items(), *((p, p) for p in ports)]:
-        factor = sympy.nsimplify(sympy.diff(whole, symbols.get(name, sympy.Symbol(name))))
-        if factor != 0:
+        factor = _factor(given, given.value, name, pulsed)
+        if factor != ZERO:
             # spikes of a port are pulses in 1/s, whose integral over ms is 1000 times as large
-            jumps.append((port, parsed(str(factor * (1000 if name in ports else 1)))))
-    without = replaced(value, dict.fromkeys((*pulses, *ports), ZERO))
-    return without, tuple(jumps)
+            scale = Number(Fraction(1000 if name in ports else 1))
+            jumps.append((port, folded(Binary("*", factor, scale))))
+    return replaced(given.value, dict.fromkeys(pulsed, ZERO)), tuple(jumps)
+
+
+def _factor(given: Given, value: Expression, name: str, pulsed: Set[str]) -> Expression:
+    """What a pulse is multiplied with, in a sum of such products."""
+
+    def of(part: Expression) -> Expression:
+        return _factor(given, part, name, pulsed)
+
+    if name not in names(value):
+        return ZERO
+    match value:
+        case Name():
+            return ONE
+        case Unary("-", operand):
+            return _product("*", Number(Fraction(-1)), of(operand))
+        case Binary("+" | "-" as operator, left, right):
+            one, other = of(left), of(right)
+            if ZERO not in (one, other):
+                return Binary(operator, one, other)
+            return (
+                one
+                if other == ZERO or (operator == "+" and one != ZERO)
+                else (other if operator == "+" else Unary("-", other))
+            )
+        case Binary("*", left, right) if not names(left) & pulsed:
+            return _product("*", left, of(right))
+        case Binary("*" | "/" as operator, left, right) if not names(right) & pulsed:
+            return _product(operator, of(left), right)
+        case Choice(condition, yes, no) if not names(condition) & pulsed:
+            return Choice(condition, of(yes), of(no))
+    raise given.refuse(
+        "spikes are pulses, whose height is no number, and this is not in proportion to them",
+        "multiply them with numbers, and add",
+    )
+
+
+def _product(operator: str, left: Expression, right: Expression) -> Expression:
+    if ZERO in (left, right):
+        return ZERO
+    if operator == "*" and ONE in (left, right):
+        return right if left == ONE else left
+    return folded(Binary(operator, left, right))
 
 
 # --- kernels --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Solved:
+    """The equations of a convolution, and what a spike adds to its variables."""
+
+    moving: Mapping[str, Expression]
+    begin: Mapping[str, Expression]
+
+
+def _solved(kernel: Kernel, port: str, initial: Mapping[str, Expression]) -> _Solved:
+    """A kernel with the spikes of a port, by ODE-toolbox.
+
+    It gets other names, lest the model's be words of SymPy or Python.
+    """
+    own = [g.variable for g in kernel.given]
+    used = {n for g in kernel.given for n in names(g.value)}
+    used |= {n for name, value in initial.items() if bare(name) in own for n in names(value)}
+    short = {name: f"k{k}" for k, name in enumerate(own)}
+    others = sorted(n for n in used if bare(n) not in own and n != "t")
+    short |= {name: f"p{k}" for k, name in enumerate(others)}
+    entries = list(_entries(kernel, initial, short))
+    try:
+        found = _analysed({"dynamics": entries})
+        moving = {n: folded(parsed(value)) for n, value in found["update_expressions"].items()}
+        begin = {n: parsed(str(value)) for n, value in found["initial_values"].items()}
+    except Exception as error:  # whatever ODE-toolbox or SymPy did not think of
+        said = " ".join(str(error).split())
+        raise kernel.given[0].refuse(
+            f"ODE-toolbox finds no linear equation that the kernel {own[0]} solves "
+            f"({type(error).__name__}: {said[:200]})",
+            "write it as a sum of exponential functions times powers of t, or as equations",
+        ) from error
+    long = {n: _lengthened(n, short, port) for n in {*moving, *begin, *short.values()}}
+    by: dict[str, Expression] = {n: Name(name) for n, name in long.items()}
+    by["e"] = Call("exp", (ONE,))
+    return _Solved(
+        {long[n]: replaced(value, by) for n, value in moving.items()},
+        {long[n]: folded(replaced(value, by)) for n, value in begin.items()},
+    )
+
+
+def _lengthened(name: str, short: Mapping[str, str], port: str) -> str:
+    """The name that a short one stands for."""
+    variable = bare(name)
+    (long,) = (own for own, new in short.items() if new == variable)
+    primes = name.removeprefix(variable)
+    return convolved(long, port) + primes if variable.startswith("k") else long + primes
+
+
 def _entries(
-    kernel: Kernel, port: str, initial: Mapping[str, Expression]
+    kernel: Kernel, initial: Mapping[str, Expression], short: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """A kernel with the spikes of a port, for ODE-toolbox."""
-    primed = {
-        g.variable + PRIME * n: (convolved(g.variable, port), n)
-        for g in kernel.given
-        for n in range(max(g.order, 1))
-    }
+    def said(value: Expression) -> str:
+        by = {n: Name(short[bare(n)] + PRIME * _order(n)) for n in names(value) if bare(n) in short}
+        written = text(replaced(value, by))
+        for variable in sorted(short.values(), key=len, reverse=True):
+            for n in range(most, 0, -1):
+                written = written.replace(variable + PRIME * n, variable + "'" * n)
+        return written
+
+    most = max(g.order for g in kernel.given)
     for given in kernel.given:
-        variable, order = convolved(given.variable, port), given.order
-        new = {old: Name(name + PRIME * n) for old, (name, n) in primed.items()}
-        said = text(replaced(given.value, new))
-        if order == 0:
-            yield {"expression": f"{variable} = {said}"}
-            continue
-        for name, n in sorted(primed.values(), key=lambda pair: -pair[1]):
-            said = said.replace(name + PRIME * n, name + "'" * n)
-        yield {
-            "expression": f"{variable}{chr(39) * order} = {said}",
-            "initial_values": {
-                variable + "'" * n: text(initial.get(given.variable + PRIME * n, ZERO))
+        variable, order = short[given.variable], given.order
+        entry: dict[str, Any] = {"expression": f"{variable}{chr(39) * order} = {said(given.value)}"}
+        if order:
+            entry["initial_values"] = {
+                variable + "'" * n: said(initial.get(given.variable + PRIME * n, ZERO))
                 for n in range(order)
-            },
-        }
+            }
+        yield entry
 
 
-def _solved(dynamics: list[dict[str, Any]]) -> dict[str, Any]:
-    if not dynamics:
-        return {}
+def _order(name: str) -> int:
+    return (len(name) - len(bare(name))) // len(PRIME)
+
+
+def _analysed(dynamics: dict[str, Any]) -> dict[str, Any]:
     import odetoolbox
 
-    (solver,) = odetoolbox.analysis(
-        {"dynamics": dynamics},
-        disable_stiffness_check=True,
-        disable_analytic_solver=True,
-        log_level=logging.ERROR,
-    )
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        (solver,) = odetoolbox.analysis(
+            dynamics,
+            disable_stiffness_check=True,
+            disable_analytic_solver=True,
+            log_level=logging.ERROR,
+        )
+    finally:  # it makes the log of the whole program its own
+        root.handlers[:] = handlers
+        root.setLevel(level)
     return dict(solver)
 
 

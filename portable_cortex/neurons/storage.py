@@ -38,7 +38,14 @@ def stored(neuron: Neuron) -> dict[str, Any]:
     """
     quantities = {
         kind: [
-            [q.name, q.unit, str(q.factor), None if q.value is None else text(q.value), q.comment]
+            [
+                q.name,
+                q.unit,
+                str(q.factor),
+                None if q.value is None else text(q.value),
+                q.comment,
+                *([] if q.guard is None else [text(q.guard)]),
+            ]
             for q in getattr(neuron, kind)
         ]
         for kind in QUANTITIES
@@ -82,9 +89,14 @@ def restored(data: dict[str, Any]) -> Neuron:
     quantities = {
         kind: tuple(
             Quantity(
-                name, unit, Fraction(factor), None if value is None else _parsed(value), comment
+                name,
+                unit,
+                Fraction(factor),
+                None if value is None else _parsed(value),
+                comment,
+                *map(_parsed, guard),
             )
-            for name, unit, factor, value, comment in data[kind]
+            for name, unit, factor, value, comment, *guard in data[kind]
         )
         for kind in QUANTITIES
     }
@@ -132,7 +144,7 @@ def _statement(line: Any) -> Statement:
         return Branch(_parsed(condition), _statements(yes), _statements(no))
     if line == SPIKE:
         return Spike()
-    if line.startswith(INTEGRATE):
+    if line.startswith(INTEGRATE) and " = " not in line:
         return Integrate(tuple(filter(None, line.removeprefix(INTEGRATE).split(", "))))
     name, _, value = line.partition(" = ")
     return Assign(name, _parsed(value))

@@ -210,6 +210,8 @@ class Cells:
             values[own] = value
             changed[name] = values
         population.check(changed)
+        if is_modelled(population.celltype):
+            population.celltype.check({**population.parameters, **changed}, state.dt)
         state.touch("parameters")
         population.take_parameters(changed)
 
@@ -483,6 +485,10 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
         parameters.evaluate(simplify=False)
         self.parameters = {name: each_value(v, self.size) for name, v in parameters.items()}
         self.check(self.parameters)
+        defaults = self.celltype.default_initial_values
+        if is_modelled(self.celltype):  # PyNN, which initialises, knows those of default parameters
+            defaults = self.celltype.initial_values(self.parameters, state.dt)
+            self.celltype.default_initial_values = defaults
         self.number, self.network = len(state.populations), state.network
         first = state.add_population(self)
         # a type of their own has the population for all; an attribute of each takes 184 bytes
@@ -492,9 +498,6 @@ class Population(Cells, Indexed, Stateful, common.Population):  # type: ignore[m
             self.all_cells[:] = [cell(first + index) for index in range(self.size)]
         self._mask_local = np.ones(self.size, bool)
         self.first_id = self.all_cells[0]
-        defaults = self.celltype.default_initial_values
-        if is_modelled(self.celltype):
-            defaults = self.celltype.initial_values(self.parameters, state.dt)
         self.initial: dict[str, NDArray[np.float64]] = {
             name: np.array(np.broadcast_to(np.asarray(defaults.get(name, 0.0), float), self.size))
             for name in self.state_variables()

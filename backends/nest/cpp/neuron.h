@@ -448,7 +448,7 @@ private:
       }
       if ( Model::has_time )
       {
-        state_[ time ] = nest::Time( nest::Time::step( now + 1 ) ).get_ms();
+        state_[ time ] = ( now + 1 ) * nest::Time::get_resolution().get_ms();
       }
       if ( Model::step( state_.data(), c, draw ) )
       {

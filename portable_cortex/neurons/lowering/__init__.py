@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from .chance import is_random, numbered
 from .constants import CONSTANT, Constants, constant_names
+from .jumps import kicked
 from .landing import landings
 from .refractory import Refractoriness, compared, refractoriness
 from .solver import ERROR, part, whole
-from .statements import FIRED, assigned, assigned_values, noted, values_of
+from .statements import FIRED, assigned, assigned_values, noted, statements_values, values_of
 from .straight import TEMPORARY, Straight, straightened, total
 from .sums import scaled
 from .systems import PARTS, half, parted, prefix, solved
+from .timing import N_DONE, counted, ended, is_timed
 from .units import centred, changed, rescaled
 
 __all__ = [
     "CONSTANT",
     "ERROR",
     "FIRED",
+    "N_DONE",
     "PARTS",
     "TEMPORARY",
     "Constants",
@@ -34,8 +37,12 @@ __all__ = [
     "changed",
     "compared",
     "constant_names",
+    "counted",
+    "ended",
     "half",
     "is_random",
+    "is_timed",
+    "kicked",
     "landings",
     "noted",
     "numbered",
@@ -46,6 +53,7 @@ __all__ = [
     "rescaled",
     "scaled",
     "solved",
+    "statements_values",
     "straightened",
     "total",
     "values_of",

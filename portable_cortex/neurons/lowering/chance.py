@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from ..expressions import RANDOM, Call, Expression, Number, calls, mapped
 from ..form import Neuron
-from .statements import values_of
+from .statements import statements_values
 from .units import changed
 
 
@@ -33,8 +33,5 @@ def numbered(neuron: Neuron) -> Neuron:
 
 def is_random(neuron: Neuron) -> bool:
     """Whether a step draws random numbers."""
-    values = [e.derivative for e in neuron.equations] + values_of(neuron.update)
-    for condition, statements in neuron.conditions:
-        values += [condition, *values_of(statements)]
-    values += [value for _, statements in neuron.receive for value in values_of(statements)]
+    values = [e.derivative for e in neuron.equations] + statements_values(neuron)
     return any(calls(value) & set(RANDOM) for value in values)

@@ -23,6 +23,16 @@ def values_of(statements: Sequence[Statement]) -> list[Expression]:
     return values
 
 
+def statements_values(neuron: Neuron) -> list[Expression]:
+    """All expressions in the statements of a step, and its conditions."""
+    values = values_of(neuron.update)
+    for _, statements in neuron.receive:
+        values += values_of(statements)
+    for condition, statements in neuron.conditions:
+        values += [condition, *values_of(statements)]
+    return values
+
+
 def assigned_values(statements: Sequence[Statement], variable: str | None) -> list[Expression]:
     """What statements give a variable."""
     values: list[Expression] = []
