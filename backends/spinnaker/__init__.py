@@ -121,13 +121,26 @@ class SpinnakerBackend(Backend):
         "off-grid": "spikes lie on the time grid",
         "set_synapses": "sPyNNaker has no Projection.set: synapses are made when loaded",
         "trials": "what Poisson sources draw after a reset is not known before it",
-        "matrices": "sPyNNaker has no weights and delays for each pair of neurons",
         "assemblies": "sPyNNaker has no assemblies",
         "last_sample": "a core samples at the beginning of a step: there is none of the end",
+        "spike-times-recorded: of sources, at the present": "they send at the beginning of a step",
+        "poisson-times: later than start": "sources send at the beginning of a step, also of the "
+        "first",
+        "data-after-end": "sPyNNaker closes its database",
         "float64": "weights have 16 bits, membrane potentials s16.15",
         "weight-format": "boards draw weights, or scale them, on their own",
         "long_rows": "a source has at most 256 synapses onto a core",
-        "run-length: callbacks": "boards run without the host",
+        "parameters-between-runs: populations": "a board has the network that was loaded onto it",
+        "parameters-between-runs: projections": "a board has the network that was loaded onto it",
+        "sample-times: recording after a run": "a board has room for what it was told to record "
+        "when it was loaded",
+        "noise-shared": "each cell draws numbers of its own from a source of noise",
+        "noise-interval": "noise is drawn anew in every step",
+        "current-pieces: injected after a run": "a board has the sources that were loaded onto it",
+        "current-pieces: more times": "a board has room for as many as were loaded onto it",
+        "current-pieces: noise": "each run draws it anew, and nobody knows the numbers",
+        "IF_curr_delta: delays of a step": "what a source sends moves the potential a step later",
+        "refractory-rounding: v_reset of v_thresh or more": "neurons fire in every step of it",
         "IF_curr_alpha": "sPyNNaker's has currents of 1/(e tau_syn) of PyNN's, with tau_syn in ms, "
         "and those of spikes that follow each other do not add up",
     }
@@ -135,8 +148,6 @@ class SpinnakerBackend(Backend):
     def __init__(self) -> None:
         self._options = SpinnakerOptions()
         self._board: Any = None  # if it is emulated
-        self._rounding: list[str] = []
-        self._weight_steps: dict[str, list[float]] = {}
         self._messages: list[str] | None = None
         self._simulated: list[float] = []  # ms, run by run
         self._ends = contextlib.ExitStack()
@@ -191,14 +202,7 @@ class SpinnakerBackend(Backend):
 
     def prepare(self, sim: Any, progress: Progress) -> None:
         """Check the limits of the machine, then map, load and generate the network."""
-        from . import _limits
-
         try:
-            projections = list(sim.SpynnakerDataView.iterate_projections())
-            self._rounding = _limits.check(
-                projections, delay_extensions=self._options.delay_extensions
-            )
-            self._weight_steps = _limits.weight_steps(projections)
             sim.prepare_once(progress)
         except PortableCortexError:
             raise
@@ -268,13 +272,14 @@ class SpinnakerBackend(Backend):
     def details(self) -> Mapping[str, Any]:
         """The mapping in numbers, what was rounded, and what sPyNNaker said."""
         from . import _mapping, _report
+        from ._state import state
 
         load = {} if self._board is None else {"emulated_board": self._board.report()["load"]}
         return {
             "target": self._options.target,
             "mapping": {**_report.mapping(), **_report.compressed(_mapping.Mapper.compressed)},
-            "rounding": self._rounding,
-            "weight_steps": self._weight_steps,
+            "rounding": state.rounding,
+            "weight_steps": state.weight_steps,
             "messages": self._said(),
             **load,
         }
@@ -282,7 +287,7 @@ class SpinnakerBackend(Backend):
     def doubts(self) -> list[str]:
         """Other models of neurons, saturated weights, lost and late packets, overruns."""
         from . import _report
-        from ._namespace import state
+        from ._state import state
 
         doubts = [*state.differences, *_report.doubts(self._said())]
         if self._board is not None and (warning := self._board.report()["load"]["warning"]):

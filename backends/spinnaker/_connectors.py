@@ -7,13 +7,28 @@ to count synapses.
 from __future__ import annotations
 
 from copy import copy
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import spynnaker.pyNN as spynnaker  # noqa: N813
+from pyNN import connectors
 from pyNN.parameters import ParameterSpace
 
-from portable_cortex.support import refusal
+from portable_cortex.errors import InvalidValueError
+from portable_cortex.pynn.checks import check_values
+from portable_cortex.pynn.draws import Edges
+from portable_cortex.pynn.grid import nearest_steps
+
+from ._state import state
+
+SHIFTED = {
+    "uniform": ("low", "high"),
+    "normal": ("mu",),
+    "normal_clipped": ("mu", "low", "high"),
+    "normal_clipped_to_boundary": ("mu", "low", "high"),
+}
+"""Distributions that the board draws, and which of their parameters say where they are."""
 
 
 class AllToAllConnector(spynnaker.AllToAllConnector):  # type: ignore[misc]  # untyped
@@ -30,6 +45,10 @@ class FixedProbabilityConnector(spynnaker.FixedProbabilityConnector):  # type: i
     def __init__(
         self, p_connect: float, allow_self_connections: bool = True, rng: Any = None, **options: Any
     ) -> None:
+        if not 0 <= p_connect <= 1:
+            raise InvalidValueError(
+                f"p_connect of FixedProbabilityConnector must be from 0 to 1, not {p_connect:g}"
+            )
         super().__init__(p_connect, allow_self_connections=allow_self_connections, **options)
         self.p_connect, self.rng = p_connect, rng
         self.allow_self_connections = allow_self_connections
@@ -79,51 +98,54 @@ class FixedTotalNumberConnector(_FixedNumber, spynnaker.FixedTotalNumberConnecto
         super().__init__(n, allow_self_connections, with_replacement, rng, **options)
 
 
-class FromListConnector(spynnaker.FromListConnector):  # type: ignore[misc]
-    """A list of synapses: rows of source, target, and the columns that `column_names` names."""
-
-    def __init__(
-        self, conn_list: Any, column_names: Any = None, *, safe: bool = True, callback: Any = None
-    ) -> None:
-        rows = np.asarray(conn_list, dtype=float)
-        if not rows.size:
-            rows, column_names = np.zeros((0, 2)), ()
-        elif column_names is None:
-            column_names = {2: (), 4: ("weight", "delay")}.get(rows.shape[1])
-            if column_names is None:
-                raise TypeError("the columns of the list need names: column_names")
-        # sPyNNaker finds the longest row of a source only where its synapses stand together
-        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-        super().__init__(rows, tuple(column_names), safe=safe)
+# PyNN's own: the core draws what they make, and gives the board a list
+ArrayConnector = connectors.ArrayConnector
+CSAConnector = connectors.CSAConnector
+DistanceDependentProbabilityConnector = connectors.DistanceDependentProbabilityConnector
+FromFileConnector = connectors.FromFileConnector
+FromListConnector = connectors.FromListConnector
+IndexBasedProbabilityConnector = connectors.IndexBasedProbabilityConnector
+SmallWorldConnector = connectors.SmallWorldConnector
 
 
-def delayed_list(
-    connector: Any, by: float, first_source: int = 0, first_target: int = 0
-) -> FromListConnector:
-    """A list of synapses with delays, if it has any, that are longer by a number of ms.
+def table_of(edges: Edges, later: float, sources: Any, targets: Any) -> Any:
+    """SPyNNaker's list of synapses.
 
-    Its indices count from the first source and target.
+    Parameters
+    ----------
+    edges : Edges
+    later : float
+        What is added to all delays, ms.
+    sources, targets : arrays of int
+        Places, in their populations, of the neurons that the synapses' indices mean.
     """
-    listed = FromListConnector(connector.conn_list, connector.column_names)
-    rows = listed.conn_list.astype(float)  # of an empty list whole numbers
-    rows[:, :2] += first_source, first_target
-    if "delay" in listed.column_names:
-        rows[:, 2 + listed.column_names.index("delay")] += by
-    listed.conn_list = rows
-    return listed
+    if not edges.sources.size:
+        return spynnaker.FromListConnector(np.zeros((0, 2)), ())
+    places = sources[edges.sources], targets[edges.targets]
+    rows = np.column_stack([*places, edges.weights, edges.delays + later])
+    # sPyNNaker finds the longest row of a source only where its synapses stand together
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    return spynnaker.FromListConnector(rows, ("weight", "delay"))
 
 
-class StaticSynapse(spynnaker.StaticSynapse):  # type: ignore[misc]
+def _native(value: Any, otherwise: float) -> Any:
+    """A weight or delay that sPyNNaker takes; what it does not the core draws."""
+    if isinstance(value, Real):
+        return float(value)
+    return unseeded(value) if getattr(value, "name", None) in SHIFTED else otherwise
+
+
+class StaticSynapse(spynnaker.StaticSynapse):  # type: ignore[misc]  # untyped
     __doc__ = spynnaker.StaticSynapse.__doc__
 
     def __init__(self, weight: Any = 0.0, delay: Any = None, **options: Any) -> None:
-        if delay is None:
-            delay = float(spynnaker.get_time_step())
-        given = {"weight": weight, "delay": delay}
-        _refuse_arrays(**given)
-        self.parameter_space = ParameterSpace(given, schema={"weight": float, "delay": float})
-        self._delay: Any = None
-        super().__init__(weight=unseeded(weight), delay=unseeded(delay), **options)
+        delay = state.least_delay if delay is None else delay
+        self.parameter_space = _space("StaticSynapse", weight, delay)
+        delay = _native(delay, state.least_delay)
+        if isinstance(delay, float):  # sPyNNaker rounds a half to even
+            delay = float(nearest_steps(delay, state.dt)) * state.dt
+        self._delay = delay
+        super().__init__(weight=_native(weight, 0.0), delay=state.dt, **options)
 
     def get_parameter_names(self) -> tuple[str, ...]:
         """Names of the synapse's parameters."""
@@ -132,12 +154,12 @@ class StaticSynapse(spynnaker.StaticSynapse):  # type: ignore[misc]
     @property
     def delay(self) -> Any:
         """The delay as the machine is given it."""
-        return super().delay if self._delay is None else self._delay
+        return self._delay
 
     def delayed(self, by: float) -> StaticSynapse:
         """The same with delays that are longer by a number of ms."""
         other = copy(self)
-        other._delay = shifted(super().delay, by)
+        other._delay = shifted(self._delay, by)
         return other
 
 
@@ -145,19 +167,37 @@ class STDPMechanism(spynnaker.STDPMechanism):  # type: ignore[misc]
     __doc__ = spynnaker.STDPMechanism.__doc__
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        _refuse_arrays(**{n: v for n, v in options.items() if n in ("weight", "delay")})
-        super().__init__(*arguments, **options)
+        weight = options.get("weight", 0.0)
+        delay = state.least_delay if options.get("delay") is None else options["delay"]
+        self.parameter_space = _space("STDPMechanism", weight, delay)
+        given = {"weight": _native(weight, 0.0), "delay": _native(delay, state.least_delay)}
+        super().__init__(*arguments, **{**options, **given})
+        rule, pairs = self.weight_dependence, self.timing_dependence
+        if isinstance(rule, spynnaker.AdditiveWeightDependence) and hasattr(pairs, "A_plus"):
+            # which are fractions of it, where sPyNNaker takes nA or uS
+            rule.set_a_plus_a_minus(pairs.A_plus * rule.w_max, pairs.A_minus * rule.w_max)
+
+    def get_delay_maximum(self, connector: Any, synapse_info: Any) -> float:
+        """The longest delay, ms, and a step.
+
+        A core has so many slots for delays as are a power of 2, keeps the last of them as 0, and
+        leaves a plastic synapse out whose delay is 0.
+        """
+        longest: float = super().get_delay_maximum(connector, synapse_info)
+        return longest + state.dt
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """Those of the weights, as far as the rule has them."""
+        rule = self.weight_dependence
+        names = [name for name in ("w_min", "w_max") if hasattr(rule, name)]
+        return {name: float(getattr(rule, name)) for name in names}
 
 
-def _refuse_arrays(**values: Any) -> None:
-    for name, value in values.items():
-        if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
-            raise refusal(
-                "spinnaker",
-                "matrices",
-                f"take an array as the {name} of a synapse type",
-                "Give a FromListConnector a column of them",
-            )
+def _space(kind: str, weight: Any, delay: Any) -> Any:
+    values = {"weight": weight, "delay": delay}
+    check_values(kind, values)
+    return ParameterSpace(values, schema={"weight": float, "delay": float})
 
 
 def unseeded(value: Any) -> Any:
@@ -170,22 +210,11 @@ def unseeded(value: Any) -> Any:
 
 
 def shifted(value: Any, by: float) -> Any:
-    """A number, array or random distribution, moved.
-
-    Raises
-    ------
-    KeyError
-        For a distribution that is not known by its position.
-    """
+    """A number, or a random distribution of `SHIFTED`, moved."""
     if not hasattr(value, "parameters"):
         return value + by
     moved = copy(value)
-    names = {
-        "uniform": ("low", "high"),
-        "normal": ("mu",),
-        "normal_clipped": ("mu", "low", "high"),
-        "normal_clipped_to_boundary": ("mu", "low", "high"),
-    }[value.name]
+    names = SHIFTED[value.name]
     moved.parameters = {n: v + by if n in names else v for n, v in value.parameters.items()}
     return moved
 

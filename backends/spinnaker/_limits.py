@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import spynnaker.pyNN as spynnaker  # noqa: N813
+from spynnaker.pyNN.exceptions import InvalidParameterType
 from spynnaker.pyNN.models.neuron import PopulationVertex
 
 from portable_cortex.errors import UnsupportedError
@@ -76,6 +77,8 @@ def _weight_note(projection: Any, info: Any, vertex: Any) -> str | None:
         return None
     scales = vertex.get_weight_scales(vertex.get_ring_buffer_shifts())
     units = weight * float(scales[info.synapse_type])
+    if isinstance(info.synapse_dynamics, spynnaker.STDPMechanism):
+        _check_changes(projection, info.synapse_dynamics, float(scales[info.synapse_type]))
     if units < 0.5:
         raise UnsupportedError(
             f"{projection.label}: weights of {weight:.4g} would become zero: beside the other "
@@ -89,6 +92,22 @@ def _weight_note(projection: Any, info: Any, vertex: Any) -> str | None:
             f"{weight / units:.3g} (by up to {50 / units:.2g} %)"
         )
     return None
+
+
+def _check_changes(projection: Any, dynamics: Any, scale: float) -> None:
+    """Refuse plastic synapses of which no pair of spikes can change the weight."""
+    try:
+        largest = max(abs(dynamics.get_value(name)) for name in ("A_plus", "A_minus"))
+        largest *= dynamics.get_value("w_max")
+    except InvalidParameterType:
+        return  # another rule
+    if largest * scale < 1.0:
+        raise UnsupportedError(
+            f"{projection.label}: a pair of spikes changes a weight by {largest:.3g} at most, and "
+            f"beside the other inputs of {projection.post.label} a weight is a multiple of "
+            f"{1.0 / scale:.3g}: nothing would be learned. Use larger A_plus or A_minus, or fewer "
+            "strong inputs to the same population"
+        )
 
 
 def typical_weight(connector: Any, weights: Any) -> float:

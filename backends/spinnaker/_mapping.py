@@ -15,6 +15,8 @@ from spinn_machine.data import MachineDataView
 from spinn_utilities.config_holder import get_config_bool, set_config
 from spynnaker.pyNN.spinnaker import SpiNNaker
 
+from ._state import state
+
 # modules that ask whether the machine is virtual in order to generate synapses on the host
 _ASKING = (
     "spynnaker.pyNN.models.projection",
@@ -82,6 +84,8 @@ class Mapper(SpiNNaker):  # type: ignore[misc]  # sPyNNaker's types are its own
     def _do_data_generation(self) -> None:
         Mapper.tell("data generation")
         super()._do_data_generation()
+        for population in state.populations:
+            population.again()  # there is room for them now
         Mapper.tell("loading")
 
     def _execute_runner(self, *args: Any) -> None:

@@ -20,82 +20,50 @@ import math
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import spynnaker.pyNN as spynnaker  # noqa: N813
 from pyNN import common
 from spinn_utilities.config_holder import add_default_cfg, clear_cfg_files, set_cfg_files
 from spinn_utilities.data.utils_data_writer import UtilsDataWriter
 from spinn_utilities.log import FormatAdapter
-from spynnaker.pyNN.models.neuron import PopulationVertex
 
-from portable_cortex.errors import ModelWarning
-from portable_cortex.registry import load_backend
-from portable_cortex.support import check_weight_format, refusal
+from portable_cortex.errors import InvalidValueError
+from portable_cortex.pynn.namespace import check_setup, running
+from portable_cortex.support import refusal
 
+from . import _currents, _limits, _report
 from ._config import FILE, configuration
 from ._connectors import (  # noqa: F401  # names of the namespace
     AllToAllConnector,
+    ArrayConnector,
+    CSAConnector,
+    DistanceDependentProbabilityConnector,
     FixedNumberPostConnector,
     FixedNumberPreConnector,
     FixedProbabilityConnector,
     FixedTotalNumberConnector,
+    FromFileConnector,
     FromListConnector,
+    IndexBasedProbabilityConnector,
+    SmallWorldConnector,
     StaticSynapse,
     STDPMechanism,
-    unseeded,
 )
 from ._mapping import Mapper
+from ._population import Population, PopulationView  # noqa: F401
 from ._progress import Log
 from ._projection import Projection
-from ._recording import Recorder
+from ._sources import SpikeSourceArray, SpikeSourcePoisson  # noqa: F401
+from ._state import state
 from ._target import Target
 
 if TYPE_CHECKING:  # a submitted job does not have it
     from portable_cortex.backend import Progress
 
 LOG = "spynnaker.log"
-IZHIKEVICH = (
-    "Izhikevich is another model on spinnaker: a spike makes a current, which decays with "
-    "tau_syn_E or tau_syn_I (5 ms), where elsewhere it moves the potential at once"
-)
-
-
-@dataclass
-class State:
-    """What a network is set up with.
-
-    Attributes
-    ----------
-    settings : mapping
-        The backend's options by name.
-    target : Target
-        Where the network goes.
-    folder : Path
-        For configuration, log, reports and databases.
-    emulate : callable or None
-        Starts an emulated machine (`Mapper`).
-    differences : list of str
-        What is not as elsewhere, a sentence each.
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    target: Target = field(default_factory=lambda: Target("virtual"))
-    folder: Path = field(default_factory=Path)
-    emulate: Callable[[int, int], str] | None = None
-    seed: int = 1
-    created: int = 0
-    drawn: int = 0
-    prepared: bool = False
-    differences: list[str] = field(default_factory=list)
-
-
-state = State()
 
 
 def __getattr__(name: str) -> Any:
@@ -163,14 +131,14 @@ def _configs() -> None:
             add_default_cfg(str(path))
 
 
-def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
+def setup(
+    timestep: float = 0.1, min_delay: Any = "auto", max_delay: Any = "auto", **extra: Any
+) -> int:
     """Start a new network; see PyNN's ``setup``.
 
     Parameters
     ----------
-    timestep : float
-        ms.
-    min_delay : float or "auto"
+    timestep, min_delay, max_delay : float
         ms.
     **extra
         ``seed``, and what else sPyNNaker takes.
@@ -179,12 +147,23 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     -------
     int
         0.
+
+    Raises
+    ------
+    InvalidValueError
+        For a time step that is no whole number of microseconds.
     """
-    check_weight_format(load_backend("spinnaker"), extra.pop("weights", "full"))
+    check_setup("spinnaker", timestep, min_delay, {"max_delay": max_delay, **extra})
+    weights = extra.pop("weights", "full")
+    extra.pop("spike_precision", None)
+    extra.pop("threads", None)
+    if abs(timestep * 1000 - round(timestep * 1000)) > 1e-6:
+        raise InvalidValueError(
+            f"on spinnaker timestep must be a whole number of microseconds, not {timestep:g} ms"
+        )
     settings = state.settings
-    state.seed = int(extra.pop("seed", extra.pop("rng_seed", 1)))
-    state.created, state.drawn, state.prepared = 0, 0, False
-    state.differences.clear()
+    seed = int(extra.pop("seed", extra.pop("rng_seed", 1)))
+    state.begin(timestep, min_delay, max_delay, seed, weights=weights)
     text = configuration(settings, state.target, state.folder)
     (state.folder / FILE).write_text(text, encoding="utf-8")
     Mapper.emulate = state.emulate
@@ -197,7 +176,7 @@ def setup(timestep: float = 0.1, min_delay: Any = "auto", **extra: Any) -> int:
     with logged():
         if spynnaker.SpynnakerDataView.is_setup() and not spynnaker.SpynnakerDataView.is_shutdown():
             spynnaker.end()
-        rank: int = spynnaker.setup(timestep, min_delay, **extra)
+        rank: int = spynnaker.setup(timestep, "auto", **extra)
     _limit_cores(settings)
     return rank
 
@@ -209,7 +188,7 @@ def _limit_cores(settings: Mapping[str, Any]) -> None:
         spynnaker.set_number_of_neurons_per_core(model, n)
         spynnaker.set_number_of_synapse_cores(model, settings["synapse_cores"])
         spynnaker.set_allow_delay_extensions(model, settings["delay_extensions"])
-    spynnaker.set_number_of_neurons_per_core(spynnaker.SpikeSourcePoisson, n)
+    spynnaker.set_number_of_neurons_per_core(SpikeSourcePoisson, n)
 
 
 def _simulator() -> Any:
@@ -217,24 +196,42 @@ def _simulator() -> Any:
     return vars(spynnaker)["__simulator"]
 
 
-def run(simtime: float, callbacks: Any = None, progress: Progress | None = None) -> float:
-    """Advance by `simtime` ms, to the nearest step."""
-    if callbacks:
-        raise refusal("spinnaker", "run-length: callbacks", "call back", "Run in pieces")
-    step = float(spynnaker.get_time_step())
-    n = round(simtime / step)
+def advance(steps: int) -> None:
+    """Run for a number of steps; before the first, look at the limits of the machine."""
+    if not state.prepared:
+        projections = list(spynnaker.SpynnakerDataView.iterate_projections())
+        extensions = state.settings["delay_extensions"]
+        state.rounding = _limits.check(projections, delay_extensions=extensions)
+        state.weight_steps = _limits.weight_steps(projections)
+    elif not steps:
+        return
+    _currents.write_again(state.current_sources, has_run=state.is_running)
     state.prepared = True
-    duration = n * step
-    while math.ceil(duration / step) > n:  # sPyNNaker rounds up
+    step = float(spynnaker.get_time_step())
+    duration = steps * step
+    while math.ceil(duration / step) > steps:  # sPyNNaker rounds up
         duration = math.nextafter(duration, 0.0)
-    with logged(progress), _own_signals():
+    with logged(state.progress), _own_signals():
         _simulator().run(duration)
-    return float(spynnaker.get_current_time())
+    if state.progress is None:  # a script, of which there is no record
+        for sentence in [*state.rounding, *(_report.doubts(_report.messages()) if steps else ())]:
+            state.tell(sentence)
+    for source in state.current_sources:
+        source.take(source.waveform(state.step, state.step + steps))
+    state.step += steps
 
 
-def run_until(time_point: float, callbacks: Any = None) -> float:
-    """Advance until the time `time_point`, ms."""
-    return run(time_point - float(spynnaker.get_current_time()), callbacks)
+state.machine = advance
+_run, run_until = running(state)
+
+
+def run(simtime: float, callbacks: Any = None, progress: Progress | None = None) -> float:
+    """Advance by `simtime` ms, to the nearest step; see PyNN's ``run``."""
+    state.progress = progress
+    try:
+        return _run(simtime, callbacks)
+    finally:
+        state.progress = None
 
 
 run_for = run
@@ -248,8 +245,8 @@ def prepare_once(progress: Progress | None = None) -> None:
 
 def reset(annotations: Any = None) -> None:
     """Back to time 0, for another segment."""
-    with logged():
-        spynnaker.reset(annotations or {})
+    state.annotations = annotations or {}
+    state.reset()
 
 
 def end(compatible_output: bool = True) -> None:
@@ -260,67 +257,16 @@ def end(compatible_output: bool = True) -> None:
     atexit.unregister(UtilsDataWriter.write_errored_file)
 
 
-class _CellType:
-    """A cell type that says, like PyNN's, what can be recorded from it."""
+def Assembly(*parts: Any, **options: Any) -> Any:  # noqa: N802  # PyNN's name
+    """Not on SpiNNaker.
 
-    def __init__(self, model: Any, recordable: list[str]) -> None:
-        self._model, self.recordable = model, recordable
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-
-class Population(spynnaker.Population):  # type: ignore[misc]  # sPyNNaker's types are its own
-    __doc__ = spynnaker.Population.__doc__
-
-    def __init__(
-        self,
-        size: int,
-        cellclass: Any,
-        cellparams: Any = None,
-        structure: Any = None,
-        initial_values: Any = None,
-        label: str | None = None,
-        **additional: Any,
-    ) -> None:
-        state.created += 1
-        if "seed" in getattr(cellclass, "default_population_parameters", {}):
-            key = np.random.SeedSequence([state.seed, state.created])
-            additional.setdefault("seed", int(key.generate_state(1)[0] >> 1))
-        super().__init__(
-            size, cellclass, cellparams, structure, initial_values, label, **additional
-        )
-        self._Population__recorder = Recorder(population=self, vertex=self._vertex)
-        if isinstance(super().celltype, spynnaker.Izhikevich):
-            state.differences.append(f"population {self.label}: {IZHIKEVICH}")
-            warnings.warn(state.differences[-1], ModelWarning, stacklevel=2)
-
-    def initialize(self, **initial_values: Any) -> None:
-        """Set initial values of state variables; see PyNN's ``initialize``."""
-        super().initialize(**{name: unseeded(value) for name, value in initial_values.items()})
-
-    def get(self, parameter_names: Any, gather: bool = True, simplify: bool = True) -> Any:
-        """Values of parameters; one value where all neurons have the same and `simplify` is set."""
-        names = [parameter_names] if isinstance(parameter_names, str) else list(parameter_names)
-        found = []
-        for name in names:
-            values = np.asarray(list(super().get(name)), dtype=float)
-            if values.ndim == 2 and values.shape[1] == 1:  # rates of Poisson sources
-                values = values[:, 0]
-            same = simplify and (values == values[0]).all()
-            found.append(float(values[0]) if same else values)
-        return found[0] if isinstance(parameter_names, str) else found
-
-    @property
-    def celltype(self) -> Any:
-        """The cell type."""
-        return _CellType(super().celltype, sorted(self._vertex.get_recordable_variables()))
-
-    @property
-    def injectable(self) -> bool:
-        """Whether these are neurons, not spike sources."""
-        return isinstance(self._vertex, PopulationVertex)
+    Raises
+    ------
+    UnsupportedError
+    """
+    raise refusal("spinnaker", "assemblies", "assemble populations", "Connect them one by one")
 
 
+DCSource, StepCurrentSource, ACSource, NoisyCurrentSource = _currents.classes(state).values()
 create = common.build_create(Population)
 connect = common.build_connect(Projection, FixedProbabilityConnector, StaticSynapse)

@@ -5,6 +5,7 @@
 `grid`            times on the time grid
 `lists`           lists of synapses, in memory and in files
 `draws`           random networks from one key: the core's realisation
+`bounds`          how probable it is that a value that is drawn is a wrong one
 `weights`         formats of weights: full, or rounded to bfloat16
 `checks`          what a description must be everywhere
 `synapses`        arrays of synapses: signs, delays, order, matrices

@@ -124,6 +124,7 @@ def synapse_type(sim, name):
 
 
 @pytest.mark.needs("spikes")
+@pytest.mark.filterwarnings("default::portable_cortex.errors.ModelWarning")
 def test_what_is_claimed_works(backend, sim):
     """All types of the capabilities, in one network that runs."""
     can, v_rest = backend.capabilities, -65.0
@@ -131,7 +132,8 @@ def test_what_is_claimed_works(backend, sim):
     moved = []
     for name in can.current_sources:
         moved.append(sim.Population(2, sim.IF_curr_exp(), label=name))
-        moved[-1].inject(getattr(sim, name)(**CURRENTS[name]))
+        for k in range(2):
+            moved[-1][k : k + 1].inject(getattr(sim, name)(**CURRENTS[name]))
     source = sim.Population(2, sim.SpikeSourceArray(spike_times=np.arange(1.0, 4.0, 0.2)))
     for name in can.synapse_types:
         target = "IF_cond_exp" if "IF_cond_exp" in can.cell_types else "IF_curr_exp"
