@@ -38,9 +38,9 @@ from portable_cortex.pynn.draws import (
     draw_edges,
     item_of_projection,
     itself,
-    listed_synapses,
 )
 from portable_cortex.pynn.grid import delay_steps
+from portable_cortex.pynn.lists import listed_synapses
 from portable_cortex.pynn.plasticity import check_bounds
 from portable_cortex.pynn.projection import ADDRESS
 from portable_cortex.pynn.synapses import (

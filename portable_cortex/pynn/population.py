@@ -31,7 +31,7 @@ NOT_NEGATIVE = {"tau_refrac", "delta_T", "lambda0", "rate", "start", "duration"}
 
 def is_modelled(celltype: Any) -> bool:
     """Whether a cell type stands for a model of a user's (`portable_cortex.neurons.celltype`)."""
-    return hasattr(celltype, "neuron") and not celltype.is_standard
+    return hasattr(celltype, "neuron") and not getattr(celltype, "is_standard", True)
 
 
 def times_of(train: Any) -> NDArray[np.float64]:
