@@ -31,6 +31,8 @@ _CORE = (
     "recording/recording recording/spikes recording/stored registry support"
 ).split()
 _ROOMS = ("host", "models", "neurons", "neurons/lowering", "pynn", "running")
+# What reads NESTML, which no job does.
+_READERS = tuple(f"neurons/{name}.py" for name in ("mistakes", "nestml", "terms"))
 # Backends that a job takes along.
 _BACKENDS = ("nest", "spinnaker")
 # The name of a user's own model among the files; the user's name for it may be anything.
@@ -249,7 +251,7 @@ def _files() -> dict[str, bytes]:
         files[f"portable_cortex/{module}.py"] = core.joinpath(f"{module}.py").read_bytes()
     for room in _ROOMS:
         for file in sorted(core.joinpath(room).iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".py"):
+            if file.name.endswith(".py") and f"{room}/{file.name}" not in _READERS:
                 files[f"portable_cortex/{room}/{file.name}"] = file.read_bytes()
     for package in ("backends", "portal", "power"):
         # not the package's own, which is what the command line needs

@@ -349,7 +349,7 @@ for columns in (equal, np.repeat(equal, n, axis=1)):
             reached = loop.rest_of_different(exc, inh, v, drive, 0, n, columns)
             exc += 5.0 * (codes >> 1)
         reached |= loop.again(exc, inh, v, left, drive, columns, numbers, values, n_held)
-        n_fired = loop.fire(exc, inh, v, left, columns, 0, n, log, 0) if reached else 0
+        n_fired = loop.fire(exc, inh, v, left, drive, columns, 0, n, log, 0) if reached else 0
         for array in (v, exc, left, log[:n_fired]):
             digest.update(array.tobytes())
 code = loop.rest_of_equal.inspect_asm(loop.rest_of_equal.signatures[0])

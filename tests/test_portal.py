@@ -226,7 +226,7 @@ def test_the_script_is_one_that_the_portal_takes():
     assert "import" in script.code
     assert not script.code.startswith("http")
     assert script.code.isascii()
-    assert len(script.code) < 240_000
+    assert len(script.code) < 256_000
     assert script.archive in script.code
     assert portal.make_script(experiment()).archive != script.archive
 
