@@ -129,7 +129,8 @@ def summary(impact: Impact, outcome: Outcome, statistic: str) -> str:
     effects = [outcome.effect(p, statistic) for p in impact.populations]
     known = [e for e in effects if math.isfinite(e)]
     largest = max(known, key=abs, default=math.nan)
-    return f"{len(differing)}" + (f", {largest:+.2g}" if known else "")
+    size = f"{largest:+.0f}" if abs(largest) >= 10 else f"{largest:+.2g}"
+    return f"{len(differing)}" + (f", {size}" if known else "")
 
 
 def _measured(impact: Impact, outcome: Outcome, name: str) -> list[str]:
