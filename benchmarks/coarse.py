@@ -66,7 +66,9 @@ def _said(library: str, run: Any) -> str:
     about = run.metadata
     report, phases = about["machine_report"], about["phases_s"]
     text = f"`{library}`: {report['updates']} updates, {phases['simulate']:.1f} s"
-    if library != "theory":
+    if library == "neurons":
+        text += f", and {phases['tables']:.0f} s for simulating neurons"
+    elif library != "theory":
         points = sum(t["points"] for t in report["tables"])
         if report["parts_made"]:
             text += f", and {phases['tables']:.0f} s for tables"
@@ -219,9 +221,8 @@ def layer4c(arguments: argparse.Namespace) -> str:
         },
     }
     if arguments.coarse:
-        options = {"spacing": arguments.spacing, "point_seconds": arguments.point_seconds}
         for named in ways.values():
-            named["coarse, stands"] = {"backend": "coarse", "options": options}
+            named["coarse, stands"] = {"backend": "coarse", "options": {"library": "neurons"}}
     lines = ["| | | published | mean of 160 | " + " | ".join(ways["grating"]) + " |"]
     lines.append("|---" * (len(ways["grating"]) + 4) + "|")
     said = []
@@ -234,6 +235,7 @@ def layer4c(arguments: argparse.Namespace) -> str:
                     model="v1_layer4c",
                     stimulus=stimulus,
                     seed=seed,
+                    hypercolumns=arguments.hypercolumns,
                     **{"warmup": 500.0, "duration": arguments.ms, **given},
                 )
                 for seed in seeds
@@ -293,8 +295,7 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=16)
     parser.add_argument("--sheet", type=int, default=1600, help="columns of the sheet")
     parser.add_argument("--coarse", action="store_true", help="layer4c: with the coarse backend")
-    parser.add_argument("--spacing", type=float, default=0.3, help="of the tables of layer4c")
-    parser.add_argument("--point-seconds", type=float, default=400.0, help="of them, too")
+    parser.add_argument("--hypercolumns", type=int, default=1, help="of layer4c, along a side")
     parser.add_argument("--picture", type=Path, help="of the sheet, a .png")
     parser.add_argument("--write", type=Path, help="a page with <!-- NAME --> ... <!-- end -->")
     arguments = parser.parse_args()

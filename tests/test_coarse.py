@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import portable_cortex
 from portable_cortex import Recording
-from portable_cortex.backends.coarse import _columns, _library, _solver, _table
+from portable_cortex.backends.coarse import _columns, _library, _neurons, _solver, _table
 from portable_cortex.backends.coarse._inputs import inputs_of
 from portable_cortex.backends.coarse._library import Populations
 from portable_cortex.backends.coarse._simulated import Kind
@@ -330,6 +330,22 @@ def test_a_small_network_fires_as_simulated():
     again, _ = solve(small, point_seconds="40", spacing="0.5", threads="2")
     assert again.rates() == sim.rates()
     assert again.state.found.circuit.details()["parts_made"] == 0
+
+
+def test_neurons_without_a_table_fire_as_those_with_one(monkeypatch):
+    """Within the errors that both state, and as fast from another state as well."""
+    settings = {"point_seconds": "40", "threads": "2"}
+    monkeypatch.setattr(_neurons, "UPDATES", 14)
+    monkeypatch.setattr(_neurons, "FIRST", 4)
+    tables, _ = solve(small, spacing="0.5", **settings)
+    sim, _ = solve(small, library="neurons", **settings)
+    found, expected = sim.state.found, tables.state.found.solution
+    (error,) = np.hypot(found.solution.errors, expected.errors)
+    assert 0 < found.solution.errors[0] < 0.05 * expected.rates[0]
+    assert abs(sim.rates()["cells"] - expected.rates[0]) < 4 * error
+    assert max(found.again) * (1 + expected.rates[0]) < 8 * found.solution.errors[0]
+    assert found.circuit.details() == {"library": "neurons", "neuron_seconds": 40.0}
+    assert found.circuit.seconds > 0
 
 
 def test_any_neuron_of_the_catalogue_has_a_table():

@@ -23,10 +23,11 @@ _PLASTIC = "a stationary state is computed, and weights that depend on spikes ar
 class CoarseOptions(BackendOptions):
     """Options of the ``coarse`` backend."""
 
-    library: Literal["simulated", "columns", "theory"] = option(
+    library: Literal["simulated", "columns", "neurons", "theory"] = option(
         "simulated",
         "what responds: simulated neurons, whole columns (populations with the same @name in their "
         "label; without, all of them), both in tables that are made when they are needed and kept, "
+        "neurons that are simulated anew in each update (for some hundred populations at most), "
         "or mean-field theory (leaky integrate-and-fire neurons with currents)",
     )
     threads: int = option(
@@ -41,7 +42,8 @@ class CoarseOptions(BackendOptions):
     )
     point_seconds: float = option(
         400.0,
-        "model time of all neurons that are simulated at a point of a table, together, s",
+        "model time of all neurons that are simulated at a point of a table, together, s; for "
+        "library=neurons, of a population in an update",
         least=10.0,
         most=1e5,
     )

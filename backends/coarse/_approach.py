@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._inputs import Inputs
-from ._library import Told, kind_of
-from ._simulated import Group, Trial
+from ._library import Told
+from ._neurons import Simulated, possible
 from ._solver import mixed
 from ._workers import Workers
 
 F64 = NDArray[np.float64]
 
-NEURONS, DURATION = 200, 1000.0  # of a population; ms
+DURATION = 1000.0  # ms
 SILENCE = 0.1  # spikes/s: inputs are not 0, whose fluctuation is not known
 RISING, UPDATES = 30, 50  # while what comes from outside rises to all of it, and then at most
 NEAR = 0.05  # difference of the two sides at which chance is most of it
@@ -56,13 +56,17 @@ def approached(inputs: Inputs, *, timestep: float, workers: int, told: Told) -> 
     nearest, least, before, step = state, np.inf, np.inf, STEP
     states: list[F64] = []
     changes: list[F64] = []
+
+    def caused(what: Inputs, state: F64) -> F64:
+        return Simulated(what, timestep, DURATION, own).caused(state, 1)
+
     with Workers(workers) as own:
         for number in range(1, RISING):
             driven = _driven(inputs, number / RISING)
             told(None, f"simulating neurons with {number / RISING:.0%} of what comes from outside")
-            state = _possible(state + STEP * (_caused(driven, state, timestep, own) - state))
+            state = possible(state + STEP * (caused(driven, state) - state), SILENCE)
         for number in range(UPDATES):
-            change = _caused(inputs, state, timestep, own) - state
+            change = caused(inputs, state) - state
             size = float(np.max(np.abs(change[:n]) / (1.0 + state[:n])))
             told(None, f"simulating neurons, update {number}: the two sides differ by {size:.1g}")
             if size < least:
@@ -75,15 +79,8 @@ def approached(inputs: Inputs, *, timestep: float, workers: int, told: Told) -> 
                 states, changes = [], []
             before = size
             states, changes = [*states[-DEPTH:], state], [*changes[-DEPTH:], change]
-            state = _possible(mixed(states, changes, step))
+            state = possible(mixed(states, changes, step), SILENCE)
     return nearest[:n]
-
-
-def _possible(state: F64) -> F64:
-    """Rates above 0, and mean squares that are no less than their squares."""
-    rates, squares = np.split(state, 2)
-    rates = np.maximum(rates, SILENCE)
-    return np.concatenate([rates, np.maximum(squares, rates**2)])
 
 
 def _driven(inputs: Inputs, share: float) -> Inputs:
@@ -95,19 +92,3 @@ def _driven(inputs: Inputs, share: float) -> Inputs:
     )
     outside = np.stack([share * mean, share * square, share**2 * variance])
     return replace(inputs, populations=populations, outside=outside)
-
-
-def _caused(inputs: Inputs, state: F64, timestep: float, workers: Workers) -> F64:
-    """Rates and their mean squares over neurons, of neurons that get what these ones cause."""
-    received = inputs.received(*np.split(state, 2))
-    trials = []
-    for i, population in enumerate(inputs.populations):
-        kind = kind_of(population, timestep)
-        gets = (v[i, : len(kind.receptors)] for v in vars(received).values())
-        trials.append(Trial([kind], [Group.receiving(0, NEURONS, *gets)], [], 1 + i, DURATION))
-    counts = np.zeros((len(trials), 3))
-    for i, (own,) in workers.answers(trials):
-        counts[i] = own
-    first, second, both = counts.T
-    rates = (first + second) / (1e-3 * DURATION * NEURONS)
-    return np.concatenate([rates, both / ((0.5e-3 * DURATION) ** 2 * NEURONS)])

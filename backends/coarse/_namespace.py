@@ -19,6 +19,7 @@ from ._approach import approached
 from ._columns import Columns
 from ._inputs import Inputs, inputs_of
 from ._library import Populations, Tables, Theory, Told
+from ._neurons import Neurons
 from ._solver import Solution, solved
 
 F64 = NDArray[np.float64]
@@ -26,6 +27,9 @@ SOME = 5.0  # spikes/s: where nothing better is known, rates are looked for from
 ROUGH = 1e-2  # difference to which theory says where to begin
 OTHERS = 2  # states from where it is looked for again, with each rate up to
 AWAY = 1.25  # times as high or as low: tables are known there
+
+
+Circuit = Populations | Columns | Neurons
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,13 @@ class Found:
     again : tuple of float
         For each of the other states from which it was looked for, the largest difference, relative
         to 1 spike/s and the rate, of what was found; not a number where nothing was.
-    circuit : Populations or Columns
+    circuit : Populations or Columns or Neurons
     """
 
     inputs: Inputs
     solution: Solution
     again: tuple[float, ...]
-    circuit: Populations | Columns
+    circuit: Circuit
 
 
 class Recorder(recorder.Recorder):
@@ -114,11 +118,14 @@ class State(undrawn.State):
         guess = theoretical(inputs)
         if guess is None:
             guess = self._approached(inputs, told) if before is None else before
-        circuit: Populations | Columns
+        circuit: Circuit
         if library == "theory":
             circuit = Populations(inputs, Theory.of(inputs))
         elif library == "simulated":
             circuit = self._isolated(inputs, guess, told)
+        elif library == "neurons":
+            seconds, threads = self.options["point_seconds"], self.options["threads"]
+            circuit = Neurons(inputs, self.dt, seconds, threads, told)
         else:
             circuit = self._columns(inputs, guess, told)
         return found(inputs, circuit, guess if before is None else before, told)
@@ -164,19 +171,24 @@ def theoretical(inputs: Inputs) -> F64 | None:
         return None
 
 
-def found(inputs: Inputs, circuit: Populations | Columns, start: F64, told: Told) -> Found:
+def found(inputs: Inputs, circuit: Circuit, start: F64, told: Told) -> Found:
     """The stationary state of a network."""
 
     def of_updates(number: int, size: float) -> None:
         told(None, f"update {number}: the two sides differ by {size:.1g}")
 
-    solution = solved(circuit, start, told=of_updates)
+    def solution_from(state: F64, *, briefly: bool = False) -> Solution:
+        if isinstance(circuit, Neurons):
+            return circuit.settled(state, briefly=briefly)
+        return solved(circuit, state, told=of_updates)
+
+    solution = solution_from(start)
     rng = np.random.default_rng(1)
     again = []
     for _ in range(OTHERS):
         other = solution.rates * AWAY ** rng.uniform(-1, 1, start.size)
         try:
-            rates = solved(circuit, other, told=of_updates).rates
+            rates = solution_from(other, briefly=True).rates
         except SimulationError:
             rates = np.full(start.size, np.nan)
         again.append(float(np.max(np.abs(rates - solution.rates) / (1.0 + solution.rates))))

@@ -92,7 +92,7 @@ def show(
         console.print(_rates(recording, rates, published, errors, expected))
         if errors:
             console.print(
-                "[dim]±: of the responses that were tabulated; other errors are not in it"
+                "[dim]±: of the responses that were simulated; other errors are not in it"
             )
         if expected is not None:
             console.print(Text(expected.note, "dim"))

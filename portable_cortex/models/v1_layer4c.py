@@ -43,7 +43,7 @@ IN_DEGREES = {  # of a target, by source
 # mm, of the distance of cells, by source
 SD, REACH = {"S": 0.2 / 2**0.5, "C": 0.2 / 2**0.5, "I": 0.125 / 2**0.5}, 0.36
 ARRIVES = 0.8  # of spikes between excitatory cells
-DELAY, DELAY_EE = 0.1, 0.5  # ms; the second between excitatory cells
+DELAY, DELAY_EE = 0.1, 1.0  # ms; the second between excitatory cells
 # what comes from outside: strength, inputs a cell; ambient spikes/s a cell
 LGN = {"S": (2 * S_EE, 4.75), "C": (2 * S_EE, 1.5), "I": (4 * S_EE, 4.5)}
 L6 = {"S": (S_EE / 3, 45), "C": (S_EE / 3, 55), "I": (S_IE / 3, 150)}
@@ -141,19 +141,20 @@ def build(
     for label, (kind, members) in parts.items():
         at = places[kind][members]
         if stimulus == "background":
-            lgn = [{"rate": np.full(members.size, BACKGROUND["LGN"])}]
+            lgn = [(1.0, {"rate": np.full(members.size, BACKGROUND["LGN"])})]
             l6 = np.full(members.size, BACKGROUND["L6"])
         else:
             match = (1 + np.cos(2 * np.radians(orientation - np.array(DOMAINS)))) / 2
             l6 = L6_LEAST + (L6_MOST - L6_LEAST) * blurred(at, BLUR) @ match
             is_own = domains(at)[:, np.newaxis] == DOMAINS
-            size = is_own @ match if kind == "S" else np.zeros(members.size)
-            lgn = _seen(label, size, phases[members] if kind == "S" else None, cycles)
+            size = float((is_own @ match)[0]) if kind == "S" else 0.0  # of all of a domain
+            own = phases[members] if kind == "S" else np.zeros(members.size)
+            lgn = _seen(label, size, own, cycles if kind == "S" else 0)
         (s_lgn, n_lgn), (s_l6, n_l6), (s_ambient, ambient) = LGN[kind], L6[kind], AMBIENT[kind]
-        for number, one in enumerate(lgn):
+        for number, (factor, one) in enumerate(lgn):
             own = {**one, "rate": n_lgn * one["rate"]}
             name = f"LGN {number}" if len(lgn) > 1 else "LGN"
-            _excite(sim, populations[label], name, "ampa", s_lgn, own)
+            _excite(sim, populations[label], name, "ampa", factor * s_lgn, own)
         _excite(sim, populations[label], "L6", "glutamate", s_l6, {"rate": n_l6 * l6})
         _excite(sim, populations[label], "ambient", "ampa", s_ambient, {"rate": ambient})
     return populations
@@ -180,24 +181,27 @@ def _parts(
     return parts
 
 
-def _seen(label: str, size: F64, phases: F64 | None, cycles: int) -> list[dict[str, F64]]:
-    """Sources that stand for an input from the LGN while there is a grating.
+def _seen(label: str, size: float, phases: F64, cycles: int) -> list[tuple[float, dict[str, F64]]]:
+    """Sources that stand for an input from the LGN while there is a grating, and their strengths.
 
-    `size` is that of its changes, in parts of the mean rate; `phases` are in cycles.
+    Of a cell that is twice as active spikes are twice as strong: so it is in the authors' program.
+    `size` is that of changes, in parts of the mean; `phases`, of each cell, are in cycles.
     """
-    high, low = LGN_RATE * (1 + size), LGN_RATE * (1 - size)
-    if phases is None or not cycles:
-        return [{"rate": low if " off@" in label else high}]
-    period = 1e3 / FREQUENCY
+    high, low = 1 + size, 1 - size
+    rate = np.full(phases.size, LGN_RATE)
     sources = []
-    for half in range(2 * cycles + 2):
+    if not cycles:
+        sources.append((low if " off@" in label else high, {"rate": rate}))
+    period = 1e3 / FREQUENCY
+    for half in range(2 * cycles + 2 if cycles else 0):
         begin = (half / 2 - phases) * period
         end = begin + period / 2
-        rate = np.where(end > 0, high if half % 2 == 0 else low, 0.0)
+        own = np.where(end > 0, rate, 0.0)
         begin = np.where(end > 0, np.maximum(begin, 0.0), 0.0)
         duration = np.where(end > 0, end - begin, period)
-        sources.append({"rate": rate, "start": begin, "duration": duration})
-    return sources
+        strength = high if half % 2 == 0 else low
+        sources.append((strength, {"rate": own, "start": begin, "duration": duration}))
+    return [source for source in sources if source[0] > 0]
 
 
 def _excite(
