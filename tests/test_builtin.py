@@ -211,6 +211,62 @@ def test_sources_that_are_recorded_send_what_they_would_have_sent():
 # --- threads --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "differing"),
+    [
+        ("IF_curr_exp", "tau_m"),
+        ("IF_cond_exp", "tau_m"),
+        ("EIF_cond_exp_isfa_ista", "tau_m"),
+        ("Izhikevich", "d"),
+    ],
+)
+def test_equal_neurons_get_their_poisson_spikes_as_different_ones_do(name, differing):
+    """Loops of equal neurons add them on the way: in the refractory time, too."""
+    spikes = []
+    for is_equal in (True, False):
+        sim = portable_cortex.simulator("builtin", options={"threads": "1"})
+        sim.setup(timestep=0.1, rng_seed=3)
+        cells = getattr(sim, name)(i_offset=10.0 if name == "Izhikevich" else 1.0)
+        population = sim.Population(20, cells)
+        if not is_equal:
+            value = population.get(differing)
+            population.set(**{differing: np.append(np.full(19, value), 1.001 * value)})
+        source = sim.Population(20, sim.SpikeSourcePoisson(rate=3000.0))
+        synapse = sim.StaticSynapse(weight=0.02, delay=0.1)
+        sim.Projection(source, population, sim.OneToOneConnector(), synapse)
+        population.record("spikes")
+        sim.run(200.0)
+        trains = population.get_data().segments[0].spiketrains[:19]
+        spikes.append([np.asarray(train).tolist() for train in trains])
+        sim.end()
+    assert sum(map(len, spikes[0])) > 50
+    assert spikes[0] == spikes[1]
+
+
+def test_conductances_that_are_like_currents_make_the_same_spikes():
+    """With reversal potentials that are far away."""
+    spikes = []
+    for is_cond in (False, True):
+        sim = portable_cortex.simulator("builtin", options={"threads": "1"})
+        sim.setup(timestep=0.1, rng_seed=3)
+        parameters = {"cm": 0.25, "tau_m": 10.0, "tau_refrac": 2.0, "tau_syn_E": 0.5}
+        if is_cond:
+            cells = sim.IF_cond_exp(**parameters, e_rev_E=58e6)
+        else:
+            cells = sim.IF_curr_exp(**parameters)
+        population = sim.Population(50, cells)
+        source = sim.Population(50, sim.SpikeSourcePoisson(rate=9500.0))
+        synapse = sim.StaticSynapse(weight=0.0878 / (58e6 if is_cond else 1.0), delay=0.1)
+        sim.Projection(source, population, sim.OneToOneConnector(), synapse)
+        population.record("spikes")
+        sim.run(500.0)
+        trains = population.get_data().segments[0].spiketrains
+        spikes.append([np.asarray(train).tolist() for train in trains])
+        sim.end()
+    assert sum(map(len, spikes[0])) > 500
+    assert spikes[0] == spikes[1]
+
+
 def test_results_do_not_depend_on_the_number_of_threads():
     one = microcircuit(backend="builtin", options={"threads": "1"}, record=["v:L4E:20"])
     for threads in ("2", "3"):

@@ -192,11 +192,20 @@ def hold({kept}left, begin, end, numbers, values):
                 lines += [f"{local(name)} = {code(value)}" for name, value in run.temporaries]
                 lines += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in self.changed or n in still]
+        first = self.plan.rows[0]
+        if self.plan.is_early and first in self.changed:  # what `_loop` added is overwritten
+            lines += [
+                "if n_codes:",
+                "    count = I32(codes[U64(numbers[k] - begin)] >> U16(1))",
+                f"    r_{first}[i] += r_{first}.dtype.type(weight) * r_{first}.dtype.type(count)",
+            ]
         lines += [f"m_{n} = r_{n}[i]" for n in self.plan.rows if n in watched]
         lines.append("running = left[i] != 0")
         lines += [f"reached |= {code(condition)}" for condition in self.conditions]
         return f"""@compiled
-def again({self.rows}left, drive, c, numbers, values, n{self.draws}):
+def again(
+    {self.rows}left, drive, begin, codes, n_codes, weight, c, numbers, values, n{self.draws}
+):
     reached = False
     for k in range(n):
 {block(lines, 2)}
@@ -333,9 +342,9 @@ def fire({self.rows}left, drive, c, begin, end, log, total{self.draws}):
             f"    reached = rest_of_equal({self.rows}begin, end, None, None, c{self.draws})",
         ]
         if self.timer:
-            lines.append(
-                f"reached |= again({self.rows}left, drive, c, numbers, values, n{self.draws})"
-            )
+            of_codes = "begin, codes, n_codes, weight"
+            given = f"{self.rows}left, drive, {of_codes}, c, numbers, values, n{self.draws}"
+            lines.append(f"reached |= again({given})")
         lines += [
             "if reached:",
             f"    total = fire({self.rows}left, drive, c, begin, end, log, total{self.draws})",

@@ -41,7 +41,7 @@ from ._workers import answers
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-VERSION = 1  # of what is simulated: with another, surfaces are made anew
+VERSION = 2  # of what is simulated: with another, surfaces are made anew
 MOMENTS = 3  # of what comes from outside: mean, square, variance over neurons
 FINEST = 0.001  # of what the input fluctuates by in TAU: a difference that counts
 NARROW = 1e-3  # of the variance in TAU: one over neurons that is left out, as it takes long

@@ -33,7 +33,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Place = tuple[int, int]  # of a tile
 
-VERSION = 1  # of what is simulated: with another, tables are made anew
+VERSION = 2  # of what is simulated: with another, tables are made anew
 NEURONS = 100  # of a point
 TILE = 4  # points along a side of a tile
 REACH = 2  # points to each side of a place that are looked at
