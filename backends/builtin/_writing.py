@@ -160,6 +160,15 @@ def hold({kept}left, begin, end, numbers, values):
         first = last
     return n"""
 
+    @property
+    def _adds_again(self) -> bool:
+        """Whether what `_loop` adds to the first input is lost where `_again` writes that."""
+        return self.plan.is_early and self.plan.rows[0] in self.changed
+
+    @property
+    def _codes(self) -> str:
+        return "begin, codes, n_codes, weight, " if self._adds_again else ""
+
     def _again(self) -> str:
         """Refractory neurons a step further, from the variables that were kept."""
         course = self.running
@@ -193,7 +202,7 @@ def hold({kept}left, begin, end, numbers, values):
                 lines += [f"m_{name} = {code(value)}" for name, value in run.results.items()]
         lines += [f"r_{n}[i] = m_{n}" for n in self.plan.rows if n in self.changed or n in still]
         first = self.plan.rows[0]
-        if self.plan.is_early and first in self.changed:  # what `_loop` added is overwritten
+        if self._adds_again:
             lines += [
                 "if n_codes:",
                 "    count = I32(codes[U64(numbers[k] - begin)] >> U16(1))",
@@ -203,9 +212,7 @@ def hold({kept}left, begin, end, numbers, values):
         lines.append("running = left[i] != 0")
         lines += [f"reached |= {code(condition)}" for condition in self.conditions]
         return f"""@compiled
-def again(
-    {self.rows}left, drive, begin, codes, n_codes, weight, c, numbers, values, n{self.draws}
-):
+def again({self.rows}left, drive, {self._codes}c, numbers, values, n{self.draws}):
     reached = False
     for k in range(n):
 {block(lines, 2)}
@@ -342,8 +349,7 @@ def fire({self.rows}left, drive, c, begin, end, log, total{self.draws}):
             f"    reached = rest_of_equal({self.rows}begin, end, None, None, c{self.draws})",
         ]
         if self.timer:
-            of_codes = "begin, codes, n_codes, weight"
-            given = f"{self.rows}left, drive, {of_codes}, c, numbers, values, n{self.draws}"
+            given = f"{self.rows}left, drive, {self._codes}c, numbers, values, n{self.draws}"
             lines.append(f"reached |= again({given})")
         lines += [
             "if reached:",
