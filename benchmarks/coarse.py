@@ -66,9 +66,9 @@ def _said(library: str, run: Any) -> str:
     about = run.metadata
     report, phases = about["machine_report"], about["phases_s"]
     text = f"`{library}`: {report['updates']} updates, {phases['simulate']:.1f} s"
-    if library == "neurons":
+    if report["library"] == "neurons":
         text += f", and {phases['tables']:.0f} s for simulating neurons"
-    elif library != "theory":
+    elif report["library"] != "theory":
         points = sum(t["points"] for t in report["tables"])
         if report["parts_made"]:
             text += f", and {phases['tables']:.0f} s for tables"

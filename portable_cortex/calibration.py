@@ -27,6 +27,7 @@ F64 = NDArray[np.float64]
 OF_THE_OTHER = ("neuron_parameters", "conductance")  # parameters of a model
 SCALES = ("scale", "n_scale", "k_scale")  # calibration takes the full network's input
 CURRENTS: F64 = np.linspace(-0.4, 0.8, 25)  # nA, that are tried first
+WIDER = 4.0  # times as far, where none of them will do
 STEP = 0.0125  # nA, between those that are tried then, and for the slope
 EXACT = 0.05  # largest difference of the logarithm of a rate
 WARMUP = 300.0  # ms
@@ -169,11 +170,24 @@ def calibrate(
         )
     on_progress(f"{neuron} with currents from {CURRENTS[0]:g} to {CURRENTS[-1]:g} nA")
     few = dict.fromkeys(names, TRIAL_NEURONS)
+    goals = {label: found.rate for label, found in wanted.items()}
+    currents = {}
     tried = trial.run(other, dict.fromkeys(names, CURRENTS), few, TRIAL_MS)
-    currents = {
-        label: _crossing(label, CURRENTS, _rates(tried[label]), wanted[label].rate)
-        for label in names
-    }
+    between = {}
+    for label, found in tried.items():
+        if _first_above(_rates(found), goals[label]):
+            currents[label] = _crossing(CURRENTS, _rates(found), goals[label])
+        else:
+            between[label] = WIDER * CURRENTS
+    if between:
+        on_progress(f"{neuron} with currents {WIDER:g} times as far away, for {', '.join(between)}")
+        for label, found in trial.run(other, between, few, TRIAL_MS).items():
+            k = _first_above(_rates(found), goals[label])
+            if not k:
+                raise _none(label, between[label], _rates(found), goals[label])
+            between[label] = np.linspace(*between[label][[k - 1, k]], CURRENTS.size)
+        for label, found in trial.run(other, between, few, TRIAL_MS).items():
+            currents[label] = _crossing(between[label], _rates(found), goals[label])
     numbers = {label: _enough(found.rate) for label, found in wanted.items()}
     for number in range(ROUNDS):
         on_progress(f"{neuron} with the currents that were found, {number + 1} of {ROUNDS}")
@@ -330,15 +344,24 @@ def _slope(found: Sequence[_Response]) -> float:
     return (found[2].rate - found[0].rate) / (2 * STEP)
 
 
-def _crossing(label: str, currents: F64, rates: F64, wanted: float) -> float:
-    """The current at which rates pass the one that is wanted, between those that were tried."""
+def _first_above(rates: F64, wanted: float) -> int:
+    """Number of the first rate that reaches the one that is wanted; 0 where none comes to it."""
     above = np.flatnonzero(rates >= wanted)
-    if not above.size or above[0] == 0:
-        raise SimulationError(
-            f"no current from {currents[0]:g} to {currents[-1]:g} nA lets {label} fire at "
-            f"{wanted:.3g} spikes/s: its rates are from {rates.min():.3g} to {rates.max():.3g}"
-        )
-    k = int(above[0])
+    return int(above[0]) if above.size else 0
+
+
+def _none(label: str, currents: F64, rates: F64, wanted: float) -> SimulationError:
+    return SimulationError(
+        f"no current from {currents[0]:g} to {currents[-1]:g} nA lets {label} fire at "
+        f"{wanted:.3g} spikes/s: its rates are from {rates.min():.3g} to {rates.max():.3g}"
+    )
+
+
+def _crossing(currents: F64, rates: F64, wanted: float) -> float:
+    """The current at which rates pass the one that is wanted, between those that were tried."""
+    k = _first_above(rates, wanted)
+    if not k:  # by chance, at one of the ends
+        return float(currents[0] if rates[0] >= wanted else currents[-1])
     low, high = np.log(np.maximum(rates[[k - 1, k]], LEAST))
     share = (np.log(wanted) - low) / (high - low) if high > low else 1.0
     return float(currents[k - 1] + share * (currents[k] - currents[k - 1]))

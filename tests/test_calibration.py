@@ -79,8 +79,15 @@ def test_a_threshold_that_is_moved_is_made_up_for_and_another_seed_finds_the_sam
     assert abs(change) < 0.04  # in rate
 
 
+def test_a_current_far_away_is_found(model):
+    """60 mV of threshold are 1.5 nA."""
+    (fit,) = calibrate("lif_curr_exp", model, shift=60.0).populations.values()
+    assert fit.current == pytest.approx(1.5, abs=0.02)
+    assert fit.rate == pytest.approx(fit.wanted, rel=0.05)
+
+
 def test_a_neuron_that_cannot_fire_so_fast_is_a_sentence(model):
-    with pytest.raises(SimulationError, match=r"no current from -0.4 to 0.8 nA lets E fire at"):
+    with pytest.raises(SimulationError, match=r"no current from -1.6 to 3.2 nA lets E fire at"):
         calibrate("lif_curr_exp", model, shift=500.0)
 
 
