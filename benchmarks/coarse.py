@@ -251,7 +251,7 @@ def layer4c(arguments: argparse.Namespace) -> str:
                     own = found.get(name, found.get("builtin") if "builtin, d" in name else None)
                     cells.append(_mean_and_sd([_chosen(r, kind, angle) for r in own or ()]))
                 lines.append(f"| {state} | {kind} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *said])
+    return "\n".join([*lines, *([""] if said else []), *said])
 
 
 ANGLES = {"preferred": 0, "orthogonal": 90}
