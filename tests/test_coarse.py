@@ -13,8 +13,8 @@ from portable_cortex import Recording
 from portable_cortex.backends.coarse import _columns, _library, _neurons, _solver, _table
 from portable_cortex.backends.coarse._inputs import inputs_of
 from portable_cortex.backends.coarse._library import Populations
-from portable_cortex.backends.coarse._simulated import Kind
-from portable_cortex.errors import InvalidValueError, UnsupportedError
+from portable_cortex.backends.coarse._simulated import Group, Kind, Trial, counts_of
+from portable_cortex.errors import InvalidValueError, SimulationError, UnsupportedError
 from portable_cortex.models.cortical_sheet import orientations, selectivity, shares
 from portable_cortex.models.loader import load_model
 from portable_cortex.pynn.description import describe
@@ -144,8 +144,8 @@ class Linear:
     def kinds(self, n):
         return np.arange(n)
 
-    def interpolation_error(self):
-        return 0.0, 0
+    def interpolation_errors(self, n):
+        return np.zeros(n)
 
 
 def linear_network(matrix, drive):
@@ -348,6 +348,66 @@ def test_neurons_without_a_table_fire_as_those_with_one(monkeypatch):
     assert found.circuit.seconds > 0
 
 
+def test_populations_with_other_input_have_tables_of_their_own():
+    """Equal neurons, of which some get few large spikes: the others' points lie close as before."""
+    sim = portable_cortex.simulator("coarse", options={"point_seconds": "10", "spacing": "0.5"})
+    sim.setup(timestep=0.1)
+    many, few = (sim.Population(100, sim.IF_curr_exp(**LIF), label=n) for n in ("many", "few"))
+    for cells, rate, weight in ((many, 9500.0, 0.0878), (few, 40.0, 10.0)):
+        source = sim.Population(100, sim.SpikeSourcePoisson(rate=rate))
+        synapse = sim.StaticSynapse(weight=weight, delay=0.1)
+        sim.Projection(source, cells, sim.OneToOneConnector(), synapse)
+    sim.run(1.0)
+    assert sim.rates()["many"] == pytest.approx(40.04, rel=0.06)  # of a simulation
+
+
+def test_neurons_that_adapt_slowly_are_told_from_stationary_ones():
+    counts = []
+    for tau in (5.0, 5000.0):
+        parameters = {"q_sfa": 0.5, "tau_sfa": tau, "q_rr": 0.0, "i_offset": 1.0}
+        kind = Kind("IF_cond_exp_gsfa_grr", None, parameters, (), (), 0.5)
+        counts.append(counts_of(Trial([kind], [Group(0, 50, (), ())], [], 1, 1000.0)))
+    _library.check_stationary(kind, 1000.0, 50.0, counts[0])
+    with pytest.raises(SimulationError, match="no stationary rate in the 1 s that"):
+        _library.check_stationary(kind, 1000.0, 50.0, counts[1])
+
+
+def test_few_large_weights_among_many_small_ones_are_refused():
+    """These cells fire at 2.5 spikes/s; with one train of the same two moments at 1.6."""
+
+    def build(sim):
+        cells = sim.Population(100, sim.IF_curr_exp(**LIF), label="cells")
+        for rate, weight in ((6500.0, 0.0878), (5.0, 2.0)):
+            source = sim.Population(100, sim.SpikeSourcePoisson(rate=rate))
+            synapse = sim.StaticSynapse(weight=weight, delay=0.1)
+            sim.Projection(source, cells, sim.OneToOneConnector(), synapse)
+
+    with pytest.raises(UnsupportedError, match="weights at receptor excitatory of cells differ"):
+        solve(build, library="theory")
+
+
+def test_inputs_that_go_together_at_both_receptors():
+    """More excitation comes with more inhibition, neuron by neuron: neurons hardly differ."""
+
+    def build(sim, flipped):
+        cells = sim.Population(200, sim.IF_curr_exp(**LIF), label="cells")
+        numbers = 60 + np.arange(200) % 81
+        source = sim.Population(200, sim.SpikeSourcePoisson(rate=100.0))
+        for receptor, weight in (("excitatory", 0.15), ("inhibitory", -0.1)):
+            own = numbers[::-1] if flipped and weight < 0 else numbers
+            rows = [(i, j, weight, 1.0) for j, n in enumerate(own) for i in range(n)]
+            connector = sim.FromListConnector(rows)
+            sim.Projection(source, cells, connector, sim.StaticSynapse(), receptor_type=receptor)
+
+    together, apart = (
+        solve(lambda sim, f=f: build(sim, f), library="theory")[0] for f in (False, True)
+    )
+    received = together.state.inputs.received(np.zeros(1), np.zeros(1))
+    assert received.correlation[0] == pytest.approx(1.0)
+    assert apart.state.inputs.received(np.zeros(1), np.zeros(1)).correlation[0] < 0.5
+    assert apart.rates()["cells"] != pytest.approx(together.rates()["cells"], rel=0.02)
+
+
 def test_any_neuron_of_the_catalogue_has_a_table():
     def build(sim):
         return small(sim, sim.nestml_cell_type("Adapting", "mat2_curr_exp")(), weight=0.5)
@@ -519,6 +579,27 @@ def test_columns_fire_as_they_do_side_by_side():
     again, _ = solve(pair, **COLUMNS)
     assert again.rates() == sim.rates()
     assert again.state.found.circuit.made == 0
+
+
+def test_columns_lose_the_spikes_that_do_not_arrive():
+    def build(sim):
+        cells = sim.Population(200, sim.IF_curr_exp(**LIF), label="cells")
+        source = sim.Population(200, sim.SpikeSourcePoisson(rate=3100.0))
+        strong = sim.StaticSynapse(weight=0.3, delay=0.1)
+        sim.Projection(source, cells, sim.OneToOneConnector(), strong)
+        synapse = sim.SimpleStochasticSynapse(weight=-0.3, delay=1.0, p=0.25)
+        sim.Projection(cells, cells, sim.FixedNumberPreConnector(40), synapse,
+                       receptor_type="inhibitory")  # fmt: skip
+        return cells
+
+    found = solve(build, **{**COLUMNS, "column_seconds": "2"})[0].rates()["cells"]
+    builtin = portable_cortex.simulator("builtin", options={"threads": "2"})
+    builtin.setup(timestep=0.1, rng_seed=5)
+    population = build(builtin)
+    population.record("spikes")
+    builtin.run(2000.0)
+    assert found == pytest.approx(population.mean_spike_count() / 2.0, rel=0.05)
+    builtin.end()
 
 
 def test_columns_by_themselves_do_not_know_of_each_other():

@@ -22,6 +22,7 @@ from portable_cortex.errors import (
 )
 from portable_cortex.models.loader import Model, load_model
 from portable_cortex.pynn.description import describe
+from portable_cortex.pynn.expected import cumulants_of, standard, typical
 from portable_cortex.theory import Cells, Distribution, Input, Spectra, working_point
 from portable_cortex.validation.pages import render, to_json
 from portable_cortex.validation.verdict import examine
@@ -57,7 +58,7 @@ def read(build):
 @pytest.fixture(scope="module")
 def published():
     """The published network as NNMT has it: weights without variance, delays from 0 on."""
-    network = theory.read(describe(load_model("pd14"), {"scale": 1.0}))
+    network = theory.read(describe(load_model("pd14"), {"scale": 1.0, "weights": "mean"}))
     nodes, weights = np.polynomial.legendre.leggauss(400)
 
     def delay(mean):
@@ -66,14 +67,7 @@ def published():
         return Distribution(mean * (1 + norm.ppf(u) / 2), weights / 2)
 
     delays = {True: delay(1.5), False: delay(0.75)}
-    connections = tuple(
-        replace(
-            c,
-            jump=Distribution(np.array([c.jump.mean]), np.ones(1)),
-            delay=delays[c.source % 2 == 0],
-        )
-        for c in network.connections
-    )
+    connections = tuple(replace(c, delay=delays[c.source % 2 == 0]) for c in network.connections)
     return replace(network, connections=connections)
 
 
@@ -311,6 +305,116 @@ def test_in_degrees_that_go_together_are_taken_together():
         assert network.spread(rates, rates**2)[0] == pytest.approx(of_each.std(), rel=1e-9)
 
 
+N = 200
+RATES_OF_SOURCES = np.where(np.arange(N) < N // 2, 2.0, 30.0)
+
+
+def by_rate(sim):
+    """A list in which those that fire more have larger weights."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (int(i), j, 0.2 if i >= N // 2 else 0.05, 1.0) for j in range(N) for i in rng.choice(N, 20)
+    ]
+    return sim.FromListConnector(rows), sim.StaticSynapse()
+
+
+ARRIVING = {
+    "all": lambda sim: (sim.AllToAllConnector(), sim.StaticSynapse(weight=0.1)),
+    "half": lambda sim: (sim.FixedProbabilityConnector(0.5), sim.StaticSynapse(weight=0.1)),
+    "pre": lambda sim: (sim.FixedNumberPreConnector(100), sim.StaticSynapse(weight=0.1)),
+    "total": lambda sim: (
+        sim.FixedTotalNumberConnector(N * 60, with_replacement=False),
+        sim.StaticSynapse(weight=sim.RandomDistribution("uniform", low=0.0, high=0.2)),
+    ),
+    "by target": lambda sim: (
+        sim.AllToAllConnector(),
+        sim.StaticSynapse(weight=np.tile(np.linspace(0.05, 0.15, N), (N, 1))),
+    ),
+    "by rate": by_rate,
+    "by chance": lambda sim: (
+        sim.FixedProbabilityConnector(0.5),
+        sim.SimpleStochasticSynapse(weight=0.1, p=0.3),
+    ),
+}
+
+
+@pytest.mark.parametrize("is_poisson", [True, False])
+@pytest.mark.parametrize("name", ARRIVING)
+def test_what_arrives_is_what_drawn_synapses_give(name, is_poisson):
+    """Of the second half of sources that differ: mean, square, and how neurons differ."""
+
+    def build(sim):
+        if is_poisson:
+            rates = np.concatenate([np.full(N, 1000.0), RATES_OF_SOURCES])
+            sources = sim.Population(2 * N, sim.SpikeSourcePoisson(rate=rates))
+        else:
+            sources = sim.Population(2 * N, sim.IF_curr_exp())
+        cells = sim.Population(N, sim.IF_curr_exp())
+        made.append(sim.Projection(sources[N:], cells, *ARRIVING[name](sim)))
+        return {"cells": cells}
+
+    made = []
+    (found,) = described(build).synapses
+    arriving = found.arriving
+    sim = portable_cortex.simulator("builtin")
+    sim.setup(rng_seed=3)
+    build(sim)
+    edges, share = made[-1].stored(), 0.3 if name == "by chance" else 1.0
+    each = share * edges.weights * RATES_OF_SOURCES[edges.sources]
+    sums = np.bincount(edges.targets, each, N)
+    mean, square, variance = arriving.mean, arriving.square, arriving.cumulants[0]
+    if not is_poisson:
+        nu, differing = RATES_OF_SOURCES.mean(), RATES_OF_SOURCES.var()
+        variance = variance * nu**2 + arriving.of_rates * differing
+        if name == "by rate":
+            return  # what they fire at is not known beforehand
+        mean, square = mean * nu, square * nu
+    assert mean == pytest.approx(sums.mean(), rel=0.03)
+    assert square == pytest.approx((each * edges.weights).sum() / N, rel=0.03)
+    assert np.sqrt(variance) / mean == pytest.approx(sums.std() / sums.mean(), rel=0.15, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("draw", "n"),
+    [
+        (lambda rng: rng.choice([-1.0, 3.0], 2000, p=[0.8, 0.2]), 2),
+        (lambda rng: rng.uniform(0.0, 1.0, 2000), 3),
+        (lambda rng: rng.gamma(2.0, 1.0, 2000), 5),
+        (lambda rng: rng.poisson(3.0, 2000), 5),
+    ],
+)
+def test_typical_places_have_the_moments_of_what_they_stand_for(draw, n):
+    values = np.asarray(draw(np.random.default_rng(4)), float)
+    second, third, fourth = cumulants_of(values)
+    places, weights = typical(*standard(np.array([[second], [third], [fourth]])), 5)
+    assert (weights > 1e-6).sum() <= max(n, 4)
+    scaled = (values - values.mean()) / values.std()
+    for power in range(5):
+        assert (weights * places**power).sum() == pytest.approx((scaled**power).mean(), abs=1e-6)
+
+
+def test_neurons_of_two_kinds_fire_as_each_of_them_does():
+    def build(sim, rates):
+        cells = sim.Population(100, sim.IF_curr_exp(tau_syn_E=0.5))
+        source = sim.Population(100, sim.SpikeSourcePoisson(rate=np.repeat(rates, 50)))
+        sim.Projection(source, cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=0.2))
+        return {"cells": cells}
+
+    low, high, both = (
+        working_point(theory.read(described(build, rates=rates))).rates[0]
+        for rates in ([5000.0] * 2, [20000.0] * 2, [5000.0, 20000.0])
+    )
+    assert high > low + 20
+    # a neuron's input fluctuates by as much as those of the other kind
+    assert both == pytest.approx((low + high) / 2, rel=0.03)
+
+
+def test_spikes_that_are_not_small_are_told():
+    for scale, is_told in ((0.1, True), (1.0, False)):
+        notes = theory.predict("pd14", scale=scale, highest=20.0).notes
+        assert any("a spike moves" in note for note in notes) == is_told
+
+
 def test_values_have_the_moments_of_their_distributions():
     def build(sim):
         cells = sim.Population(20, sim.IF_curr_exp())
@@ -341,8 +445,8 @@ def test_assemblies_are_connected_population_by_population():
         sim.Projection(both, both, sim.FixedNumberPreConnector(n=8), sim.StaticSynapse(weight=0.01))
         return {"a": a, "b": b}
 
-    found = read(build)
-    assert [(c.source, c.target, c.in_degree) for c in found.connections] == [
+    found = described(build).synapses
+    assert [(s.source, s.target, s.in_degree.mean) for s in found] == [
         (0, 0, 6.0), (0, 1, 6.0), (1, 0, 2.0), (1, 1, 2.0)
     ]  # fmt: skip
 
@@ -354,8 +458,8 @@ def test_assemblies_are_connected_neuron_by_neuron_where_that_is_asked_for():
         sim.Projection(one, other, sim.OneToOneConnector(), sim.StaticSynapse(weight=0.01))
         return {"a": a, "b": b}
 
-    found = read(build).connections  # a's first 10 to b, a's other 20 and b's 10 to a
-    assert [(c.source, c.target, round(c.in_degree, 3)) for c in found] == [
+    found = described(build).synapses  # a's first 10 to b, a's other 20 and b's 10 to a
+    assert [(s.source, s.target, round(s.in_degree.mean, 3)) for s in found] == [
         (0, 1, 1.0), (0, 0, 0.667), (1, 0, 0.333)
     ]  # fmt: skip
 

@@ -13,6 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from portable_cortex.pynn.expected import ORDERS
+
 from ._inputs import Inputs
 from ._library import Told
 from ._neurons import Simulated, possible
@@ -85,10 +87,10 @@ def approached(inputs: Inputs, *, timestep: float, workers: int, told: Told) -> 
 
 def _driven(inputs: Inputs, share: float) -> Inputs:
     """With this share of the spikes that come from outside."""
-    mean, square, variance = inputs.outside
+    powers = 1, 1, 1, *ORDERS
     populations = tuple(
         replace(p, trains=tuple(replace(t, rate=share * t.rate) for t in p.trains))
         for p in inputs.populations
     )
-    outside = np.stack([share * mean, share * square, share**2 * variance])
+    outside = np.stack([share**k * own for k, own in zip(powers, inputs.outside, strict=True)])
     return replace(inputs, populations=populations, outside=outside)

@@ -33,8 +33,8 @@ from portable_cortex.host.cache import writable_cache
 from portable_cortex.host.output import whole
 from portable_cortex.pynn.values import members
 
-from ._inputs import RECEPTORS, Inputs, Received
-from ._library import TAU, Told, kind_of
+from ._inputs import RECEPTORS, TAU, Inputs, Received
+from ._library import Told, kind_of
 from ._simulated import Counts, Group, Kind, Link, Trial
 from ._workers import answers
 
@@ -45,6 +45,7 @@ VERSION = 2  # of what is simulated: with another, surfaces are made anew
 MOMENTS = 3  # of what comes from outside: mean, square, variance over neurons
 FINEST = 0.001  # of what the input fluctuates by in TAU: a difference that counts
 NARROW = 1e-3  # of the variance in TAU: one over neurons that is left out, as it takes long
+UNLIKE = 1.0  # skewness, or excess, of inputs that are not nearly normal over neurons
 MOST_AXES = 4
 A_TERM = 2  # places for each term of a function
 TWICE = 2  # simulations of each place, each with a network of its own
@@ -356,6 +357,7 @@ class Columns:
         found = _kinds(inputs, groups, projections, timestep)
         kinds, members = [kind for kind, _ in found], [own for _, own in found]
         self = cls(outside, kinds, members, duration, workers, told)
+        _check_normal(outside, rates)
         everything = inputs.received(rates, rates**2)
         power = everything.mean * everything.weight
         near = [_drives(outside.received(r, r**2)) for r in (rates / AWAY, rates, rates * AWAY)]
@@ -402,8 +404,11 @@ class Columns:
             total = total + by_drive[receptor][1] @ self.inputs.squares[receptor]
         return sparse.csr_array(total)
 
-    def interpolation_error(self) -> float:
+    def other_errors(self, rates: F64, squares: F64) -> F64:
         """See `_solver.Circuit`."""
+        return np.full(len(self.labels), self._interpolation_error())
+
+    def _interpolation_error(self) -> float:
         excess = np.concatenate([s.excess.ravel() for s in self.surfaces.values()])
         return float(np.sqrt(max(excess.mean(), 0.0)))
 
@@ -422,7 +427,7 @@ class Columns:
                 }
                 for k, (kind, own) in enumerate(zip(self.kinds, self.members, strict=True))
             ],
-            "interpolation_error": self.interpolation_error(),
+            "interpolation_error": self._interpolation_error(),
             "checked_at": sum(len(s.excess) for s in self.surfaces.values()),
             "parts_made": self.made,
         }
@@ -474,6 +479,19 @@ class Columns:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as part:
             part.write_text(json.dumps({"counts": counts}), "utf-8")
+
+
+def _check_normal(outside: Inputs, rates: F64) -> None:
+    """Raise an error where what neurons get from outside is far from normally distributed."""
+    received = outside.received(rates, rates**2)
+    unlike = np.maximum(np.abs(received.skewness), np.abs(received.excess)) > UNLIKE
+    power = received.mean * received.weight / (TAU * 1e-3)
+    for i in np.flatnonzero((unlike & (received.spread**2 > NARROW * power)).any(axis=1))[:1]:
+        raise UnsupportedError(
+            f"what the neurons of {outside.populations[i].label} get from outside differs from "
+            "neuron to neuron, and not as a normal distribution does, which library=columns takes "
+            "it for: use library=simulated"
+        )
 
 
 def columns_of(labels: Sequence[str]) -> I64:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -16,19 +17,22 @@ from scipy import sparse
 from portable_cortex.errors import SimulationError, UnsupportedError
 from portable_cortex.host.cache import writable_cache
 from portable_cortex.neurons.storage import stored
+from portable_cortex.pynn.expected import typical
 from portable_cortex.pynn.population import is_modelled
 from portable_cortex.theory.neuron import Cells, Input, rate
 from portable_cortex.theory.reading import TIME_CONSTANTS
 
-from ._inputs import RECEPTORS, Inputs, Population, Received
-from ._simulated import Kind
+from ._inputs import RECEPTORS, TAU, Inputs, Population, Received
+from ._simulated import Counts, Kind, drift
 from ._table import Place, Table, spaced
 from ._workers import answers
 
 F64 = NDArray[np.float64]
-TAU = 10.0  # ms: over which the fluctuation of input counts that points are spaced by
+A_MEAN = 1.0  # units of a table's spacing that a mean input has, at least
+APART = 2.0  # distances of points that one table has room for
 MOST_TILES = 2000  # of a network
 NODES = 5  # of the average over the neurons of a population, for each receptor
+CLOSE = 1e-3  # what is left of an input where another one tells it
 SLOPE = 0.01  # relative change of input by which gains are measured
 
 Told = Callable[[float | None, str], None]
@@ -60,8 +64,8 @@ class Responses(Protocol):
     def kinds(self, n: int) -> NDArray[np.int64]:
         """The same number for populations of equal neurons, of `n` populations."""
 
-    def interpolation_error(self) -> tuple[float, int]:
-        """Relative error of rates beyond those given, and in how many places it was measured."""
+    def interpolation_errors(self, n: int) -> F64:
+        """Relative errors of rates beyond those given, of `n` populations."""
 
     def details(self) -> Mapping[str, Any]:
         """What there is to know about them, for ``run.json``."""
@@ -123,13 +127,11 @@ class Tables:
             Processes that simulate.
         told : callable
         """
-        groups: dict[str, list[int]] = {}
         kinds = [kind_of(p, timestep) for p in inputs.populations]
-        for i, kind in enumerate(kinds):
-            groups.setdefault(repr(kind), []).append(i)
+        wanted = spacing * _scales(inputs, typical)
         folder = writable_cache("coarse")
         tables, of_population = [], np.zeros(len(kinds), np.int64)
-        for number, members in enumerate(groups.values()):
+        for number, members in enumerate(_alike(kinds, wanted)):
             kind = kinds[members[0]]
             n = len(kind.receptors)
             ranges = [
@@ -139,14 +141,8 @@ class Tables:
                 )
                 for k in range(n)
             ]
-            # variance that a receptor adds to the input, as TAU averages it
-            power = (typical.mean * typical.weight)[members] / (TAU * 1e-3)
-            # at least that of one spike/s, where next to nothing arrives
-            least = [low**2 / (TAU * 1e-3) for low, _ in ranges]
-            wanted = [
-                spacing * float(np.sqrt(2 * max(power[:, k].mean(), least[k]))) for k in range(n)
-            ]
-            settings = spaced(kind, ranges, wanted, point_seconds)
+            steps = np.sqrt((wanted[members] ** 2).mean(axis=0))[:n].tolist()
+            settings = spaced(kind, ranges, steps, point_seconds)
             tables.append(Table(settings, folder / settings.key))
             of_population[members] = number
         return cls(tables, of_population, workers, told)
@@ -184,19 +180,22 @@ class Tables:
         self.told(None, f"simulating isolated neurons for {len(trials)} parts of tables")
         for done, (number, counts) in enumerate(answers(trials, self.workers), 1):
             table, place = wanted[number]
+            settings = table.settings
+            check_stationary(settings.kind, settings.duration, settings.point_seconds, counts)
             table.add(place, [first + second for first, second, _ in counts])
             self.told(None, f"simulating isolated neurons: {done} of {len(trials)} parts of tables")
         self.seconds += time.perf_counter() - began
 
-    def interpolation_error(self) -> tuple[float, int]:
-        """Relative, of what lies between points, beyond that of chance; and in how many places."""
-        squares = np.concatenate([table.checked() for table in self.tables])
-        error = float(np.sqrt(max(squares.mean(), 0.0))) if squares.size else 0.0
-        return error, squares.size
+    def interpolation_errors(self, n: int) -> F64:
+        """Of what lies between points; where a table says nothing of it, what the others say."""
+        squares = [table.checked() for table in self.tables]
+        of_all = np.concatenate(squares)
+        of_table = np.array([_root(own if own.size else of_all) for own in squares])
+        return np.asarray(of_table[self.of_population])
 
     def details(self) -> Mapping[str, Any]:
         """Numbers of points and of what is known of errors."""
-        error, places = self.interpolation_error()
+        squares = np.concatenate([table.checked() for table in self.tables])
         return {
             "library": "simulated",
             "tables": [
@@ -210,10 +209,57 @@ class Tables:
                 }
                 for table in self.tables
             ],
-            "interpolation_error": error,
-            "checked_at": places,
+            "interpolation_error": _root(squares),
+            "checked_at": squares.size,
             "parts_made": self.made,
         }
+
+
+def check_stationary(
+    kind: Kind, duration: float, point_seconds: float, counts: Sequence[Counts]
+) -> None:
+    """Raise an error where neurons were still changing when they were simulated."""
+    change = drift(counts)
+    if change:
+        raise SimulationError(
+            f"isolated {kind.celltype} neurons have no stationary rate in the "
+            f"{duration / 1e3:g} s that they are simulated for: it changes by {change:.0%} from "
+            "the first half to the second. If they adapt slowly, make the option point_seconds "
+            f"larger than {point_seconds:g}"
+        )
+
+
+def _root(squares: F64) -> float:
+    """Of the mean of squares from which chance was taken; 0 where there is none."""
+    return float(np.sqrt(max(squares.mean(), 0.0))) if squares.size else 0.0
+
+
+def _scales(inputs: Inputs, typical: Received) -> F64:
+    """What the mean input has to change by to make a difference: shape (n, 2)."""
+    # at least the fluctuation of one spike/s, where next to nothing arrives
+    least = np.ones_like(typical.mean)
+    for i, population in enumerate(inputs.populations):
+        for k, (low, _) in enumerate(population.weights):
+            least[i, k] = low**2
+    power = np.maximum(typical.mean * typical.weight, least)
+    fluctuation = np.sqrt(2 * power / (TAU * 1e-3))  # as TAU averages it
+    # where few spikes arrive, it is as large as the mean
+    few = np.where(typical.mean > 0, typical.mean, np.inf) / A_MEAN
+    return np.asarray(np.clip(few, np.sqrt(2 * least / (TAU * 1e-3)), fluctuation))
+
+
+def _alike(kinds: Sequence[Kind], wanted: F64) -> list[list[int]]:
+    """Populations that share a table: equal neurons, and points of about the same distance."""
+    groups: dict[str, list[list[int]]] = {}
+    for i in np.argsort(wanted[:, 0], kind="stable").tolist():
+        for own in groups.setdefault(repr(kinds[i]), []):
+            ratio = wanted[i] / wanted[own[0]]
+            if np.all((ratio <= APART) & (ratio >= 1 / APART)):
+                own.append(i)
+                break
+        else:
+            groups[repr(kinds[i])].append([i])
+    return [sorted(own) for of_kind in groups.values() for own in of_kind]
 
 
 def kind_of(population: Population, timestep: float) -> Kind:
@@ -315,9 +361,9 @@ class Theory:
         own = np.column_stack([*numbers, self.charge, self.tau_syn, self.current])
         return np.asarray(np.unique(own, axis=0, return_inverse=True)[1].ravel())
 
-    def interpolation_error(self) -> tuple[float, int]:
+    def interpolation_errors(self, n: int) -> F64:
         """See `Responses`: a formula has none."""
-        return 0.0, 0
+        return np.zeros(n)
 
     def details(self) -> Mapping[str, Any]:
         """That it is theory."""
@@ -360,9 +406,24 @@ class Populations:
         """See `_solver.Circuit`."""
         return self._responded(self.inputs.received(rates, squares))
 
-    def interpolation_error(self) -> float:
-        """See `_solver.Circuit`."""
-        return self.responses.interpolation_error()[0]
+    def other_errors(self, rates: F64, squares: F64) -> F64:
+        """See `_solver.Circuit`: of interpolation, and of what typical neurons leave out.
+
+        Of the distribution over neurons four moments are known. What the third and the fourth
+        change tells roughly what those beyond would: half as much is taken.
+        """
+        between = self.responses.interpolation_errors(len(self.labels))
+        received = self.inputs.received(rates, squares)
+        if not (received.skewness.any() or received.excess.any()):
+            return between
+        none = np.zeros_like(received.skewness)
+        here, normal = (
+            self._responded(one)[0]
+            for one in (received, replace(received, skewness=none, excess=none))
+        )
+        change = np.abs(normal - here)
+        shape = np.divide(change, 2 * here, out=np.zeros_like(here), where=here > 0)
+        return np.asarray(np.hypot(between, shape))
 
     def gains(self, rates: F64, squares: F64) -> sparse.csr_array:
         """See `_solver.Circuit`."""
@@ -389,11 +450,10 @@ class Populations:
         Over the neurons of a population, whose mean inputs differ: Gauss's nodes for each receptor.
         Of equal populations with equal input, as a sheet of columns has many, one is looked up.
         """
-        rows = np.concatenate(
-            [self._kinds[:, np.newaxis], received.mean, received.weight, received.spread], axis=1
-        )
+        columns = [self._kinds, *vars(received).values()]
+        rows = np.column_stack(columns)
         _, one, each = np.unique(_rounded(rows), axis=0, return_index=True, return_inverse=True)
-        some = Received(received.mean[one], received.weight[one], received.spread[one])
+        some = Received(*(values[one] for values in vars(received).values()))
         rates, squares, errors = self._averaged(one, some)
         return rates[each], squares[each], errors[each]
 
@@ -404,22 +464,40 @@ class Populations:
 
     def _averaged(self, populations: NDArray[np.int64], received: Received) -> tuple[F64, F64, F64]:
         n = len(populations)
-        nodes, weights = np.polynomial.hermite_e.hermegauss(self.nodes)
-        weights = weights / weights.sum()
-        first, second = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
-        shares = np.outer(weights, weights).ravel()
-        shift = np.stack([first, second], axis=-1)
-        means = np.maximum(received.mean[:, np.newaxis] + shift * received.spread[:, np.newaxis], 0)
+        places, shares = typical_neurons(received, self.nodes)
+        means = received.mean[:, np.newaxis] + places * received.spread[:, np.newaxis]
+        means = np.maximum(means, 0.0)
         rates, errors = self.responses.rates(
-            np.repeat(populations, shares.size),
+            np.repeat(populations, shares.shape[1]),
             means.reshape(-1, 2),
-            np.repeat(received.weight, shares.size, axis=0),
+            np.repeat(received.weight, shares.shape[1], axis=0),
         )
         each, error = rates.reshape(n, -1), errors.reshape(n, -1)
-        mean = each @ shares
+        mean = (each * shares).sum(axis=1)
         # neighbours share points: their errors go together
-        relative = (each * error) @ shares / np.where(mean > 0, mean, 1.0)
-        return mean, each**2 @ shares, relative
+        relative = (each * error * shares).sum(axis=1) / np.where(mean > 0, mean, 1.0)
+        return mean, (each**2 * shares).sum(axis=1), relative
+
+
+def typical_neurons(received: Received, nodes: int = NODES) -> tuple[F64, F64]:
+    """Neurons that stand for a population: mean inputs in units of their spread, and shares.
+
+    Shapes (n, m, receptors) and (n, m). Where the inputs at both receptors go together, the second
+    is a part of the first and a rest.
+    """
+    rho = received.correlation
+    rest = np.sqrt(1 - rho**2)
+    scale = np.where(rest > CLOSE, rest, 1.0)
+    shape = []
+    for of_both, power in ((received.skewness, 3), (received.excess, 4)):
+        first, second = of_both.T
+        shape.append((first, (second - rho**power * first) / scale**power))
+    (first, own), (second, other) = (typical(a, b, nodes) for a, b in zip(*shape, strict=True))
+    pairs = itertools.product(range(nodes), repeat=2)
+    at = np.array([*pairs]).T
+    one = first[:, at[0]]
+    two = rho[:, np.newaxis] * one + rest[:, np.newaxis] * second[:, at[1]]
+    return np.stack([one, two], axis=-1), own[:, at[0]] * other[:, at[1]]
 
 
 def _rounded(values: F64, digits: int = 10) -> F64:

@@ -183,6 +183,7 @@ def found(inputs: Inputs, circuit: Circuit, start: F64, told: Told) -> Found:
         return solved(circuit, state, told=of_updates)
 
     solution = solution_from(start)
+    circuit.inputs.check_moments(solution.rates)
     rng = np.random.default_rng(1)
     again = []
     for _ in range(OTHERS):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ._inputs import Inputs, Received
-from ._library import Told, kind_of
+from ._library import Told, check_stationary, kind_of, typical_neurons
 from ._simulated import Group, Trial
 from ._solver import Solution
 from ._workers import Workers
@@ -42,12 +42,15 @@ class Simulated:
     duration : float
         Of each simulation, ms.
     workers : Workers
+    counts : array, shape (n, 3)
+        See `_simulated.Counts`: of the last simulation.
     """
 
     inputs: Inputs
     timestep: float
     duration: float
     workers: Workers
+    counts: F64 = field(default_factory=lambda: np.zeros((0, 3)))
 
     def caused(self, state: F64, seed: int) -> F64:
         """Rates and their mean squares over neurons, of neurons that get what `state` causes.
@@ -79,14 +82,19 @@ class Simulated:
 
     def _responded(self, received: Received, seed: int) -> F64:
         trials = []
+        places, shares = typical_neurons(received)
         for i, population in enumerate(self.inputs.populations):
             kind = kind_of(population, self.timestep)
-            gets = (v[i, : len(kind.receptors)] for v in vars(received).values())
-            group = Group.receiving(0, NEURONS, *gets)
+            rng = np.random.default_rng(seed + i)
+            drawn = places[i, rng.choice(len(shares[i]), NEURONS, p=shares[i] / shares[i].sum())]
+            means = np.maximum(received.mean[i] + received.spread[i] * drawn, 0.0)
+            n = len(kind.receptors)
+            group = Group.of_neurons(0, means[:, :n], received.weight[i, :n])
             trials.append(Trial([kind], [group], [], seed + i, self.duration))
         counts = np.zeros((len(trials), 3))
         for i, (own,) in self.workers.answers(trials):
             counts[i] = own
+        self.counts = counts
         first, second, both = counts.T
         rates = (first + second) / (1e-3 * self.duration * NEURONS)
         return np.concatenate([rates, both / ((0.5e-3 * self.duration) ** 2 * NEURONS)])
@@ -170,6 +178,9 @@ class Neurons:
                 state = possible(
                     np.concatenate([np.mean(estimates[some], 0), np.mean(squares[some], 0)]), LEAST
                 )
+            for population, own in zip(self.inputs.populations, simulated.counts, strict=True):
+                kind = kind_of(population, self.timestep)
+                check_stationary(kind, duration, self.neuron_seconds, [own.astype(int).tolist()])
         self.gains = gains
         self.seconds += time.perf_counter() - began
         last = np.array(estimates[FIRST:])

@@ -18,7 +18,10 @@ from portable_cortex.experiment import simulator
 from portable_cortex.neurons.storage import restored
 from portable_cortex.registry import load_backend
 
-WARMUP = 500.0  # ms
+WARMUP = 500.0  # ms, at least; and
+PART = 1 / 8  # of the duration
+DRIFT = 0.03  # relative change from the first half of the time to the second, and
+SURE = 5.0  # standard errors of it, where neurons are not stationary
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,17 @@ class Group:
     kind : int
         Of those of the trial.
     neurons : int
-    rates, weights : tuple of float
-        By receptor: spikes/s, and the magnitude of a weight.
+    rates : tuple of float or of list
+        By receptor, spikes/s: of all neurons, or of each.
+    weights : tuple of float
+        By receptor: the magnitude of a weight.
     spreads : tuple of float
         By receptor: standard deviation of the rates over the neurons, spikes/s.
     """
 
     kind: int
     neurons: int
-    rates: tuple[float, ...]
+    rates: tuple[Any, ...]
     weights: tuple[float, ...]
     spreads: tuple[float, ...] = ()
 
@@ -84,6 +89,12 @@ class Group:
         rates, weights, spreads = map(tuple, np.reshape(np.array(each, float), (-1, 3)).T.tolist())
         return cls(kind, neurons, rates, weights, spreads)
 
+    @classmethod
+    def of_neurons(cls, kind: int, means: Any, weights: Any) -> Group:
+        """Neurons, one by one: mean inputs, shape (neurons, receptors), and effective weights."""
+        used = np.where(weights > 0, weights, 1.0)
+        return cls(kind, len(means), tuple((means / used).T.tolist()), tuple(used.tolist()))
+
 
 @dataclass(frozen=True)
 class Link:
@@ -99,6 +110,8 @@ class Link:
         Of it.
     weight, delay : float or dict
         A number, or a distribution's ``name`` and ``parameters``.
+    arrives : float
+        The share of spikes that do.
     """
 
     source: int
@@ -108,6 +121,7 @@ class Link:
     arguments: Mapping[str, Any]
     weight: Any
     delay: Any
+    arrives: float
 
 
 @dataclass(frozen=True)
@@ -164,9 +178,9 @@ def counts_of(trial: Trial) -> list[Counts]:
         spreads = group.spreads or (0.0,) * len(kind.receptors)
         inputs = zip(kind.receptors, kind.signs, group.rates, group.weights, spreads, strict=True)
         for receptor, sign, rate, weight, spread in inputs:
-            if rate == 0:
+            if not np.any(rate):
                 continue
-            own: Any = rate
+            own: Any = rate if np.isscalar(rate) else np.array(rate)
             if spread:
                 own = np.maximum(rng.normal(rate, spread, group.neurons), 0.0)
             _excite(sim, population, receptor, sign * weight, own, kind.timestep)
@@ -181,11 +195,12 @@ def counts_of(trial: Trial) -> list[Counts]:
             made[link.source],
             made[link.target],
             getattr(sim, link.connector)(**link.arguments),
-            sim.StaticSynapse(weight=_drawn(sim, link.weight), delay=_drawn(sim, link.delay)),
+            _synapse(sim, link),
             receptor_type=link.receptor,
         )
-    sim.run(WARMUP + trial.duration)
-    counts = [_counted(builtin.spikes(p), p.size, trial.duration) for p in made]
+    warmup = max(WARMUP, PART * trial.duration)
+    sim.run(warmup + trial.duration)
+    counts = [_counted(builtin.spikes(p), p.size, warmup, trial.duration) for p in made]
     sim.end()
     return counts
 
@@ -218,16 +233,38 @@ def _part(sim: Any, trial: Trial, made: Sequence[Any]) -> None:
             population.initialize(v=between)
 
 
+def _synapse(sim: Any, link: Link) -> Any:
+    given = {"weight": _drawn(sim, link.weight), "delay": _drawn(sim, link.delay)}
+    if link.arrives == 1:
+        return sim.StaticSynapse(**given)
+    return sim.SimpleStochasticSynapse(**given, p=link.arrives)
+
+
 def _drawn(sim: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         return sim.RandomDistribution(value["name"], **value["parameters"])
     return value
 
 
-def _counted(spikes: Any, n_neurons: int, duration: float) -> Counts:
+def drift(counts: Sequence[Counts]) -> float:
+    """Relative change of the number of spikes in time; 0 unless it is more than chance.
+
+    Examples
+    --------
+    >>> drift([[10_000, 9_990, 0]]), drift([[10_000, 8_000, 0]])
+    (0.0, -0.2222222222222222)
+    """
+    first, second, _ = np.array(counts).sum(axis=0).tolist()
+    change = second - first
+    mean = (first + second) / 2
+    is_sure = abs(change) > max(DRIFT * mean, SURE * np.sqrt(2 * mean))
+    return change / mean if is_sure else 0.0
+
+
+def _counted(spikes: Any, n_neurons: int, warmup: float, duration: float) -> Counts:
     halves = []
     for k in range(2):
-        begin = WARMUP + k * duration / 2
+        begin = warmup + k * duration / 2
         own = (spikes.times > begin) & (spikes.times <= begin + duration / 2)
         halves.append(np.bincount(spikes.neurons[own], minlength=n_neurons))
     first, second = halves

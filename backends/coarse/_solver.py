@@ -58,8 +58,8 @@ class Circuit(Protocol):
     def gains(self, rates: F64, squares: F64) -> sparse.csr_array:
         """How the rates of the right-hand side change with those of the left one."""
 
-    def interpolation_error(self) -> float:
-        """Relative error of what is caused, beyond that of chance."""
+    def other_errors(self, rates: F64, squares: F64) -> F64:
+        """Relative errors of what is caused, beyond those of chance: shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def solved(
         if not np.isfinite(size):
             break
         if size < tolerance:
-            own = np.hypot(errors, circuit.interpolation_error()) * caused
+            own = np.hypot(errors, circuit.other_errors(rates, squares)) * caused
             own = _propagated(circuit.gains(rates, squares), own)
             return Solution(rates, own, step, tuple(history))
         worse = len(history) > 1 and size > WORSE * history[-2]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import UnsupportedError
 from ..host.clock import Clock
 from ..models.loader import Model
-from .expected import Degree, Values
+from .expected import Arriving, Degree, Values
 from .undrawn import State, namespace_of
 from .values import members
 from .watching import build_network
@@ -37,8 +37,8 @@ class Synapses:
         nA, uS or mV; ms.
     to_all : bool
         Whether they go to the whole population, and not to a view of it.
-    counts : array of int, optional
-        Synapses of each target neuron, where they had to be drawn.
+    arriving : Arriving
+        For each spike/s of the source; of a Poisson source, with its rates.
     """
 
     label: str
@@ -49,7 +49,7 @@ class Synapses:
     weights: Values
     delays: Values
     to_all: bool
-    counts: NDArray[np.int64] | None = None
+    arriving: Arriving
 
 
 @dataclass(frozen=True)
@@ -223,10 +223,7 @@ def _synapses(made: Any, places: Mapping[int, int]) -> list[Synapses]:
     found = []
     for pre, pre_index in members(made.pre):
         for post, post_index in members(made.post):
-            degree, counts = made.degree(pre_index.size, post_index.size), None
-            if degree is None:
-                counts = made.counted(pre, post)
-                degree = Degree(float(counts.mean()), float(counts.var()))
+            degree, arriving = made.arriving(pre, pre_index, post, post_index)
             found.append(
                 Synapses(
                     str(made.label),
@@ -237,7 +234,7 @@ def _synapses(made: Any, places: Mapping[int, int]) -> list[Synapses]:
                     made.values("weight"),
                     made.values("delay"),
                     post_index.size == post.size,
-                    counts,
+                    arriving,
                 )
             )
     return [s for s in found if s.in_degree.mean > 0]

@@ -25,7 +25,16 @@ from ..neurons.standard import STANDARD, standard_type
 from . import currents, namespace, population, projection, recorder, state
 from .checks import LookedAt
 from .draws import Edges, itself
-from .expected import DEGREES, Degree, Values, constant, quantiles, thinned
+from .expected import (
+    DEGREES,
+    Arriving,
+    Degree,
+    Values,
+    constant,
+    of_numbers,
+    of_synapses,
+    quantiles,
+)
 from .plasticity import plastic_types
 from .population import same_names
 from .synapses import check_signs
@@ -45,12 +54,15 @@ class Recipe(NamedTuple):
         Of it.
     weight, delay : float or dict
         A number, or the ``name`` and ``parameters`` of a distribution.
+    arrives : float
+        The share of spikes that do.
     """
 
     connector: str
     arguments: Mapping[str, Any]
     weight: Any
     delay: Any
+    arrives: float
 
 
 class State(state.State):
@@ -250,14 +262,47 @@ class _Projection(projection.Projection):
             share * all_of.mean, share**2 * all_of.variance + share * (1 - share) * all_of.mean
         )
 
-    def counted(self, pre: Any, post: Any) -> NDArray[np.int64]:
-        """Synapses of each target neuron, which are drawn for that."""
+    def arriving(
+        self, pre: Any, sources: NDArray[np.int64], post: Any, targets: NDArray[np.int64]
+    ) -> tuple[Degree, Arriving]:
+        """In-degree, and what arrives, from some cells of a population at some of another."""
+        rates = None if pre.injectable else pre.parameters.get("rate")
+        degree = self.degree(sources.size, targets.size)
+        space = self.synapse_type.parameter_space["weight"]
+        is_known = "_synapses" in self.__dict__  # somebody asked for them, as a CloneConnector does
+        if degree is not None and not is_known and (is_number(space) or is_random(space)):
+            known = None if rates is None else _values(rates, sources)
+            excluded = itself(self._made_by, self.pre, self.post) is not None
+            is_repeated = getattr(self._made_by, "with_replacement", False)
+            choices = None if is_repeated else sources.size - excluded
+            found = of_numbers(
+                degree, self.values("weight"), arrives=self._arrives, rates=known, choices=choices
+            )
+            return degree, found
         edges = self._synapses
-        sources, targets = (
+        first, last = (
             _within(cells, whole) for cells, whole in ((self.pre, pre), (self.post, post))
         )
-        kept = targets[edges.targets[np.isin(edges.sources, np.flatnonzero(sources >= 0))]]
-        return np.bincount(kept[kept >= 0], minlength=post.size)
+        own = (first[edges.sources] >= 0) & (last[edges.targets] >= 0)
+        first, last = first[edges.sources[own]], last[edges.targets[own]]
+        counts = np.bincount(last, minlength=post.size)
+        found = of_synapses(
+            first, last, edges.weights[own], post.size, arrives=self._arrives, rates=rates
+        )
+        return Degree(float(counts.mean()), float(counts.var())), found
+
+    @property
+    def _arrives(self) -> float:
+        """The share of spikes that do."""
+        if not isinstance(self.synapse_type, SimpleStochasticSynapse):
+            return 1.0
+        share = self.synapse_type.parameter_space["p"]
+        if not is_number(share):
+            raise UnsupportedError(
+                f"a network cannot be described by expected numbers where p of projection "
+                f"{self.label} is not one number"
+            )
+        return number(share)
 
     def recipe(self) -> Recipe:
         """How the synapses are drawn.
@@ -278,23 +323,11 @@ class _Projection(projection.Projection):
             name: _plain(getattr(self._made_by, name), self.label) for name in _ARGUMENTS[kind]
         }
         space = self.synapse_type.parameter_space
-        return Recipe(kind, arguments, *(_plain(space[n], self.label) for n in ("weight", "delay")))
+        weight, delay = (_plain(space[name], self.label) for name in ("weight", "delay"))
+        return Recipe(kind, arguments, weight, delay, self._arrives)
 
     def values(self, name: str) -> Values:
-        """Of the weights or delays; a weight is 0 for spikes that do not arrive."""
-        found = self._values(name)
-        if name != "weight" or not isinstance(self.synapse_type, SimpleStochasticSynapse):
-            return found
-        arrives = self.synapse_type.parameter_space["p"]
-        if not is_number(arrives):
-            raise UnsupportedError(
-                f"a network cannot be described by expected numbers where p of projection "
-                f"{self.label} is not one number"
-            )
-        p = number(arrives)
-        return thinned(found, p)
-
-    def _values(self, name: str) -> Values:
+        """Of the weights or delays."""
         value = self.synapse_type.parameter_space[name]
         columns = getattr(self._made_by, "column_names", None) or ()
         listed = self._is_listed or name in columns
@@ -325,6 +358,14 @@ def _plain(value: Any, label: str) -> Any:
         f"weights, delays and numbers of synapses of projection {label} must be numbers or "
         "distributions to be drawn again, and are computed"
     )
+
+
+def _values(rates: NDArray[Any], index: NDArray[np.int64]) -> Values:
+    """Of some sources."""
+    if rates.strides == (0,):  # kept once for all, who may be millions
+        return constant(float(rates[0]))
+    found, counts = np.unique(np.asarray(rates, float)[index], return_counts=True)
+    return Values(found, counts / counts.sum())
 
 
 def _within(cells: Any, whole: Any) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..pynn.expected import ORDERS, Arriving
 from .neuron import C128, F64, Cells, Input
 
 
@@ -51,10 +52,8 @@ class Connection:
     ----------
     source, target : int
         Populations.
-    in_degree, in_degree_variance : float
-        Synapses of a target neuron: expected number, and its variance over neurons.
-    jump : Distribution
-        What the potential rises by if the charge of a spike arrives at once, mV.
+    arriving : Arriving
+        In mV that the potential rises by if the charge of a spike arrives at once.
     delay : Distribution
         ms.
     tau_syn : float
@@ -63,9 +62,7 @@ class Connection:
 
     source: int
     target: int
-    in_degree: float
-    in_degree_variance: float
-    jump: Distribution
+    arriving: Arriving
     delay: Distribution
     tau_syn: float
 
@@ -77,18 +74,14 @@ class Drive:
     Attributes
     ----------
     target : int
-    rate, rate_variance : float
-        Of a source, spikes/s, and over sources.
-    in_degree, in_degree_variance, jump, tau_syn
+    arriving : Arriving
+        In mV/s: with the rates of the sources.
+    tau_syn : float
         See `Connection`.
     """
 
     target: int
-    rate: float
-    rate_variance: float
-    in_degree: float
-    in_degree_variance: float
-    jump: Distribution
+    arriving: Arriving
     tau_syn: float
 
 
@@ -100,9 +93,9 @@ class Common:
     ----------
     target : int
     inputs : tuple of Connection or Drive
-        Those whose in-degrees are known, n of them.
+        Those whose synapses are known, n of them.
     covariances : array, shape (n, n)
-        Over the neurons of the target, of in-degree times mean jump, mV^2; 0 on the diagonal.
+        Over the neurons of the target, of the sums of jumps, mV^2; 0 on the diagonal.
     """
 
     target: int
@@ -121,8 +114,10 @@ class Network:
     cells : Cells
     connections : tuple of Connection
     drives : tuple of Drive
-    current, current_variance : array
-        What constant currents shift the mean by, mV, and the variance of that over neurons.
+    current : array
+        What constant currents shift the mean by, mV.
+    current_cumulants : array, shape (3, n)
+        The second to fourth of that over neurons.
     common : tuple of Common
         In-degrees that depend on each other; others are taken as independent.
     """
@@ -133,7 +128,7 @@ class Network:
     connections: tuple[Connection, ...]
     drives: tuple[Drive, ...]
     current: F64
-    current_variance: F64
+    current_cumulants: F64
     common: tuple[Common, ...] = ()
 
     @property
@@ -150,14 +145,14 @@ class Network:
         r"""What a spike/s of a population (column) adds to the mean of another (row), mV s."""
         matrix = np.zeros((self.n, self.n))
         for c in self.connections:
-            matrix[c.target, c.source] += self._tau(c) * c.in_degree * c.jump.mean
+            matrix[c.target, c.source] += self._tau(c) * c.arriving.mean
         return matrix
 
     def variances(self) -> F64:
         r"""What a spike/s of a population (column) adds to :math:`\sigma^2` (row), mV^2 s."""
         matrix = np.zeros((self.n, self.n))
         for c in self.connections:
-            matrix[c.target, c.source] += self._tau(c) * c.in_degree * _square(c.jump)
+            matrix[c.target, c.source] += self._tau(c) * c.arriving.square
         return matrix
 
     def _tau(self, c: Connection | Drive | Common) -> float:
@@ -172,16 +167,25 @@ class Network:
         """
         mean, square, root = self.current.copy(), np.zeros(self.n), np.zeros(self.n)
         for c in self.inputs:
-            nu = rates[c.source] if isinstance(c, Connection) else c.rate
-            mean[c.target] += self._tau(c) * c.in_degree * c.jump.mean * nu
-            added = self._tau(c) * c.in_degree * _square(c.jump) * nu
+            nu = rates[c.source] if isinstance(c, Connection) else 1.0
+            mean[c.target] += self._tau(c) * c.arriving.mean * nu
+            added = self._tau(c) * c.arriving.square * nu
             square[c.target] += added
             root[c.target] += added * np.sqrt(c.tau_syn)
         root /= np.where(square > 0, square, 1.0)
         return Input(mean, np.sqrt(square), root**2)
 
-    def spread(self, rates: F64, squares: F64) -> F64:
-        r"""Standard deviation of the mean input over the neurons of a population, mV.
+    def jumps(self, rates: F64) -> F64:
+        r"""How far a spike moves the potential, mV: the mean, weighted by :math:`J^2\nu`."""
+        cube, square = np.zeros((2, self.n))
+        for c in self.inputs:
+            nu = rates[c.source] if isinstance(c, Connection) else 1.0
+            cube[c.target] += abs(c.arriving.cube) * nu
+            square[c.target] += c.arriving.square * nu
+        return np.divide(cube, square, out=np.zeros(self.n), where=square > 0)
+
+    def cumulants(self, rates: F64, squares: F64) -> F64:
+        r"""Second to fourth cumulant of the mean input over neurons, mV^2 to mV^4, shape (3, n).
 
         A neuron has in-degrees, weights and presynaptic rates of its own. Of a sum of K terms
         :math:`J\nu`, the variance is :math:`K\,\mathrm{var}(J\nu)+\mathrm{var}(K)(J\nu)^2`, and
@@ -192,22 +196,20 @@ class Network:
         rates, squares : array
             Mean rate of each population, and mean square rate, over its neurons.
         """
-        variance = self.current_variance.copy()
+        found = self.current_cumulants.copy()
         for c in self.inputs:
+            nu = rates[c.source] if isinstance(c, Connection) else 1.0
+            found[:, c.target] += (self._tau(c) * nu) ** ORDERS * c.arriving.cumulants
             if isinstance(c, Connection):
-                nu, square = rates[c.source], squares[c.source]
-            else:
-                nu, square = c.rate, c.rate**2 + c.rate_variance
-            term = (c.jump.mean * nu) ** 2
-            each = _square(c.jump) * square - term
-            sums = c.in_degree * each + c.in_degree_variance * term
-            variance[c.target] += self._tau(c) ** 2 * max(sums, 0.0)
+                differing = max(squares[c.source] - nu**2, 0.0)
+                found[0, c.target] += self._tau(c) ** 2 * c.arriving.of_rates * differing
         for one in self.common:
-            own = [rates[c.source] if isinstance(c, Connection) else c.rate for c in one.inputs]
+            own = [rates[c.source] if isinstance(c, Connection) else 1.0 for c in one.inputs]
             nu = self._tau(one) * np.array(own)
-            variance[one.target] += nu @ one.covariances @ nu
-        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+            found[0, one.target] += nu @ one.covariances @ nu
+        found[0] = np.maximum(found[0], 0.0)
+        return found
 
-
-def _square(distribution: Distribution) -> float:
-    return distribution.mean**2 + distribution.variance
+    def spread(self, rates: F64, squares: F64) -> F64:
+        """Standard deviation of the mean input over the neurons of a population, mV."""
+        return np.asarray(np.sqrt(self.cumulants(rates, squares)[0]))

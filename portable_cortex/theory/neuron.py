@@ -118,7 +118,7 @@ def _rate(cells: Cells, low: F64, high: F64) -> F64:
     fires = high < HIGHEST
     integral = _siegert(np.minimum(high, HIGHEST)) - _siegert(np.minimum(low, HIGHEST))
     interval = cells.tau_refrac + cells.tau_m * np.sqrt(np.pi) * integral
-    return np.where(fires, 1e3 / interval, 0.0)
+    return np.where(fires, 1e3 / np.where(fires, interval, 1.0), 0.0)
 
 
 def _siegert(y: F64) -> F64:

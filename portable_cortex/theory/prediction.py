@@ -22,6 +22,8 @@ from .stationary import WorkingPoint, working_point
 HIGHEST = 500.0  # Hz
 RESOLUTION = 1.0  # Hz
 FAST = 0.1  # of the membrane's time constant: what theory takes synapses to be faster than
+SMALL = 0.2  # of the input's deviation: what theory takes jumps to be smaller than
+TINY = 0.01  # of what the potential rises by from reset to threshold
 BUSY = 300.0  # spikes/s from which a second stationary state is looked for
 SAME = 1e-3  # relative difference of rates
 
@@ -76,7 +78,12 @@ class Prediction:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Where theory is not to be believed, in sentences."""
-        return (*_slow(self.network), *_elsewhere(self.state), *_unstable(self.spectra))
+        return (
+            *_slow(self.network),
+            *_grainy(self.state),
+            *_elsewhere(self.state),
+            *_unstable(self.spectra),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers but the spectra's, as JSON takes them."""
@@ -177,13 +184,30 @@ def predict(
 
 def _slow(network: Network) -> Sequence[str]:
     """Synapses that are not fast."""
-    ratios = [c.tau_syn / network.cells.tau_m[c.target] for c in network.connections]
+    ratios = [c.tau_syn / network.cells.tau_m[c.target] for c in network.inputs]
     worst = max(ratios, default=0.0)
     if worst <= FAST:
         return ()
     return (
         f"synaptic time constants reach {worst:.2g} of the membrane's, and theory is of the first "
         f"order in the root of that: rates are less certain than for {FAST:g} and below",
+    )
+
+
+def _grainy(state: WorkingPoint) -> Sequence[str]:
+    """Spikes that are not small."""
+    jumps, deviation = state.network.jumps(state.rates), state.input.deviation
+    cells = state.network.cells
+    matters = jumps > TINY * (cells.threshold - cells.reset)
+    ratios = np.divide(jumps, deviation, out=np.zeros_like(jumps), where=matters)
+    worst = int(ratios.argmax())
+    if ratios[worst] <= SMALL:
+        return ()
+    return (
+        f"a spike moves the potential of {state.network.populations[worst]} by "
+        f"{jumps[worst]:.2g} mV, {ratios[worst]:.2g} of the standard deviation of its input: "
+        "theory takes input for noise of small spikes, and rates are less certain than for "
+        f"{SMALL:g} and below",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..pynn.description import Cells as Described
 from ..pynn.description import Description, Synapses
-from ..pynn.expected import Values, in_common
+from ..pynn.expected import Values, cumulants_of, in_common
 from ..pynn.population import is_modelled
 from .network import Common, Connection, Distribution, Drive, Network
 from .neuron import F64, Cells
@@ -57,20 +57,18 @@ def read(description: Description) -> Network:
     delays: dict[Values, Distribution] = {}  # one object for those that are one
     for synapses in description.synapses:
         target = places[synapses.target]
-        jump, tau_syn = _jump(synapses, populations[target], tables[target])
-        degree = synapses.in_degree
+        charge, tau_syn = _charge(synapses, populations[target], tables[target])
+        arriving = synapses.arriving.scaled(charge)
         one: Connection | Drive
         if synapses.source in places:
             delay = delays.setdefault(synapses.delays, Distribution(*synapses.delays))
-            source = places[synapses.source]
-            one = Connection(source, target, *degree, jump, delay, tau_syn)
+            one = Connection(places[synapses.source], target, arriving, delay, tau_syn)
             connections.append(one)
         else:
-            rate = description.populations[synapses.source].parameters["rate"]
-            one = Drive(target, rate.mean(), rate.var(), *degree, jump, tau_syn)
+            one = Drive(target, arriving, tau_syn)
             drives.append(one)
-        if synapses.counts is not None:
-            counted.setdefault(target, []).append((one, jump.mean * synapses.counts.astype(float)))
+        if arriving.sums is not None:
+            counted.setdefault(target, []).append((one, arriving.sums))
     return Network(
         tuple(labels),
         np.array([c.size for c in populations], float),
@@ -78,13 +76,13 @@ def read(description: Description) -> Network:
         tuple(connections),
         tuple(drives),
         resistance * np.array([o.mean() for o in offsets]),
-        resistance**2 * np.array([o.var() for o in offsets]),
+        np.stack([cumulants_of(r * o) for r, o in zip(resistance, offsets, strict=True)], axis=-1),
         tuple(_common(target, own) for target, own in counted.items() if len(own) > 1),
     )
 
 
 def _common(target: int, inputs: Sequence[tuple[Connection | Drive, F64]]) -> Common:
-    """Of in-degrees that were counted, times mean jumps."""
+    """Of synapses that are known."""
     return Common(target, tuple(one for one, _ in inputs), in_common([sums for _, sums in inputs]))
 
 
@@ -121,13 +119,11 @@ TIME_CONSTANTS: Mapping[str, Mapping[str, str]] = {
 """Cell types, and the time constant of each receptor; none where a spike moves the potential."""
 
 
-def _jump(
+def _charge(
     synapses: Synapses, target: Described, numbers: Mapping[str, float]
-) -> tuple[Distribution, float]:
-    """What a spike moves the potential by, mV, and the time constant of its current, ms."""
+) -> tuple[float, float]:
+    """What a weight of 1 moves the potential by, mV, and the time constant of its current, ms."""
     name = TIME_CONSTANTS[type(target.celltype).__name__][synapses.receptor]
     if not name:
-        return Distribution(*synapses.weights), 0.0
-    values, probabilities = synapses.weights
-    tau = numbers[name]
-    return Distribution(values * tau / numbers["cm"], probabilities), tau
+        return 1.0, 0.0
+    return numbers[name] / numbers["cm"], numbers[name]

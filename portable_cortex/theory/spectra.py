@@ -70,7 +70,7 @@ class Spectra:
         """Response of the populations' rates to their mean input, spikes/s per mV, shape (m, n)."""
         given, weights = self.state.over_neurons(NODES)
         each = transfer(self.state.network.cells, given, self.frequencies)
-        return np.asarray(np.einsum("mkn,k->mn", each, weights))
+        return np.asarray(np.einsum("mkn,kn->mn", each, weights))
 
     @cached_property
     def connectivity(self) -> C128:
@@ -83,7 +83,7 @@ class Spectra:
                 late[id(c.delay)] = c.delay.transform(self.frequencies)
             tau_m = network.cells.tau_m[c.target] * 1e-3
             filtered = 1 / (1 + 2e-3j * np.pi * self.frequencies * c.tau_syn)
-            change = tau_m * c.in_degree * c.jump.mean * filtered * late[id(c.delay)]
+            change = tau_m * c.arriving.mean * filtered * late[id(c.delay)]
             matrix[:, c.target, c.source] += change
         return np.asarray(matrix * self.transfer[:, :, np.newaxis])
 

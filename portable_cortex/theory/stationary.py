@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import SimulationError
+from ..pynn.expected import standard, typical
 from .network import Network
 from .neuron import F64, LEAST, Input, cv, gains, rate
 
@@ -26,9 +27,9 @@ class WorkingPoint:
         Mean over neurons, spikes/s.
     input : Input
         Of a neuron with the mean in-degrees.
-    spread : array
-        Standard deviation of the mean input over neurons, mV; 0 where all neurons are taken as
-        equal.
+    cumulants : array, shape (3, n)
+        Second to fourth of the mean input over neurons, mV^2 to mV^4; 0 where all neurons are taken
+        as equal.
     method : str
         See `neuron.rate`.
     """
@@ -36,31 +37,42 @@ class WorkingPoint:
     network: Network
     rates: F64
     input: Input
-    spread: F64
+    cumulants: F64
     method: str
 
+    @property
+    def spread(self) -> F64:
+        """Standard deviation of the mean input over neurons, mV."""
+        return np.asarray(np.sqrt(self.cumulants[0]))
+
     def over_neurons(self, n: int = NODES) -> tuple[Input, F64]:
-        """Inputs of typical neurons, shape (n, populations), and their weights, shape (n,)."""
-        if not self.spread.any():
-            n = 1
-        nodes, weights = np.polynomial.hermite_e.hermegauss(n)
-        mean = self.input.mean + np.multiply.outer(nodes, self.spread)
-        return replace(self.input, mean=mean), weights / weights.sum()
+        """Inputs of typical neurons, and their weights: shape (n, populations)."""
+        if not self.cumulants.any():
+            return replace(self.input, mean=self.input.mean[np.newaxis]), np.ones(
+                (1, len(self.rates))
+            )
+        places, weights = typical(*standard(self.cumulants), n)
+        return replace(self.input, mean=self.input.mean + places.T * self.spread), weights.T
 
     @property
     def gains(self) -> F64:
         """Change of the rate with the mean input, spikes/s per mV."""
         given, weights = self.over_neurons()
-        return np.asarray(weights @ gains(self.network.cells, given, self.method)[0])
+        return _mean(gains(self.network.cells, given, self.method)[0], weights)
 
     @property
     def cv(self) -> F64:
         """Coefficient of variation of the intervals, each neuron weighted by its rate."""
         given, weights = self.over_neurons()
-        shares = weights[:, np.newaxis] * rate(self.network.cells, given)
+        shares = weights * rate(self.network.cells, given)
         total = shares.sum(axis=0)
-        shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), 1.0 / len(weights))
-        return np.asarray((shares * cv(self.network.cells, given)).sum(axis=0))
+        shares = np.where(total > 0, shares / np.where(total > 0, total, 1.0), weights)
+        return _mean(cv(self.network.cells, given), shares)
+
+
+def _mean(values: F64, weights: F64) -> F64:
+    """Over typical neurons."""
+    return np.asarray((weights * values).sum(axis=0))
 
 
 def working_point(
@@ -92,16 +104,16 @@ def working_point(
     step, before = 0.1, np.inf
     for _ in range(STEPS):
         given = network.input(rates)
-        spread = np.zeros(network.n) if equal else network.spread(rates, squares)
-        state = WorkingPoint(network, rates, given, spread, method)
+        differing = np.zeros((3, network.n)) if equal else network.cumulants(rates, squares)
+        state = WorkingPoint(network, rates, given, differing, method)
         inputs, weights = state.over_neurons()
         each = rate(network.cells, inputs, method)
-        caused, squares = weights @ each, weights @ each**2
+        caused, squares = _mean(each, weights), _mean(each**2, weights)
         difference = caused - rates
         size = float(np.max(np.abs(difference) / (1e-3 + rates)))
         if size < TOLERANCE:
             return state
-        of_mean, of_deviation = (weights @ g for g in gains(network.cells, inputs, method))
+        of_mean, of_deviation = (_mean(g, weights) for g in gains(network.cells, inputs, method))
         half = of_deviation / (2 * np.maximum(given.deviation, LEAST))
         slope = of_mean[:, np.newaxis] * to_mean + half[:, np.newaxis] * to_square
         step *= min(max(before / size, 0.5), 3.0)
