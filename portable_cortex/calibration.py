@@ -185,7 +185,8 @@ def calibrate(
             k = _first_above(_rates(found), goals[label])
             if not k:
                 raise _none(label, between[label], _rates(found), goals[label])
-            between[label] = np.linspace(*between[label][[k - 1, k]], CURRENTS.size)
+            low, high = between[label][[k - 1, k]].tolist()
+            between[label] = np.linspace(low, high, CURRENTS.size)
         for label, found in trial.run(other, between, few, TRIAL_MS).items():
             currents[label] = _crossing(between[label], _rates(found), goals[label])
     numbers = {label: _enough(found.rate) for label, found in wanted.items()}
@@ -294,7 +295,10 @@ def _constants(none: Description, one: Description, place: int, amounts: F64) ->
 def _inputs(
     description: Description, place: int, rates: Mapping[str, float]
 ) -> list[tuple[str, float, float]]:
-    """Receptor, weight and rate (spikes/s) of what a population gets, equal weights together."""
+    """Receptor, weight and rate (spikes/s) of what a population gets, equal weights together.
+
+    Of each projection: one weight that has the mean and the mean square of its weights.
+    """
     names = {k: label for label, k in description.labels.items()}
     sums: dict[tuple[str, float], float] = {}
     for synapses in description.synapses:
@@ -307,10 +311,14 @@ def _inputs(
                 f"{label} sends spikes, and the model publishes no rate of it, which calibration "
                 "needs"
             )
-        rate = float(np.mean(source.parameters["rate"])) if source.is_source else rates[label]
-        weight = synapses.weights.mean
+        one = synapses.arriving
+        if not one.mean:
+            continue
+        # the train of equal spikes with this mean and fluctuation; of a source, with its rate
+        weight = one.square / one.mean
+        rate = one.mean / weight * (1.0 if source.is_source else rates[label])
         key = synapses.receptor, float(f"{weight:.6g}")
-        sums[key] = sums.get(key, 0.0) + synapses.in_degree.mean * rate
+        sums[key] = sums.get(key, 0.0) + rate
     return [(*key, rate) for key, rate in sums.items()]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from portable_cortex import run
-from portable_cortex.calibration import calibrate
+from portable_cortex.calibration import _inputs, calibrate
 from portable_cortex.errors import (
     InvalidValueError,
     SimulationError,
@@ -17,7 +17,7 @@ from portable_cortex.errors import (
     UnsupportedError,
 )
 from portable_cortex.models.calibrated import CURRENTS
-from portable_cortex.models.loader import load_model
+from portable_cortex.models.loader import Model, load_model
 from portable_cortex.pynn.description import describe
 
 MODEL = '''
@@ -128,6 +128,27 @@ def test_the_command_tells_what_to_run(call, model, tmp_path):
     status, _, error = call("calibrate", "--neuron", "lif_curr_exp", "--json", "no/where.json")
     assert status == 2
     assert "there is no folder no" in error
+
+
+def test_input_is_that_of_what_is_connected():
+    """A view of sources with their own rates, and weights of a wide distribution."""
+
+    def build(sim):
+        cells = sim.Population(10, sim.IF_curr_exp(), label="cells")
+        rates = np.repeat([5.0, 800.0], 10)
+        sources = sim.Population(20, sim.SpikeSourcePoisson(rate=rates))
+        sim.Projection(sources[10:], cells, sim.OneToOneConnector(), sim.StaticSynapse(weight=0.1))
+        weights = sim.RandomDistribution("uniform", low=-0.4, high=0.0)
+        sim.Projection(cells, cells, sim.FixedNumberPreConnector(3),
+                       sim.StaticSynapse(weight=weights), receptor_type="inhibitory")  # fmt: skip
+        return {"cells": cells}
+
+    found = _inputs(describe(Model("own", build), {}), 0, {"cells": 20.0})
+    assert found[0] == ("excitatory", 0.1, pytest.approx(800.0))
+    receptor, weight, rate = found[1]
+    assert receptor == "inhibitory"
+    assert weight * rate == pytest.approx(-0.2 * 3 * 20.0, rel=1e-4)
+    assert weight**2 * rate == pytest.approx(0.16 / 3 * 3 * 20.0, rel=1e-4)
 
 
 def test_calibrated_currents_are_those_of_the_neuron():
