@@ -86,7 +86,9 @@ class Simulated:
         for i, population in enumerate(self.inputs.populations):
             kind = kind_of(population, self.timestep)
             rng = np.random.default_rng(seed + i)
-            drawn = places[i, rng.choice(len(shares[i]), NEURONS, p=shares[i] / shares[i].sum())]
+            quantiles = (np.arange(NEURONS) + rng.uniform()) / NEURONS
+            which = np.searchsorted(np.cumsum(shares[i] / shares[i].sum())[:-1], quantiles)
+            drawn = places[i, which]
             means = np.maximum(received.mean[i] + received.spread[i] * drawn, 0.0)
             n = len(kind.receptors)
             group = Group.of_neurons(0, means[:, :n], received.weight[i, :n])
