@@ -18,7 +18,7 @@ with it: the smallest change of the mean that it detects with a probability of 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -26,7 +26,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..activity import LOGARITHM, STATISTICS, Activity, Scale, effect_size, kl, ks, wasserstein
+from portable_cortex.host.untrusted import printable
+
+from ..activity import (
+    LOGARITHM,
+    MIN_VALUES,
+    STATISTICS,
+    SYNCHRONY_BIN,
+    Activity,
+    Scale,
+    effect_size,
+    kl,
+    ks,
+    wasserstein,
+)
 from .reference import Ensemble, Reference
 from .significance import ALPHA, TAIL, adjusted, detectable_change, hotelling, student
 
@@ -34,11 +47,15 @@ FloatArray = NDArray[np.float64]
 
 MIN_SEEDS = 5  # of a reference
 DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is so large that it says anything
-MIN_VALUES = 20  # a distribution of fewer is not tested
+# Expected coincidences of independent spikes in a run, of which statistics of spike times take their
+# variance: with fewer, one coincidence by chance is many standard deviations.
+MIN_COINCIDENCES = 10.0
+HALF_A_SPIKE = 0.5  # the least standard deviation over seeds of a population's number of spikes
 # Standard deviation of log K for Kolmogorov's distribution: what distances between samples of one
 # distribution have. Seeds that differ, too, can only vary more.
 KOLMOGOROV = 0.29
 ALL = "all"  # populations, in a joint test
+RATE = "rate"
 NAN = float("nan")
 
 
@@ -141,6 +158,27 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How far a statistic of a population can be tested.
+
+    Attributes
+    ----------
+    floor : float
+        What its means vary at least from seed to seed, in its units: where no seed has a spike, or
+        each has one, they do not vary at all.
+    is_of_means : bool
+        Whether there are too few spikes for distributions.
+    """
+
+    floor: float = 0.0
+    is_of_means: bool = False
+
+    def applied(self, distances: FloatArray) -> tuple[float, FloatArray]:
+        """The floor, and the distances that can be used."""
+        return self.floor, distances[:0] if self.is_of_means else distances
+
+
+@dataclass(frozen=True)
 class Yardstick:
     """What one statistic of one population is compared with, and how much seeds differ in it.
 
@@ -158,6 +196,8 @@ class Yardstick:
         KS distances that honest seeds have.
     distance_weight : float
         Variance of their mean, in units of the variance between them.
+    floor : float
+        See `Limits`.
     """
 
     sample: FloatArray
@@ -166,12 +206,19 @@ class Yardstick:
     means: FloatArray
     distances: FloatArray
     distance_weight: float
+    floor: float = 0.0
 
     @classmethod
-    def of(cls, ensemble: Ensemble) -> Yardstick:
+    def of(cls, ensemble: Ensemble, limits: Limits | None = None) -> Yardstick:
         """The seeds of a reference themselves."""
         means, n = ensemble.means, ensemble.means.size
-        return cls(ensemble.pool, means, 1 / n, means, ensemble.to_pool, 1 / n)
+        floor, distances = (limits or Limits()).applied(ensemble.to_pool)
+        return cls(ensemble.pool, means, 1 / n, means, distances, 1 / n, floor)
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether distances can be told: with a verdict, or, without any seeds, without one."""
+        return not self.means.size or min(self.distances.size, self.means.size) >= DISTRIBUTION_SEEDS
 
     @property
     def mean(self) -> float:
@@ -212,11 +259,48 @@ def compare(activities: Sequence[Activity], reference: Reference) -> Comparison:
     if trouble:
         return Comparison(Verdict.UNDECIDED, trouble, (), reference.name, duration)
     yardsticks = {
-        (population, statistic): Yardstick.of(ensemble)
+        key: Yardstick.of(ensemble, limits)
+        for key, (ensemble, limits) in testable(reference, duration).items()
+    }
+    return judge(all_tests(activities, yardsticks), reference.name, duration)
+
+
+def testable(
+    reference: Reference, duration: float
+) -> dict[tuple[str, str], tuple[Ensemble, Limits]]:
+    """What can be tested over a duration (ms), by population and statistic, and how far.
+
+    Of a population of which some seed has next to no spikes, that is the mean rate alone.
+    """
+    ensembles = {
+        (population, statistic): ensemble
         for (length, population, statistic), ensemble in reference.ensembles.items()
         if length == duration
     }
-    return judge(all_tests(activities, yardsticks), reference.name, duration)
+    found = {}
+    for (population, statistic), ensemble in ensembles.items():
+        n, rates = reference.n_neurons[population], ensembles.get((population, RATE))
+        sparse = rates is not None and is_sparse(float(rates.means.min()) * n, duration)
+        if statistic == RATE:
+            found[population, statistic] = (
+                ensemble,
+                Limits(HALF_A_SPIKE / (n * duration * 1e-3), is_of_means=sparse),
+            )
+        elif not sparse:
+            found[population, statistic] = ensemble, Limits()
+    return found
+
+
+def is_sparse(rate: float, duration: float) -> bool:
+    """Whether a population with so many spikes/s in all has too few for anything but their number.
+
+    Examples
+    --------
+    >>> is_sparse(20.0, 2000.0), is_sparse(100.0, 2000.0)
+    (True, False)
+    """
+    pairs_in_a_bin = (rate * 1e-3) ** 2 * SYNCHRONY_BIN * duration / 2
+    return pairs_in_a_bin < MIN_COINCIDENCES
 
 
 def _trouble(activities: Sequence[Activity], reference: Reference) -> str:
@@ -237,6 +321,33 @@ def _trouble(activities: Sequence[Activity], reference: Reference) -> str:
     return ""
 
 
+def untested(comparison: Comparison, populations: Iterable[str]) -> tuple[str, ...]:
+    """What was not compared, in a sentence: it is not said to agree.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    populations : iterable of str
+        All that could have been.
+    """
+    tested = {(test.population, test.statistic) for test in comparison.tests}
+    of_some = {statistic for _, statistic in tested}
+    alike: dict[str, list[str]] = {}
+    for population in populations:
+        titles = [
+            statistic.title
+            for name, statistic in STATISTICS.items()
+            if (population, name) not in tested and ("mean" in statistic.kinds or name in of_some)
+        ]
+        is_tested = any(population == label for label, _ in tested)
+        alike.setdefault(", ".join(titles) if is_tested else "anything", []).append(population)
+    return tuple(
+        f"not compared, for want of spikes or of neurons: {titles} of {printable(', '.join(labels))}"
+        for titles, labels in alike.items()
+        if titles
+    )
+
+
 def all_tests(
     activities: Sequence[Activity], yardsticks: Mapping[tuple[str, str], Yardstick]
 ) -> tuple[Test, ...]:
@@ -248,15 +359,16 @@ def all_tests(
                 means = np.array([float(activity.samples[key][0]) for activity in activities])
                 values[key] = Values(means, np.empty(0))
             continue
-        least = MIN_VALUES if "distribution" in STATISTICS[key[1]].kinds else 1
+        least = STATISTICS[key[1]].least
         every = [activity.samples[key] for activity in activities]
         usable = [sample for sample in every if sample.size >= least]
         if not usable or yardstick.sample.size < least:
             continue
         samples[key] = np.concatenate(usable)
+        smallest = min(yardstick.sample.size, *(sample.size for sample in usable))
         values[key] = Values(
             np.array([sample.mean() for sample in usable]),
-            np.array([ks(sample, yardstick.sample) for sample in usable]),
+            np.array([ks(s, yardstick.sample) for s in usable if smallest >= MIN_VALUES]),
         )
     separate = contrasts(values, yardsticks, len(activities), activities[0].duration)
     together = adjusted(np.array([contrast.p for contrast in separate]))
@@ -288,8 +400,7 @@ def contrasts(
             separate.append(_mean(population, statistic, of_runs.means, yardstick, tail))
             if of_runs.means.size == n_runs:
                 together.setdefault(statistic, []).append(population)
-        is_usable = of_runs.distances.size and not 0 < yardstick.means.size < DISTRIBUTION_SEEDS
-        if "distribution" in kinds and is_usable:
+        if "distribution" in kinds and of_runs.distances.size and yardstick.has_distances:
             separate.append(_distribution(population, statistic, of_runs.distances, yardstick))
     for statistic, populations in together.items():
         if len(populations) > 1:
@@ -320,19 +431,19 @@ def self_check(reference: Reference, duration: float) -> SelfCheck:
 
     The distance of a seed from the pool of the others is what an `Ensemble` keeps.
     """
-    ensembles = {
-        (population, statistic): ensemble
-        for (length, population, statistic), ensemble in reference.ensembles.items()
-        if length == duration
-    }
-    n = min(ensemble.means.size for ensemble in ensembles.values())
+    ensembles = testable(reference, duration)
+    n = min(ensemble.means.size for ensemble, _ in ensembles.values())
     different = 0
     for i in range(n):
         values = {
             key: Values(ensemble.means[i : i + 1], ensemble.to_pool[i : i + 1])
-            for key, ensemble in ensembles.items()
+            for key, (ensemble, _) in ensembles.items()
+            if ensemble.pool.size >= STATISTICS[key[1]].least
         }
-        others = {key: Yardstick.of(_without(ensemble, i)) for key, ensemble in ensembles.items()}
+        others = {
+            key: Yardstick.of(_without(ensemble, i), limits)
+            for key, (ensemble, limits) in ensembles.items()
+        }
         p = np.array([contrast.p for contrast in contrasts(values, others, 1, duration)])
         different += bool(adjusted(p).min() < ALPHA)
     return SelfCheck(n, different)
@@ -379,6 +490,7 @@ def _mean(
         scale.forward(yardstick.means),
         degrees=n - 1,
         tail=tail,
+        floor=yardstick.floor,
     )
     return Contrast(
         population,
