@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from portable_cortex.host.untrusted import printable
 
 from ..activity import (
+    LINEAR,
     LOGARITHM,
     MIN_VALUES,
     STATISTICS,
@@ -50,7 +51,7 @@ DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is so large t
 # Expected coincidences of independent spikes in a run, of which statistics of spike times take their
 # variance: with fewer, one coincidence by chance is many standard deviations.
 MIN_COINCIDENCES = 10.0
-HALF_A_SPIKE = 0.5  # the least standard deviation over seeds of a population's number of spikes
+HALF_A_SPIKE = 0.5  # the least standard deviation over seeds of a number of spikes
 # Standard deviation of log K for Kolmogorov's distribution: what distances between samples of one
 # distribution have. Seeds that differ, too, can only vary more.
 KOLMOGOROV = 0.29
@@ -159,23 +160,52 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a statistic of a population can be tested.
+    """How a statistic of a population can be tested.
 
     Attributes
     ----------
+    scale : Scale
+        On which its means are compared.
     floor : float
-        What its means vary at least from seed to seed, in its units: where no seed has a spike, or
-        each has one, they do not vary at all.
-    is_of_means : bool
-        Whether there are too few spikes for distributions.
+        What they vary at least from seed to seed, on that scale.
+    is_sparse : bool
+        Whether there are too few spikes for anything but the mean rate of the population alone.
     """
 
+    scale: Scale = LINEAR
     floor: float = 0.0
-    is_of_means: bool = False
+    is_sparse: bool = False
 
-    def applied(self, distances: FloatArray) -> tuple[float, FloatArray]:
-        """The floor, and the distances that can be used."""
-        return self.floor, distances[:0] if self.is_of_means else distances
+    @classmethod
+    def of(cls, statistic: str) -> Limits:
+        """Those of a statistic of many spikes."""
+        return cls(STATISTICS[statistic].scale)
+
+    @classmethod
+    def of_rates(cls, rates: FloatArray, spikes: float, duration: float) -> Limits:
+        """Those of the mean rates of a population.
+
+        The number of spikes varies by half a spike at least: where no seed has one, or all have as
+        many, it does not vary at all. That of few spikes, which may all be of one neuron, has a
+        heavy tail, and is compared by its logarithm.
+
+        Parameters
+        ----------
+        rates : array
+            Spikes/s, one a seed.
+        spikes : float
+            What one spike/s is in spikes of the whole population.
+        duration : float
+            ms.
+        """
+        if not is_sparse(float(rates.min()) * spikes / duration, duration):
+            return cls(LINEAR, HALF_A_SPIKE / spikes)
+        scale = Scale(lambda x: np.log1p(spikes * x), lambda y: np.expm1(y) / spikes)
+        return cls(scale, HALF_A_SPIKE / float(np.sqrt(1 + spikes * rates.mean())), True)
+
+    def usable(self, distances: FloatArray) -> FloatArray:
+        """The distances that can be compared."""
+        return distances[:0] if self.is_sparse else distances
 
 
 @dataclass(frozen=True)
@@ -196,8 +226,7 @@ class Yardstick:
         KS distances that honest seeds have.
     distance_weight : float
         Variance of their mean, in units of the variance between them.
-    floor : float
-        See `Limits`.
+    limits : Limits
     """
 
     sample: FloatArray
@@ -206,28 +235,31 @@ class Yardstick:
     means: FloatArray
     distances: FloatArray
     distance_weight: float
-    floor: float = 0.0
+    limits: Limits
 
     @classmethod
-    def of(cls, ensemble: Ensemble, limits: Limits | None = None) -> Yardstick:
+    def of(cls, ensemble: Ensemble, limits: Limits) -> Yardstick:
         """The seeds of a reference themselves."""
         means, n = ensemble.means, ensemble.means.size
-        floor, distances = (limits or Limits()).applied(ensemble.to_pool)
-        return cls(ensemble.pool, means, 1 / n, means, distances, 1 / n, floor)
+        distances = limits.usable(ensemble.to_pool)
+        return cls(ensemble.pool, means, 1 / n, means, distances, 1 / n, limits)
 
     @property
     def has_distances(self) -> bool:
         """Whether distances can be told: with a verdict, or, without any seeds, without one."""
-        return not self.means.size or min(self.distances.size, self.means.size) >= DISTRIBUTION_SEEDS
+        return (
+            not self.means.size or min(self.distances.size, self.means.size) >= DISTRIBUTION_SEEDS
+        )
 
     @property
     def mean(self) -> float:
         """What the runs are compared with."""
         return float(self.compared.mean())
 
-    def expected(self, scale: Scale) -> float:
-        """The same on a scale."""
-        return float(scale.forward(self.compared).mean())
+    @property
+    def expected(self) -> float:
+        """The same on the scale of the comparison."""
+        return float(self.limits.scale.forward(self.compared).mean())
 
 
 @dataclass(frozen=True)
@@ -279,27 +311,28 @@ def testable(
     }
     found = {}
     for (population, statistic), ensemble in ensembles.items():
-        n, rates = reference.n_neurons[population], ensembles.get((population, RATE))
-        sparse = rates is not None and is_sparse(float(rates.means.min()) * n, duration)
+        rates = ensembles.get((population, RATE))
+        if rates is None:
+            found[population, statistic] = ensemble, Limits.of(statistic)
+            continue
+        spikes = reference.n_neurons[population] * duration * 1e-3
+        limits = Limits.of_rates(rates.means, spikes, duration)
         if statistic == RATE:
-            found[population, statistic] = (
-                ensemble,
-                Limits(HALF_A_SPIKE / (n * duration * 1e-3), is_of_means=sparse),
-            )
-        elif not sparse:
-            found[population, statistic] = ensemble, Limits()
+            found[population, statistic] = ensemble, limits
+        elif not limits.is_sparse:
+            found[population, statistic] = ensemble, Limits.of(statistic)
     return found
 
 
 def is_sparse(rate: float, duration: float) -> bool:
-    """Whether a population with so many spikes/s in all has too few for anything but their number.
+    """Whether a population with so many spikes/ms in all has too few for anything but their number.
 
     Examples
     --------
-    >>> is_sparse(20.0, 2000.0), is_sparse(100.0, 2000.0)
+    >>> is_sparse(0.02, 2000.0), is_sparse(0.1, 2000.0)
     (True, False)
     """
-    pairs_in_a_bin = (rate * 1e-3) ** 2 * SYNCHRONY_BIN * duration / 2
+    pairs_in_a_bin = rate**2 * SYNCHRONY_BIN * duration / 2
     return pairs_in_a_bin < MIN_COINCIDENCES
 
 
@@ -342,7 +375,7 @@ def untested(comparison: Comparison, populations: Iterable[str]) -> tuple[str, .
         is_tested = any(population == label for label, _ in tested)
         alike.setdefault(", ".join(titles) if is_tested else "anything", []).append(population)
     return tuple(
-        f"not compared, for want of spikes or of neurons: {titles} of {printable(', '.join(labels))}"
+        f"not compared, for want of spikes or neurons: {titles} of {printable(', '.join(labels))}"
         for titles, labels in alike.items()
         if titles
     )
@@ -376,7 +409,7 @@ def all_tests(
         Test(
             **vars(contrast),
             p_adjusted=float(p),
-            detectable=_detectable(contrast, len(separate)),
+            detectable=_detectable(contrast, yardsticks, len(separate)),
             **_distances_of(contrast, samples, yardsticks),
         )
         for contrast, p in zip(separate, together, strict=True)
@@ -398,7 +431,7 @@ def contrasts(
         kinds = STATISTICS[statistic].kinds
         if "mean" in kinds:
             separate.append(_mean(population, statistic, of_runs.means, yardstick, tail))
-            if of_runs.means.size == n_runs:
+            if of_runs.means.size == n_runs and not yardstick.limits.is_sparse:
                 together.setdefault(statistic, []).append(population)
         if "distribution" in kinds and of_runs.distances.size and yardstick.has_distances:
             separate.append(_distribution(population, statistic, of_runs.distances, yardstick))
@@ -467,10 +500,12 @@ def judge(tests: tuple[Test, ...], against: str, duration: float) -> Comparison:
     return Comparison(Verdict.AGREES, reason, tests, against, duration)
 
 
-def _detectable(contrast: Contrast, n_tests: int) -> float | None:
+def _detectable(
+    contrast: Contrast, yardsticks: Mapping[tuple[str, str], Yardstick], n_tests: int
+) -> float | None:
     if contrast.kind != "mean" or np.isnan(contrast.p):
         return None
-    scale = STATISTICS[contrast.statistic].scale
+    scale = yardsticks[contrast.population, contrast.statistic].limits.scale
     centre = float(scale.forward(np.array(contrast.expected)))
     return scale.around(centre, detectable_change(contrast.error, contrast.degrees, n_tests))
 
@@ -482,15 +517,15 @@ def _mean(
     value, n = float(means.mean()), yardstick.means.size
     if not n:
         return Contrast(population, statistic, "mean", value, yardstick.mean)
-    scale = STATISTICS[statistic].scale
+    scale = yardstick.limits.scale
     result = student(
         scale.forward(means),
-        yardstick.expected(scale),
+        yardstick.expected,
         yardstick.mean_weight,
         scale.forward(yardstick.means),
         degrees=n - 1,
         tail=tail,
-        floor=yardstick.floor,
+        floor=yardstick.limits.floor,
     )
     return Contrast(
         population,
@@ -498,7 +533,7 @@ def _mean(
         "mean",
         value,
         yardstick.mean,
-        spread=scale.around(yardstick.expected(scale), result.spread),
+        spread=scale.around(yardstick.expected, result.spread),
         t=result.t,
         p=result.two_sided,
         error=result.error,
@@ -547,7 +582,7 @@ def _joint(
         return []
     result = hotelling(
         scale.forward(np.column_stack([of_runs.means for of_runs in values])),
-        np.array([yardstick.expected(scale) for yardstick in yardsticks]),
+        np.array([yardstick.expected for yardstick in yardsticks]),
         yardsticks[0].mean_weight,
         scale.forward(np.column_stack([yardstick.means for yardstick in yardsticks])),
         tail=tail,

@@ -396,8 +396,8 @@ def _without_own(
     if not inside:
         return reference, ()
     notes = tuple(
-        f"{printable(folder)} is one of the runs that {reference.name} was made of: it was compared "
-        "with the others"
+        f"{printable(folder)} is one of the runs that {reference.name} was made of: it was "
+        "compared with the others"
         for folder in inside
     )
     return reference.without(inside.values()), notes

@@ -83,7 +83,8 @@ def compare_recordings(
         for statistic in STATISTICS:
             key = population, statistic
             if key in a.samples and key in b.samples and (known is None or key in known):
-                yardsticks[key] = _yardstick(b.samples[key], known[key] if known else None)
+                seeds = known[key] if known else None
+                yardsticks[key] = _yardstick(b.samples[key], statistic, seeds)
     tests = all_tests([a], yardsticks)
     if calibrated:
         return judge(tests, against, a.duration)
@@ -108,15 +109,17 @@ def _trouble(a: Activity, b: Activity, reference: Reference | None) -> str:
     return ""
 
 
-def _yardstick(sample: FloatArray, known: tuple[Ensemble, Limits] | None) -> Yardstick:
+def _yardstick(
+    sample: FloatArray, statistic: str, seeds: tuple[Ensemble, Limits] | None
+) -> Yardstick:
     """The second recording as what the first is compared with, and how much seeds differ."""
-    mean = np.array([sample.mean() if sample.size else NAN])
-    if known is None:
-        return Yardstick(sample, mean, 1.0, np.empty(0), np.empty(0), 1.0)
-    ensemble, limits = known
+    mean, none = np.array([sample.mean() if sample.size else NAN]), np.empty(0)
+    if seeds is None:
+        return Yardstick(sample, mean, 1.0, none, none, 1.0, Limits.of(statistic))
+    ensemble, limits = seeds
     weight = 2 / ensemble.means.size  # of the mean distance: its largest value
-    floor, distances = limits.applied(ensemble.pairs)
-    return Yardstick(sample, mean, 1.0, ensemble.means, distances, weight, floor)
+    distances = limits.usable(ensemble.pairs)
+    return Yardstick(sample, mean, 1.0, ensemble.means, distances, weight, limits)
 
 
 @dataclass(frozen=True)

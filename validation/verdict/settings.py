@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +72,13 @@ def not_one_network(runs: Runs) -> str:
 
 def _measured_otherwise(runs: Runs) -> str:
     """Why runs of one network are no samples of one activity; empty if they are."""
-    for name, value in (
-        ("warm-ups (ms)", lambda r: r.t_start),
-        ("time steps (ms)", lambda r: r.metadata.get("timestep_ms")),
-        ("formats of weights", lambda r: weight_format(r.metadata)),
-        ("simulators", lambda r: r.metadata.get("backend")),
-    ):
+    stated: dict[str, Callable[[Recording], Any]] = {
+        "warm-ups (ms)": lambda recording: recording.t_start,
+        "time steps (ms)": lambda recording: recording.metadata.get("timestep_ms"),
+        "formats of weights": lambda recording: weight_format(recording.metadata),
+        "simulators": lambda recording: recording.metadata.get("backend"),
+    }
+    for name, value in stated.items():
         first = value(runs.first)
         for folder, recording in zip(runs.folders, runs.recordings, strict=True):
             other = value(recording)
