@@ -39,6 +39,8 @@ class Measure:
         On which it is compared.
     grain : float
         How exactly it is known, in its units: of times and frequencies, the width of a bin.
+    is_of_response : bool
+        Whether it is of the runs with pulses.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Measure:
     units: str
     scale: Scale = LINEAR
     grain: float = 0.0
+    is_of_response: bool = False
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -56,11 +59,11 @@ MEASURES: Mapping[str, Measure] = {
         Measure("high_frequency", "peak of 200 to 450 Hz, at", "Hz", grain=WIDTH),
         Measure("high_power", "peak of 200 to 450 Hz, power", "(spikes/s)²/Hz", LOGARITHM),
         Measure("coincidence", "active neurons per ms, distance from dithered spikes", ""),
-        Measure("onset", "response begins after", "ms", grain=BIN),
-        Measure("peak", "response, highest rate", "spikes/s", LOGARITHM),
-        Measure("peak_time", "response is highest after", "ms", grain=BIN),
-        Measure("spikes", "response, spikes of a neuron in 20 ms", ""),
-        Measure("recovery", "response is over after", "ms", grain=BIN),
+        Measure("onset", "response begins after", "ms", grain=BIN, is_of_response=True),
+        Measure("peak", "response, highest rate", "spikes/s", LOGARITHM, is_of_response=True),
+        Measure("peak_time", "response is highest after", "ms", grain=BIN, is_of_response=True),
+        Measure("spikes", "response, spikes of a neuron in 20 ms", "", is_of_response=True),
+        Measure("recovery", "response is over after", "ms", grain=BIN, is_of_response=True),
     )
 }
 

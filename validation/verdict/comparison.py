@@ -47,9 +47,9 @@ from .significance import ALPHA, TAIL, adjusted, detectable_change, hotelling, s
 FloatArray = NDArray[np.float64]
 
 MIN_SEEDS = 5  # of a reference
-DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is so large that it says anything
-# Expected coincidences of independent spikes in a run, of which statistics of spike times take their
-# variance: with fewer, one coincidence by chance is many standard deviations.
+DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is ever large enough
+# Pairs of independent spikes in one bin of a run, of which correlations and synchrony are made: with
+# fewer, one of them by chance is many standard deviations.
 MIN_COINCIDENCES = 10.0
 HALF_A_SPIKE = 0.5  # the least standard deviation over seeds of a number of spikes
 # Standard deviation of log K for Kolmogorov's distribution: what distances between samples of one

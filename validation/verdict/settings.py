@@ -8,7 +8,7 @@ from typing import Any
 
 from portable_cortex import Recording
 from portable_cortex.host.untrusted import printable
-from portable_cortex.recording import model_of
+from portable_cortex.recording import files_of, model_of
 
 from .pairwise import first_spikes, identical, weight_format
 from .reference import (
@@ -76,6 +76,7 @@ def _measured_otherwise(runs: Runs) -> str:
         "warm-ups (ms)": lambda recording: recording.t_start,
         "time steps (ms)": lambda recording: recording.metadata.get("timestep_ms"),
         "formats of weights": lambda recording: weight_format(recording.metadata),
+        "files (digests)": lambda recording: ", ".join(files_of(recording.metadata)),
         "simulators": lambda recording: recording.metadata.get("backend"),
     }
     for name, value in stated.items():
