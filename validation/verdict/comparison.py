@@ -48,8 +48,8 @@ FloatArray = NDArray[np.float64]
 
 MIN_SEEDS = 5  # of a reference
 DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is ever large enough
-# Pairs of independent spikes in one bin of a run, of which correlations and synchrony are made: with
-# fewer, one of them by chance is many standard deviations.
+# Pairs of independent spikes in one bin of a run, of which correlations and synchrony are made:
+# with fewer, one of them by chance is many standard deviations.
 MIN_COINCIDENCES = 10.0
 HALF_A_SPIKE = 0.5  # the least standard deviation over seeds of a number of spikes
 # Standard deviation of log K for Kolmogorov's distribution: what distances between samples of one
