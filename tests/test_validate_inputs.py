@@ -125,7 +125,7 @@ def test_runs_that_were_made_otherwise_are_not_taken_together(seeds, tmp_path, o
     usual = recording(100).save(tmp_path / "usual")
     found = examine([usual, odd], seeds).comparison
     assert (found.verdict, said in found.reason) == (UNDECIDED, True)
-    with pytest.raises(OutputError, match="is no reference: .* may differ in their seeds only"):
+    with pytest.raises(OutputError, match=r"is no reference: .* may differ in their seeds only"):
         freeze([seeds, odd])
 
 

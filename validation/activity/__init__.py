@@ -19,13 +19,21 @@ from .measurement import (
     of_rates,
 )
 from .package_statistics import Beside, beside, has_statistics
-from .statistics import LOWEST_FREQUENCY, SYNCHRONY_BIN, Spectrum, active_neurons, power_spectrum
+from .statistics import (
+    LOWEST_FREQUENCY,
+    OFFSET,
+    SYNCHRONY_BIN,
+    Spectrum,
+    active_neurons,
+    power_spectrum,
+)
 
 __all__ = [
     "LINEAR",
     "LOGARITHM",
     "LOWEST_FREQUENCY",
     "MIN_VALUES",
+    "OFFSET",
     "STATISTICS",
     "SYNCHRONY_BIN",
     "Activity",

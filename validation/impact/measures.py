@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording, Spikes
 
-from ..activity import LINEAR, LOGARITHM, Scale, Spectrum, active_neurons
+from ..activity import LINEAR, LOGARITHM, OFFSET, Scale, Spectrum, active_neurons
 
 FloatArray = NDArray[np.float64]
 
@@ -138,8 +138,8 @@ def around_pulses(times: FloatArray, n_neurons: int, t_start: float, t_stop: flo
     array, shape (EVERY / BIN,)
     """
     bins = round(EVERY / BIN)
-    # edges lie between the points of the time grid
-    place = (((times - t_start - 0.05) % EVERY) / BIN).astype(int)
+    # edges lie between the points of the time grid, as those of other statistics
+    place = (((times - t_start - OFFSET) % EVERY) / BIN).astype(int)
     inside = (times > t_start) & (times <= t_stop)
     counts = np.bincount(place[inside], minlength=bins)[:bins]
     pulses = (t_stop - t_start) / EVERY
