@@ -23,7 +23,7 @@ from portable_cortex.sweep import FAILED, LocalPool, Report, Sweep, SweepRun, bu
 from portable_cortex.sweep.table import warnings_of
 from portable_cortex.theory import Prediction
 
-from ..activity import STATISTICS, Activity, Spectrum, measure, power_spectrum, sketch
+from ..activity import Activity, Spectrum, measure, power_spectrum, sketch
 from ..verdict import (
     ALPHA,
     TAIL,
@@ -146,10 +146,7 @@ class Outcome:
         """The change of a mean in standard deviations between seeds; not a number without any."""
         for test in self.comparison.tests:
             if (test.population, test.statistic, test.kind) == (population, statistic, "mean"):
-                scale = STATISTICS[statistic].scale
-                value, expected = scale.forward(np.array([test.value, test.expected]))
-                upper = scale.forward(np.array(test.expected + test.spread))
-                return float((value - expected) / (upper - expected)) if test.spread else np.nan
+                return test.deviations
         return np.nan
 
     def differing(self, statistic: str) -> tuple[str, ...]:

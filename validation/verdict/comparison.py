@@ -86,6 +86,8 @@ class Contrast:
     error, degrees : float
         Standard error of the difference, on the scale of the statistic (`Statistic.scale`;
         logarithmic for distances), and its degrees of freedom.
+    deviations : float
+        The difference of means in standard deviations between seeds, on that scale.
     """
 
     population: str
@@ -98,6 +100,7 @@ class Contrast:
     p: float = NAN
     error: float = NAN
     degrees: float = 0.0
+    deviations: float = NAN
 
 
 @dataclass(frozen=True)
@@ -538,6 +541,7 @@ def _mean(
         p=result.two_sided,
         error=result.error,
         degrees=result.degrees,
+        deviations=result.t * result.error / result.spread if result.spread > 0 else NAN,
     )
 
 
