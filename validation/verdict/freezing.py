@@ -72,7 +72,7 @@ def freeze(
     runs = _runs(given, progress)
     if not durations and (cut := of_other_lengths(runs)):
         raise OutputError(
-            f"{printable(name)} has runs of other lengths, {cut}: --duration {runs.length:g} takes "
+            f"{printable(name)}: runs of other lengths, {cut}; --duration {runs.length:g} takes "
             "what all of them have"
         )
     wanted = sorted(set(durations or [*(d for d in DURATIONS if d <= runs.length), runs.length]))

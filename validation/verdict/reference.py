@@ -37,6 +37,7 @@ MAKE_ONE = (
     "then --against REFERENCE"
 )
 FORMAT = ("v110", "v110")  # small, and read by h5py with any HDF5 since 1.10
+FEW = 100  # spikes, of which the means of two runs may be equal by chance
 SKETCH = 500  # order statistics of a pooled distribution: KS distances are exact to 1/500
 
 
@@ -126,8 +127,9 @@ class Reference:
             if duration == activity.duration and sample.size and ensemble.means.size == n:
                 close.append(np.isclose(ensemble.means, sample.mean(), rtol=1e-6, atol=0.0))
         same = np.flatnonzero(np.all(close, axis=0)) if close else np.empty(0, int)
-        some = any(a.any() for (_, s), a in activity.samples.items() if s == "rate")
-        return int(same[0]) if same.size and some else None
+        rates = (sample for (_, name), sample in activity.samples.items() if name == "rate")
+        n_spikes = sum(float(sample.sum()) for sample in rates) * activity.duration * 1e-3
+        return int(same[0]) if same.size and n_spikes > FEW else None
 
     def without(self, seeds: Iterable[int]) -> Reference:
         """The reference without some seeds; their values stay in the pooled distributions."""
