@@ -17,6 +17,7 @@ from scipy import stats
 from portable_cortex.validation.verdict import Ensemble, Reference
 from portable_cortex.validation.verdict.comparison import (
     DISTRIBUTION_SEEDS,
+    Limits,
     Values,
     Yardstick,
     contrasts,
@@ -87,7 +88,9 @@ def test_the_benchmark_judges_as_the_package(benchmark, n):
     nothing = np.empty(0, np.float32)
     runs = benchmark.Runs(KEYS, SECONDS, means, distances, nothing, nothing)
     yardsticks = {
-        key: Yardstick.of(Ensemble(np.zeros(1), seed_means[:, j], to_pool[:, j], np.zeros(1)))
+        key: Yardstick.of(
+            Ensemble(np.zeros(1), seed_means[:, j], to_pool[:, j], np.zeros(1)), Limits.of(key[1])
+        )
         for j, key in enumerate(KEYS)
     }
     called = []
@@ -108,7 +111,8 @@ def made_up(means, to_pool):
         (1e3 * SECONDS, *key): Ensemble(np.zeros(1), means[:, j], to_pool[:, j], np.zeros(1))
         for j, key in enumerate(KEYS)
     }
-    return Reference("made-up", {}, {}, (1e3 * SECONDS,), ensembles)
+    sizes = dict.fromkeys((population for population, _ in KEYS), 1000)
+    return Reference("made-up", {}, sizes, (1e3 * SECONDS,), ensembles)
 
 
 def test_a_reference_is_checked_against_itself():
@@ -124,7 +128,8 @@ def test_distances_that_hardly_vary_by_chance_alarm_nobody():
     """Ten seeds with distances of 0.051 ± 0.0026, as one such reference had."""
     rng = np.random.default_rng(5)
     usual = 0.051 + 0.0026 * rng.standard_normal(10)
-    yardstick = Yardstick.of(Ensemble(np.zeros(1), 5 + rng.standard_normal(10), usual, usual))
+    rates = Ensemble(np.zeros(1), 5 + rng.standard_normal(10), usual, usual)
+    yardstick = Yardstick.of(rates, Limits())
     key = ("A", "rate")
     (_, test) = contrasts(
         {key: Values(np.array([5.0]), np.array([0.087]))}, {key: yardstick}, 1, 2000.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -290,3 +291,33 @@ def test_the_command_writes_a_page_numbers_and_tables(call, tmp_path):
     numbers = json.loads((out / "impact.json").read_text())
     assert numbers["changes"][1]["parameters"] == {"g": 4.5, "eta": 1.9}
     assert "g=4.5 eta=1.9" in printed
+
+
+def test_what_was_not_run_as_described_is_said(honest):
+    _, _, found = honest
+    (unchanged, other) = (sentences(found, outcome) for outcome in found.outcomes)
+    assert any("not run as described" in text for text in other)
+    assert any("not run as described" in text for text in unchanged)
+
+
+def test_seeds_without_a_response_are_counted(honest):
+    """A time of a response that half of the runs do not have is compared in the others."""
+    _, _, found = honest
+    outcome = found.outcomes[1]
+    first, *others = outcome.differences
+    fewer = dataclasses.replace(first, n=2, n_expected=5)
+    said = sentences(found, dataclasses.replace(outcome, differences=(fewer, *others)))
+    assert any(f"in {first.population} (2 runs, 5 unchanged)" in text for text in said)
+
+
+def test_tails_are_those_of_the_runs_that_a_number_is_of():
+    assert {m.name for m in MEASURES.values() if m.is_of_response} == {
+        "onset", "peak", "peak_time", "spikes", "recovery"
+    }  # fmt: skip
+
+
+def test_a_reference_of_another_warmup_does_not_judge(tmp_path):
+    """Its numbers are of another part of time."""
+    settings = {"backend": "mock", "parameters": {"scale": 0.1}, "duration": 2000.0, "pulses": 0}
+    plan = Plan((Variant("old", {"v0": "original"}),), seeds=(1, 2), warmup=100.0, **settings)
+    assert assess(plan, tmp_path, jobs=1).is_own

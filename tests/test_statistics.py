@@ -159,3 +159,19 @@ def test_nothing_at_all():
     assert statistics.correlations(none, 3, 0.0, 100.0).size == 0
     assert np.isnan(statistics.synchrony(none, 0.0, 100.0))
     assert np.isnan(statistics.spectral_centroid(none, 3, 0.0, 100.0))
+
+
+@pytest.mark.parametrize("step", [0.0125, 0.025, 0.05, 0.1, 1.0])
+def test_bins_do_not_depend_on_how_times_are_rounded(step):
+    """The same spikes after another warm-up are in the same bins."""
+    rng = np.random.default_rng(1)
+    steps = np.unique(rng.integers(1, round(2000.0 / step) + 1, 2000))
+    neurons = rng.integers(0, 40, steps.size)
+    first, *others = (
+        statistics.active_neurons(
+            Spikes(np.round(start + steps * step, 9), neurons), start, start + 2000.0
+        )
+        for start in (0.0, 500.0, 333.0)
+    )
+    for other in others:
+        np.testing.assert_array_equal(first, other)

@@ -25,9 +25,11 @@ from portable_cortex.errors import (
     SimulationError,
     UnknownNameError,
 )
+from portable_cortex.models.loader import load_model
 from portable_cortex.recording.figure import new_figure as new
-from portable_cortex.sweep import FAILED, FINISHED, figure, grid, parse_seeds, sweep
+from portable_cortex.sweep import FAILED, FINISHED, SweepRun, figure, grid, parse_seeds, sweep
 from portable_cortex.sweep.pool import DaskPool, LocalPool
+from portable_cortex.sweep.runs import as_found
 
 SCRIPT = Path(sys.executable).parent / "portable-cortex"
 FIXED = {"backend": "mock", "model": "brunel2000", "scale": 0.01, "warmup": 0.0, "duration": 20.0}
@@ -577,3 +579,19 @@ def test_no_scheduler_there():
     pool = DaskPool("tcp://127.0.0.1:9")
     with pytest.raises(SimulationError, match="no Dask scheduler answers"):
         list(pool.run([None]))
+
+
+def test_a_run_of_a_neuron_whose_file_has_changed_is_not_taken_for_done(tmp_path, checkout):
+    catalogue = checkout / "portable_cortex" / "neurons" / "catalogue"
+    neuron = tmp_path / "mine.nestml"
+    neuron.write_text((catalogue / "lif_curr_exp.nestml").read_text())
+    (experiment,) = grid({"seed": [1]}, neuron=str(neuron), scale=0.02, duration=10.0)
+    folder, settings = tmp_path / "run", experiment.settings()
+    folder.mkdir()
+    said = load_model("pd14").said(settings["parameters"])
+    (folder / "run.json").write_text(json.dumps({**settings, "statements": said}))
+    run = SweepRun(folder, experiment, settings, ())
+    assert as_found(run).state == FINISHED
+    neuron.write_text((catalogue / "lif_curr_alpha.nestml").read_text())
+    with pytest.raises(OutputExistsError, match="files that have been changed since"):
+        as_found(run)

@@ -295,6 +295,31 @@ def test_seeds_are_judged_against_seeds():
         judge("twins", [here[0]["twins"]], [{**here[0]["twins"], "pairs": 30}])
 
 
+def test_what_only_one_group_has_is_said():
+    rng = np.random.default_rng(3)
+
+    def group(onset, *more):
+        response = {"peak": 50.0, "baseline": 5.0}
+        return [
+            {
+                "pulses": 20,
+                "responses": {
+                    label: {name: rng.normal(value, 0.1) for name, value in response.items()}
+                    | {"onset": onset}
+                    for label in ("L4E", *more)
+                },
+            }
+            for _ in range(6)
+        ]
+
+    found = judge("pulses", group(None), group(2.0))
+    assert found.verdict is Verdict.AGREES
+    assert found.untested == ("L4E, onset (ms)",)
+    for here, there in ((("L6E",), ()), ((), ("L6E",))):
+        with pytest.raises(InvalidValueError, match="only one of the two has L6E"):
+            judge("pulses", group(2.0, *here), group(2.0, *there))
+
+
 def test_honest_seeds_are_not_called_different():
     rng = np.random.default_rng(2)
     groups = [[seed(rng)["twins"] for _ in range(5)] for _ in range(400)]

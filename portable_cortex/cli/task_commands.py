@@ -216,6 +216,7 @@ def _judged(
     content = {
         "verdict": HEADLINES[found.verdict],
         "reason": found.reason,
+        "untested": found.untested,
         "numbers": [_strict(asdict(contrast)) for contrast in found.contrasts],
     }
     writing.write(((path, lambda: json.dumps(content, indent=1) + "\n", "verdict"),))
@@ -234,6 +235,9 @@ def _judged(
         here, there = results[0]["experiment"].get(key), others[0]["experiment"].get(key)
         if here != there:
             out.print(printable(f"{key}: {here} here, {there} there"), markup=False)
+    if found.untested:
+        names = printable("; ".join(found.untested))
+        out.print(f"Not compared, since too few seeds have it: {names}", markup=False)
     n = sum(c.differs for c in found.contrasts)
     verb = "differ" if n > 1 else "differs"
     why = found.reason or f"{n or 'none'} of {len(tested)} numbers {verb}"

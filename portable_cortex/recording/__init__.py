@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Recording,
         RecordingWarning,
         check_output,
+        files_of,
         model_of,
         rescue,
         time_step,
@@ -42,6 +43,7 @@ __all__ = [
     "Spikes",
     "by_time",
     "check_output",
+    "files_of",
     "model_of",
     "rescue",
     "time_step",
@@ -56,7 +58,7 @@ if not TYPE_CHECKING:
         {
             "recording": (
                 "FIGURE MODEL RUN SIGNALS SPIKES STATE UNFINISHED Recording RecordingWarning "
-                "check_output model_of rescue time_step to_json"
+                "check_output files_of model_of rescue time_step to_json"
             ),
             "spikes": "Signal Spikes by_time",
         },

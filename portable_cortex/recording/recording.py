@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import tempfile
 import warnings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SPIKES, SIGNALS, RUN, FIGURE = "spikes.h5", "signals.h5", "run.json", "activity.png"
 MODEL = "run_model.py"  # a copy of the user's own; the name is no one that users give
+DIGEST = re.compile(r"SHA-256 ([0-9a-f]{16,64})")
 UNFINISHED, STATE = "unfinished", "state.npz"  # a folder, and a file in it: see that module
 
 
@@ -432,6 +434,18 @@ def model_of(metadata: Mapping[str, Any]) -> Any:
     """
     sha256 = metadata.get("model_sha256")
     return metadata.get("model") if sha256 is None else f"the file with SHA-256 {sha256}"
+
+
+def files_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Digests of files that a run's statements name, of neurons for example, beside the model's.
+
+    Examples
+    --------
+    >>> files_of({"statements": ["mine.nestml (SHA-256 0123456789abcdef) instead of IF_curr_exp"]})
+    ('0123456789abcdef',)
+    """
+    statements = metadata.get("statements")
+    return tuple(DIGEST.findall(" ".join(map(str, statements)))) if statements else ()
 
 
 def checked_sizes(metadata: Any) -> dict[str, int]:

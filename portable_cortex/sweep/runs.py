@@ -25,7 +25,7 @@ from ..host.output import whole
 from ..host.provenance import cores
 from ..machine import load_machine, machine_names
 from ..models.loader import MODELS, load_model
-from ..recording import RUN, UNFINISHED, RecordingWarning, check_output, to_json
+from ..recording import RUN, UNFINISHED, RecordingWarning, check_output, files_of, to_json
 from ..registry import load_backend
 from .pool import Job, LocalPool, Pool
 from .table import to_csv
@@ -488,7 +488,18 @@ def as_found(run: SweepRun) -> SweepRun:
             f"({_difference(found, run.settings)}): choose another folder, or ask to run "
             "everything again (--overwrite)"
         )
+    if (files := files_of(metadata)) and files != _files_now(run):
+        raise OutputExistsError(
+            f"{run.folder} holds a run of files that have been changed since, which was kept: "
+            "choose another folder, or ask to run everything again (--overwrite)"
+        )
     return replace(run, state=FINISHED, metadata=metadata)
+
+
+def _files_now(run: SweepRun) -> tuple[str, ...]:
+    """Digests of the files that the parameters of a run name."""
+    statements = load_model(run.experiment.model).said(run.settings["parameters"])
+    return files_of({"statements": statements})
 
 
 def _later(run: SweepRun, found: Mapping[str, Any]) -> dict[str, Any]:

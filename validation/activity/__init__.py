@@ -9,6 +9,7 @@ from .distances import effect_size, kl, ks, sketch, wasserstein
 from .measurement import (
     LINEAR,
     LOGARITHM,
+    MIN_VALUES,
     STATISTICS,
     Activity,
     Scale,
@@ -18,13 +19,23 @@ from .measurement import (
     of_rates,
 )
 from .package_statistics import Beside, beside, has_statistics
-from .statistics import LOWEST_FREQUENCY, Spectrum, active_neurons, power_spectrum
+from .statistics import (
+    LOWEST_FREQUENCY,
+    OFFSET,
+    SYNCHRONY_BIN,
+    Spectrum,
+    active_neurons,
+    power_spectrum,
+)
 
 __all__ = [
     "LINEAR",
     "LOGARITHM",
     "LOWEST_FREQUENCY",
+    "MIN_VALUES",
+    "OFFSET",
     "STATISTICS",
+    "SYNCHRONY_BIN",
     "Activity",
     "Beside",
     "Scale",

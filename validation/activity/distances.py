@@ -54,7 +54,12 @@ def kl(sample: FloatArray, reference: FloatArray) -> float:
 
 
 def effect_size(a: FloatArray, b: FloatArray) -> float:
-    """Cohen's d: difference of the means over the pooled standard deviation."""
+    """Cohen's d: difference of the means over the pooled standard deviation.
+
+    Not a number for a single value, which has no standard deviation.
+    """
+    if min(a.size, b.size) < 2:
+        return float("nan")
     variance = ((a.size - 1) * a.var(ddof=1) + (b.size - 1) * b.var(ddof=1)) / (a.size + b.size - 2)
     return float((a.mean() - b.mean()) / np.sqrt(variance)) if variance > 0 else 0.0
 

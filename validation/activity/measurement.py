@@ -16,6 +16,7 @@ from . import statistics as stats
 FloatArray = NDArray[np.float64]
 
 SMALLEST = 1e-6  # of which there is a logarithm
+MIN_VALUES = 20  # a distribution of fewer is not tested
 
 
 class Scale(NamedTuple):
@@ -68,6 +69,9 @@ class Statistic:
         recording has no distribution.
     scale : Scale
         On which its means are compared.
+    least : int
+        Values that a sample needs for its mean to be compared: many, where which neurons have a
+        value is left to chance.
     """
 
     name: str
@@ -76,12 +80,13 @@ class Statistic:
     sample: Callable[[stats.Train, int, float, float], FloatArray]
     kinds: tuple[str, ...] = ("mean", "distribution")
     scale: Scale = LINEAR
+    least: int = MIN_VALUES
 
 
 STATISTICS: Mapping[str, Statistic] = {
     s.name: s
     for s in (
-        Statistic("rate", "firing rate", "spikes/s", stats.firing_rates),
+        Statistic("rate", "firing rate", "spikes/s", stats.firing_rates, least=1),
         Statistic("cv", "CV of ISI", "", lambda s, n, a, b: stats.cv_isi(s, n)),
         Statistic("lv", "local variation", "", lambda s, n, a, b: stats.local_variation(s, n)),
         Statistic("cc", "correlation", "", stats.correlations, scale=CORRELATION),
@@ -92,6 +97,7 @@ STATISTICS: Mapping[str, Statistic] = {
             lambda s, n, a, b: np.array([stats.synchrony(s, a, b)]),
             ("mean",),
             LOGARITHM,
+            least=1,
         ),
         Statistic(
             "complexity",
@@ -106,6 +112,7 @@ STATISTICS: Mapping[str, Statistic] = {
             "Hz",
             lambda s, n, a, b: np.array([stats.spectral_centroid(s, n, a, b)]),
             ("mean",),
+            least=1,
         ),
     )
 }

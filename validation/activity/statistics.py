@@ -40,8 +40,9 @@ LOWEST_FREQUENCY = 2.0  # Hz: below, a spectrum of half-second windows says litt
 COMPLEXITY_BIN = 1.0  # ms
 BLOCK = 2**14  # bins of which correlations are taken at once
 # The edges of bins lie between the points of the time grid, half a step of 0.1 ms below them, so
-# that rounding cannot move a spike into another bin.
-_OFFSET = 0.05
+# that rounding cannot move a spike into another bin; where the grid is finer, rounding of the
+# times is allowed for.
+OFFSET = 0.05 - 1e-6
 _STRIDE = 2**31  # more than any number of neurons
 
 
@@ -120,7 +121,7 @@ def _bins(
     times: FloatArray, t_start: float, t_stop: float, width: float
 ) -> tuple[NDArray[np.int64], int]:
     """Bin of each spike in (t_start, t_stop], whole bins only, and their number."""
-    bins = ((times - t_start - _OFFSET) / width).astype(np.int64)
+    bins = ((times - t_start - OFFSET) / width).astype(np.int64)
     return bins, _n_bins(t_start, t_stop, width)
 
 

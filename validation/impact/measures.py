@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from portable_cortex import Recording, Spikes
 
-from ..activity import LINEAR, LOGARITHM, Scale, Spectrum, active_neurons
+from ..activity import LINEAR, LOGARITHM, OFFSET, Scale, Spectrum, active_neurons
 
 FloatArray = NDArray[np.float64]
 
@@ -39,6 +39,8 @@ class Measure:
         On which it is compared.
     grain : float
         How exactly it is known, in its units: of times and frequencies, the width of a bin.
+    is_of_response : bool
+        Whether it is of the runs with pulses.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Measure:
     units: str
     scale: Scale = LINEAR
     grain: float = 0.0
+    is_of_response: bool = False
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -56,11 +59,11 @@ MEASURES: Mapping[str, Measure] = {
         Measure("high_frequency", "peak of 200 to 450 Hz, at", "Hz", grain=WIDTH),
         Measure("high_power", "peak of 200 to 450 Hz, power", "(spikes/s)²/Hz", LOGARITHM),
         Measure("coincidence", "active neurons per ms, distance from dithered spikes", ""),
-        Measure("onset", "response begins after", "ms", grain=BIN),
-        Measure("peak", "response, highest rate", "spikes/s", LOGARITHM),
-        Measure("peak_time", "response is highest after", "ms", grain=BIN),
-        Measure("spikes", "response, spikes of a neuron in 20 ms", ""),
-        Measure("recovery", "response is over after", "ms", grain=BIN),
+        Measure("onset", "response begins after", "ms", grain=BIN, is_of_response=True),
+        Measure("peak", "response, highest rate", "spikes/s", LOGARITHM, is_of_response=True),
+        Measure("peak_time", "response is highest after", "ms", grain=BIN, is_of_response=True),
+        Measure("spikes", "response, spikes of a neuron in 20 ms", "", is_of_response=True),
+        Measure("recovery", "response is over after", "ms", grain=BIN, is_of_response=True),
     )
 }
 
@@ -135,8 +138,8 @@ def around_pulses(times: FloatArray, n_neurons: int, t_start: float, t_stop: flo
     array, shape (EVERY / BIN,)
     """
     bins = round(EVERY / BIN)
-    # edges lie between the points of the time grid
-    place = (((times - t_start - 0.05) % EVERY) / BIN).astype(int)
+    # edges lie between the points of the time grid, as those of other statistics
+    place = (((times - t_start - OFFSET) % EVERY) / BIN).astype(int)
     inside = (times > t_start) & (times <= t_stop)
     counts = np.bincount(place[inside], minlength=bins)[:bins]
     pulses = (t_stop - t_start) / EVERY

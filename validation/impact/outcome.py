@@ -20,9 +20,10 @@ from portable_cortex import Recording
 from portable_cortex.errors import SimulationError, UnsupportedError
 from portable_cortex.registry import load_backend
 from portable_cortex.sweep import FAILED, LocalPool, Report, Sweep, SweepRun, building, sweep
+from portable_cortex.sweep.table import warnings_of
 from portable_cortex.theory import Prediction
 
-from ..activity import STATISTICS, Activity, Spectrum, measure, power_spectrum, sketch
+from ..activity import Activity, Spectrum, measure, power_spectrum, sketch
 from ..verdict import (
     ALPHA,
     TAIL,
@@ -35,8 +36,9 @@ from ..verdict import (
     conditions,
     fitting_reference,
     predicted,
+    untested,
 )
-from .measures import MEASURES, around_pulses, coincidence, of_response, of_spectrum, whole
+from .measures import EVERY, MEASURES, around_pulses, coincidence, of_response, of_spectrum, whole
 from .plan import Plan, Variant
 
 FloatArray = NDArray[np.float64]
@@ -78,6 +80,9 @@ class Difference:
         The difference in standard deviations over seeds, on the measure's scale.
     p_adjusted : float
         Not a number where too few runs have the measure.
+    n, n_expected : int
+        Runs that have the measure, of the change and of the unchanged model: where nothing
+        responds, there is no time of a response.
     """
 
     population: str
@@ -87,6 +92,8 @@ class Difference:
     spread: float
     effect: float
     p_adjusted: float
+    n: int
+    n_expected: int
 
     @property
     def differs(self) -> bool:
@@ -118,6 +125,8 @@ class Outcome:
     cost : Cost
     statements : tuple of str
         What the runs say of their network.
+    notes : tuple of str
+        What a reader has to know to read the verdict right.
     """
 
     variant: Variant
@@ -131,15 +140,13 @@ class Outcome:
     example: Recording
     cost: Cost
     statements: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def effect(self, population: str, statistic: str) -> float:
         """The change of a mean in standard deviations between seeds; not a number without any."""
         for test in self.comparison.tests:
             if (test.population, test.statistic, test.kind) == (population, statistic, "mean"):
-                scale = STATISTICS[statistic].scale
-                value, expected = scale.forward(np.array([test.value, test.expected]))
-                upper = scale.forward(np.array(test.expected + test.spread))
-                return float((value - expected) / (upper - expected)) if test.spread else np.nan
+                return test.deviations
         return np.nan
 
     def differing(self, statistic: str) -> tuple[str, ...]:
@@ -347,7 +354,7 @@ def _judged(plan: Plan, taken: Sequence[_Taken], progress: Callable[[str], None]
     base = taken[0]
     about = base.example.metadata
     fitting = fitting_reference(about)
-    is_own = fitting is None or plan.duration not in fitting.durations
+    is_own = fitting is None or not _is_measured_alike(plan, about, fitting)
     if fitting is None or is_own:
         progress("comparing the runs of the unchanged model with each other")
         name = f"the {len(base.activities)} runs of the unchanged model"
@@ -363,7 +370,9 @@ def _judged(plan: Plan, taken: Sequence[_Taken], progress: Callable[[str], None]
             comparison = Comparison(Verdict.UNDECIDED, reason, (), reference.name, plan.duration)
         else:
             comparison = compare(one.activities, reference)
-        outcomes.append(_outcome(one, comparison, () if one is base else _differences(one, base)))
+        outcomes.append(
+            _outcome(one, comparison, () if one is base else _differences(plan, one, base))
+        )
     return Impact(
         plan,
         tuple(outcomes),
@@ -371,6 +380,15 @@ def _judged(plan: Plan, taken: Sequence[_Taken], progress: Callable[[str], None]
         is_own,
         tuple(base.activities[0].n_neurons),
         predicted(base.example),
+    )
+
+
+def _is_measured_alike(plan: Plan, about: Mapping[str, Any], reference: Reference) -> bool:
+    """Whether a reference has the duration, the warm-up and the time step of the runs."""
+    stated = reference.provenance
+    return plan.duration in reference.durations and all(
+        stated.get(name) is None or stated[name] == about.get(name)
+        for name in ("warmup_ms", "timestep_ms")
     )
 
 
@@ -399,7 +417,15 @@ def _outcome(taken: _Taken, comparison: Comparison, differences: tuple[Differenc
             _median(about, lambda m: m["cpu_s"]["simulate"] / (m["duration_ms"] * 1e-3)),
         ),
         tuple(statements),
+        _notes(taken, comparison),
     )
+
+
+def _notes(taken: _Taken, comparison: Comparison) -> tuple[str, ...]:
+    """What was not compared, and what a machine did not do as described."""
+    notes = untested(comparison, taken.activities[0].n_neurons) if comparison.tests else ()
+    doubts = dict.fromkeys(text for run in taken.runs for text in warnings_of(run.metadata))
+    return (*notes, *(f"the network was not run as described: {text}" for text in doubts))
 
 
 def _median(
@@ -408,25 +434,34 @@ def _median(
     return float(statistics.median(map(cost, about)))
 
 
-def _differences(taken: _Taken, base: _Taken) -> tuple[Difference, ...]:
+def _differences(plan: Plan, taken: _Taken, base: _Taken) -> tuple[Difference, ...]:
     """All measures that both have, adjusted for their number."""
-    tail = TAIL * len(taken.runs) * taken.activities[0].duration * 1e-3
     found = []
-    for key, values in taken.numbers.items():
+    for key in {**taken.numbers, **base.numbers}:
         population, name = key
-        expected = base.numbers.get(key, np.empty(0))
+        values, expected = (of.numbers.get(key, np.empty(0)) for of in (taken, base))
         ours, theirs = values[np.isfinite(values)], expected[np.isfinite(expected)]
-        if not theirs.size or not ours.size:
+        if not theirs.size and not ours.size:
             continue
         p, effect = np.nan, np.nan
         spread = float(theirs.std(ddof=1)) if theirs.size > 1 else np.nan
         scale, grain = MEASURES[name].scale, MEASURES[name].grain
+        duration = plan.pulses * EVERY if MEASURES[name].is_of_response else plan.duration
+        tail = TAIL * ours.size * duration * 1e-3
         test = between_groups(ours, theirs, scale=scale, grain=grain, tail=tail)
         if test is not None:
             effect, p = test.t * test.error / test.spread, test.two_sided
         found.append(
             Difference(
-                population, name, float(ours.mean()), float(theirs.mean()), spread, effect, p
+                population,
+                name,
+                float(ours.mean()) if ours.size else np.nan,
+                float(theirs.mean()) if theirs.size else np.nan,
+                spread,
+                effect,
+                p,
+                ours.size,
+                theirs.size,
             )
         )
     known = [k for k, d in enumerate(found) if np.isfinite(d.p_adjusted)]

@@ -20,11 +20,13 @@ ABBREVIATIONS = {
 def sentences(impact: Impact, outcome: Outcome) -> tuple[str, ...]:
     """The verdict on one change: what tells it apart, and what cannot."""
     comparison = outcome.comparison
+    notes = [f"Note: {note}." for note in outcome.notes]
     if outcome is impact.outcomes[0] and impact.is_own:
-        return (f"{outcome.variant.name}: {comparison.reason}.",)
+        return (f"{outcome.variant.name}: {comparison.reason}.", *notes)
     found = [
         f"{outcome.variant.name}: {HEADLINES[comparison.verdict].lower()}, {comparison.reason}."
     ]
+    found += notes
     if comparison.verdict is Verdict.UNDECIDED:
         return tuple(found)
     tested = {t.statistic for t in comparison.tests}
@@ -51,7 +53,19 @@ def sentences(impact: Impact, outcome: Outcome) -> tuple[str, ...]:
     ]
     if beyond:
         found.append(f"Also other than in the unchanged model: {'; '.join(beyond)}.")
+    missing = _missing(outcome)
+    if missing:
+        found.append(f"Not in all runs, and compared in those that have it: {missing}.")
     return tuple(found)
+
+
+def _missing(outcome: Outcome) -> str:
+    """Measures that more of the changed runs lack than of the unchanged, or fewer."""
+    return "; ".join(
+        f"{MEASURES[d.measure].title} in {d.population} ({d.n} runs, {d.n_expected} unchanged)"
+        for d in outcome.differences
+        if d.n != d.n_expected
+    )
 
 
 def _named(impact: Impact, populations: tuple[str, ...] | list[str]) -> str:
@@ -167,6 +181,7 @@ def _outcome(impact: Impact, outcome: Outcome) -> dict[str, Any]:
         "statements": list(outcome.statements),
         "verdict": outcome.comparison.verdict.name.lower(),
         "sentences": list(sentences(impact, outcome)),
+        "notes": list(outcome.notes),
         "power": power(outcome.comparison),
         "tests": [
             {
@@ -207,6 +222,8 @@ def _beside(difference: Difference | None) -> dict[str, Any]:
         "effect": _finite(difference.effect),
         "p": _finite(difference.p_adjusted),
         "differs": difference.differs,
+        "runs": difference.n,
+        "runs_unchanged": difference.n_expected,
     }
 
 

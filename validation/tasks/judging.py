@@ -111,6 +111,15 @@ class Judgement:
     contrasts: tuple[Contrast, ...]
     reason: str = ""
 
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Numbers that some seeds have, and of one group too few: nothing is said of them."""
+        return tuple(
+            c.name
+            for c in self.contrasts
+            if not np.isfinite(c.p_adjusted) and np.isfinite([c.value, c.expected]).any()
+        )
+
 
 def quantities(task: str, result: Result) -> tuple[Quantity, ...]:
     """The numbers by which results of a task are compared.
@@ -142,7 +151,7 @@ def judge(task: str, results: Sequence[Result], others: Sequence[Result]) -> Jud
     Raises
     ------
     InvalidValueError
-        If numbers of trials differ: what is measured depends on them.
+        If numbers of trials differ, on which what is measured depends; or populations.
 
     Examples
     --------
@@ -159,12 +168,14 @@ def judge(task: str, results: Sequence[Result], others: Sequence[Result]) -> Jud
             "{} trials here, {} there: results can be compared with as many".format(*shown)
         )
     ours, theirs = ([quantities(task, r) for r in group] for group in (results, others))
-    there = {q.name for result in theirs for q in result}
+    here, there = ({q.name for result in group for q in result} for group in (ours, theirs))
+    if odd := sorted(here ^ there):
+        raise InvalidValueError(
+            f"only one of the two has {odd[0]}: results can be compared of the same populations"
+        )
     tail = TAIL * len(results) * _seconds(task, results[0])
     rows = []
     for q in ours[0]:
-        if q.name not in there:
-            continue
         x, y = _values(ours, q.name), _values(theirs, q.name)
         rows.append((q, x, y, between_groups(x, y, scale=q.scale, grain=q.grain, tail=tail)))
     tested = [test for *_, test in rows if test is not None]

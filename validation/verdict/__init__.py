@@ -4,7 +4,17 @@
 ``benchmarks/make_reference.py``.
 """
 
-from .comparison import ALL, MIN_SEEDS, Comparison, SelfCheck, Test, Verdict, compare, self_check
+from .comparison import (
+    ALL,
+    MIN_SEEDS,
+    Comparison,
+    SelfCheck,
+    Test,
+    Verdict,
+    compare,
+    self_check,
+    untested,
+)
 from .examination import Validation, examine, require_reference, validate
 from .freezing import freeze
 from .groups import between_groups
@@ -81,5 +91,6 @@ __all__ = [
     "require_reference",
     "self_check",
     "student",
+    "untested",
     "validate",
 ]

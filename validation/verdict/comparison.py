@@ -18,7 +18,7 @@ with it: the smallest change of the mean that it detects with a probability of 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -26,19 +26,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..activity import LOGARITHM, STATISTICS, Activity, Scale, effect_size, kl, ks, wasserstein
+from portable_cortex.host.untrusted import printable
+
+from ..activity import (
+    LINEAR,
+    LOGARITHM,
+    MIN_VALUES,
+    STATISTICS,
+    SYNCHRONY_BIN,
+    Activity,
+    Scale,
+    effect_size,
+    kl,
+    ks,
+    wasserstein,
+)
 from .reference import Ensemble, Reference
 from .significance import ALPHA, TAIL, adjusted, detectable_change, hotelling, student
 
 FloatArray = NDArray[np.float64]
 
 MIN_SEEDS = 5  # of a reference
-DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is so large that it says anything
-MIN_VALUES = 20  # a distribution of fewer is not tested
+DISTRIBUTION_SEEDS = 10  # of a reference: with fewer, no distance is ever large enough
+# Pairs of independent spikes in one bin of a run, of which correlations and synchrony are made:
+# with fewer, one of them by chance is many standard deviations.
+MIN_COINCIDENCES = 10.0
+HALF_A_SPIKE = 0.5  # the least standard deviation over seeds of a number of spikes
 # Standard deviation of log K for Kolmogorov's distribution: what distances between samples of one
 # distribution have. Seeds that differ, too, can only vary more.
 KOLMOGOROV = 0.29
 ALL = "all"  # populations, in a joint test
+RATE = "rate"
 NAN = float("nan")
 
 
@@ -68,6 +86,8 @@ class Contrast:
     error, degrees : float
         Standard error of the difference, on the scale of the statistic (`Statistic.scale`;
         logarithmic for distances), and its degrees of freedom.
+    deviations : float
+        The difference of means in standard deviations between seeds, on that scale.
     """
 
     population: str
@@ -80,6 +100,7 @@ class Contrast:
     p: float = NAN
     error: float = NAN
     degrees: float = 0.0
+    deviations: float = NAN
 
 
 @dataclass(frozen=True)
@@ -141,6 +162,56 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How a statistic of a population can be tested.
+
+    Attributes
+    ----------
+    scale : Scale
+        On which its means are compared.
+    floor : float
+        What they vary at least from seed to seed, on that scale.
+    is_sparse : bool
+        Whether there are too few spikes for anything but the mean rate of the population alone.
+    """
+
+    scale: Scale = LINEAR
+    floor: float = 0.0
+    is_sparse: bool = False
+
+    @classmethod
+    def of(cls, statistic: str) -> Limits:
+        """Those of a statistic of many spikes."""
+        return cls(STATISTICS[statistic].scale)
+
+    @classmethod
+    def of_rates(cls, rates: FloatArray, spikes: float, duration: float) -> Limits:
+        """Those of the mean rates of a population.
+
+        The number of spikes varies by half a spike at least: where no seed has one, or all have as
+        many, it does not vary at all. That of few spikes, which may all be of one neuron, has a
+        heavy tail, and is compared by its logarithm.
+
+        Parameters
+        ----------
+        rates : array
+            Spikes/s, one a seed.
+        spikes : float
+            What one spike/s is in spikes of the whole population.
+        duration : float
+            ms.
+        """
+        if not is_sparse(float(rates.min()) * spikes / duration, duration):
+            return cls(LINEAR, HALF_A_SPIKE / spikes)
+        scale = Scale(lambda x: np.log1p(spikes * x), lambda y: np.expm1(y) / spikes)
+        return cls(scale, HALF_A_SPIKE / float(np.sqrt(1 + spikes * rates.mean())), True)
+
+    def usable(self, distances: FloatArray) -> FloatArray:
+        """The distances that can be compared."""
+        return distances[:0] if self.is_sparse else distances
+
+
+@dataclass(frozen=True)
 class Yardstick:
     """What one statistic of one population is compared with, and how much seeds differ in it.
 
@@ -158,6 +229,7 @@ class Yardstick:
         KS distances that honest seeds have.
     distance_weight : float
         Variance of their mean, in units of the variance between them.
+    limits : Limits
     """
 
     sample: FloatArray
@@ -166,21 +238,31 @@ class Yardstick:
     means: FloatArray
     distances: FloatArray
     distance_weight: float
+    limits: Limits
 
     @classmethod
-    def of(cls, ensemble: Ensemble) -> Yardstick:
+    def of(cls, ensemble: Ensemble, limits: Limits) -> Yardstick:
         """The seeds of a reference themselves."""
         means, n = ensemble.means, ensemble.means.size
-        return cls(ensemble.pool, means, 1 / n, means, ensemble.to_pool, 1 / n)
+        distances = limits.usable(ensemble.to_pool)
+        return cls(ensemble.pool, means, 1 / n, means, distances, 1 / n, limits)
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether distances can be told: with a verdict, or, without any seeds, without one."""
+        return (
+            not self.means.size or min(self.distances.size, self.means.size) >= DISTRIBUTION_SEEDS
+        )
 
     @property
     def mean(self) -> float:
         """What the runs are compared with."""
         return float(self.compared.mean())
 
-    def expected(self, scale: Scale) -> float:
-        """The same on a scale."""
-        return float(scale.forward(self.compared).mean())
+    @property
+    def expected(self) -> float:
+        """The same on the scale of the comparison."""
+        return float(self.limits.scale.forward(self.compared).mean())
 
 
 @dataclass(frozen=True)
@@ -212,11 +294,49 @@ def compare(activities: Sequence[Activity], reference: Reference) -> Comparison:
     if trouble:
         return Comparison(Verdict.UNDECIDED, trouble, (), reference.name, duration)
     yardsticks = {
-        (population, statistic): Yardstick.of(ensemble)
+        key: Yardstick.of(ensemble, limits)
+        for key, (ensemble, limits) in testable(reference, duration).items()
+    }
+    return judge(all_tests(activities, yardsticks), reference.name, duration)
+
+
+def testable(
+    reference: Reference, duration: float
+) -> dict[tuple[str, str], tuple[Ensemble, Limits]]:
+    """What can be tested over a duration (ms), by population and statistic, and how far.
+
+    Of a population of which some seed has next to no spikes, that is the mean rate alone.
+    """
+    ensembles = {
+        (population, statistic): ensemble
         for (length, population, statistic), ensemble in reference.ensembles.items()
         if length == duration
     }
-    return judge(all_tests(activities, yardsticks), reference.name, duration)
+    found = {}
+    for (population, statistic), ensemble in ensembles.items():
+        rates = ensembles.get((population, RATE))
+        if rates is None:
+            found[population, statistic] = ensemble, Limits.of(statistic)
+            continue
+        spikes = reference.n_neurons[population] * duration * 1e-3
+        limits = Limits.of_rates(rates.means, spikes, duration)
+        if statistic == RATE:
+            found[population, statistic] = ensemble, limits
+        elif not limits.is_sparse:
+            found[population, statistic] = ensemble, Limits.of(statistic)
+    return found
+
+
+def is_sparse(rate: float, duration: float) -> bool:
+    """Whether a population with so many spikes/ms in all has too few for anything but their number.
+
+    Examples
+    --------
+    >>> is_sparse(0.02, 2000.0), is_sparse(0.1, 2000.0)
+    (True, False)
+    """
+    pairs_in_a_bin = rate**2 * SYNCHRONY_BIN * duration / 2
+    return pairs_in_a_bin < MIN_COINCIDENCES
 
 
 def _trouble(activities: Sequence[Activity], reference: Reference) -> str:
@@ -237,6 +357,33 @@ def _trouble(activities: Sequence[Activity], reference: Reference) -> str:
     return ""
 
 
+def untested(comparison: Comparison, populations: Iterable[str]) -> tuple[str, ...]:
+    """What was not compared, in a sentence: it is not said to agree.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    populations : iterable of str
+        All that could have been.
+    """
+    tested = {(test.population, test.statistic) for test in comparison.tests}
+    of_some = {statistic for _, statistic in tested}
+    alike: dict[str, list[str]] = {}
+    for population in populations:
+        titles = [
+            statistic.title
+            for name, statistic in STATISTICS.items()
+            if (population, name) not in tested and ("mean" in statistic.kinds or name in of_some)
+        ]
+        is_tested = any(population == label for label, _ in tested)
+        alike.setdefault(", ".join(titles) if is_tested else "anything", []).append(population)
+    return tuple(
+        f"not compared, for want of spikes or neurons: {titles} of {printable(', '.join(labels))}"
+        for titles, labels in alike.items()
+        if titles
+    )
+
+
 def all_tests(
     activities: Sequence[Activity], yardsticks: Mapping[tuple[str, str], Yardstick]
 ) -> tuple[Test, ...]:
@@ -248,15 +395,16 @@ def all_tests(
                 means = np.array([float(activity.samples[key][0]) for activity in activities])
                 values[key] = Values(means, np.empty(0))
             continue
-        least = MIN_VALUES if "distribution" in STATISTICS[key[1]].kinds else 1
+        least = STATISTICS[key[1]].least
         every = [activity.samples[key] for activity in activities]
         usable = [sample for sample in every if sample.size >= least]
         if not usable or yardstick.sample.size < least:
             continue
         samples[key] = np.concatenate(usable)
+        smallest = min(yardstick.sample.size, *(sample.size for sample in usable))
         values[key] = Values(
             np.array([sample.mean() for sample in usable]),
-            np.array([ks(sample, yardstick.sample) for sample in usable]),
+            np.array([ks(s, yardstick.sample) for s in usable if smallest >= MIN_VALUES]),
         )
     separate = contrasts(values, yardsticks, len(activities), activities[0].duration)
     together = adjusted(np.array([contrast.p for contrast in separate]))
@@ -264,7 +412,7 @@ def all_tests(
         Test(
             **vars(contrast),
             p_adjusted=float(p),
-            detectable=_detectable(contrast, len(separate)),
+            detectable=_detectable(contrast, yardsticks, len(separate)),
             **_distances_of(contrast, samples, yardsticks),
         )
         for contrast, p in zip(separate, together, strict=True)
@@ -286,10 +434,9 @@ def contrasts(
         kinds = STATISTICS[statistic].kinds
         if "mean" in kinds:
             separate.append(_mean(population, statistic, of_runs.means, yardstick, tail))
-            if of_runs.means.size == n_runs:
+            if of_runs.means.size == n_runs and not yardstick.limits.is_sparse:
                 together.setdefault(statistic, []).append(population)
-        is_usable = of_runs.distances.size and not 0 < yardstick.means.size < DISTRIBUTION_SEEDS
-        if "distribution" in kinds and is_usable:
+        if "distribution" in kinds and of_runs.distances.size and yardstick.has_distances:
             separate.append(_distribution(population, statistic, of_runs.distances, yardstick))
     for statistic, populations in together.items():
         if len(populations) > 1:
@@ -320,19 +467,19 @@ def self_check(reference: Reference, duration: float) -> SelfCheck:
 
     The distance of a seed from the pool of the others is what an `Ensemble` keeps.
     """
-    ensembles = {
-        (population, statistic): ensemble
-        for (length, population, statistic), ensemble in reference.ensembles.items()
-        if length == duration
-    }
-    n = min(ensemble.means.size for ensemble in ensembles.values())
+    ensembles = testable(reference, duration)
+    n = min(ensemble.means.size for ensemble, _ in ensembles.values())
     different = 0
     for i in range(n):
         values = {
             key: Values(ensemble.means[i : i + 1], ensemble.to_pool[i : i + 1])
-            for key, ensemble in ensembles.items()
+            for key, (ensemble, _) in ensembles.items()
+            if ensemble.pool.size >= STATISTICS[key[1]].least
         }
-        others = {key: Yardstick.of(_without(ensemble, i)) for key, ensemble in ensembles.items()}
+        others = {
+            key: Yardstick.of(_without(ensemble, i), limits)
+            for key, (ensemble, limits) in ensembles.items()
+        }
         p = np.array([contrast.p for contrast in contrasts(values, others, 1, duration)])
         different += bool(adjusted(p).min() < ALPHA)
     return SelfCheck(n, different)
@@ -356,10 +503,12 @@ def judge(tests: tuple[Test, ...], against: str, duration: float) -> Comparison:
     return Comparison(Verdict.AGREES, reason, tests, against, duration)
 
 
-def _detectable(contrast: Contrast, n_tests: int) -> float | None:
+def _detectable(
+    contrast: Contrast, yardsticks: Mapping[tuple[str, str], Yardstick], n_tests: int
+) -> float | None:
     if contrast.kind != "mean" or np.isnan(contrast.p):
         return None
-    scale = STATISTICS[contrast.statistic].scale
+    scale = yardsticks[contrast.population, contrast.statistic].limits.scale
     centre = float(scale.forward(np.array(contrast.expected)))
     return scale.around(centre, detectable_change(contrast.error, contrast.degrees, n_tests))
 
@@ -371,14 +520,15 @@ def _mean(
     value, n = float(means.mean()), yardstick.means.size
     if not n:
         return Contrast(population, statistic, "mean", value, yardstick.mean)
-    scale = STATISTICS[statistic].scale
+    scale = yardstick.limits.scale
     result = student(
         scale.forward(means),
-        yardstick.expected(scale),
+        yardstick.expected,
         yardstick.mean_weight,
         scale.forward(yardstick.means),
         degrees=n - 1,
         tail=tail,
+        floor=yardstick.limits.floor,
     )
     return Contrast(
         population,
@@ -386,11 +536,12 @@ def _mean(
         "mean",
         value,
         yardstick.mean,
-        spread=scale.around(yardstick.expected(scale), result.spread),
+        spread=scale.around(yardstick.expected, result.spread),
         t=result.t,
         p=result.two_sided,
         error=result.error,
         degrees=result.degrees,
+        deviations=result.t * result.error / result.spread if result.spread > 0 else NAN,
     )
 
 
@@ -435,7 +586,7 @@ def _joint(
         return []
     result = hotelling(
         scale.forward(np.column_stack([of_runs.means for of_runs in values])),
-        np.array([yardstick.expected(scale) for yardstick in yardsticks]),
+        np.array([yardstick.expected for yardstick in yardsticks]),
         yardsticks[0].mean_weight,
         scale.forward(np.column_stack([yardstick.means for yardstick in yardsticks])),
         tail=tail,

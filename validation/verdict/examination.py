@@ -20,7 +20,7 @@ from portable_cortex.theory import Prediction
 
 from ..activity import Activity, Beside, beside, has_statistics, of_rates
 from ..formats import find_runs, is_run
-from .comparison import Comparison, SelfCheck, Verdict, compare, self_check
+from .comparison import Comparison, SelfCheck, Verdict, compare, self_check, untested
 from .freezing import (
     LONGEST_REFERENCE,
     SHORTEST,
@@ -39,7 +39,7 @@ from .settings import (
     Runs,
     differences_from_reference,
     differences_of_conditions,
-    differences_of_parameters,
+    differences_of_recordings,
     no_reference,
     not_one_network,
     sound_metadata,
@@ -376,13 +376,31 @@ def _against_reference(runs: Runs, reference: Reference | None, progress: Progre
         name = "" if reference is None else reference.name
         comparison = _undecided(obstacle, name, runs.length)
         return Validation(runs.folders, comparison, runs.first, activity, reference)
-    comparison = compare(activities, reference)
+    others, notes = _without_own(runs.folders, activities, reference)
+    comparison = compare(activities, others)
     check = None
     if comparison.verdict is not Verdict.UNDECIDED:
         progress(f"comparing {reference.name} with itself")
         check = self_check(reference, covered)
-    notes = differences_from_reference(runs, reference, covered)
+        notes += differences_from_reference(runs, reference, covered)
+        notes += untested(comparison, reference.n_neurons)
     return Validation(runs.folders, comparison, runs.first, activity, reference, check, notes=notes)
+
+
+def _without_own(
+    folders: Sequence[str], activities: Sequence[Activity], reference: Reference
+) -> tuple[Reference, tuple[str, ...]]:
+    """A reference without the runs that are judged: what is judged by itself agrees with itself."""
+    members = {folder: reference.index_of(a) for folder, a in zip(folders, activities, strict=True)}
+    inside = {folder: index for folder, index in members.items() if index is not None}
+    if not inside:
+        return reference, ()
+    notes = tuple(
+        f"{printable(folder)} is one of the runs that {reference.name} was made of: it was "
+        "compared with the others"
+        for folder in inside
+    )
+    return reference.without(inside.values()), notes
 
 
 def _against_recording(runs: Runs, named: str, progress: Progress) -> Validation:
@@ -405,7 +423,7 @@ def _against_recording(runs: Runs, named: str, progress: Progress) -> Validation
         next(iter(measured(single, duration, progress)), None)
         for single in (runs, Runs((named,), (other,)))
     )
-    notes = differences_of_parameters(recording, other)
+    notes = differences_of_recordings(recording, other)
     if activity is None or other_activity is None:
         comparison = _undecided(unmeasurable(both, duration), named, duration)
     else:
@@ -413,6 +431,8 @@ def _against_recording(runs: Runs, named: str, progress: Progress) -> Validation
         if covered is not None and covered < longest:
             notes += (f"the first {covered:g} ms of each were compared",)
         comparison = compare_recordings(activity, other_activity, reference, named)
+        if comparison.verdict is not Verdict.UNDECIDED:
+            notes += untested(comparison, activity.n_neurons)
         if identical(recording, other, duration):
             reason = f"the spikes are identical to those of {named} over {duration:g} ms"
             comparison = replace(comparison, verdict=Verdict.AGREES, reason=reason)

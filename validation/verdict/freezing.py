@@ -15,7 +15,7 @@ from ..activity import Activity, measure
 from ..formats import find_runs, load_sound
 from .comparison import MIN_SEEDS
 from .reference import Reference, conditions
-from .settings import Runs, not_one_network, sound_metadata
+from .settings import Runs, not_one_network, of_other_lengths, sound_metadata
 
 SHORTEST = 100.0  # ms: of less, no statistic is shown
 LONGEST_REFERENCE = 1e6  # ms: of runs in a folder
@@ -70,6 +70,11 @@ def freeze(
     given = [folders] if isinstance(folders, str | Path) else list(folders)
     name = given[0] if len(given) == 1 else f"{len(given)} folders"
     runs = _runs(given, progress)
+    if not durations and (cut := of_other_lengths(runs)):
+        raise OutputError(
+            f"{printable(name)}: runs of other lengths, {cut}; --duration {runs.length:g} takes "
+            "what all of them have"
+        )
     wanted = sorted(set(durations or [*(d for d in DURATIONS if d <= runs.length), runs.length]))
     if wanted[-1] > runs.length + 1e-6:
         raise OutputError(
@@ -98,7 +103,7 @@ def _runs(folders: Sequence[str | Path], progress: Progress) -> Runs:
 
 
 def _reference(name: str, runs: Runs, durations: Sequence[float], progress: Progress) -> Reference:
-    obstacle = not_one_network(runs) or unmeasurable(runs, durations[0])
+    obstacle = not_one_network(runs) or unmeasurable(runs, durations[0]) or _unlike(runs)
     if obstacle:
         raise OutputError(f"{printable(name)} is no reference: {obstacle}")
     metadata = runs.first.metadata
@@ -109,8 +114,21 @@ def _reference(name: str, runs: Runs, durations: Sequence[float], progress: Prog
         "seeds": [recording.metadata.get("seed") for recording in runs.recordings],
         "backend": metadata.get("backend"),
         "versions": metadata.get("versions"),
+        **({"remarks": [f"in the reference {cut}"]} if (cut := of_other_lengths(runs)) else {}),
     }
     return Reference.of(name, provenance, {d: measured(runs, d, progress) for d in durations})
+
+
+def _unlike(runs: Runs) -> str:
+    """Which runs recorded other populations; empty if none did."""
+    first = runs.first.spike_trains.keys()
+    for folder, recording in zip(runs.folders, runs.recordings, strict=True):
+        if odd := first ^ recording.spike_trains.keys():
+            return (
+                f"only one of {runs.folders[0]} and {folder} has spikes of "
+                f"{printable(', '.join(sorted(odd)))}: record the same populations in all"
+            )
+    return ""
 
 
 def loaded(folder: str, progress: Progress) -> Recording:

@@ -16,6 +16,7 @@ Two recordings of the same `shared` network are also compared neuron by neuron (
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +29,22 @@ from portable_cortex.recording import model_of
 from portable_cortex.recording.stored import joined, neuron_counts
 
 from ..activity import STATISTICS, Activity, Until
-from .comparison import NAN, Comparison, Verdict, Yardstick, all_tests, judge
-from .reference import MAKE_ONE, Reference
+from .comparison import (
+    NAN,
+    Comparison,
+    Limits,
+    Verdict,
+    Yardstick,
+    all_tests,
+    judge,
+    testable,
+)
+from .reference import MAKE_ONE, Ensemble, Reference
 
 FloatArray = NDArray[np.float64]
 
 FINEST = 0.001  # ms: times that differ by less are equal
+FEW = 20  # spikes of a population
 
 
 def compare_recordings(
@@ -66,14 +77,14 @@ def compare_recordings(
     """
     trouble = _trouble(a, b, reference)
     calibrated = reference if not trouble else None
+    known = testable(calibrated, a.duration) if calibrated else None
     yardsticks = {}
     for population in a.n_neurons:
         for statistic in STATISTICS:
             key = population, statistic
-            if key in a.samples and key in b.samples:
-                yardstick = _yardstick(b.samples[key], calibrated, (a.duration, *key))
-                if yardstick is not None:
-                    yardsticks[key] = yardstick
+            if key in a.samples and key in b.samples and (known is None or key in known):
+                seeds = known[key] if known else None
+                yardsticks[key] = _yardstick(b.samples[key], statistic, seeds)
     tests = all_tests([a], yardsticks)
     if calibrated:
         return judge(tests, against, a.duration)
@@ -99,17 +110,16 @@ def _trouble(a: Activity, b: Activity, reference: Reference | None) -> str:
 
 
 def _yardstick(
-    sample: FloatArray, reference: Reference | None, key: tuple[float, str, str]
-) -> Yardstick | None:
-    """The second recording as what the first is compared with; None if seeds cannot say how."""
-    mean = np.array([sample.mean() if sample.size else NAN])
-    if reference is None:
-        return Yardstick(sample, mean, 1.0, np.empty(0), np.empty(0), 1.0)
-    ensemble = reference.ensembles.get(key)
-    if ensemble is None:
-        return None
+    sample: FloatArray, statistic: str, seeds: tuple[Ensemble, Limits] | None
+) -> Yardstick:
+    """The second recording as what the first is compared with, and how much seeds differ."""
+    mean, none = np.array([sample.mean() if sample.size else NAN]), np.empty(0)
+    if seeds is None:
+        return Yardstick(sample, mean, 1.0, none, none, 1.0, Limits.of(statistic))
+    ensemble, limits = seeds
     weight = 2 / ensemble.means.size  # of the mean distance: its largest value
-    return Yardstick(sample, mean, 1.0, ensemble.means, ensemble.pairs, weight)
+    distances = limits.usable(ensemble.pairs)
+    return Yardstick(sample, mean, 1.0, ensemble.means, distances, weight, limits)
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,7 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
         return None
     if any(a.metadata.get(key) != b.metadata.get(key) for key in keys):
         return None
-    if any(of(a.metadata) != of(b.metadata) for of in (model_of, _weight_format)):
+    if any(of(a.metadata) != of(b.metadata) for of in (model_of, weight_format)):
         return None
     labels = [p for p in a.populations if p in a.spike_trains and p in b.spike_trains]
     t_stop = min(a.t_stop, b.t_stop)
@@ -196,9 +206,19 @@ def pair(a: Recording, b: Recording) -> Pairing | None:
     return Pairing(rates, True, min((t for t in firsts if t is not None), default=None))
 
 
-def _weight_format(metadata: Mapping[str, Any]) -> Any:
+def weight_format(metadata: Mapping[str, Any]) -> Any:
+    """To what a run rounded its weights, as its metadata say."""
     options = metadata.get("options")
     return options.get("weights", "full") if isinstance(options, dict) else "full"
+
+
+def first_spikes(recording: Recording) -> bytes:
+    """A digest of the first spikes of each population: runs with another one are not identical."""
+    digest = hashlib.sha256()
+    for p in recording.spike_trains:
+        piece = next(iter(recording.pieces(p)), joined([]))
+        digest.update(np.rint(piece.times[:FEW] / FINEST).astype(np.int64).tobytes() + b";")
+    return digest.digest()
 
 
 def identical(a: Recording, b: Recording, duration: float) -> bool:

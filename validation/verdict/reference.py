@@ -9,8 +9,8 @@ seeds: not the spikes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -37,6 +37,7 @@ MAKE_ONE = (
     "then --against REFERENCE"
 )
 FORMAT = ("v110", "v110")  # small, and read by h5py with any HDF5 since 1.10
+FEW = 100  # spikes, of which the means of two runs may be equal by chance
 SKETCH = 500  # order statistics of a pooled distribution: KS distances are exact to 1/500
 
 
@@ -117,6 +118,31 @@ class Reference:
         """The longest duration of the reference that a recording of `duration` ms covers."""
         covered = [d for d in self.durations if d <= duration + 1e-6]
         return covered[-1] if covered else None
+
+    def index_of(self, activity: Activity) -> int | None:
+        """Which seed of the reference a run is, by its means, which it keeps as float32."""
+        n, close = min(e.means.size for e in self.ensembles.values()), []
+        for (duration, *key), ensemble in self.ensembles.items():
+            sample = activity.samples.get((key[0], key[1]), np.empty(0))
+            if duration == activity.duration and sample.size and ensemble.means.size == n:
+                close.append(np.isclose(ensemble.means, sample.mean(), rtol=1e-6, atol=0.0))
+        same = np.flatnonzero(np.all(close, axis=0)) if close else np.empty(0, int)
+        rates = (sample for (_, name), sample in activity.samples.items() if name == "rate")
+        n_spikes = sum(float(sample.sum()) for sample in rates) * activity.duration * 1e-3
+        return int(same[0]) if same.size and n_spikes > FEW else None
+
+    def without(self, seeds: Iterable[int]) -> Reference:
+        """The reference without some seeds; their values stay in the pooled distributions."""
+        indices = sorted(set(seeds))
+        ensembles = {
+            key: replace(
+                ensemble,
+                means=np.delete(ensemble.means, indices),
+                to_pool=np.delete(ensemble.to_pool, indices),
+            )
+            for key, ensemble in self.ensembles.items()
+        }
+        return replace(self, ensembles=ensembles)
 
     def save(self, path: str | Path) -> None:
         """Write one HDF5 file; folders that are missing are made.

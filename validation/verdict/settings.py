@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from portable_cortex import Recording
 from portable_cortex.host.untrusted import printable
+from portable_cortex.recording import files_of, model_of
 
+from .pairwise import first_spikes, identical, weight_format
 from .reference import (
     MAKE_ONE,
     Reference,
@@ -65,6 +67,41 @@ def not_one_network(runs: Runs) -> str:
                 "that are judged together must be of different seeds"
             )
         seeds[seed] = folder
+    return _measured_otherwise(runs) or _same_spikes(runs)
+
+
+def _measured_otherwise(runs: Runs) -> str:
+    """Why runs of one network are no samples of one activity; empty if they are."""
+    stated: dict[str, Callable[[Recording], Any]] = {
+        "warm-ups (ms)": lambda recording: recording.t_start,
+        "time steps (ms)": lambda recording: recording.metadata.get("timestep_ms"),
+        "formats of weights": lambda recording: weight_format(recording.metadata),
+        "files (digests)": lambda recording: ", ".join(files_of(recording.metadata)),
+        "simulators": lambda recording: recording.metadata.get("backend"),
+    }
+    for name, value in stated.items():
+        first = value(runs.first)
+        for folder, recording in zip(runs.folders, runs.recordings, strict=True):
+            other = value(recording)
+            if other != first and None not in (other, first):
+                shown = " and ".join(printable(v, SHOWN) for v in (first, other))
+                return (
+                    f"{runs.folders[0]} and {folder} have other {name}, {shown}: runs that are "
+                    "taken together may differ in their seeds only"
+                )
+    return ""
+
+
+def _same_spikes(runs: Runs) -> str:
+    """Which runs are one and the same, whatever they state; empty if none are."""
+    seen: dict[bytes, int] = {}
+    for k, recording in enumerate(runs.recordings):
+        first = seen.setdefault(first_spikes(recording), k) if recording.spike_trains else k
+        if first != k and identical(runs.recordings[first], recording, runs.length):
+            return (
+                f"the spikes of {runs.folders[first]} and {runs.folders[k]} are identical: runs "
+                "that are taken together must be independent, each with another seed"
+            )
     return ""
 
 
@@ -130,6 +167,7 @@ def _shown(settings: Mapping[str, Any], name: str) -> str:
 def differences_from_reference(runs: Runs, reference: Reference, covered: float) -> tuple[str, ...]:
     """What a reader must know of runs that are compared with a reference over `covered` ms."""
     recording, notes = runs.first, [*differences_of_conditions(runs, reference)]
+    notes += reference.provenance.get("remarks", ())
     warmup = reference.provenance.get("warmup_ms")
     if warmup is not None and recording.t_start != warmup:
         notes.append(f"the warm-up was {recording.t_start:g} ms, and {warmup} in the reference")
@@ -138,7 +176,21 @@ def differences_from_reference(runs: Runs, reference: Reference, covered: float)
         notes.append(f"the time step was {printable(step, SHOWN)} ms, and {usual} in the reference")
     if covered < runs.length - 1e-6:
         notes.append(f"the first {covered:g} ms were compared: the longest that the reference has")
+    elif cut := of_other_lengths(runs):
+        notes.append(f"{cut}: the first {covered:g} ms of each were compared")
     return tuple(notes)
+
+
+def of_other_lengths(runs: Runs) -> str:
+    """That some runs last longer than others; empty if none do."""
+    lengths = [recording.t_stop - recording.t_start for recording in runs.recordings]
+    shortest, longest = (lengths.index(f(lengths)) for f in (min, max))
+    if lengths[longest] <= lengths[shortest] + 1e-6:
+        return ""
+    return (
+        f"{printable(runs.folders[shortest])} lasts {lengths[shortest]:g} ms and "
+        f"{printable(runs.folders[longest])} {lengths[longest]:g} ms"
+    )
 
 
 def differences_of_conditions(runs: Runs, reference: Reference) -> tuple[str, ...]:
@@ -152,8 +204,17 @@ def differences_of_conditions(runs: Runs, reference: Reference) -> tuple[str, ..
     return tuple(_unlike(differing(stated, wanted), stated, wanted))
 
 
-def differences_of_parameters(a: Recording, b: Recording) -> tuple[str, ...]:
-    """Parameters in which two recordings differ."""
-    first, second = _parameters(a.metadata), _parameters(b.metadata)
+def differences_of_recordings(a: Recording, b: Recording) -> tuple[str, ...]:
+    """Model, parameters and settings in which two recordings differ."""
+    first, second = (
+        {
+            "the model": model_of(recording.metadata),
+            "the time step": recording.metadata.get("timestep_ms"),
+            "the warm-up": recording.t_start,
+            "the format of weights": weight_format(recording.metadata),
+            **_parameters(recording.metadata),
+        }
+        for recording in (a, b)
+    )
     names = [name for name in _different(first, second) if name != "seed"]
     return tuple(f"{n} is {_shown(first, n)}, and {_shown(second, n)} in the other" for n in names)
