@@ -48,6 +48,9 @@ MARGIN = 1e-6
 CHUNK = 1 << 20
 """Synapses that are passed to NEURON at a time, to bound the memory that this takes."""
 
+SYNAPSE = 16
+"""What the first synapse's random stream is for; smaller numbers are of cells."""
+
 WEIGHT_BITS = 40
 """Weights are rounded to so many bits, and their sums are exact in whichever order they are made.
 
@@ -369,6 +372,7 @@ class Projection(projection.Projection):
         self._changes = parallel.rank() << 16  # processes draw new values for their own synapses
         local = np.flatnonzero(self.post._mask_local).tolist()
         self._connections = {target: defaultdict(list) for target in local}
+        self.made_onto: defaultdict[int, int] = defaultdict(int)
         collects = gc.isenabled()
         gc.disable()  # it would look at all synapses so far, again and again
         try:
@@ -470,7 +474,12 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
     What changes the weight hears of spikes when PyNN says so, but never after the weight is used.
     """
 
+    _stream: Any = None  # of random numbers, where it has any
+
     def __init__(self, projection: Projection, pre: int, post: int, *args: Any, **values: Any):
+        # processes count alike: each has all synapses of its cells
+        self._what = SYNAPSE + (projection._number << 20) + projection.made_onto[post]
+        projection.made_onto[post] += 1
         super().__init__(projection, pre, post, *args, **values)
         self._lead = projection.lead(post)
         self._stated = float(self.nc.weight[0])
@@ -480,6 +489,10 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
         """See PyNN, whose own tells NEURON's interpreter in a text: most of the time it took."""
         has_pairs = synapse_type.postsynaptic_variable == "spikes"
         adjuster = self.weight_adjuster = getattr(h, synapse_type.model)(0.5)
+        if hasattr(adjuster, "setRNG"):  # else it draws from what all of them have in common
+            self._stream = h.Random()
+            self.reseed()
+            adjuster.setRNG(self._stream)
         self.ddf = parameters.pop("dendritic_delay_fraction") if has_pairs else 0
         self.pre2wa = _connected(self.presynaptic_cell, adjuster)
         self.pre2wa.threshold = self.nc.threshold
@@ -528,6 +541,13 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
     def restore(self) -> None:
         """Give the synapse the weight back that was stated."""
         self.nc.weight[0] = self._stated
+
+    def reseed(self) -> None:
+        """Let random numbers be those of the trial, and of this synapse alone."""
+        if self._stream is not None:
+            self._stream.Random123(state.drive_seed, int(self.postsynaptic_cell), self._what)
+            self._stream.seq(0)
+            self._stream.uniform(0, 1)
 
     @property
     def delay(self) -> float:
