@@ -213,11 +213,13 @@ class Projection(projection.Projection):
                 "Make it before the first run, or run until all spikes have arrived",
             )
 
-    def stored_here(self) -> Edges | None:
-        """Static synapses that NEURON has, of this process, with the delays that it was told."""
-        if self._list is None:
-            return None
-        return self._edges._replace(delays=self._delays_of(self._edges))
+    def connected_here(self) -> Iterator[tuple[Any, Any]]:
+        """Sources of the connections that NEURON has here, and the delays that it was told."""
+        if self._list is not None:
+            yield _numbers(self)[self._edges.sources], self._delays_of(self._edges) + MARGIN
+        elif not self.is_static:
+            ends = [end for synapse in self.connections for end in synapse.connected()]
+            yield np.array([n for n, _ in ends], np.int64), np.array([d for _, d in ends])
 
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
@@ -604,6 +606,14 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
             wait = self.nc.delay - self.pre2wa.delay - 0.25 * state.dt
             self.weight_adjuster.wait = wait if wait > 0.5 * state.dt else 0.0
 
+    def connected(self) -> Iterator[tuple[int, float]]:
+        """Cells whose spikes NEURON takes here, and the delays that it was told."""
+        yield int(self.presynaptic_cell), self.nc.delay
+        if hasattr(self, "pre2wa"):
+            yield int(self.presynaptic_cell), self.pre2wa.delay
+        if hasattr(self, "post2wa"):
+            yield int(self.postsynaptic_cell), self.post2wa.delay
+
     @property
     def _has_pairs(self) -> bool:
         """Whether the weight is changed by our mechanism."""
@@ -640,10 +650,9 @@ def _numbers(projection: Projection) -> Any:
 
 
 def _sources_with_one_delay() -> tuple[Any, Any]:
-    """Numbers of the cells whose synapses, more than two, all have the same delay; and it, ms."""
-    tables = [(q, q.stored_here()) for q in state.projections]
-    numbers = [_numbers(q)[t.sources] for q, t in tables if t is not None]
-    delays = [t.delays for _, t in tables if t is not None]
+    """Numbers of the cells whose connections, more than two, all have one delay; and it, ms."""
+    ends = [ends for projection in state.projections for ends in projection.connected_here()]
+    numbers, delays = [source for source, _ in ends], [delay for _, delay in ends]
     if not numbers:
         return np.zeros(0, np.int64), np.zeros(0)
     joined, delay = np.concatenate(numbers), np.concatenate(delays)
