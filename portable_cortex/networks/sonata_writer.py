@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import UnsupportedError
-from ..experiment import Experiment
+from ..experiment import Experiment, plain
 from ..host.clock import Clock
 from ..models.loader import Model, load_model
 from ..models.sonata.templates import GENERATOR, LABEL, SYNAPSE
@@ -116,7 +116,7 @@ def export(
     ...     written.file.name, written.n_neurons
     ('network.json', 125)
     """
-    chosen = dict(parameters or {})
+    chosen = plain(parameters or {})
     Experiment(model, chosen, seed=seed, timestep=timestep, duration=duration, warmup=0.0)
     loaded = load_model(model)
     loaded.check(chosen)
