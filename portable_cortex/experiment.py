@@ -105,6 +105,45 @@ class RecordRequest:
         return f"{self.variable}:{self.population}:{self.count}"
 
 
+def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a model as run.json, sweeps and jobs have them, and models everywhere.
+
+    Arrays and tuples are lists, numpy's numbers Python's.
+
+    Raises
+    ------
+    InvalidValueError
+        For what JSON cannot hold, or holds as something else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain({"onsets": np.arange(2.0), "range": (1, 2)})
+    {'onsets': [0.0, 1.0], 'range': [1, 2]}
+    """
+
+    def check_names(value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, child in value.items():
+                if not isinstance(name, str):
+                    raise InvalidValueError(
+                        f"names in a parameter must be text, not {name!r}: run.json, sweeps and "
+                        "jobs have them as text"
+                    )
+                check_names(child)
+        elif isinstance(value, list | tuple):
+            for child in value:
+                check_names(child)
+
+    try:
+        text = to_json(parameters)
+    except OutputError as error:  # say now what could not be saved later
+        raise InvalidValueError(str(error)) from None
+    check_names(parameters)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Everything that decides the outcome of a run.
@@ -114,7 +153,8 @@ class Experiment:
     model : str or Path
         Name of a model, or a Python file that defines ``build(sim, ...)``.
     parameters : dict
-        Keyword arguments of the model's ``build``; `seed` is passed along by itself.
+        Keyword arguments of the model's ``build``, which gets them as `plain` makes them; `seed`
+        is passed along by itself.
     backend, machine : str
         Names, or for the machine a ``.toml`` file.
     options : dict of str to str
@@ -283,8 +323,8 @@ class Experiment:
             For an unknown model, wrong parameters, and what the backend cannot do.
         """
         model = load_model(self.model)
-        parameters = dict(self.parameters)
-        model.check(parameters)
+        model.check(self.parameters)
+        parameters = plain(self.parameters)
         if "seed" in model.parameters:
             parameters["seed"] = int(self.seed)
         self._check_capabilities(backend, options, parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import bz2
 import hashlib
@@ -9,7 +10,7 @@ import io
 import json
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from portable_cortex import Experiment, __version__, load_backend
 from portable_cortex.errors import UnknownNameError, UnsupportedError
 from portable_cortex.machine import load_machine
-from portable_cortex.models.loader import MODELS
+from portable_cortex.models.loader import MODELS, warn_model
 from portable_cortex.recording import to_json
 from portable_cortex.registry import BUILTIN
 
@@ -200,6 +201,8 @@ def make_script(experiment: Experiment) -> Script:
             f"a submitted job carries a model in Python, and no files of a network: {path}"
         )
     source = b"" if built_in else _source(path)
+    for left in _left_behind(path, source):
+        warn_model(f"{path} {left}, which stays here: a job carries the model's own file only")
     named = experiment if built_in else replace(experiment, model=path.name)
     archive = f"portable-cortex-{uuid.uuid4().hex}"
     job = {
@@ -241,6 +244,18 @@ def _source(path: Path) -> bytes:
             f"a submitted model is a file in UTF-8: save {path} in that encoding"
         ) from None
     return source
+
+
+def _left_behind(path: Path, source: bytes) -> Iterator[str]:
+    """What a model seems to take from beside its own file."""
+    tree = ast.parse(source)  # it has been imported
+    names = [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
+    names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    for name in dict.fromkeys(name.partition(".")[0] for name in names):
+        if name and any((path.parent / file).exists() for file in (f"{name}.py", name)):
+            yield f"imports {name} from beside it"
+    if any(isinstance(n, ast.Name) and n.id == "__file__" for n in ast.walk(tree)):
+        yield "has __file__ and so may read a file beside it"
 
 
 def _files() -> dict[str, bytes]:

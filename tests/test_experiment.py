@@ -581,3 +581,17 @@ def test_processor_time_counts_programs_that_go_on():
             program.communicate(b"\n")
     assert clock.cpu_seconds["simulate"] >= 0.25
     assert clock.cpu_seconds["readout"] < 0.25
+
+
+def test_a_model_gets_its_parameters_as_a_sweep_or_a_job_gives_them(tmp_path):
+    """An array is a list in JSON, and twice a list is not what twice an array is."""
+    (tmp_path / "m.py").write_text(
+        "def build(sim, x=None):\n"
+        "    n = 1 if type(x) is list and type(x[0]) is int else 2\n"
+        "    return {'cells': sim.Population(n, sim.IF_curr_exp(), label='cells')}\n"
+    )
+    for value in (np.arange(3), (1, 2), [np.int64(3)]):
+        experiment = Experiment(tmp_path / "m.py", {"x": value}, backend="mock", duration=10.0)
+        assert experiment.run().n_neurons == {"cells": 1}
+    with pytest.raises(InvalidValueError, match="names in a parameter must be text, not 1"):
+        Experiment(tmp_path / "m.py", {"x": [{1: 2}]}, backend="mock").run()

@@ -7,7 +7,7 @@ import pytest
 from pyNN.errors import InvalidParameterValueError
 
 import portable_cortex
-from portable_cortex.errors import BackendUnavailableError, UnsupportedError
+from portable_cortex.errors import BackendUnavailableError, ModelError, UnsupportedError
 from portable_cortex.neurons import celltype, library
 from portable_cortex.neurons.reference import Reference
 
@@ -206,4 +206,15 @@ def test_no_compiler_is_said(sim, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(BackendUnavailableError, match=r"C\+\+ compiler.*apt install g\+\+"):
+        sim.nestml_cell_type("Three", MODEL)
+
+
+def test_a_model_that_comes_after_cells_is_a_sentence(monkeypatch):
+    from portable_cortex.backends.nest import _modules
+
+    sim = portable_cortex.simulator("nest")
+    monkeypatch.setattr(_modules, "_installed", {})
+    sim.setup(timestep=0.1)
+    sim.Population(2, sim.IF_curr_exp())
+    with pytest.raises(ModelError, match="above the first Population"):
         sim.nestml_cell_type("Three", MODEL)

@@ -706,6 +706,27 @@ def test_plastic_synapses_would_take_spikes_on_their_way_and_are_refused(sim):
     assert len(sim.Projection(source, cells, every, plastic)) == 3
 
 
+@pytest.mark.parametrize("delay", [1.0, 8.0])
+def test_spikes_on_their_way_to_rules_of_plasticity_are_refused_too(sim, delay):
+    """Those of a target go to what changes the weights of its synapses, with one delay for all."""
+    source = sim.Population(3, sim.SpikeSourceArray(spike_times=[5.0]))
+    cells = sim.Population(2, sim.IF_curr_exp(i_offset=2.0))
+    cells.record("spikes")
+    pairs = sim.STDPMechanism(
+        timing_dependence=sim.SpikePairRule(),
+        weight_dependence=sim.AdditiveWeightDependence(),
+        dendritic_delay_fraction=1.0,
+        weight=0.1,
+        delay=5.0,
+    )
+    sim.Projection(source, cells, sim.AllToAllConnector(), pairs, receptor_type="excitatory")
+    while not cells.get_spike_counts()[cells[0]]:
+        sim.run(1.0)
+    fails = sim.SimpleStochasticSynapse(weight=0.1, delay=delay)
+    with pytest.raises(UnsupportedError, match="one delay for all its targets"):
+        sim.Projection(cells, cells, sim.AllToAllConnector(), fails, receptor_type="excitatory")
+
+
 @pytest.mark.parametrize("time", [1.7, 1.9, 3.9, 5.1, 5.3])  # where floats make a step late
 def test_rates_change_right_after_a_spike(sim, time):
     sim.setup(timestep=0.1, min_delay=0.2)

@@ -318,6 +318,23 @@ def test_a_model_that_exits_is_a_failed_job(tmp_path):
         load_archive(tmp_path / f"{script.archive}.zip")
 
 
+def test_what_lies_beside_a_model_stays_and_is_said(tmp_path):
+    (tmp_path / "helper.py").write_text("N = 2\n")
+    path = tmp_path / "m.py"
+    path.write_text(
+        "import numpy\n"
+        "try:\n    from helper import N\nexcept ImportError:\n    N = 1\n"
+        "FILE = __file__\n"
+        "def build(sim):\n    return {'a': sim.Population(N, sim.IF_curr_exp())}\n"
+    )
+    with pytest.warns(portable_cortex.ModelWarning) as warned:
+        portal.make_script(experiment(model=path, parameters={}))
+    said = [str(warning.message) for warning in warned]
+    assert len(said) == 2
+    assert "imports helper from beside it, which stays here" in said[0]
+    assert "has __file__" in said[1]
+
+
 def test_a_model_of_a_user_travels_along(tmp_path):
     model = tmp_path / "mine.py"
     model.write_text("def build(sim, *, n=3):\n    return {'x': sim.Population(n, None)}\n")

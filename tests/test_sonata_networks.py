@@ -16,10 +16,11 @@ from pyNN.standardmodels import cells
 
 from portable_cortex import Recording, run
 from portable_cortex.cli.commands import command
-from portable_cortex.errors import ModelError, OutputExistsError, PortableCortexError
+from portable_cortex.errors import ModelError, ModelWarning, OutputExistsError, PortableCortexError
 from portable_cortex.models.loader import load_model
 from portable_cortex.models.sonata.templates import GENERATOR, TEMPLATES, recovered
 from portable_cortex.networks import export, sonata_writer
+from portable_cortex.neurons import library
 
 MINE = '''
 """Neurons of three types that spikes at given times drive, with views and an assembly."""
@@ -87,6 +88,11 @@ def assert_same(one: Recording, other: Recording) -> None:
         assert a.neurons.tolist() == b.neurons.tolist()
 
 
+def assert_same_trains(one: Recording, other: Recording) -> None:
+    for label in one.populations:
+        assert one.spikes(label).times.tolist() == other.spikes(label).times.tolist()
+
+
 def columns(folder) -> dict[str, np.ndarray]:
     """All data of all files of HDF5."""
     found = {}
@@ -142,6 +148,22 @@ def test_poisson_sources_are_generators(tmp_path):
     assert rates[0] == pytest.approx(rates[1], rel=0.1)
 
 
+def test_a_model_that_records_and_its_odd_path(tmp_path):
+    (tmp_path / "my $models").mkdir()
+    path = tmp_path / "my $models" / "m.py"
+    path.write_text(
+        "def build(sim):\n"
+        "    cells = sim.Population(2, sim.IF_curr_exp(i_offset=1.5), label='cells')\n"
+        "    cells.record('v')\n"
+        "    return {'cells': cells}\n"
+    )
+    written = export(path, tmp_path / "out")
+    assert any("records v of cells" in note for note in written.notes)
+    with pytest.warns(UserWarning, match="records v of cells, which is not kept"):
+        model = short(path)
+    assert_same_trains(model, short(written.file))
+
+
 def test_given_spikes_are_written_where_they_are_here(tmp_path):
     path = tmp_path / "model.py"
     path.write_text(
@@ -175,6 +197,24 @@ def test_models_in_nestml_go_with_the_network(tmp_path):
     assert len(list((tmp_path / "out" / "components").glob("*.nestml"))) == 1
     assert any("models in NESTML" in note for note in written.notes)
     assert_same(short(path, realisation="shared"), short(written.file))
+
+
+def test_nodes_of_a_model_in_nestml_have_its_defaults_where_they_have_no_value(foreign):
+    (foreign / "models" / "adex.nestml").write_text(library.source("adex_cond_exp"))
+    (foreign / "models" / "exc.json").write_text('{"i_offset": 0.8}')
+    table = foreign / "network" / "n.csv"
+    table.write_text(
+        table.read_text()
+        .replace("nest:iaf_psc_exp", "nest:adex")
+        .replace("nest:iaf_psc_alpha", "nest:adex")
+    )
+    with h5py.File(foreign / "network" / "n.h5", "r+") as file:
+        del file["nodes/v1/0/dynamics_params"]
+    circuit = json.loads((foreign / "circuit.json").read_text())
+    circuit["networks"]["edges"] = []
+    (foreign / "circuit.json").write_text(json.dumps(circuit))
+    spikes = short(foreign / "simulation.json").spikes("v1")
+    assert set(spikes.neurons.tolist()) == {0, 2, 4}
 
 
 def test_weights_come_back_exactly():
@@ -410,6 +450,9 @@ def test_a_network_of_others_runs(foreign):
         ("simulation.json", '"lgn"', '"v2"', "no spikes of lgn"),
         ("simulation.json", '"lgn"', '"v1"', "spikes of v1, which are no|no spikes of lgn"),
         ("simulation.json", '"dt": 0.1', '"dt": -1', "run.dt must be"),
+        ("simulation.json", '"dt": 0.1', '"tstart": 50', "a simulation is one from 0 ms"),
+        ("circuit.json", '"edges": [', '"gap_juncs": [', "networks.gap_juncs is not understood"),
+        ("network/e.csv", "target_query", "is_gap_junction", "gap junctions are not understood"),
         ("simulation.json", '"run"', '"target_simulator": "NEURON", "run"', "NEURON"),
         ("network/n.csv", "point_neuron", "biophysical", "model_type is biophysical"),
         ("network/n.csv", "nest:iaf_psc_exp", "nest:glif_psc", "no neuron that all backends have"),
@@ -450,6 +493,7 @@ def test_what_is_not_understood_is_a_sentence(foreign, file, old, new, said):
         ("e.h5", "edges/v1_to_v1/target_node_id", np.array([1, 2, 5]), "attribute node_population"),
         ("e.h5", "edges/v1_to_v1/edge_type_id", np.array([1, 2, 5]), "no edge_type_id 5"),
         ("e.h5", "edges/v1_to_v1/edge_type_id", np.array([1, 2]), "different lengths"),
+        ("n.h5", "nodes/v1/node_group_id", np.array([0, 1, 0, 0, 0]), "has no group 1, which some"),
         ("n.h5", "nodes/v1/0/dynamics_params/V_m", np.full(5, np.nan), "that are no numbers"),
     ],
 )  # fmt: skip
@@ -460,6 +504,49 @@ def test_columns_that_cannot_be_are_a_sentence(foreign, file, name, values, said
         opened[name] = values
     with pytest.raises(ModelError, match=rf"{file}.*({said})|({said}).*{file}"):
         short(foreign / "simulation.json", "mock")
+
+
+def test_what_is_stated_and_does_nothing_is_said(foreign):
+    path = foreign / "simulation.json"
+    content = json.loads(path.read_text())
+    content["conditions"] = {"celsius": 34.0}
+    content["reports"] = {"v": {"variable_name": "V_m"}, "w": {"enabled": False}}
+    path.write_text(json.dumps(content))
+    with h5py.File(foreign / "network" / "n.h5", "r+") as file:
+        file["nodes/v1/0/I_e"] = np.full(5, 500.0)
+    with pytest.warns(ModelWarning) as warned:
+        short(path, "mock")
+    notes = [str(warning.message) for warning in warned]
+    for said in ("used here: conditions.celsius", "here: I_e of v1", "made here: reports.v;"):
+        assert sum(said in note for note in notes) == 1, said
+    assert not any("--warmup 0" in note for note in notes)
+
+
+@pytest.mark.parametrize(("warmup", "duration"), [(50.0, 50.0), (0.0, 200.0)])
+def test_a_run_that_is_not_the_simulation_of_the_file_says_so(foreign, warmup, duration):
+    with pytest.warns(UserWarning, match=r"from 0 to 100 ms .*--warmup 0 --duration 100 makes"):
+        run(model=foreign / "simulation.json", backend="mock", warmup=warmup, duration=duration)
+
+
+def test_folders_beside_a_circuit_are_no_values_of_it(foreign):
+    """Names in a configuration that another one names are files only where files are asked for."""
+    (foreign / "spikes").mkdir()
+    (foreign / "lgn").mkdir()
+    outer = foreign / "outer.json"
+    outer.write_text(json.dumps({"network": "circuit.json", "simulation": "simulation.json"}))
+    assert_same_trains(short(outer), short(foreign / "simulation.json"))
+
+
+def test_one_model_is_one_population_by_both_of_its_names(foreign):
+    path = foreign / "network" / "n.csv"
+    path.write_text(path.read_text().replace("nest:iaf_psc_alpha", "nest:iaf_psc_exp"))
+    assert list(short(foreign / "simulation.json", "mock").populations) == ["v1"]
+
+
+def test_a_column_label_of_others_names_nothing(foreign):
+    path = foreign / "network" / "n.csv"
+    path.write_text(path.read_text().replace(" ei\n", " label\n").replace(" i\n", " e\n"))
+    assert all(p.startswith("v1 ") for p in short(foreign / "simulation.json", "mock").populations)
 
 
 def test_a_circuit_without_its_inputs_is_a_sentence(foreign):

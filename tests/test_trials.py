@@ -21,6 +21,18 @@ def build(sim, seed=1):
     return {"cells": cells, "chance": sim.Population(10, chance, label="chance")}
 """
 
+CHANCE = """
+def build(sim, seed=1, kind="SimpleStochasticSynapse"):
+    regular = sim.SpikeSourceArray(spike_times=[float(t) for t in range(1, 100, 5)])
+    source = sim.Population(2, regular, label="source")
+    cells = sim.Population(4, sim.IF_curr_exp(), label="cells")
+    sim.Projection(
+        source, cells, sim.AllToAllConnector(), getattr(sim, kind)(weight=20.0, delay=1.0),
+        receptor_type="excitatory",
+    )
+    return {"cells": cells}
+"""
+
 INPUT = """
 def build(sim, seed=1):
     source = sim.Population(2, sim.SpikeSourceArray(spike_times=[[1.0], [2.0]]), label="source")
@@ -50,6 +62,34 @@ def test_noise_of_currents_and_of_neurons_differs_too(backend, tmp_path):
         assert first.size
         assert not np.array_equal(first, second)
     assert spikes(replace(experiment, trial=2).run()) == spikes(batch[1])
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind"),
+    [
+        ("builtin", "SimpleStochasticSynapse"),
+        ("neuron", "SimpleStochasticSynapse"),
+        ("neuron", "MultiQuantalSynapse"),
+        ("neuron", "StochasticTsodyksMarkramSynapse"),
+    ],
+)
+def test_synapses_that_fail_by_chance_fail_by_seed_and_trial(backend, kind, tmp_path):
+    if obstacle := missing(backend):
+        pytest.skip(obstacle)
+    (tmp_path / "chance.py").write_text(CHANCE)
+    experiment = Experiment(
+        model=tmp_path / "chance.py",
+        backend=backend,
+        parameters={"kind": kind},
+        warmup=0.0,
+        duration=100.0,
+    )
+    first, second = map(spikes, run_trials(experiment, 2))
+    assert first["cells"]
+    assert first != second
+    assert spikes(experiment.run()) == first
+    assert spikes(replace(experiment, trial=2).run()) == second
+    assert spikes(replace(experiment, seed=2).run()) not in (first, second)
 
 
 @pytest.mark.parametrize("backend", ["builtin", "neuron", "brian2"])

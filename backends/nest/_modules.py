@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from portable_cortex.errors import BackendUnavailableError, OutputError
+from portable_cortex.errors import BackendUnavailableError, ModelError, OutputError
 from portable_cortex.host.cache import writable_cache
 from portable_cortex.host.children import run_program
 from portable_cortex.host.compiling import say
@@ -57,6 +57,11 @@ def install_again() -> None:
                 with quiet():
                     nest.Install(str(module.with_suffix("")))
             except nest.NESTError as error:
+                if nest.network_size:
+                    raise ModelError(
+                        f"NEST takes the neuron model {model} before there are cells only: call "
+                        "nestml_cell_type() above the first Population and current source"
+                    ) from error
                 raise BackendUnavailableError(
                     f"NEST does not load the neuron model {module}: {error}. Delete this file, so "
                     "that it is compiled again"

@@ -48,6 +48,9 @@ MARGIN = 1e-6
 CHUNK = 1 << 20
 """Synapses that are passed to NEURON at a time, to bound the memory that this takes."""
 
+SYNAPSE = 16
+"""What the first synapse's random stream is for; smaller numbers are of cells."""
+
 WEIGHT_BITS = 40
 """Weights are rounded to so many bits, and their sums are exact in whichever order they are made.
 
@@ -210,11 +213,13 @@ class Projection(projection.Projection):
                 "Make it before the first run, or run until all spikes have arrived",
             )
 
-    def stored_here(self) -> Edges | None:
-        """Static synapses that NEURON has, of this process, with the delays that it was told."""
-        if self._list is None:
-            return None
-        return self._edges._replace(delays=self._delays_of(self._edges))
+    def connected_here(self) -> Iterator[tuple[Any, Any]]:
+        """Sources of the connections that NEURON has here, and the delays that it was told."""
+        if self._list is not None:
+            yield _numbers(self)[self._edges.sources], self._delays_of(self._edges) + MARGIN
+        elif not self.is_static:
+            ends = [end for synapse in self.connections for end in synapse.connected()]
+            yield np.array([n for n, _ in ends], np.int64), np.array([d for _, d in ends])
 
     def _pass_on(self) -> None:
         weights = _rounded(self._edges.weights)
@@ -369,6 +374,7 @@ class Projection(projection.Projection):
         self._changes = parallel.rank() << 16  # processes draw new values for their own synapses
         local = np.flatnonzero(self.post._mask_local).tolist()
         self._connections = {target: defaultdict(list) for target in local}
+        self.made_onto: defaultdict[int, int] = defaultdict(int)
         collects = gc.isenabled()
         gc.disable()  # it would look at all synapses so far, again and again
         try:
@@ -470,7 +476,12 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
     What changes the weight hears of spikes when PyNN says so, but never after the weight is used.
     """
 
+    _stream: Any = None  # of random numbers, where it has any
+
     def __init__(self, projection: Projection, pre: int, post: int, *args: Any, **values: Any):
+        # processes count alike: each has all synapses of its cells
+        self._what = SYNAPSE + (projection._number << 20) + projection.made_onto[post]
+        projection.made_onto[post] += 1
         super().__init__(projection, pre, post, *args, **values)
         self._lead = projection.lead(post)
         self._stated = float(self.nc.weight[0])
@@ -480,6 +491,10 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
         """See PyNN, whose own tells NEURON's interpreter in a text: most of the time it took."""
         has_pairs = synapse_type.postsynaptic_variable == "spikes"
         adjuster = self.weight_adjuster = getattr(h, synapse_type.model)(0.5)
+        if hasattr(adjuster, "setRNG"):  # else it draws from what all of them have in common
+            self._stream = h.Random()
+            self.reseed()
+            adjuster.setRNG(self._stream)
         self.ddf = parameters.pop("dendritic_delay_fraction") if has_pairs else 0
         self.pre2wa = _connected(self.presynaptic_cell, adjuster)
         self.pre2wa.threshold = self.nc.threshold
@@ -528,6 +543,13 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
     def restore(self) -> None:
         """Give the synapse the weight back that was stated."""
         self.nc.weight[0] = self._stated
+
+    def reseed(self) -> None:
+        """Let random numbers be those of the trial, and of this synapse alone."""
+        if self._stream is not None:
+            self._stream.Random123(state.drive_seed, int(self.postsynaptic_cell), self._what)
+            self._stream.seq(0)
+            self._stream.uniform(0, 1)
 
     @property
     def delay(self) -> float:
@@ -584,6 +606,14 @@ class PlasticSynapse(simulator.Connection):  # type: ignore[misc]  # PyNN is unt
             wait = self.nc.delay - self.pre2wa.delay - 0.25 * state.dt
             self.weight_adjuster.wait = wait if wait > 0.5 * state.dt else 0.0
 
+    def connected(self) -> Iterator[tuple[int, float]]:
+        """Cells whose spikes NEURON takes here, and the delays that it was told."""
+        yield int(self.presynaptic_cell), self.nc.delay
+        if hasattr(self, "pre2wa"):
+            yield int(self.presynaptic_cell), self.pre2wa.delay
+        if hasattr(self, "post2wa"):
+            yield int(self.postsynaptic_cell), self.post2wa.delay
+
     @property
     def _has_pairs(self) -> bool:
         """Whether the weight is changed by our mechanism."""
@@ -620,10 +650,9 @@ def _numbers(projection: Projection) -> Any:
 
 
 def _sources_with_one_delay() -> tuple[Any, Any]:
-    """Numbers of the cells whose synapses, more than two, all have the same delay; and it, ms."""
-    tables = [(q, q.stored_here()) for q in state.projections]
-    numbers = [_numbers(q)[t.sources] for q, t in tables if t is not None]
-    delays = [t.delays for _, t in tables if t is not None]
+    """Numbers of the cells whose connections, more than two, all have one delay; and it, ms."""
+    ends = [ends for projection in state.projections for ends in projection.connected_here()]
+    numbers, delays = [source for source, _ in ends], [delay for _, delay in ends]
     if not numbers:
         return np.zeros(0, np.int64), np.zeros(0)
     joined, delay = np.concatenate(numbers), np.concatenate(delays)

@@ -147,6 +147,10 @@ class _State(State):
         super().begin_trial(number)
         for population in self.populations:
             population.reseed()
+        for projection in self.projections:
+            if not projection.is_static:
+                for synapse in projection.connections:
+                    synapse.reseed()
 
     def _initialize(self) -> None:
         # PyNN sets initial values before the mechanisms initialize themselves

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -168,9 +169,10 @@ def submit(
                 part.write_text(code, encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{script} cannot be written: {error.strerror}") from None
+        word = shlex.quote(str(script))
         out.print(
-            f"written to {script}: try it with `python {script} nest`; "
-            f"`python {script} --help` says what it is and carries",
+            f"written to {script}: try it with `python {word} nest`; "
+            f"`python {word} --help` says what it is and carries",
             soft_wrap=True,
             markup=False,
             highlight=False,

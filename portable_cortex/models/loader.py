@@ -62,6 +62,9 @@ class Model:
         Its content, which decides what is run as much as its name does.
     digest : callable or None
         SHA-256 of the files of a network in the SONATA format.
+    different : callable
+        Given warm-up and duration, ms: in what a run differs from the simulation that a file
+        describes, in a sentence.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Model:
     file: str | None = None
     source: bytes | None = None
     digest: Callable[[], str] | None = None
+    different: Callable[[float, float], str | None] = lambda warmup, duration: None
 
     @property
     def sha256(self) -> str | None:
@@ -260,7 +264,13 @@ def load_model(name: str | Path) -> Model:
         from .sonata.building import builder  # which needs HDF5
 
         build, configuration = builder(path, warn_model)
-        return Model(path.stem, build, file=text, digest=configuration.sha256)
+        return Model(
+            path.stem,
+            build,
+            file=text,
+            digest=configuration.sha256,
+            different=configuration.different,
+        )
     if path.suffix != ".py":
         raise UnknownNameError(
             "model",

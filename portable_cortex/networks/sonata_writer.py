@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import UnsupportedError
-from ..experiment import Experiment
+from ..experiment import Experiment, plain
 from ..host.clock import Clock
 from ..models.loader import Model, load_model
 from ..models.sonata.templates import GENERATOR, LABEL, SYNAPSE
+from ..pynn.recorder import recorded_beside_spikes
 from ..pynn.watching import build_network
 from ..recording import Spikes, to_json
 from ..recording.sonata import packing_of, write_spikes, written
@@ -115,7 +116,7 @@ def export(
     ...     written.file.name, written.n_neurons
     ('network.json', 125)
     """
-    chosen = dict(parameters or {})
+    chosen = plain(parameters or {})
     Experiment(model, chosen, seed=seed, timestep=timestep, duration=duration, warmup=0.0)
     loaded = load_model(model)
     loaded.check(chosen)
@@ -193,7 +194,7 @@ def _written(
         sum(p.size for p in neurons),
         sum(p.size for p in (*trains, *generators)),
         sum(piece.size for piece in pieces),
-        tuple(_notes(files, bool(generators), models)),
+        tuple(_notes(files, bool(generators), models, state.populations)),
     )
 
 
@@ -213,7 +214,9 @@ def _write_models(folder: Path, neurons: list[Any]) -> list[str]:
     return sorted(texts)
 
 
-def _notes(files: _Files, has_generators: bool, models: list[str]) -> Iterator[str]:
+def _notes(
+    files: _Files, has_generators: bool, models: list[str], populations: list[Any]
+) -> Iterator[str]:
     if models:
         yield (
             f"nest:{', nest:'.join(models)}: models in NESTML, beside the parameters; "
@@ -237,6 +240,13 @@ def _notes(files: _Files, has_generators: bool, models: list[str]) -> Iterator[s
             "Poisson sources are nodes of NEST's poisson_generator, each of which gives its target "
             "a train of its own: equal in statistics, not spike for spike"
         )
+    recorded = [
+        f"{variable} of {files.labels[id(population)]}"
+        for population in populations
+        for variable in recorded_beside_spikes(population)
+    ]
+    if recorded:
+        yield f"the model records {', '.join(recorded)}: no report of it is in the configuration"
 
 
 def _check_currents(state: State) -> None:

@@ -304,6 +304,12 @@ def _of_cells(signal: Any, numbers: NDArray[np.int64]) -> Any:
     return part
 
 
+def recorded_beside_spikes(population: Any) -> list[str]:
+    """Variables that a model itself records of some cells of a population."""
+    recorded = getattr(getattr(population, "recorder", None), "recorded", {})
+    return sorted({key.name for key, cells in recorded.items() if cells} - {SPIKES})
+
+
 def spikes_of(population: Any) -> Spikes:
     """All spikes of a population in the data of all processes, by time."""
     return by_time(*map(parallel.joined, population.recorder.recorded_spikes()))

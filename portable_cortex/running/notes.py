@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ..errors import ModelWarning
 from ..host import parallel
 from ..models.user_code import describe, shown
+from ..pynn.recorder import recorded_beside_spikes
 from ..recording import to_json
 
 T = TypeVar("T")
@@ -52,13 +53,11 @@ class Notes(list[str]):
     def add_not_kept(self, populations: Mapping[str, Any]) -> None:
         """Say what the model itself records besides spikes, which a run does not keep."""
         for label, population in populations.items():
-            recorded = getattr(getattr(population, "recorder", None), "recorded", {})
-            for variable in sorted({key.name for key, cells in recorded.items() if cells}):
-                if variable != "spikes":
-                    self.add(
-                        f"the model records {variable} of {label}, which is not kept: ask for it "
-                        f"with --record {variable}:{label}:10"
-                    )
+            for variable in recorded_beside_spikes(population):
+                self.add(
+                    f"the model records {variable} of {label}, which is not kept: ask for it "
+                    f"with --record {variable}:{label}:10"
+                )
 
     def tried(self, what: str, read: Callable[[], T], otherwise: T) -> T:
         """What `read` gives, or, if it fails or cannot be written to a file, a note."""

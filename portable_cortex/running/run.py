@@ -175,6 +175,9 @@ def _about(resolved: Resolved, notes: Notes) -> dict[str, Any]:
     published, reason = resolved.model.expected_rates(parameters)
     if reason:
         notes.add(reason)
+    experiment = resolved.experiment
+    if different := resolved.model.different(experiment.warmup, experiment.duration):
+        notes.add(different)
     return {
         "started": started,
         "published_rates": published,

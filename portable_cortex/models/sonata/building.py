@@ -81,11 +81,8 @@ class _Part:
 
 
 def _built(configuration: Configuration, sim: Any, warn: Warn) -> dict[str, Any]:
-    if configuration.unused:
-        warn(
-            f"{configuration.file}: not used here: {', '.join(configuration.unused)}; point "
-            "neurons have their parameters, V_m among them, in their types"
-        )
+    for sentence in configuration.unused:
+        warn(f"{configuration.file}: {sentence}")
     step = float(sim.get_time_step())
     if configuration.timestep not in (None, step):
         warn(
@@ -99,6 +96,12 @@ def _built(configuration: Configuration, sim: Any, warn: Warn) -> dict[str, Any]
         for nodes in read_nodes(tables, configuration):
             if nodes.name in parts:
                 raise ModelError(f"{nodes.file}: nodes {printable(nodes.name)} are there twice")
+            if nodes.unused:
+                warn(
+                    f"{nodes.file}: not used here: {', '.join(nodes.unused)} of "
+                    f"{printable(nodes.name)}, which are columns of nodes or types: parameters are "
+                    "in dynamics_params"
+                )
             sizes[nodes.name] = nodes.size
             parts[nodes.name] = [
                 _part(kind, nodes, configuration, sim, neurons, warn) for kind in nodes.kinds
@@ -178,7 +181,7 @@ def _modelled(
             (cell.default_parameters, cell.default_initial_values), found, strict=True
         ):
             if name in valid:
-                chosen[name] = np.array(np.broadcast_to(value, kind.nodes.size), float)
+                chosen[name] = _filled(value, valid[name], kind.nodes.size)
                 break
         else:
             raise ModelError(f"{path} has no {printable(name)}, which {nodes.file} gives a value")
@@ -199,9 +202,14 @@ def _generator(kind: Kind, nodes: Nodes) -> dict[str, F64]:
             )
     size = kind.nodes.size
     return {
-        name: np.array(np.broadcast_to(kind.parameters.get(name, default), size), float)
+        name: _filled(kind.parameters.get(name, default), default, size)
         for name, default in GENERATOR_DEFAULTS.items()
     }
+
+
+def _filled(values: Any, default: float, size: int) -> F64:
+    """One value for each node, with the default where a node has none (not-a-number)."""
+    return np.array(np.broadcast_to(np.where(np.isnan(values), default, values), size), float)
 
 
 def _source(

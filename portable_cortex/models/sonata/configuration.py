@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -41,10 +41,10 @@ class Configuration:
         Folders of parameters in JSON.
     spikes : dict of str to Path
         Files of spike trains, by the population of nodes that they are of.
-    timestep : float or None
-        ms.
+    timestep, end : float or None
+        Of the simulation that it describes, ms.
     unused : tuple of str
-        What is stated and means nothing here.
+        Sentences about what is stated and means nothing here.
     """
 
     file: Path
@@ -54,7 +54,27 @@ class Configuration:
     synapses: Path
     spikes: Mapping[str, Path]
     timestep: float | None
+    end: float | None
     unused: tuple[str, ...]
+
+    def different(self, warmup: float, duration: float) -> str | None:
+        """What a run with given spikes leaves out of the simulation that the file describes.
+
+        Parameters
+        ----------
+        warmup, duration : float
+            ms.
+        """
+        late = self.end is not None and warmup + duration > self.end
+        if not self.spikes or not (warmup > 0 or late):
+            return None
+        end = "" if self.end is None else f" to {self.end:g}"
+        asked = duration if self.end is None else self.end
+        return (
+            f"{self.file} describes a simulation from 0{end} ms with given spikes, and this run "
+            f"records from {warmup:g} to {warmup + duration:g} ms: --warmup 0 --duration {asked:g} "
+            "makes them equal"
+        )
 
     def sha256(self) -> str:
         """Of all files that decide what the network is."""
@@ -102,10 +122,17 @@ def read_configuration(path: Path) -> Configuration:
         )
     networks = _mapping(content, "networks", path)
     components = _mapping(content, "components", path)
+    if more := [name for name in networks if name not in ("nodes", "edges") and networks[name]]:
+        raise ModelError(
+            f"{path}: networks.{printable(more[0])} is not understood: expected nodes and edges, "
+            "which are static synapses"
+        )
     run = _mapping(content, "run", path)
-    timestep = run.get("dt")
-    if timestep is not None and not (_is_number(timestep) and timestep > 0):
-        raise ModelError(f"{path}: run.dt must be a number above 0 (ms), not {timestep!r}")
+    timestep, end = (_above_zero(run, names, path) for names in (("dt",), ("duration", "tstop")))
+    if run.get("tstart") not in (None, 0) or run.get("n_runs") not in (None, 1):
+        raise ModelError(
+            f"{path}: a simulation is one from 0 ms: expected neither run.tstart nor run.n_runs"
+        )
     folder = path.parent
 
     def component(name: str) -> Path:
@@ -121,12 +148,9 @@ def read_configuration(path: Path) -> Configuration:
         component("point_neuron_models_dir"),
         component("synaptic_models_dir"),
         _spikes(content, folder, path),
-        None if timestep is None else float(timestep),
-        tuple(
-            f"conditions.{name}"
-            for name in _mapping(content, "conditions", path)
-            if isinstance(name, str)
-        ),
+        timestep,
+        end,
+        tuple(_unused(content, path)),
     )
 
 
@@ -151,6 +175,36 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+def _unused(content: dict[str, Any], path: Path) -> Iterator[str]:
+    """What is stated and means nothing here."""
+    if conditions := _mapping(content, "conditions", path):
+        yield (
+            f"not used here: {', '.join(f'conditions.{printable(name)}' for name in conditions)}; "
+            "point neurons have their parameters, V_m among them, in their types"
+        )
+    reports = [
+        printable(name)
+        for name, report in _mapping(content, "reports", path).items()
+        if not (isinstance(report, dict) and report.get("enabled", True) is False)
+    ]
+    if reports:
+        yield (
+            f"not made here: {', '.join(f'reports.{name}' for name in reports)}; ask for "
+            "potentials with --record v:POPULATION:COUNT"
+        )
+
+
+def _above_zero(run: dict[str, Any], names: tuple[str, ...], path: Path) -> float | None:
+    """The first of these that is stated, ms."""
+    for name in names:
+        value = run.get(name)
+        if value is not None and not (_is_number(value) and value > 0):
+            raise ModelError(f"{path}: run.{name} must be a number above 0 (ms), not {value!r}")
+        if value is not None:
+            return float(value)
+    return None
+
+
 def _merged(path: Path) -> dict[str, Any]:
     """With the configurations of the circuit and of the simulation that it names."""
     content = _expanded(read_json(path), path)
@@ -167,13 +221,13 @@ def _merged(path: Path) -> dict[str, Any]:
     return content
 
 
-def _anchored(content: Any, folder: Path) -> Any:
-    """Relative to this folder where something is the name of a file there."""
+def _anchored(content: Any, folder: Path, name: str = "") -> Any:
+    """Names of files and folders relative to this folder."""
     if isinstance(content, dict):
-        return {name: _anchored(value, folder) for name, value in content.items()}
+        return {name: _anchored(value, folder, name) for name, value in content.items()}
     if isinstance(content, list):
-        return [_anchored(value, folder) for value in content]
-    if isinstance(content, str) and (folder / content).exists():
+        return [_anchored(value, folder, name) for value in content]
+    if isinstance(content, str) and name.endswith(("_file", "_dir")):
         return str((folder / content).absolute())
     return content
 
@@ -207,8 +261,8 @@ def _expanded(content: dict[str, Any], path: Path) -> dict[str, Any]:
             value = changed
         raise ModelError(f"{path}: variables of the manifest name each other in a circle")
 
-    found = {key: substituted(value) for key, value in content.items() if key != "manifest"}
-    return found
+    others = ("manifest", "portable_cortex")  # ours has names of files as they are
+    return {key: substituted(value) for key, value in content.items() if key not in others}
 
 
 def _tables(networks: dict[str, Any], kind: str, folder: Path, path: Path) -> list[Tables]:

@@ -137,6 +137,8 @@ class Edges:
         for name in EDGE_TYPE_COLUMNS:
             if name in row:
                 raise ModelError(f"{where}: {name} changes what edges are, and is not understood")
+        if row.get("is_gap_junction", "False").lower() not in ("false", "0"):
+            raise ModelError(f"{where}: is_gap_junction: gap junctions are not understood")
         if "nsyns" in row and number(row["nsyns"], f"{where}: nsyns") != 1:
             raise ModelError(f"{where}: nsyns is {row['nsyns']}{NSYNS}")
         receptor = number(row.get("receptor_type", "0"), f"{where}: receptor_type")
@@ -182,6 +184,8 @@ def _edge_columns(group: h5py.Group, size: int, part: slice) -> dict[str, F64]:
                 )
             if name == "nsyns" and np.any(numbers_of(columns, name) != 1):
                 raise ModelError(f"{group.file.filename}: {columns.name}/nsyns is not 1{NSYNS}")
+            if name == "is_gap_junction" and np.any(numbers_of(columns, name) != 0):
+                raise ValueError(f"{columns.name}/{name}: gap junctions are not understood")
             if name not in ("syn_weight", "delay"):
                 continue
             data, first, last = dataset_of(columns, name), int(index.min()), int(index.max())

@@ -29,7 +29,7 @@ class Kind:
     Attributes
     ----------
     model_type, model : str
-        ``point_neuron``, ``point_process`` or ``virtual``; NEST's model, empty for virtual nodes.
+        ``point_neuron`` or ``virtual``; NEST's model, empty for virtual nodes.
     nodes : array of int64
         Their ids.
     parameters : dict of str to float or array
@@ -53,6 +53,8 @@ class Nodes:
     size : int
     file : Path
     kinds : tuple of Kind
+    unused : tuple of str
+        Columns that are called as parameters are and are none: those are in ``dynamics_params``.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Nodes:
     size: int
     file: Path
     kinds: tuple[Kind, ...]
+    unused: tuple[str, ...]
 
 
 def read_nodes(tables: Tables, configuration: Configuration) -> Iterator[Nodes]:
@@ -112,7 +115,11 @@ def _nodes(
         kinds.append(Kind(model_type, model, nodes, parameters))
     labels = {rows[k].get(LABEL, "") for k in np.unique(types).tolist()}
     label = unquote(labels.pop()) if len(labels) == 1 else ""
-    return Nodes(name, label or name, size, tables.data, tuple(kinds))
+    columns: set[str] = {c for number in group if number.isdecimal() for c in group[number]}
+    columns.update(*(rows[k] for k in np.unique(types).tolist()))
+    native = {n for kind in kinds if (t := TEMPLATES.get(kind.model)) for n in t.defaults}
+    unused = tuple(sorted(columns & native))
+    return Nodes(name, label or name, size, tables.data, tuple(kinds), unused)
 
 
 def _model(row: Row, where: str) -> tuple[str, str]:
@@ -130,7 +137,7 @@ def _model(row: Row, where: str) -> tuple[str, str]:
         raise ModelError(
             f"{where}: model_template is {printable(template) or 'missing'}: expected nest:MODEL"
         )
-    return model_type, model
+    return "point_neuron", model  # NEST's reader and BMTK call it a point_process, too
 
 
 def _shared(row: Row, configuration: Configuration, types: Path) -> dict[str, float]:

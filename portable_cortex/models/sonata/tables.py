@@ -128,6 +128,8 @@ def groups(
         raise ValueError(f"{group.name}/{kind}_group_id and _index must have {size} values")
     if index.size and index.min() < 0:
         raise ValueError(f"{group.name}/{kind}_group_index must be 0 or more")
+    if lost := {*np.unique(which).tolist()} - {*map(int, numbers)}:
+        raise ValueError(f"{group.name} has no group {min(lost)}, which some {kind}s are in")
     for number in numbers:
         members = np.flatnonzero(which == int(number))
         if members.size:

@@ -201,7 +201,7 @@ def modelled(name: str) -> Template:
 
 GENERATOR = "poisson_generator"
 SYNAPSE = "static_synapse"
-LABEL = "label"
+LABEL = "pynn_label"
 """A column of our own in the table of node types: PyNN's label, percent-encoded."""
 
 SYNAPSE_DELAY = 1.0  # ms: NEST's, where none is stated
