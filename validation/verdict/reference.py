@@ -236,6 +236,8 @@ def load_reference(name: str | Path) -> Reference:
     if text in reference_names():
         return _shipped(text)
     if not Path(text).is_file():
+        if text.endswith(".h5"):
+            raise OutputError(f"there is no file {printable(text)}")
         raise UnknownNameError("reference", text, reference_names(), "Or name an .h5 file")
     return Reference.load(Path(text))
 
