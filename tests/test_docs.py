@@ -238,7 +238,7 @@ def own_model(tmp_path_factory):
     page, folder = CHECKOUT / "docs" / "ci.md", tmp_path_factory.mktemp("own_model")
     (folder / "balanced.py").write_text(blocks(page, "python")[0].code, "utf-8")
     for command in blocks(page, "sh")[0].code.splitlines():
-        command = command.replace("--backend nest --seeds 1-10", "--backend builtin --seeds 1-5")
+        command = command.replace("--backend nest --seeds 1-10", "--backend builtin --seeds 11-15")
         execute(command, folder)
     return folder
 
