@@ -348,6 +348,21 @@ def test_neurons_without_a_table_fire_as_those_with_one(monkeypatch):
     assert found.circuit.seconds > 0
 
 
+def test_neurons_that_run_away_have_no_stationary_state(monkeypatch):
+    """Where updates do not come to rest, no rate is stated."""
+
+    def away(self, state, seed):
+        self.counts = np.zeros((1, 3))
+        return 1 + 1.5 * state
+
+    sim, _ = solve(small, library="theory")
+    neurons = _neurons.Neurons(sim.state.inputs, 0.1, 10.0, 2, lambda *said: None)
+    monkeypatch.setattr(_neurons.Simulated, "gains", lambda self, state, seed: np.zeros((1, 1)))
+    monkeypatch.setattr(_neurons.Simulated, "caused", away)
+    with pytest.raises(SimulationError, match="no stationary state was found in 30 updates: cells"):
+        neurons.settled(np.array([5.0]))
+
+
 def test_populations_with_other_input_have_tables_of_their_own():
     """Equal neurons, of which some get few large spikes: the others' points lie close as before."""
     sim = portable_cortex.simulator("coarse", options={"point_seconds": "10", "spacing": "0.5"})

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from portable_cortex.errors import SimulationError
+
 from ._inputs import Inputs, Received
 from ._library import Told, check_stationary, kind_of, typical_neurons
 from ._simulated import Group, Trial
@@ -28,6 +30,7 @@ NEURONS = 200  # of a population
 FIRST, UPDATES = 6, 30  # that only lead there, and all
 WIDTH = 0.05  # relative change of input to both sides by which gains are measured
 LEAST = 1e-3  # spikes/s: of no input the fluctuation is not known
+CLOSE = 0.1  # mean difference of the two sides, relative to 1 spike/s and the rate, at the end
 
 
 @dataclass
@@ -149,7 +152,7 @@ class Neurons:
         Raises
         ------
         SimulationError
-            If neurons could not be simulated.
+            If neurons could not be simulated, or rates went on changing.
         """
         began = time.perf_counter()
         n, updates = start.size, 2 * FIRST if briefly else UPDATES
@@ -158,6 +161,7 @@ class Neurons:
         gains = np.zeros((n, n)) if self.gains is None else self.gains
         estimates: list[F64] = []
         squares: list[F64] = []
+        changes: list[F64] = []
         history: list[float] = []
         with Workers(self.processes) as workers:
             duration = 1e3 * self.neuron_seconds / NEURONS
@@ -176,6 +180,7 @@ class Neurons:
                 step = np.clip(np.linalg.solve(np.eye(n) - gains, change), -most, most)
                 estimates.append(state[:n] + step)
                 squares.append(caused[n:])
+                changes.append(change)
                 some = slice(min(FIRST, number), None)
                 state = possible(
                     np.concatenate([np.mean(estimates[some], 0), np.mean(squares[some], 0)]), LEAST
@@ -186,6 +191,14 @@ class Neurons:
         self.gains = gains
         self.seconds += time.perf_counter() - began
         last = np.array(estimates[FIRST:])
+        apart = np.abs(np.mean(changes[FIRST:], axis=0)) / (1.0 + state[:n])
+        if not apart.max() < CLOSE:
+            label = self.inputs.labels[int(np.argmax(apart))]
+            raise SimulationError(
+                f"no stationary state was found in {updates} updates: {label} fires at "
+                f"{last.mean(axis=0)[np.argmax(apart)]:.3g} spikes/s, and what that causes differs "
+                f"by {apart.max():.1g} of it"
+            )
         errors = last.std(axis=0, ddof=1) / np.sqrt(len(last))
         return Solution(np.maximum(last.mean(axis=0), 0.0), errors, 1.0, tuple(history))
 
