@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from portable_cortex.errors import SimulationError
 
 from ._inputs import Inputs, Received
 from ._library import Told, check_stationary, kind_of, typical_neurons
-from ._simulated import Group, Trial
+from ._simulated import Group, Kind, Trial
 from ._solver import Solution
 from ._workers import Workers
 
@@ -83,11 +84,15 @@ class Simulated:
             total += (sparse.diags_array(slope) @ means).toarray()
         return total
 
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The neurons of each population."""
+        return tuple(kind_of(population, self.timestep) for population in self.inputs.populations)
+
     def _responded(self, received: Received, seed: int) -> F64:
         trials = []
         places, shares = typical_neurons(received)
-        for i, population in enumerate(self.inputs.populations):
-            kind = kind_of(population, self.timestep)
+        for i, kind in enumerate(self.kinds):
             rng = np.random.default_rng(seed + i)
             quantiles = (np.arange(NEURONS) + rng.uniform()) / NEURONS
             which = np.searchsorted(np.cumsum(shares[i] / shares[i].sum())[:-1], quantiles)
@@ -185,8 +190,7 @@ class Neurons:
                 state = possible(
                     np.concatenate([np.mean(estimates[some], 0), np.mean(squares[some], 0)]), LEAST
                 )
-            for population, own in zip(self.inputs.populations, simulated.counts, strict=True):
-                kind = kind_of(population, self.timestep)
+            for kind, own in zip(simulated.kinds, simulated.counts, strict=True):
                 check_stationary(kind, duration, self.neuron_seconds, [own.astype(int).tolist()])
         self.gains = gains
         self.seconds += time.perf_counter() - began
